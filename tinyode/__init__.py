@@ -1,0 +1,20 @@
+"""tinyode: neural ODEs from first principles, over NumPy.
+
+- `autodiff`: derivatives of plain NumPy code: vjp, jvp, grad, jacobian, hessian, custom_vjp
+- `solvers`: initial value problems: solve
+- `sensitivity`: derivatives of solutions: odeint with its adjoint, root
+- `nn`, `optim`: networks and optimisers as pairs of functions over plain containers
+- `datasets`: small real data
+- `testing`: finite differences, and checks to hold your own derivatives against
+- `tree`: containers of arrays
+"""
+
+from . import datasets, nn, optim, tree
+from .autodiff import custom_vjp, grad, hessian, jacobian, jvp, stop_gradient, value_and_grad, vjp
+from .sensitivity import NewtonError, odeint, root
+from .solvers import Solution, SolverError, solve
+
+__version__ = "0.1.0"
+
+__all__ = ["NewtonError", "Solution", "SolverError", "custom_vjp", "datasets", "grad", "hessian", "jacobian", "jvp", "nn", "odeint",
+           "optim", "root", "solve", "stop_gradient", "tree", "value_and_grad", "vjp"]

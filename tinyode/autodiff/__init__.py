@@ -1,0 +1,11 @@
+"""Reverse-mode automatic differentiation of plain NumPy code.
+
+Read `trace` for the engine and `operators` for how a traced array looks like an array, `rules` for the derivatives, `transforms` for
+what users call, `custom` for derivatives of their own.
+"""
+
+from . import rules  # noqa: F401  (fills the table)
+from .custom import custom_vjp
+from .transforms import grad, hessian, jacobian, jvp, stop_gradient, value_and_grad, vjp
+
+__all__ = ["custom_vjp", "grad", "hessian", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp"]

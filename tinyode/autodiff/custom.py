@@ -1,0 +1,85 @@
+"""Derivatives written by the user: `custom_vjp`."""
+
+import functools
+
+import numpy as np
+
+from .. import tree
+from .trace import Node, is_traced, top_trace, unbox
+
+
+class custom_vjp:
+    """A function with a derivative of your own, as in JAX.
+
+    For code that the engine cannot see through (another library, a table, an iteration), or whose derivative you know better:
+
+        >>> @custom_vjp
+        ... def log1pexp(x):
+        ...     return np.log1p(np.exp(x))
+        >>> def forward(x):                         # the value, and what the backward pass will need
+        ...     return log1pexp(x), x
+        >>> def backward(x, g):                     # from that and the cotangent: a tuple, one cotangent per argument
+        ...     return (g / (1.0 + np.exp(-x)),)
+        >>> log1pexp.defvjp(forward, backward)
+        >>> grad(log1pexp)(100.0)
+        np.float64(1.0)
+
+    Arguments and value may be containers. A cotangent of None stands for zeros. The derivative of the derivative comes from
+    differentiating ``forward`` and ``backward``.
+    """
+
+    def __init__(self, f):
+        self.f = f
+        self.forward = self.backward = None
+        functools.update_wrapper(self, f)
+
+    def defvjp(self, forward, backward):
+        """Set the derivative: ``forward(*args) -> (value, residuals)``, ``backward(residuals, cotangent) -> cotangents``."""
+        self.forward, self.backward = forward, backward
+
+    def __call__(self, *args):
+        """Call the function, or its ``forward`` where an argument is traced."""
+        name = getattr(self.f, "__name__", "f")
+        leaves, structure = tree.flatten(args)
+        leaves = [unbox(x) if is_traced(x) else x for x in leaves]
+        trace = top_trace(leaves)
+        if trace is None:
+            return self.f(*args)
+        if self.forward is None:
+            raise TypeError(f"custom_vjp: {name} has no derivative yet; call {name}.defvjp(forward, backward)")
+        parents = tuple([(i, x.index) for i, x in enumerate(leaves) if type(x) is Node and x.trace is trace])
+        values = list(leaves)
+        for i, _ in parents:
+            values[i] = leaves[i].value
+        result = self.forward(*tree.unflatten(structure, values))
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise TypeError(f"custom_vjp: the forward function of {name} must return (value, residuals), got {result!r:.60}")
+        value, unravel = tree.ravel(result[0])
+        if value.dtype.kind != "f":
+            raise TypeError(f"custom_vjp: the forward function of {name} returned a value of dtype {value.dtype}; it must be floating")
+
+        def vjps(g, y, wanted, *_):
+            cotangents = self.backward(result[1], unravel(g))
+            flat = self._check(name, cotangents, tree.unflatten(structure, values))
+            return [flat[i] for i in wanted]
+
+        return unravel(trace.append(value, vjps, parents, values))
+
+    @staticmethod
+    def _check(name, cotangents, args):
+        """Refuse what the backward function must not return, by the number of the argument."""
+        if not isinstance(cotangents, (tuple, list)) or len(cotangents) != len(args):
+            got = f"{len(cotangents)}" if isinstance(cotangents, (tuple, list)) else type(cotangents).__name__
+            raise TypeError(f"custom_vjp: the backward function of {name} must return a tuple of {len(args)} cotangents, one per "
+                            f"argument, got {got}")
+        flat = []
+        for number, (c, x) in enumerate(zip(cotangents, args)):
+            leaves, structure = tree.flatten(x)
+            zeros = [np.zeros(np.shape(leaf)) for leaf in leaves]
+            cs, c_structure = (zeros, structure) if c is None else tree.flatten(c)
+            cs = [z if leaf is None else leaf if type(leaf) is Node else np.asarray(leaf) for leaf, z in zip(cs, zeros)]
+            if c_structure != structure or [leaf.shape for leaf in cs] != [z.shape for z in zeros]:
+                raise ValueError(f"custom_vjp: the backward function of {name} returned, for argument {number}, a cotangent of shape "
+                                 f"{tree.map(np.shape, c)}; the argument has shape {tree.map(np.shape, x)}")
+            flat += cs
+        return flat

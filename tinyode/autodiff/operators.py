@@ -1,0 +1,141 @@
+"""What makes a traced array look like an array: Python's operators, the common methods, and the refusals.
+
+Operators record directly instead of by way of NumPy's protocol, because they are what most code consists of. Whatever would
+hand out a plain number, or write into an array, and so lose a gradient without a word, is an error here that says what to write
+instead.
+"""
+
+import operator
+
+import numpy as np
+from numpy import ndarray
+
+RULES = {}  # NumPy function -> its VJPs; see tinyode.autodiff.rules
+DERIVED = {}  # NumPy function -> the same function written in terms of others
+PLAIN = set()  # NumPy functions with no derivative, computed on the value
+
+NOTHING = {}  # the keywords of a call without keywords
+NUMBERS = frozenset({float, int, bool, np.float64, np.float32, np.int64, np.int32, np.bool_})
+METHODS = frozenset({"all", "any", "argmax", "argmin", "argsort", "clip", "diagonal", "dot", "max", "mean", "min", "prod",
+                     "ravel", "round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var"})
+
+
+def name_of(function):
+    """Write a function as its caller did."""
+    name = getattr(function, "__name__", repr(function))
+    if isinstance(function, np.ufunc):
+        return f"np.{name}"
+    module = getattr(function, "__module__", None) or ""
+    return f"{module.replace('numpy', 'np', 1)}.{name}" if module.startswith("numpy") else name
+
+
+def _binary(f, ufunc, swapped=False):
+    """Make an operator that records without NumPy's protocol: the hot path of the engine."""
+
+    def method(self, other):
+        kind, Node, trace, a = type(other), type(self), self.trace, self.value
+        if kind is Node and other.trace is trace:  # never swapped: Python asks the left operand first
+            b, parents = other.value, ((0, self.index), (1, other.index))
+        elif kind in NUMBERS or (kind is ndarray and other.dtype.kind in "fiub"):
+            b, parents = other, ((0, self.index),)
+            if swapped:
+                a, b, parents = b, a, ((1, self.index),)
+        elif isinstance(other, (complex, np.complexfloating, str, dict)) or other is None:
+            raise TypeError(f"{name_of(ufunc)}: cannot combine a traced array with {other!r:.40} of type {kind.__name__}; "
+                            "operands must be real numbers or arrays of them")
+        else:
+            return ufunc(other, self) if swapped else ufunc(self, other)
+        y, tape = f(a, b), trace.tape
+        node = Node(y, trace, len(tape))
+        tape.append((RULES[ufunc], parents, y, (a, b), NOTHING))
+        return node
+
+    return method
+
+
+def _comparison(f):
+    return lambda self, other: f(self.value, other.value if type(other) is type(self) else other)
+
+
+def _unary(ufunc):
+    return lambda self: ufunc(self)
+
+
+def _no_number(kind, function):
+    def method(self, *_):
+        raise TypeError(f"{function} asks a traced array of shape {self.shape} for its plain {kind}, and the gradient would be lost; "
+                        "stay with NumPy functions (np.sin for math.sin), or write stop_gradient(x) where a constant is meant")
+
+    return method
+
+
+class ArrayLike:
+    """The part of a Node that is a matter of looks; `tinyode.autodiff.trace.Node` is the rest."""
+
+    __slots__ = ()
+    T = property(lambda self: np.transpose(self))
+
+    __add__, __radd__ = _binary(operator.add, np.add), _binary(operator.add, np.add, swapped=True)
+    __sub__, __rsub__ = _binary(operator.sub, np.subtract), _binary(operator.sub, np.subtract, swapped=True)
+    __mul__, __rmul__ = _binary(operator.mul, np.multiply), _binary(operator.mul, np.multiply, swapped=True)
+    __truediv__, __rtruediv__ = _binary(operator.truediv, np.divide), _binary(operator.truediv, np.divide, swapped=True)
+    __pow__, __rpow__ = _binary(operator.pow, np.power), _binary(operator.pow, np.power, swapped=True)
+    __matmul__, __rmatmul__ = _binary(operator.matmul, np.matmul), _binary(operator.matmul, np.matmul, swapped=True)
+    __mod__, __rmod__ = _binary(operator.mod, np.remainder), _binary(operator.mod, np.remainder, swapped=True)
+    __neg__, __pos__, __abs__ = _unary(np.negative), _unary(np.positive), _unary(np.absolute)
+    __lt__, __le__, __gt__, __ge__ = map(_comparison, (operator.lt, operator.le, operator.gt, operator.ge))
+    __eq__, __ne__, __floordiv__ = map(_comparison, (operator.eq, operator.ne, operator.floordiv))
+    __rfloordiv__ = lambda self, other: other // self.value
+    __hash__ = object.__hash__
+
+    __float__, __int__ = _no_number("number", "float() or a function such as math.sin"), _no_number("number", "int()")
+    __complex__, __index__ = _no_number("number", "complex()"), _no_number("integer", "an index, range() or a shape")
+    item, tolist = _no_number("number", ".item()"), _no_number("numbers", ".tolist()")
+
+    def __bool__(self):
+        return bool(self.value)
+
+    def __len__(self):
+        return len(self.value)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index):
+        trace, x = self.trace, self.value
+        return trace.append(x[index], RULES[operator.getitem], ((0, self.index),), (x, index))
+
+    def __setitem__(self, index, value):
+        raise TypeError(f"x[{index!r:.40}] = ... writes into a traced array, whose old values the derivative needs; build a new one "
+                        "with np.where, np.stack or np.concatenate")
+
+    def __getattr__(self, name):
+        """Find ``x.sin()``, which NumPy calls on the elements of an object array, and the methods of an array."""
+        function = getattr(np, name, None)
+        if isinstance(function, np.ufunc) or name in METHODS:
+            return lambda *args, **kwargs: function(self, *args, **kwargs)
+        raise AttributeError(f"a traced array has no .{name}; write it as a function, np.{name}(x), "
+                             "or take stop_gradient(x) for a plain array")
+
+    def reshape(self, *shape, **kwargs):
+        """``x.reshape(2, 3)``, as of an array."""
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, **kwargs)
+
+    def transpose(self, *axes):
+        """``x.transpose(1, 0)``, as of an array."""
+        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+
+    def astype(self, dtype, **_):
+        """``x.astype(np.float32)``, as of an array; converted to whole numbers, which have no derivative, the plain value."""
+        y = self.value.astype(dtype)
+        if y.dtype.kind != "f":
+            return y
+        return self.trace.append(y, RULES[np.positive], ((0, self.index),), (self.value,))
+
+    def flatten(self):
+        """``x.flatten()``, as of an array."""
+        return np.reshape(self, (-1,))
+
+    def copy(self):
+        """``x.copy()``: nothing writes into a traced array, so it is its own copy."""
+        return self

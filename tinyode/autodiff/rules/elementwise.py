@@ -1,0 +1,94 @@
+"""Elementwise functions: the Jacobian is diagonal, a VJP multiplies by the derivative.
+
+At a kink the rules take the mean of the two one-sided derivatives, which is the choice that treats both operands alike:
+abs'(0) = 0, and where a == b in maximum(a, b) each gets half of the cotangent.
+"""
+
+import numpy as np
+
+from ..trace import DERIVED, PLAIN, RULES
+
+LOG_2, LOG_10 = np.log(2.0).item(), np.log(10.0).item()
+
+
+def power_base(g, y, a, b):
+    """d(a^b)/da = b a^(b-1), and 0 for b = 0 even where a = 0."""
+    if type(b) in (int, float):
+        return g * (b * a ** (b - 1)) if b else g * 0.0
+    return g * np.where(b == 0, 0.0, b * a ** np.where(b == 0, 1.0, b - 1.0))
+
+
+def power_exponent(g, y, a, b):
+    """d(a^b)/db = a^b log a, and its limit 0 for a = 0, b > 0."""
+    zero = (a == 0) & (b >= 0)
+    return g * np.where(zero, 0.0, y * np.log(np.where(zero, 1.0, a)))
+
+
+def larger(g, a, b):
+    """Return the part of g that goes to a in max(a, b): all of it where a > b, half where they are equal, none where a < b."""
+    return np.where(a == b, 0.5 * g, np.where(a > b, g, 0.0))
+
+
+RULES.update({
+    # arithmetic
+    np.add: (lambda g, y, a, b: g, lambda g, y, a, b: g),
+    np.subtract: (lambda g, y, a, b: g, lambda g, y, a, b: -g),
+    np.multiply: (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
+    np.divide: (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
+    np.power: (power_base, power_exponent),
+    np.remainder: (lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor_divide(a, b)),
+    np.negative: (lambda g, y, x: -g,),
+    np.positive: (lambda g, y, x: g,),
+    np.absolute: (lambda g, y, x: g * np.sign(x),),
+    np.fabs: (lambda g, y, x: g * np.sign(x),),
+    np.reciprocal: (lambda g, y, x: -g * y * y,),
+    np.square: (lambda g, y, x: g * (2 * x),),
+    np.sqrt: (lambda g, y, x: g * (0.5 / y),),
+    np.cbrt: (lambda g, y, x: g / (3 * y * y),),
+    # exponential and logarithmic
+    np.exp: (lambda g, y, x: g * y,),
+    np.exp2: (lambda g, y, x: g * y * LOG_2,),
+    np.expm1: (lambda g, y, x: g * (y + 1),),
+    np.log: (lambda g, y, x: g / x,),
+    np.log2: (lambda g, y, x: g / (x * LOG_2),),
+    np.log10: (lambda g, y, x: g / (x * LOG_10),),
+    np.log1p: (lambda g, y, x: g / (1 + x),),
+    np.logaddexp: (lambda g, y, a, b: g * np.exp(a - y), lambda g, y, a, b: g * np.exp(b - y)),
+    # trigonometric
+    np.sin: (lambda g, y, x: g * np.cos(x),),
+    np.cos: (lambda g, y, x: -g * np.sin(x),),
+    np.tan: (lambda g, y, x: g * (1 + y * y),),
+    np.arcsin: (lambda g, y, x: g / np.sqrt(1 - x * x),),
+    np.arccos: (lambda g, y, x: -g / np.sqrt(1 - x * x),),
+    np.arctan: (lambda g, y, x: g / (1 + x * x),),
+    np.arctan2: (lambda g, y, a, b: g * b / (a * a + b * b), lambda g, y, a, b: -g * a / (a * a + b * b)),
+    np.hypot: (lambda g, y, a, b: g * (a / y), lambda g, y, a, b: g * (b / y)),
+    # hyperbolic
+    np.sinh: (lambda g, y, x: g * np.cosh(x),),
+    np.cosh: (lambda g, y, x: g * np.sinh(x),),
+    np.tanh: (lambda g, y, x: g * (1 - y * y),),
+    np.arcsinh: (lambda g, y, x: g / np.sqrt(x * x + 1),),
+    np.arccosh: (lambda g, y, x: g / np.sqrt((x - 1) * (x + 1)),),
+    np.arctanh: (lambda g, y, x: g / ((1 - x) * (1 + x)),),
+    # choosing
+    np.maximum: (lambda g, y, a, b: larger(g, a, b), lambda g, y, a, b: larger(g, b, a)),
+    np.minimum: (lambda g, y, a, b: larger(g, b, a), lambda g, y, a, b: larger(g, a, b)),
+    np.where: (None, lambda g, y, c, a, b: np.where(c, g, 0.0), lambda g, y, c, a, b: np.where(c, 0.0, g)),
+})
+
+
+def clip(a, a_min=None, a_max=None, *, min=None, max=None):
+    """``np.clip`` as minimum(maximum(a, a_min), a_max)."""
+    a_min, a_max = a_min if min is None else min, a_max if max is None else max
+    a = a if a_min is None else np.maximum(a, a_min)
+    return a if a_max is None else np.minimum(a, a_max)
+
+
+DERIVED[np.clip] = clip
+
+PLAIN.update({
+    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
+    np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
+    np.isfinite, np.isinf, np.isnan, np.signbit, np.sign, np.floor, np.ceil, np.trunc, np.rint, np.round, np.floor_divide,
+    np.isclose, np.allclose, np.array_equal,
+})

@@ -1,0 +1,96 @@
+"""Functions that rearrange elements: the cotangent is rearranged back."""
+
+import numpy as np
+
+from ..trace import DERIVED, PLAIN, RULES, record, unbox
+
+
+def broadcast_to_vjp(g, y, array, shape):
+    """Leave the summing over broadcast axes to the engine."""
+    return g
+
+
+def transpose_vjp(g, y, a, axes=None):
+    """Permute the axes back."""
+    return np.transpose(g, None if axes is None else tuple(np.argsort([axis % a.ndim for axis in axes])))
+
+
+RULES.update({
+    np.reshape: (lambda g, y, a, shape=None, order="C": np.reshape(g, a.shape, order=order),),
+    np.transpose: (transpose_vjp,),
+    np.swapaxes: (lambda g, y, a, axis1, axis2: np.swapaxes(g, axis1, axis2),),
+    np.moveaxis: (lambda g, y, a, source, destination: np.moveaxis(g, destination, source),),
+    np.expand_dims: (lambda g, y, a, axis: np.reshape(g, a.shape),),
+    np.squeeze: (lambda g, y, a, axis=None: np.reshape(g, a.shape),),
+    np.broadcast_to: (broadcast_to_vjp,),
+    np.flip: (lambda g, y, m, axis=None: np.flip(g, axis),),
+    np.roll: (lambda g, y, a, shift, axis=None: np.roll(g, [-s for s in shift] if np.ndim(shift) else -shift, axis),),
+})
+
+
+def join(*arrays, axis=0):
+    """``np.concatenate`` of its arguments."""
+    return np.concatenate(arrays, axis=axis)
+
+
+def join_vjps(g, y, wanted, *arrays, axis=0):
+    """Cut the cotangent where the arrays were joined."""
+    ends = np.cumsum([a.shape[axis] for a in arrays]).tolist()
+    before = (slice(None),) * (axis % g.ndim)
+    return [g[(*before, slice(ends[i] - arrays[i].shape[axis], ends[i]))] for i in wanted]
+
+
+def concatenate(arrays, axis=0):
+    """``np.concatenate``, its list taken apart; ``axis=None`` flattens first."""
+    arrays = [unbox(a) if isinstance(a, (np.ndarray, list, tuple)) else a for a in arrays]
+    if axis is None:
+        arrays, axis = [np.reshape(a, (-1,)) for a in arrays], 0
+    return record(join, join_vjps, arrays, {"axis": axis})
+
+
+def stack(arrays, axis=0):
+    """``np.stack`` as the concatenation of arrays with one axis more."""
+    arrays = [a if hasattr(a, "shape") else unbox(a) for a in arrays]
+    return np.concatenate([np.expand_dims(a, axis) for a in arrays], axis=axis)
+
+
+def at_least(n, a):
+    """Append leading axes until there are n."""
+    a = a if hasattr(a, "shape") else unbox(a)
+    return a if a.ndim >= n else np.reshape(a, (1,) * (n - a.ndim) + a.shape)
+
+
+def split(ary, indices_or_sections, axis=0):
+    """``np.split`` by slices."""
+    n = ary.shape[axis]
+    if np.ndim(indices_or_sections) == 0:
+        if n % indices_or_sections:
+            raise ValueError(f"np.split: an axis of length {n} does not divide into {indices_or_sections} equal parts")
+        inner = range(n // indices_or_sections, n, n // indices_or_sections)
+    else:
+        inner = indices_or_sections
+    before = (slice(None),) * (axis % ary.ndim)
+    return [ary[(*before, slice(start, end))] for start, end in zip([0, *inner], [*inner, n])]
+
+
+def hstack(tup):
+    """``np.hstack``: along the second axis, or the only one."""
+    arrays = [at_least(1, a) for a in tup]
+    return np.concatenate(arrays, axis=0 if arrays[0].ndim == 1 else 1)
+
+
+DERIVED.update({
+    np.concatenate: concatenate,
+    np.stack: stack,
+    np.hstack: hstack,
+    np.vstack: lambda tup: np.concatenate([at_least(2, a) for a in tup], axis=0),
+    np.split: split,
+    np.ravel: lambda a, order="C": np.reshape(a, (-1,), order=order),
+    np.atleast_1d: lambda a: at_least(1, a),
+    np.atleast_2d: lambda a: at_least(2, a),
+    np.full_like: lambda a, fill_value, dtype=None: np.broadcast_to(fill_value, np.shape(a)) * np.ones(1, dtype or a.dtype)[0],
+    np.copy: lambda a: a,
+})
+PLAIN.update({np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type, np.iscomplexobj, np.isrealobj,
+              np.array_repr, np.array_str, np.array2string})
+

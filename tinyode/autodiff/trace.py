@@ -1,0 +1,332 @@
+"""The engine: a `Node` is an array whose history is written down, the tape is that history, `sweep` reads it backwards.
+
+Reverse-mode differentiation needs one thing from a program: the list of the operations it did, in order, with their operands
+(a Wengert list). While a `Trace` is open its inputs are Nodes instead of arrays. A Node has a ``value``, and looks to NumPy like
+an array, so the user's code runs as it stands; each operation computes its value and appends one record to the tape:
+
+    y = np.tanh(x)     ->     tape: ..., (VJP of tanh, which nodes x was, y, (x,), no keywords)
+
+`sweep` then walks the tape from its end to its start and hands each operation's cotangent back to its operands through
+vector-Jacobian products (VJPs), the chain rule in the order that never forms a Jacobian (Griewank and Walther, "Evaluating
+Derivatives", 2008, section 3.2).
+
+Three decisions carry the rest:
+
+* Every trace has a *level*, a number that grows; a trace opened inside another has the higher one. An operation is recorded on
+  the highest level among its operands, and sees those of lower levels as constants: as *values*, which may be Nodes themselves
+  and are then recorded on their own, lower tape. This is all that nested derivatives need, for VJPs are NumPy code.
+* A record holds values and the positions of nodes, never Nodes. A Node knows its trace, the trace its tape, and nothing
+  points back: no reference cycle, so memory is free as soon as the last user is gone.
+* When a trace closes, its tape goes to the pullback, and a Node that has leaked out holds an empty handle and is recognised.
+
+Where NumPy has no hook, ``np.array([y[1], -y[0]])``, it builds an object array with 0-d Nodes in it; `unbox` reads such an
+array as the stack of its elements, wherever one meets the engine.
+"""
+
+import itertools
+
+import numpy as np
+from numpy import ndarray
+
+from .operators import DERIVED, NOTHING, NUMBERS, PLAIN, RULES, ArrayLike, name_of
+
+FUNCTION_OF_METHOD = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min}  # of ufunc.reduce
+
+_levels = itertools.count(1)
+
+
+class _Closed:
+    """The tape of a trace that is over."""
+
+    def __len__(self):
+        return 0
+
+    def append(self, record):
+        raise RuntimeError("a traced value has leaked: it was kept (in a list, an attribute, a global) while a function was being "
+                           "differentiated, and used after that was over; return it from the function, or keep "
+                           "stop_gradient(value)")
+
+
+_CLOSED = _Closed()
+
+
+class Trace:
+    """The handle that a Node holds of the trace it belongs to: a level, and a tape to append to while the trace is open."""
+
+    __slots__ = ("level", "tape")
+
+    def __init__(self):
+        self.level = next(_levels)
+        self.tape = []
+
+    def inputs(self, values):
+        """Return the Nodes that no operation made: the first on the tape."""
+        self.tape = [None] * len(values)
+        return [Node(value, self, i) for i, value in enumerate(values)]
+
+    def append(self, value, vjps, parents, args, kwargs=NOTHING):
+        """Write down one operation and return the Node of its value.
+
+        ``parents`` are pairs (position in ``args``, position on the tape), one for each operand to be differentiated. ``vjps`` is
+        a tuple with one VJP per position of ``args``, each called as ``vjp(g, y, *args, **kwargs)``; or one function for all,
+        called as ``vjps(g, y, wanted, *args, **kwargs)`` with the tuple of wanted positions, that returns as many cotangents.
+        """
+        tape = self.tape
+        node = Node(value, self, len(tape))
+        tape.append((vjps, parents, value, args, kwargs))
+        return node
+
+    def close(self):
+        """Take the tape away. Nodes of this trace can be looked at from now on but not computed with."""
+        tape, self.tape = self.tape, _CLOSED
+        return tape
+
+
+def sweep(tape, seeds, n_inputs):
+    """Run the tape backwards: from the cotangents of some nodes to those of the inputs.
+
+    Parameters
+    ----------
+    tape : list of records
+    seeds : iterable of (position on the tape, cotangent)
+    n_inputs : int
+        The first records of the tape are its inputs.
+
+    Returns
+    -------
+    list
+        One cotangent per input, None where no seed depends on it.
+    """
+    cotangents = [None] * len(tape)
+    for position, g in seeds:
+        cotangents[position] = g if cotangents[position] is None else cotangents[position] + g
+    for position in range(len(tape) - 1, n_inputs - 1, -1):
+        g = cotangents.pop()
+        if g is None:
+            continue
+        vjps, parents, y, args, kwargs = tape[position]
+        if type(vjps) is tuple:
+            for argnum, parent in parents:
+                x = args[argnum]
+                c = vjps[argnum](g, y, *args, **kwargs)
+                if c.shape != x.shape:
+                    c = fit(c, x)
+                known = cotangents[parent]
+                cotangents[parent] = c if known is None else known + c
+        else:
+            wanted = tuple([argnum for argnum, _ in parents])
+            g = g if g.dtype == y.dtype else g.astype(y.dtype)
+            for (argnum, parent), c in zip(parents, vjps(g, y, wanted, *args, **kwargs)):
+                c = c if c.shape == args[argnum].shape else fit(c, args[argnum])
+                known = cotangents[parent]
+                cotangents[parent] = c if known is None else known + c
+    return cotangents
+
+
+def fit(g, x):
+    """Bring a cotangent to the shape of its primal: the adjoint of broadcasting is summing.
+
+    If x of shape (3, 1) was broadcast to y of shape (2, 3, 4), each element of x went to 8 places, and its cotangent is the
+    sum over these.
+    """
+    shape = x.shape
+    leading = g.ndim - len(shape)
+    if leading > 0:
+        g = np.add.reduce(g, axis=0 if leading == 1 else tuple(range(leading)))
+    if g.shape != shape:
+        axes = tuple([axis for axis, n in enumerate(shape) if n == 1 and g.shape[axis] != 1])
+        g = np.add.reduce(g, axis=axes, keepdims=True) if axes else np.broadcast_to(g, shape)
+    return g
+
+
+def plain(x):
+    """Return the value below all traces, in containers too."""
+    kind = type(x)
+    if kind is Node:
+        return plain(x.value)
+    if kind is ndarray and x.dtype == object:
+        return plain(unbox(x))
+    if kind is list or kind is tuple:
+        return kind([plain(item) for item in x])
+    if kind is dict:
+        return {key: plain(item) for key, item in x.items()}
+    return x
+
+
+def is_traced(x):
+    """Whether x is a Node or an object array that has Nodes for elements."""
+    return type(x) is Node or (type(x) is ndarray and x.dtype == object and any(type(i) is Node for i in x.flat))
+
+
+def unbox(x):
+    """Read an array of objects as the stack of its elements, and a list as an array: what np.array would make of them."""
+    array = x if type(x) is ndarray else np.array(x)
+    if array.dtype != object:
+        return array
+    items = array.ravel().tolist()
+    for item in items:
+        if type(item) is not Node and not isinstance(item, (int, float, np.number)):
+            raise TypeError(f"an array of objects can be differentiated where each is a number, traced or not; "
+                            f"one is of type {type(item).__name__}: {item!r:.60}; write np.stack or np.concatenate to join rows")
+    return np.reshape(pack(*items), array.shape)
+
+
+def top_trace(values):
+    """Return the trace of the highest level among these values, or None."""
+    trace = None
+    for x in values:
+        if type(x) is Node and (trace is None or x.trace.level > trace.level):
+            trace = x.trace
+    return trace
+
+
+def record(function, vjps, args, kwargs=NOTHING):
+    """Compute ``function(*args, **kwargs)`` and write it down on the highest trace among its operands.
+
+    The first ``len(vjps)`` positions of ``args`` are array operands (all of them where ``vjps`` is one function for all); a VJP
+    that is None marks one without a derivative. The rest are settings, such as an axis.
+    """
+    operands = len(vjps) if type(vjps) is tuple else len(args)
+    args = tuple([x if type(x) is Node or type(x) in NUMBERS or i >= operands or x is None
+                  else unbox(x) if isinstance(x, (ndarray, list, tuple)) else x for i, x in enumerate(args)])
+    trace = top_trace(args)
+    if trace is None:
+        return function(*args, **kwargs)
+    values, parents = list(args), []
+    for i, x in enumerate(args):
+        if type(x) is Node and x.trace is trace:
+            values[i] = x.value
+            if i >= operands:
+                raise TypeError(f"{name_of(function)}: argument {i} is a setting, not an operand, and cannot be a traced value; "
+                                "pass a plain number, or stop_gradient(value)")
+            if type(vjps) is not tuple or vjps[i] is not None:
+                parents.append((i, x.index))
+    y = function(*values, **kwargs)
+    if not parents or not _is_floating(y, function):
+        return y
+    return trace.append(y, vjps, tuple(parents), values, kwargs)
+
+
+def _is_floating(y, function):
+    kind = y.dtype.kind
+    if kind == "c":
+        raise TypeError(f"{name_of(function)}: the result is complex, and derivatives here are of real functions; "
+                        "write the real and imaginary parts as an axis of length 2")
+    return kind == "f"
+
+
+def primitive(vjps):
+    """Give a function of our own its VJPs, so that it can be called with Nodes like NumPy's."""
+
+    def decorate(function):
+        def wrapper(*args, **kwargs):
+            if any(is_traced(x) for x in args):
+                return record(wrapper, vjps, args, kwargs)
+            return function(*args, **kwargs)
+
+        wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
+        return wrapper
+
+    return decorate
+
+
+@primitive(lambda g, y, wanted, *items: [g[i] for i in wanted])
+def pack(*items):
+    """Make a vector of scalars."""
+    return np.array(items)
+
+
+def with_rule(function, backward, leaves):
+    """Compute ``function(*leaves)``, with a derivative of our own at every level.
+
+    ``function`` sees plain arrays only and returns one array. ``backward(g, y, wanted, *leaves)`` returns the cotangents of the
+    wanted leaves; it is NumPy code, and sees Nodes where a derivative of the derivative is being taken.
+    """
+    trace = top_trace(leaves)
+    if trace is None:
+        return function(*leaves)
+    values = [x.value if type(x) is Node and x.trace is trace else x for x in leaves]
+    parents = tuple([(i, x.index) for i, x in enumerate(leaves) if type(x) is Node and x.trace is trace])
+    return trace.append(with_rule(function, backward, values), backward, parents, values)
+
+
+def call(function, args, kwargs):
+    """Carry out a NumPy function that was handed a Node: by its rule, by its derivation, on the value, or not at all."""
+    if kwargs:
+        if kwargs.get("out") is not None:
+            raise TypeError(f"{name_of(function)}: out= would overwrite an array that the derivative may still need; "
+                            "leave it out and use the returned value")
+        kwargs = {key: value for key, value in kwargs.items() if key != "out"}
+    derived = DERIVED.get(function)
+    if derived is not None:
+        _check_keywords(function, derived, kwargs)
+        return derived(*args, **kwargs)
+    vjps = RULES.get(function)
+    if vjps is not None:
+        if kwargs:
+            some = next(v for v in (vjps if type(vjps) is tuple else (vjps,)) if v is not None)
+            _check_keywords(function, some, kwargs)
+        return record(function, vjps, args, kwargs)
+    if function in PLAIN:
+        return function(*plain(args), **plain(kwargs))
+    name = name_of(function)
+    raise TypeError(f"{name} has no derivative rule, so its gradient would be lost; write it with functions that have one, give it "
+                    f"one with tinyode.custom_vjp, or pass stop_gradient(x) if {name} is to count as constant")
+
+
+def _check_keywords(function, rule, kwargs):
+    """Refuse, while the function is called and by name, a keyword that its rule does not know."""
+    code = rule.__code__
+    known = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
+    for key, value in kwargs.items():
+        if key not in known:
+            raise TypeError(f"{name_of(function)}: {key}= is not supported for traced values; leave it out")
+        if rule is not DERIVED.get(function) and is_traced(value):
+            raise TypeError(f"{name_of(function)}: pass the traced value of {key}= by position")
+
+
+class Node(ArrayLike):
+    """An array on a tape.
+
+    Attributes
+    ----------
+    value : array or Node of a lower level
+    trace : Trace
+        The handle of the trace it belongs to.
+    index : int
+        Its position on the tape.
+    """
+
+    __slots__ = ("index", "trace", "value")
+
+    def __init__(self, value, trace, index):
+        self.value = value
+        self.trace = trace
+        self.index = index
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if len(inputs) == 1 and method == "__call__" and not kwargs:  # the hot path, as in _binary
+            vjps = RULES.get(ufunc)
+            if vjps is not None:
+                x, trace = self.value, self.trace
+                y, tape = ufunc(x), trace.tape
+                node = Node(y, trace, len(tape))
+                tape.append((vjps, ((0, self.index),), y, (x,), NOTHING))
+                return node
+        if method == "reduce" and ufunc.__name__ in FUNCTION_OF_METHOD:
+            kwargs.setdefault("axis", 0)
+            return call(FUNCTION_OF_METHOD[ufunc.__name__], inputs, kwargs)
+        if method != "__call__":
+            raise TypeError(f"{name_of(ufunc)}.{method} has no derivative rule; write it with functions that have one")
+        return call(ufunc, inputs, kwargs)
+
+    def __array_function__(self, function, types, args, kwargs):
+        return call(function, args, kwargs)
+
+    shape = property(lambda self: self.value.shape)
+    dtype = property(lambda self: self.value.dtype)
+    ndim = property(lambda self: self.value.ndim)
+    size = property(lambda self: self.value.size)
+
+    def __repr__(self):
+        return f"Node({self.value!r}, level={self.trace.level})"

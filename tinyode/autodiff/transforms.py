@@ -1,0 +1,259 @@
+"""Functions that make derivatives of functions: `vjp` is the one that works, the others are a few lines each in its terms.
+
+For f: R^n -> R^m with Jacobian J (m x n), reverse mode gives the product w^T J for the price of a few evaluations of f, whatever
+n is. That product is the *pullback* of the *cotangent* w:
+
+    >>> value, pullback = vjp(lambda x: np.sin(x) * x, np.array([1.0, 2.0]))
+    >>> pullback(np.ones(2))[0]            # cos(x) x + sin(x)
+    array([1.38177329, 0.07700375])
+
+All of them take and return containers (nested tuples, lists and dicts) wherever an array can stand. Python numbers and whole
+numbers become float64, float32 stays float32, and a cotangent has the shape and dtype of its primal. What cannot be
+differentiated is an error that names it: see `tinyode.autodiff.trace` for how, and `tinyode.autodiff.rules` for the derivatives.
+
+A tape holds references to the arrays that the function met, not copies: do not write into these between a call of `vjp` and that
+of its pullback.
+"""
+
+import functools
+
+import numpy as np
+
+from .. import tree
+from .trace import Node, Trace, is_traced, plain, sweep, unbox
+
+FLOAT64 = np.dtype(float)
+
+
+def vjp(f, *primals):
+    """Evaluate f and prepare its vector-Jacobian products.
+
+    Parameters
+    ----------
+    f : function of ``len(primals)`` arguments
+    *primals : arrays or containers of them
+
+    Returns
+    -------
+    value : ``f(*primals)``
+    pullback : function
+        ``pullback(cotangent)``, with a cotangent of the structure and shapes of ``value``, is a tuple with one cotangent per
+        primal, w^T J of Griewank and Walther (2008), section 3.2. It can be called any number of times.
+
+    Raises
+    ------
+    TypeError
+        If a primal is not real, if f returns something that is no number, or if f does what cannot be differentiated.
+    ValueError
+        By the pullback, if its argument does not match ``value``.
+    """
+    leaves, structure = tree.flatten(primals)
+    leaves = [x if type(x) is np.ndarray and x.dtype is FLOAT64 else _as_primal(x) for x in leaves]
+    trace = Trace()
+    try:
+        value = f(*tree.unflatten(structure, trace.inputs(leaves)))
+        outputs, out_structure = tree.flatten(value)
+        outputs = [y if type(y) is Node else _as_output(y) for y in outputs]
+    finally:
+        tape = trace.close()
+    positions = [y.index if type(y) is Node and y.trace is trace else None for y in outputs]
+    values = [y if position is None else y.value for y, position in zip(outputs, positions)]
+
+    def pullback(cotangent):
+        seeds, seed_structure = tree.flatten(cotangent)
+        if seed_structure != out_structure:
+            raise ValueError(f"pullback: the cotangent has the structure {tree.describe(seed_structure)}, the function's value "
+                             f"{tree.describe(out_structure)}; they must agree")
+        seeds = [_as_cotangent(g, y) for g, y in zip(seeds, values)]
+        found = sweep(tape, [(i, g) for i, g in zip(positions, seeds) if i is not None], len(leaves))
+        return tree.unflatten(structure, _own(found, leaves, seeds))
+
+    return tree.unflatten(out_structure, values), pullback
+
+
+def _as_primal(x):
+    if type(x) is Node:
+        return x
+    array = np.asarray(x)
+    if array.dtype == object and is_traced(array):
+        return unbox(array)
+    if array.dtype.kind == "f":
+        return x if isinstance(x, np.floating) else array[()]
+    if array.dtype.kind in "iub":
+        return array.astype(float)[()]
+    what = "a complex number" if array.dtype.kind == "c" else f"{x!r:.40} of type {type(x).__name__}"
+    raise TypeError(f"cannot differentiate with respect to {what}: primals are real numbers, arrays of them, and nested tuples, "
+                    "lists and dicts of these; select others out with argnum, or close over them")
+
+
+def _as_output(y):
+    if type(y) is np.ndarray and y.dtype == object:
+        return unbox(y)
+    if isinstance(y, (int, float, np.number, np.bool_, np.ndarray)) and np.asarray(y).dtype.kind in "fiub":
+        return y
+    raise TypeError(f"the function being differentiated returned {y!r:.60} of type {type(y).__name__}; it must return a real array, "
+                    "or a nested tuple, list or dict of them")
+
+
+def _as_cotangent(g, y):
+    if type(g) is np.ndarray and type(y) is np.ndarray and g.shape == y.shape and g.dtype is y.dtype and g.dtype != object:
+        return g
+    g = g if type(g) is Node else unbox(np.asarray(g))
+    if g.shape != np.shape(y):
+        raise ValueError(f"pullback: a cotangent of shape {np.shape(y)} was expected, like the value, got shape {g.shape}")
+    dtype = getattr(y, "dtype", np.float64)
+    return g if g.dtype == dtype or dtype.kind != "f" else g.astype(dtype)
+
+
+def _own(cotangents, primals, seeds):
+    """Zeros for None, the dtype of the primal, and copies of what is shared, so that the caller may write into each cotangent."""
+    met = {id(g) for g in seeds}
+    for i, (c, x) in enumerate(zip(cotangents, primals)):
+        if c is None:
+            cotangents[i] = c = np.zeros(x.shape, x.dtype)[()]
+        elif c.dtype is not x.dtype:
+            cotangents[i] = c = c.astype(x.dtype)
+        elif type(c) is np.ndarray and (c.base is not None or id(c) in met):
+            cotangents[i] = c = c.copy()
+        met.add(id(c))
+    return cotangents
+
+
+def jvp(f, primals, tangents):
+    """Evaluate f and its derivative along a direction, J v, by two vector-Jacobian products.
+
+    The pullback w -> w^T J is linear in w, so its own pullback is v -> J v, wherever it is taken. That costs a few evaluations
+    more than a forward mode would, and no second set of rules (Townsend, "A new trick for calculating Jacobian vector products",
+    2017).
+
+    Parameters
+    ----------
+    f : function
+    primals, tangents : tuples of arrays or containers, of the same structure and shapes
+
+    Returns
+    -------
+    value : ``f(*primals)``
+    tangent : of the structure and shapes of ``value``
+    """
+    if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
+        raise TypeError(f"jvp: primals and tangents are tuples, one item per argument of f; got {type(primals).__name__} and "
+                        f"{type(tangents).__name__}")
+    if tree.flatten(primals)[1] != tree.flatten(tangents)[1]:
+        raise ValueError(f"jvp: the tangents have the structure {tree.describe(tree.flatten(tangents)[1])}, the primals "
+                         f"{tree.describe(tree.flatten(primals)[1])}; they must agree")
+    value, pullback = vjp(f, *primals)
+    _, pushforward = vjp(pullback, tree.map(lambda y: np.zeros(np.shape(y), getattr(y, "dtype", float)), value))
+    return value, pushforward(tangents)[0]
+
+
+def _select(f, argnum, args, kwargs):
+    """Return f as a function of the selected arguments alone, and these."""
+    numbers = argnum if isinstance(argnum, tuple) else (argnum,)
+    for number in numbers:
+        if not isinstance(number, (int, np.integer)) or not -len(args) <= number < len(args):
+            raise ValueError(f"argnum={argnum!r}: the function was called with {len(args)} positional arguments; argnum is the number "
+                             "of one of them, counted from 0, or a tuple of such")
+
+    def of_selected(*selected):
+        every = list(args)
+        for number, x in zip(numbers, selected):
+            every[number] = x
+        return f(*every, **kwargs)
+
+    return of_selected, [args[number] for number in numbers]
+
+
+def value_and_grad(f, argnum=0):
+    """Return a function that computes f and its gradient.
+
+    Parameters
+    ----------
+    f : function that returns one real number
+    argnum : int or tuple of int
+        The positional arguments to differentiate with respect to.
+
+    Returns
+    -------
+    function
+        ``(value, gradient)`` at the arguments of f; the gradient has the structure of the selected argument, and is a tuple where
+        ``argnum`` is one.
+
+    Raises
+    ------
+    TypeError
+        By that function, if f returns anything but a single floating-point number.
+    """
+
+    @functools.wraps(f)
+    def with_gradient(*args, **kwargs):
+        of_selected, selected = _select(f, argnum, args, kwargs)
+        value, pullback = vjp(of_selected, *selected)
+        if isinstance(value, (tuple, list, dict)):
+            raise TypeError(f"grad: the function returned a {type(value).__name__}; a gradient is of one number, use vjp or jacobian")
+        if np.size(value) != 1:
+            raise TypeError(f"grad: the function returned an array of shape {np.shape(value)}; a gradient is of one number: reduce it "
+                            "(np.sum, np.mean), or use vjp or jacobian")
+        if not isinstance(value, float) and value.dtype.kind != "f":
+            raise TypeError(f"grad: the function returned {value!r:.40}, which is not a floating-point number, so every derivative would "
+                            "be zero; remove the rounding, comparison or conversion to whole numbers")
+        gradient = pullback(np.ones(np.shape(value)))
+        return value, gradient if isinstance(argnum, tuple) else gradient[0]
+
+    return with_gradient
+
+
+def grad(f, argnum=0):
+    """Return a function that computes the gradient of f; see `value_and_grad`."""
+    with_gradient = value_and_grad(f, argnum)
+
+    @functools.wraps(f)
+    def gradient(*args, **kwargs):
+        return with_gradient(*args, **kwargs)[1]
+
+    return gradient
+
+
+def jacobian(f, argnum=0):
+    """Return a function that computes the Jacobian of f, row by row: one vector-Jacobian product per element of the value.
+
+    Returns
+    -------
+    function
+        An array of shape ``value.shape + argument.shape``. Where the value, the argument or both are containers: a container like
+        the value, each of whose leaves is a container like the argument, of such arrays.
+    """
+
+    @functools.wraps(f)
+    def of_arguments(*args, **kwargs):
+        of_selected, selected = _select(f, argnum, args, kwargs)
+        value, pullback = vjp(of_selected, *selected)
+        leaves, structure = tree.flatten(value)
+        like = tuple(selected) if isinstance(argnum, tuple) else selected[0]
+        blocks = []
+        for k, leaf in enumerate(leaves):
+            rows = []
+            for j in range(np.size(leaf)):
+                seeds = [np.zeros(np.shape(other)) for other in leaves]
+                seeds[k].flat[j] = 1.0
+                row = pullback(tree.unflatten(structure, seeds))
+                rows.append(row if isinstance(argnum, tuple) else row[0])
+            blocks.append(tree.map(functools.partial(_join_rows, np.shape(leaf)), like, *rows))
+        return tree.unflatten(structure, blocks)
+
+    return of_arguments
+
+
+def _join_rows(shape, x, *rows):
+    """Return the rows, each shaped like x, as one array of shape ``shape + x.shape``."""
+    return np.reshape(np.stack(rows), shape + np.shape(x)) if rows else np.zeros(shape + np.shape(x))
+
+
+def hessian(f, argnum=0):
+    """Return a function that computes the Hessian of a scalar f, the Jacobian of its gradient; shape ``argument.shape * 2``."""
+    return jacobian(grad(f, argnum), argnum)
+
+
+def stop_gradient(x):
+    """Return the plain value of x, a constant to every derivative being taken; containers leaf by leaf."""
+    return tree.map(plain, x)

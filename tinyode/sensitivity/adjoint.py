@@ -1,0 +1,113 @@
+"""Algorithm 2 of the sources: the gradient of an ODE solution by one more ODE, solved backwards (ids from ``tutorials/SOURCES.md``).
+
+    dz/dt = f(z, t, theta),  z(t0) given,  L = L(z(t1))                                                     (G11, G12)
+
+    dL/dt1 = dL/dz(t1)^T f(z(t1), t1, theta)                                                                (P6)
+    s0 = [z(t1), dL/dz(t1), 0, -dL/dt1]
+    def aug_dynamics([z, a, ., .], t, theta):
+        return [f(z, t, theta), -a^T df/dz, -a^T df/dtheta, -a^T df/dt]                                     (P4, P5, P7)
+    [z(t0), dL/dz(t0), dL/dtheta, dL/dt0] = ODESolve(s0, aug_dynamics, t1, t0, theta)
+
+Four things are done differently from the letter of it, none of which changes what is computed:
+
+* Losses at many times t0 < t1 < ... < tN: the backward solve stops at each and adds dL/dz(ti) to a. z restarts there from its stored
+  value, so its error does not build up from one interval to the next.
+* One vector-Jacobian product, seeded with -a, gives all products with their signs.
+* a_t is not integrated. Along a solution dL/dt0 = -a(t0)^T f(z(t0), t0), as moving the start by d is starting from z(t0) - d f at t0;
+  the same argument gives P6 at the end. Only the readout moves with a time between: dL/dti = dL/dz(ti)^T f(z(ti), ti).
+* a_theta feeds back into nothing. It is left out of the stages' states and of the error norm (Kidger, Chen and Lyons, "Hey, that's
+  not an ODE", 2021).
+
+The memory is that of one augmented state, whatever the number of steps: the solution is not stored but solved again, backwards.
+"""
+
+import numpy as np
+
+from ..autodiff import vjp
+from ..autodiff.trace import with_rule
+from ..solvers.solve import Stats, observe, steps
+from ..solvers.state import check_state, check_times, flat_field
+from ..solvers.tableaus import find
+
+
+def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
+    """ODESolve on lists of arrays, with Algorithm 2 for its derivative of any order.
+
+    Parameters
+    ----------
+    f : function
+        ``f(t, z, theta)`` returns dz/dt, a list like z.
+    z0 : list of k arrays
+    t : array, shape (T,)
+    theta : list
+        Arrays, and whatever else f takes.
+    options, adjoint_options : Options
+        Of the solve, and of the backward solve.
+    coupled : int, optional
+        f depends on the first so many arrays of z alone, and is called with these.
+
+    Returns
+    -------
+    array, shape (T, n)
+        The solution at the times of t, all arrays of z flat and end to end.
+    """
+    k = len(z0)
+
+    def forward(t, *leaves):
+        leaves, theta = leaves[:k], leaves[k:]
+        leaves, structure = check_state(list(leaves))
+        y, times = np.concatenate([leaf.reshape(-1) for leaf in leaves]), check_times(t)
+        flat, _ = flat_field(f, leaves, structure, (theta,), coupled)
+        size = None if coupled is None else sum(leaf.size for leaf in leaves[:coupled])
+        return observe(steps(flat, y, times, options, Stats(), size), y, times, find(options.method))
+
+    def backward(g, zs, wanted, t, *leaves):
+        z0, theta = leaves[:k], leaves[k:]
+        learned = [n - 1 - k for n in wanted if n > k]  # which of theta have a gradient
+
+        def aug_dynamics(t, s, theta):
+            z, a = s[:k], s[k:2 * k]
+
+            def of_traced(*z_and_theta):
+                every = list(theta)
+                for n, p in zip(learned, z_and_theta[k:]):
+                    every[n] = p
+                return f(t, z_and_theta[:k], every)
+
+            dz, pullback = vjp(of_traced, *z, *[theta[n] for n in learned])
+            return [*dz, *pullback([-a_i for a_i in a])]  # f, -a^T df/dz, -a^T df/dtheta
+
+        a = split(g[-1], z0)
+        a_theta = [np.zeros(theta[n].shape, theta[n].dtype) for n in learned]
+        for i in range(len(t) - 1, 0, -1):
+            s0 = [*split(zs[i], z0), *a, *a_theta]
+            s = split(odesolve(aug_dynamics, s0, t[i - 1:i + 1][::-1], theta, adjoint_options, adjoint_options, 2 * k)[-1], s0)
+            a, a_theta = s[k:2 * k], s[2 * k:]
+            if i > 1:
+                a = [a_j + g_j for a_j, g_j in zip(a, split(g[i - 1], z0))]
+
+        def along_f(i, a):
+            """Return a^T f(z(ti), ti, theta)."""
+            time = t[i].item() if type(t) is np.ndarray else t[i]
+            return sum(np.sum(a_j * f_j) for a_j, f_j in zip(a, f(time, split(zs[i], z0), theta)))
+
+        cotangents = {}
+        if 0 in wanted:
+            cotangents[0] = np.stack([-along_f(0, a), *[along_f(i, split(g[i], z0)) for i in range(1, len(t))]])
+        cotangents |= {1 + j: a_j + g_j for j, (a_j, g_j) in enumerate(zip(a, split(g[0], z0)))}
+        cotangents |= {1 + k + n: a_n for n, a_n in zip(learned, a_theta)}
+        return [cotangents[n] for n in wanted]
+
+    return with_rule(forward, backward, (t, *z0, *theta))
+
+
+def split(flat, like):
+    """Cut the last axis of flat states into arrays of these shapes and dtypes."""
+    if len(like) == 1 and like[0].ndim == 1 and flat.dtype == like[0].dtype:
+        return [flat]
+    pieces, end = [], 0
+    for x in like:
+        start, end = end, end + x.size
+        piece = np.reshape(flat[..., start:end], flat.shape[:-1] + x.shape)
+        pieces.append(piece if piece.dtype == x.dtype else piece.astype(x.dtype))
+    return pieces

@@ -1,0 +1,112 @@
+"""Systems of equations f(u, p) = 0: `root` by Newton's method, its derivative by the adjoint of the slides (G18 to G26).
+
+Where u(p) solves f(u, p) = 0, the chain rule gives dg/dp = -(dg/du (df/du)^-1) df/dp (G24). The bracket is a row vector lambda^T, and
+
+    (df/du)^T lambda = (dg/du)^T            (G26, whose transpose the slides leave out)
+    dg/dp = -lambda^T df/dp
+
+is one linear solve and one vector-Jacobian product, whatever the number of parameters, and however u was found.
+"""
+
+import numpy as np
+
+from .. import tree
+from ..autodiff import jacobian, vjp
+from ..autodiff.trace import is_traced, plain, unbox, with_rule
+from .adjoint import split
+
+
+class NewtonError(RuntimeError):
+    """Newton's method found no root."""
+
+
+def root(f, u0, *args, tol=1e-10, max_steps=50):
+    """Solve f(u, *args) = 0 for u, differentiably in args.
+
+    Newton's method: (df/du) d = -f, u <- u + s d, with s = 1, 1/2, 1/4, ... the first that makes the residual smaller. It is done when
+    no component of d is above tol (1 + max |u|).
+
+    Parameters
+    ----------
+    f : function
+        ``f(u, *args)``, with u of the structure and shapes of u0 and a value of as many elements.
+    u0 : array or container of arrays
+        Where to start. The root does not depend on it, so it gets no gradient.
+    *args : arrays or containers of arrays
+        The parameters. What is to have a gradient belongs here: a closure over a value being differentiated is an error.
+    tol : float
+    max_steps : int
+
+    Returns
+    -------
+    u : array or container, like u0
+
+    Raises
+    ------
+    NewtonError
+        If df/du is singular, no shorter step makes the residual smaller, or ``max_steps`` were not enough.
+    TypeError, ValueError
+        If f does not return as many real numbers as u has; if tol or max_steps is not positive.
+
+    Notes
+    -----
+    Gazula and Plis (2019), equations 18 to 26; Granzow, "A tutorial on adjoint methods", J. Glaciol. 60 (2014).
+    """
+    if not tol > 0 or not max_steps > 0:
+        raise ValueError(f"root: tol={tol!r} and max_steps={max_steps!r} must be positive")
+    u_leaves, structure = tree.flatten(plain(tree.map(plain, u0)))
+    u_leaves = [np.asarray(leaf, dtype=np.result_type(leaf, np.float32)) for leaf in u_leaves]
+    start = np.concatenate([leaf.reshape(-1) for leaf in u_leaves]) if u_leaves else np.zeros(0)
+    theta, args_structure = tree.flatten(args)
+    theta = [unbox(p) if is_traced(p) else p for p in theta]
+
+    def residual(u, theta):
+        value = f(tree.unflatten(structure, split(u, u_leaves)), *tree.unflatten(args_structure, theta))
+        parts = tree.flatten(value)[0]
+        flat = np.concatenate([np.reshape(unbox(part) if is_traced(part) else part, (-1,)) for part in parts])
+        if flat.shape != u.shape:
+            raise ValueError(f"root: f returned {flat.size} numbers for {u.size} unknowns; a system has as many equations as unknowns")
+        return flat
+
+    def forward(*theta):
+        return newton(lambda u: residual(u, theta), start, tol, max_steps)
+
+    def backward(g, u, wanted, *theta):
+        df_du = jacobian(lambda u: residual(u, theta))(u)
+        lam = np.linalg.solve(df_du.T, g)
+
+        def of_wanted(*parameters):
+            every = list(theta)
+            for n, p in zip(wanted, parameters):
+                every[n] = p
+            return residual(u, every)
+
+        _, pullback = vjp(of_wanted, *[theta[n] for n in wanted])
+        return pullback(-lam)
+
+    return tree.unflatten(structure, split(with_rule(forward, backward, theta), u_leaves))
+
+
+def newton(f, u, tol, max_steps):
+    """Return a root of f, R^n -> R^n, from plain u; see `root`."""
+    value = f(u)
+    if is_traced(value):
+        raise TypeError("root: f returned a traced value although its arguments are plain: it closes over a value that is being "
+                        "differentiated, and the gradient would be lost; pass that value to f through *args")
+    for _ in range(max_steps):
+        try:
+            d = np.linalg.solve(jacobian(f)(u), -value)
+        except np.linalg.LinAlgError:
+            raise NewtonError(f"root: df/du is singular at u = {u}; try another u0, or check that the equations are independent") from None
+        if np.max(np.abs(d), initial=0.0) <= tol * (1 + np.max(np.abs(u), initial=0.0)):
+            return u + d
+        size, s = np.linalg.norm(value), 1.0
+        while not np.linalg.norm(f(u + s * d)) < size:
+            s /= 2
+            if s < 1e-10:
+                raise NewtonError(f"root: no step from u = {u} makes the residual {size:.3g} smaller; there may be no root near; "
+                                  "try another u0")
+        u = u + s * d
+        value = f(u)
+    raise NewtonError(f"root: {max_steps} steps of Newton's method were not enough: residual {np.linalg.norm(value):.3g} at u = {u}; "
+                      "try another u0, a larger tol or more max_steps")

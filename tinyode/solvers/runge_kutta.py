@@ -1,0 +1,83 @@
+"""One explicit Runge-Kutta step, of any tableau: the stages, the error estimate and the interpolant.
+
+    k_i = f(t + c_i h, y + h sum_{j<i} a_ij k_j)
+    y1  = y + h sum_i b_i k_i
+
+The stages are the rows of one matrix K of shape (s, n), so that a stage's increment is one product of a row of h A with the rows of K
+above it. Hairer, Norsett and Wanner I, section II.1.
+"""
+
+import numpy as np
+
+
+class Stepper:
+    """The workspace of one solve: the matrix of stages, and views of it made once.
+
+    Parameters
+    ----------
+    f : function
+        ``f(t, y, k)`` writes dy/dt at the first ``coupled`` components y of the state into the vector k, shape (n,).
+    tableau : Tableau
+    y : array, shape (n,)
+        An initial state, for its shape and dtype.
+    coupled : int
+        How many components, counted from the first, f depends upon. The others are quadratures: they are integrated along, and no
+        stage needs their value.
+    """
+
+    def __init__(self, f, tableau, y, coupled):
+        s, dtype = tableau.stages, y.dtype
+        self.f, self.coupled = f, coupled
+        self.K = np.zeros((s, len(y)), dtype)
+        self.h_times_a = np.zeros((s, s), dtype)
+        self.a, self.b = tableau.a.astype(dtype), tableau.b.astype(dtype)
+        self.stages = [(i, c, self.K[i], self.h_times_a[i, :i], self.K[:i, :coupled]) for i, c in enumerate(tableau.c.tolist()) if i]
+        self.K_coupled = self.K[:, :coupled]
+        self.first_same_as_last = tableau.first_same_as_last
+        self.e = None if tableau.e is None else tableau.e.astype(dtype)
+
+    def start(self, t, y):
+        """Evaluate the first stage, f(t, y)."""
+        self.f(t, y[:self.coupled], self.K[0])
+
+    def step(self, t, y, h):
+        """Take one step of size h; the first stage must be there. Return the state at t + h, shape (n,)."""
+        head = y[:self.coupled]
+        np.multiply(self.a, h, out=self.h_times_a)
+        for _, c, k, row, above in self.stages:
+            stage = head + row.dot(above)
+            self.f(t + c * h, stage, k)
+        if self.first_same_as_last and self.coupled == len(y):
+            return stage  # the last stage was f there
+        return y + (h * self.b).dot(self.K)
+
+    def error(self, h):
+        """Return the estimated error of the step just taken, of its coupled components."""
+        return (h * self.e).dot(self.K_coupled)
+
+    def advance(self, t, y):
+        """Make ready for the step after the one just taken, which begins at (t, y). Return the evaluations of f that it took."""
+        if self.first_same_as_last:
+            self.K[0] = self.K[-1]
+            return 0
+        self.start(t, y)
+        return 1
+
+
+def coefficients(tableau, y, h, K):
+    """Return the polynomial of the tableau's own interpolant: y(t + theta h) = y + sum_j Q[j - 1] theta^j, Q of shape (d, n)."""
+    return (h * tableau.interpolant.T.astype(y.dtype)) @ K
+
+
+def hermite(y0, y1, h, k0, k1):
+    """Return the same for the cubic that has values y0, y1 and slopes k0, k1 at the ends of the step (HNW, equation II.6.7)."""
+    d = y1 - y0
+    return np.stack([h * k0, 3 * d - h * (2 * k0 + k1), h * (k0 + k1) - 2 * d])
+
+
+def evaluate(y, Q, theta):
+    """Evaluate y + sum_j Q[j - 1] theta^j by Horner's rule."""
+    value = Q[-1]
+    for q in Q[-2::-1]:
+        value = q + theta * value
+    return y + theta * value

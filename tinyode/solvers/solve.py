@@ -1,0 +1,318 @@
+"""Initial value problems dy/dt = f(t, y), y(t0) = y0: the integration loop, `solve` and its `Solution`.
+
+The loop reads as in the book (Hairer, Norsett and Wanner I, section II.4): propose a step, measure its error, accept or reject it,
+record. What a step is stands in `runge_kutta`, how long it may be in `step_size`, the methods in `tableaus`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .runge_kutta import Stepper, coefficients, evaluate, hermite
+from .state import check_state, check_times, flat_field
+from .step_size import Controller, error_norm, first_step
+from .tableaus import find
+
+
+class SolverError(RuntimeError):
+    """A solve that cannot go on.
+
+    Attributes
+    ----------
+    t : float
+        The time that was reached.
+    h : float
+        The size of the step that was being tried, with its sign.
+    """
+
+    def __init__(self, message, t, h):
+        super().__init__(f"{message} (at t = {t!r}, step {h:.3g})")
+        self.t, self.h = t, h
+
+
+@dataclass
+class Stats:
+    """What a solve cost: evaluations of f, steps accepted and rejected, evaluations of its Jacobian."""
+
+    nfev: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    jacobians: int = 0
+
+
+class Step(NamedTuple):
+    """One accepted step, from y at t to y1 at t1 = t + h; K are its stages, overwritten when the next step begins."""
+
+    t: float
+    t1: float
+    h: float
+    y: np.ndarray
+    y1: np.ndarray
+    K: np.ndarray
+
+
+class Options(NamedTuple):
+    """How to step; the public functions take these one by one."""
+
+    method: str = "dopri5"
+    rtol: float = 1e-6
+    atol: float = 1e-9
+    step_size: float | None = None
+    first_step: float | None = None
+    max_steps: int = 100_000
+
+    def check(self):
+        """Return these options; raise ValueError, naming it, for one that cannot be."""
+        find(self.method)
+        for name in ("rtol", "atol", "step_size", "first_step", "max_steps"):
+            value = getattr(self, name)
+            if value is None and name in ("step_size", "first_step"):
+                continue
+            if np.ndim(value) != 0 or not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
+                raise ValueError(f"{name}={value!r} must be a positive number"
+                                 + ("; the direction of time comes from t" if name.endswith("step_size") or name == "first_step" else ""))
+        return self
+
+
+def steps(f, y, times, options, stats, coupled=None):
+    """Generate the accepted steps from times[0] to times[-1].
+
+    Parameters
+    ----------
+    f : function
+        ``f(t, y, k)`` writes dy/dt into k.
+    y : array, shape (n,)
+    times : list of float
+    options : Options
+    stats : Stats
+        Counted up.
+    coupled : int, optional
+        See `Stepper`.
+
+    Yields
+    ------
+    Step
+
+    Raises
+    ------
+    SolverError
+    """
+    tableau = find(options.method)
+    stepper = Stepper(f, tableau, y, len(y) if coupled is None else coupled)
+    fixed = tableau.e is None or options.step_size is not None
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is reported below, with its time
+        stepper.start(times[0], y)
+    stats.nfev += 1
+    if not np.isfinite(stepper.K[0]).all():
+        raise SolverError(f"f is not finite at the initial state: f(t0, y0) = {stepper.K[0]}; check f and y0", times[0], 0.0)
+    return (_fixed if fixed else _adaptive)(stepper, tableau, y, times, options, stats)
+
+
+def _fixed(stepper, tableau, y, times, options, stats):
+    """Equal steps within each interval of ``times``, no longer than ``step_size``; one where that is None."""
+    at_start = True
+    for start, end in zip(times[:-1], times[1:]):
+        n = 1 if options.step_size is None else max(1, math.ceil(abs(end - start) / options.step_size * (1 - 1e-12)))
+        h = (end - start) / n
+        for j in range(n):
+            t, t1 = start + j * h, end if j == n - 1 else start + (j + 1) * h
+            _check_count(stats, options, t, h)
+            with np.errstate(over="ignore", invalid="ignore"):
+                if not at_start:
+                    stats.nfev += stepper.advance(t, y)
+                y1 = stepper.step(t, y, h)
+            at_start = False
+            stats.nfev += tableau.stages - 1
+            if not np.isfinite(y1).all():
+                raise SolverError("the state is no longer finite: the solution has blown up, or the step is too long for it; "
+                                  "try a smaller step_size, or an adaptive method such as dopri5", t, h)
+            stats.accepted += 1
+            yield Step(t, t1, h, y, y1, stepper.K)
+            y = y1
+
+
+def _adaptive(stepper, tableau, y, times, options, stats):
+    """Steps as long as the error estimate allows."""
+    t, end, rtol, atol, n = times[0], times[-1], options.rtol, options.atol, stepper.coupled
+    sign = math.copysign(1.0, end - t)
+    size = options.first_step
+    if size is None:
+        def of_head(t, y):
+            k = np.empty_like(stepper.K[0])
+            stepper.f(t, y, k)
+            return k[:n]
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            size = first_step(of_head, t, y[:n], stepper.K[0, :n], tableau.error_order, rtol, atol, end - t)
+        stats.nfev += 1
+    controller = Controller(tableau.error_order)
+    while True:
+        _check_count(stats, options, t, sign * size)
+        last = 1.01 * size >= abs(end - t)  # rather a step 1 % longer than one that is all rounding error
+        h = end - t if last else sign * size
+        with np.errstate(over="ignore", invalid="ignore"):
+            y1 = stepper.step(t, y, h)
+            error = error_norm(stepper.error(h), y[:n], y1[:n], rtol, atol)
+        stats.nfev += tableau.stages - 1
+        if error <= 1:
+            stats.accepted += 1
+            size = controller.accept(abs(h), error)
+            yield Step(t, end if last else t + h, h, y, y1, stepper.K)
+            if last:
+                return
+            t, y = t + h, y1
+            stats.nfev += stepper.advance(t, y)
+        else:
+            stats.rejected += 1
+            size = controller.reject(abs(h), error)
+            if size <= 4 * math.ulp(t):
+                if math.isfinite(error):
+                    raise SolverError("the step has shrunk below rounding: the solution may have a singularity here, or the problem is "
+                                      "stiff, or the tolerances ask for more than this dtype holds; try larger rtol and atol", t, h)
+                raise SolverError("f or the state is not finite beyond this time, however small the step: the solution blows up here, or "
+                                  "leaves the domain of f; end the interval earlier, or check f", t, h)
+
+
+def _check_count(stats, options, t, h):
+    if stats.accepted + stats.rejected >= options.max_steps:
+        raise SolverError(f"max_steps={options.max_steps} steps were not enough; is the problem stiff, or the tolerance too small? Allow "
+                          "more with max_steps, or ask for less accuracy with rtol and atol", t, h)
+
+
+def observe(walk, y0, times, tableau):
+    """Follow the steps, and read the state at the times: at their ends as it is, inside them off the interpolant.
+
+    Returns
+    -------
+    array, shape (len(times), n)
+    """
+    ys = np.empty((len(times), len(y0)), y0.dtype)
+    ys[0] = y0
+    i = 1
+    for step in walk:
+        Q = None
+        while i < len(times) and abs(times[i] - step.t) <= abs(step.t1 - step.t):
+            if times[i] == step.t1:
+                ys[i] = step.y1
+            else:
+                Q = coefficients(tableau, step.y, step.h, step.K) if Q is None else Q
+                ys[i] = evaluate(step.y, Q, (times[i] - step.t) / step.h)
+            i += 1
+    return ys
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A solved initial value problem.
+
+    Attributes
+    ----------
+    t : array, shape (T,)
+        The times asked for.
+    y : array, shape (T, *y0.shape), or a container of such
+        The states there.
+    stats : Stats
+        ``nfev``, ``accepted``, ``rejected``, ``jacobians``.
+    """
+
+    t: np.ndarray
+    y: Any
+    stats: Stats
+    _steps: list = field(repr=False)
+    _interpolate: Callable = field(repr=False)
+
+    def __call__(self, t):
+        """Return the state at any times inside the interval, shape (*t.shape, *y0.shape), by the method's interpolant.
+
+        Raises
+        ------
+        ValueError
+            If a time lies outside the interval.
+        """
+        t = np.asarray(t, dtype=float)
+        low, high = sorted((self.t[0], self.t[-1]))
+        outside = t[~((t >= low) & (t <= high))]
+        if outside.size:
+            raise ValueError(f"solution(t): t = {outside[0]} lies outside the interval from {low} to {high} that was solved; "
+                             "a solution is not extrapolated")
+        return self._interpolate(t, self._steps)
+
+
+def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_steps=100_000):
+    """Solve dy/dt = f(t, y, *args), y(t[0]) = y0, in plain numbers; `tinyode.odeint` is the differentiable one.
+
+    Parameters
+    ----------
+    f : function
+        ``f(t, y, *args)``, t a float, y and the returned derivative of the structure and shapes of y0.
+    y0 : array or container of arrays
+    t : array, shape (T,)
+        Strictly increasing or decreasing times, at which the solution is returned; the first is that of y0.
+    *args
+        Passed on to f.
+    method : str
+        A name of `tinyode.solvers.tableaus.TABLEAUS`.
+    rtol, atol : float
+        For adaptive methods: the error of a step, per component, is held below about atol + rtol |y|, in root mean square.
+    step_size : float, optional
+        Take steps of fixed size: each interval of t is cut into equal steps no longer than this. None: adaptive where the method has
+        an error estimate, else one step per interval.
+    first_step : float, optional
+        The first step of an adaptive method; by default Hairer's guess.
+    max_steps : int
+        After so many steps, accepted and rejected, the solve stops with an error.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    SolverError
+        If the solve cannot go on; it says where and what to try.
+    TypeError, ValueError
+        If an argument cannot be; they name it.
+
+    Notes
+    -----
+    Hairer, Norsett and Wanner I (1993), sections II.4 to II.6.
+    """
+    options = Options(method, rtol, atol, step_size, first_step, max_steps).check()
+    times = check_times(t)
+    leaves, structure = check_state(y0)
+    y = np.concatenate([leaf.reshape(-1) for leaf in leaves])
+    flat, unravel = flat_field(f, leaves, structure, args)
+    tableau, stats, taken = find(method), Stats(), []
+
+    def kept():
+        for step in steps(flat, y, times, options, stats):
+            taken.append(step._replace(K=step.K.copy()))
+            yield step
+
+    ys = observe(kept(), y, times, tableau)
+
+    def coefficients_of(i):
+        step = taken[i]
+        if tableau.interpolant is not None:
+            return coefficients(tableau, step.y, step.h, step.K)
+        if i + 1 < len(taken):
+            slope = taken[i + 1].K[0]
+        else:
+            slope = np.empty_like(y)
+            flat(step.t1, step.y1, slope)
+        return hermite(step.y, step.y1, step.h, step.K[0], slope)
+
+    def interpolate(t, taken):
+        sign = math.copysign(1.0, times[-1] - times[0])
+        of_step = np.searchsorted([sign * step.t1 for step in taken[:-1]], sign * t.ravel())
+        result = np.empty((t.size, y.size), y.dtype)
+        for i in np.unique(of_step):
+            here = of_step == i
+            theta = ((t.ravel()[here] - taken[i].t) / taken[i].h)[:, None].astype(y.dtype)
+            result[here] = evaluate(taken[i].y, coefficients_of(i), theta)
+        return unravel(result, t.shape)
+
+    return Solution(np.array(times), unravel(ys, (len(times),)), stats, taken, interpolate)

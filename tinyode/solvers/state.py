@@ -1,0 +1,123 @@
+"""The state of a solver is one flat vector: the way there from what users write, and the checks on that way."""
+
+import math
+
+import numpy as np
+
+from .. import tree
+from ..autodiff.trace import is_traced
+
+
+def check_times(t):
+    """Return t as a list of floats; raise ValueError unless it is two or more finite times, strictly increasing or decreasing."""
+    array = np.asarray(t)
+    if array.dtype.kind not in "fiu" or array.ndim != 1 or array.size < 2:
+        raise ValueError(f"t must be a vector of two or more times, the first of them that of y0; got {t!r:.80}")
+    times = array.astype(float).tolist()
+    for time in times:
+        if not math.isfinite(time):
+            raise ValueError(f"t must be finite; got {time} among its {len(times)} times")
+    for i, (a, b) in enumerate(zip(times, times[1:])):
+        if a == b or (b > a) != (times[1] > times[0]):
+            raise ValueError(f"t must be strictly increasing or strictly decreasing; got t[{i}] = {a}, t[{i + 1}] = {b}")
+    return times
+
+
+def check_state(y0):
+    """Return the leaves of y0 as floating arrays, and its structure.
+
+    Raises
+    ------
+    TypeError
+        If a leaf is traced, or no real number.
+    ValueError
+        If a leaf is not finite, or there are none.
+    """
+    leaves, structure = tree.flatten(y0)
+    if not leaves or sum(np.size(leaf) for leaf in leaves) == 0:
+        raise ValueError(f"y0={y0!r:.60} has no elements; a state has one at least")
+    return [check_leaf(leaf) for leaf in leaves], structure
+
+
+def check_leaf(leaf):
+    """Return a part of y0 as a floating array."""
+    if is_traced(leaf):
+        raise TypeError("solve computes plain numbers, and y0 is a traced value, whose gradient would be lost; use odeint")
+    array = np.asarray(leaf)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"y0 must be real numbers, or containers of them; got {leaf!r:.60} of dtype {array.dtype}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"y0 must be finite; got {leaf!r:.80}")
+    return array if array.dtype.kind == "f" else array.astype(float)
+
+
+def check_derivative(dy, shape, dtype):
+    """Return what f gave as an array; it must have the shape of the state, and be made of plain real numbers."""
+    array = dy if type(dy) is np.ndarray else None
+    if not is_traced(dy) and array is None:
+        array = np.array(dy)
+    if array is None or array.dtype == object:
+        if is_traced(dy) or is_traced(array):
+            raise TypeError("f returned a traced value although its arguments are plain: it closes over a value that is being "
+                            "differentiated, and the gradient would be lost; pass that value to f through *args")
+        raise TypeError(f"f returned {dy!r:.60}; it must return an array of the shape of the state, {shape}")
+    if array.shape != shape:
+        raise ValueError(f"f returned an array of shape {array.shape}; the state, and so its derivative, has shape {shape}")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"f returned an array of dtype {array.dtype}; the state is of dtype {dtype}")
+    return array
+
+
+def flat_field(f, leaves, structure, args, coupled=None):
+    """Turn the user's f into one of flat vectors.
+
+    Parameters
+    ----------
+    f : function
+        ``f(t, y, *args)``
+    leaves, structure
+        The initial state, as `check_state` returns it.
+    args : tuple
+    coupled : int, optional
+        The number of leaves, from the first, that f depends upon, where that is not all: f gets these alone, as a list, and
+        still returns the derivatives of all.
+
+    Returns
+    -------
+    flat : function
+        ``flat(t, y, k)`` writes the derivative at the flat state y (its coupled part) into k.
+    unravel : function
+        ``unravel(ys, lead)`` turns flat states, shape (-1, n), into leaves of shape (*lead, *leaf.shape) and the container of these.
+    """
+    shapes, dtypes = [leaf.shape for leaf in leaves], [leaf.dtype for leaf in leaves]
+    ends = np.cumsum([leaf.size for leaf in leaves]).tolist()
+    slices = [slice(end - leaf.size, end) for end, leaf in zip(ends, leaves)]
+
+    def unravel(ys, lead):
+        return tree.unflatten(structure, [ys[:, s].reshape(lead + shape).astype(dtype, copy=False)
+                                          for s, shape, dtype in zip(slices, shapes, dtypes)])
+
+    def check(dy, shape, dtype):
+        if type(dy) is np.ndarray and dy.shape == shape and dy.dtype is dtype:
+            return dy
+        return check_derivative(dy, shape, dtype)
+
+    if structure is tree.LEAF:
+        shape, dtype = shapes[0], dtypes[0]
+
+        def flat(t, y, k):
+            k.reshape(shape)[...] = check(f(t, y.reshape(shape), *args), shape, dtype)
+
+        return flat, unravel
+
+    known = list(zip(slices, shapes, dtypes))[:coupled]
+
+    def flat(t, y, k):
+        state = [y[s].reshape(shape).astype(dtype, copy=False) for s, shape, dtype in known]
+        dy, dy_structure = tree.flatten(f(t, state if coupled else tree.unflatten(structure, state), *args))
+        if dy_structure != structure:
+            raise ValueError(f"f returned the structure {tree.describe(dy_structure)}; the state, and so its derivative, has the structure "
+                             f"{tree.describe(structure)}")
+        np.concatenate([check(d, shape, dtype).reshape(-1) for d, shape, dtype in zip(dy, shapes, dtypes)], out=k)
+
+    return flat, unravel

@@ -1,0 +1,159 @@
+"""Containers: nested tuples, lists and dicts whose leaves are arrays.
+
+Parameters of a network are a list of dicts, the state of a pendulum is a pair: mathematics sees one vector in both. This
+module is the translation. `flatten` takes a container apart into its leaves and its structure, `unflatten` puts it together
+again, `ravel` goes all the way to one flat vector:
+
+    >>> vector, unravel = ravel({"W": np.ones((2, 3)), "b": np.zeros(3)})
+    >>> vector.shape
+    (9,)
+    >>> unravel(2 * vector)["W"]
+    array([[2., 2., 2.],
+           [2., 2., 2.]])
+
+Dict keys are walked in sorted order, so that two dicts with the same keys always flatten alike. Whatever is not a tuple (named
+ones included), a list or a dict is a leaf: arrays, numbers, and the traced arrays of `tinyode.autodiff`.
+"""
+
+import numpy as np
+
+LEAF = "*"  # how a structure writes a leaf
+CERTAIN_LEAVES = frozenset({np.ndarray, np.float64, float})  # types that need no closer look
+
+
+def flatten(tree):
+    """Take a container apart.
+
+    Parameters
+    ----------
+    tree : array or nested tuple, list, dict of arrays
+
+    Returns
+    -------
+    leaves : list
+        The leaves, from left to right, dicts in the order of their sorted keys.
+    structure : hashable
+        What is left: equal for two containers of the same structure, and all that `unflatten` needs.
+
+    Raises
+    ------
+    TypeError
+        If the keys of a dict cannot be sorted.
+    """
+    leaves = []
+    return leaves, _take_apart(tree, leaves)
+
+
+def _take_apart(tree, leaves):
+    kind = type(tree)
+    if kind in CERTAIN_LEAVES:
+        leaves.append(tree)
+        return LEAF
+    if isinstance(tree, (tuple, list)):
+        if CERTAIN_LEAVES.issuperset([type(child) for child in tree]):  # the usual case, in one go
+            leaves.extend(tree)
+            return kind, None, (LEAF,) * len(tree)
+        return kind, None, tuple([_take_apart(child, leaves) for child in tree])
+    if isinstance(tree, dict):
+        try:
+            keys = tuple(sorted(tree))
+        except TypeError as error:
+            raise TypeError(f"the keys of a dict are walked in sorted order, and these cannot be sorted: {list(tree)}; "
+                            "use keys of one type") from error
+        return kind, keys, tuple([_take_apart(tree[key], leaves) for key in keys])
+    leaves.append(tree)
+    return LEAF
+
+
+def unflatten(structure, leaves):
+    """Put together what `flatten` took apart, with these leaves.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer leaves than the structure has places.
+    """
+    if structure is LEAF and len(leaves) == 1:  # the usual cases, in one go
+        return leaves[0]
+    if structure == (tuple, None, (LEAF,) * len(leaves)):
+        return tuple(leaves)
+    rest = iter(leaves)
+    try:
+        tree = _put_together(structure, rest)
+    except StopIteration:
+        raise ValueError(f"{len(leaves)} leaves are too few for the structure {describe(structure)}") from None
+    if next(rest, rest) is not rest:
+        raise ValueError(f"{len(leaves)} leaves are too many for the structure {describe(structure)}")
+    return tree
+
+
+def _put_together(structure, rest):
+    if structure is LEAF:
+        return next(rest)
+    kind, keys, children = structure
+    values = [next(rest) if child is LEAF else _put_together(child, rest) for child in children]
+    if keys is not None:
+        return kind(zip(keys, values))
+    return kind(*values) if hasattr(kind, "_fields") else kind(values)
+
+
+def describe(structure):
+    """Write a structure the way Python would, a leaf as ``*``: for messages."""
+    if structure == LEAF:
+        return LEAF
+    return str(_put_together(structure, iter(lambda: _STAR, None)))
+
+
+class _Star:
+    def __repr__(self):
+        return LEAF
+
+
+_STAR = _Star()
+
+
+def map(f, tree, *rest):
+    """Apply ``f`` leaf by leaf: ``map(f, a, b)`` has the leaves ``f(leaf of a, leaf of b)``.
+
+    Raises
+    ------
+    ValueError
+        If the containers differ in structure.
+    """
+    leaves, structure = flatten(tree)
+    columns = [leaves]
+    for number, other in enumerate(rest, 2):
+        others, other_structure = flatten(other)
+        if other_structure != structure:
+            raise ValueError(f"tree.map: container {number} has the structure {describe(other_structure)}, "
+                             f"the first one {describe(structure)}; they must agree")
+        columns.append(others)
+    return unflatten(structure, [f(*column) for column in zip(*columns)])
+
+
+def ravel(tree):
+    """Lay all leaves end to end in one flat vector.
+
+    Returns
+    -------
+    vector : array, shape (n,)
+        n is the number of elements in all leaves together; its dtype is the one that can hold every leaf's.
+    unravel : function
+        ``unravel(vector)`` is the container again, each leaf with its own shape and dtype. Both directions are NumPy code and
+        so differentiable.
+    """
+    leaves, structure = flatten(tree)
+    shapes = [np.shape(leaf) for leaf in leaves]
+    dtypes = [np.result_type(leaf) for leaf in leaves]
+    ends = np.cumsum([np.prod(shape, dtype=int) for shape in shapes]).tolist()
+
+    def unravel(vector):
+        if ends and np.shape(vector) != (ends[-1],):
+            raise ValueError(f"unravel: a vector of shape {(ends[-1],)} was expected, got shape {np.shape(vector)}")
+        pieces = [np.reshape(vector[start:end], shape) for start, end, shape in zip([0, *ends], ends, shapes)]
+        return unflatten(structure, [piece if piece.dtype == dtype else piece.astype(dtype)
+                                     for piece, dtype in zip(pieces, dtypes)])
+
+    if not leaves:
+        return np.zeros(0), unravel
+    return np.concatenate([np.reshape(leaf, (-1,)) for leaf in leaves]), unravel
