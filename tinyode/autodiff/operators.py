@@ -127,6 +127,8 @@ class ArrayLike:
 
     def astype(self, dtype, **_):
         """``x.astype(np.float32)``, as of an array; converted to whole numbers, which have no derivative, the plain value."""
+        if np.dtype(dtype).kind == "c":
+            raise TypeError("x.astype(complex): derivatives here are of real functions; write the real and imaginary parts as an axis")
         y = self.value.astype(dtype)
         if y.dtype.kind != "f":
             return y

@@ -194,7 +194,7 @@ def value_and_grad(f, argnum=0):
         if np.size(value) != 1:
             raise TypeError(f"grad: the function returned an array of shape {np.shape(value)}; a gradient is of one number: reduce it "
                             "(np.sum, np.mean), or use vjp or jacobian")
-        if not isinstance(value, float) and value.dtype.kind != "f":
+        if np.result_type(value).kind != "f":
             raise TypeError(f"grad: the function returned {value!r:.40}, which is not a floating-point number, so every derivative would "
                             "be zero; remove the rounding, comparison or conversion to whole numbers")
         gradient = pullback(np.ones(np.shape(value)))

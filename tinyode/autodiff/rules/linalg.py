@@ -40,15 +40,22 @@ def matmul_right(g, y, a, b):
     return transposed(a) @ g
 
 
+def solve_right(g, y, a, b):
+    """A Y = B: dB changes Y by A^-1 dB, so the cotangent of B is A^-T G."""
+    if b.ndim == 1:  # g is a stack of vectors, which NumPy would take for a matrix
+        return np.linalg.solve(transposed(a), np.expand_dims(g, -1))[..., 0]
+    return np.linalg.solve(transposed(a), g)
+
+
 def solve_matrix(g, y, a, b):
     """A Y = B: dA changes Y by -A^-1 dA Y, so the cotangent of A is -(A^-T G) Y^T."""
-    c = np.linalg.solve(transposed(a), g)
+    c = solve_right(g, y, a, b)
     return -np.expand_dims(c, -1) * np.expand_dims(y, -2) if b.ndim == 1 else -c @ transposed(y)
 
 
 RULES.update({
     np.matmul: (matmul_left, matmul_right),
-    np.linalg.solve: (solve_matrix, lambda g, y, a, b: np.linalg.solve(transposed(a), g)),
+    np.linalg.solve: (solve_matrix, solve_right),
 })
 
 
@@ -167,5 +174,5 @@ DERIVED.update({
     np.linalg.norm: norm,
     np.linalg.inv: lambda a: np.linalg.solve(a, np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)),
     np.outer: lambda a, b: np.multiply(np.reshape(a, (-1, 1)), np.reshape(b, (1, -1))),
-    np.trace: lambda a: np.einsum("ii...->...", a),
+    np.trace: lambda a: np.sum(a[(np.arange(min(a.shape[:2])),) * 2], axis=0),
 })

@@ -12,7 +12,7 @@ def broadcast_to_vjp(g, y, array, shape):
 
 def transpose_vjp(g, y, a, axes=None):
     """Permute the axes back."""
-    return np.transpose(g, None if axes is None else tuple(np.argsort([axis % a.ndim for axis in axes])))
+    return np.transpose(g, None if axes is None else tuple(np.argsort(np.atleast_1d(axes) % a.ndim)))
 
 
 RULES.update({

@@ -1,0 +1,62 @@
+"""custom_vjp: containers, second order, and what it refuses."""
+
+import numpy as np
+import pytest
+
+from tinyode import custom_vjp, grad, hessian, vjp
+
+
+def make(forward=None, backward=None):
+    @custom_vjp
+    def cube(x, p):
+        """Scale a cube."""
+        return {"y": p["scale"] * x**3}
+
+    cube.defvjp(forward or (lambda x, p: (cube(x, p), (x, p))),
+                backward or (lambda residuals, g: (3 * residuals[1]["scale"] * residuals[0]**2 * g["y"], {"scale": np.sum(residuals[0]**3 * g["y"])})))
+    return cube
+
+
+def test_containers_second_order_and_name():
+    cube = make()
+    assert cube.__name__ == "cube" and cube.__doc__ == "Scale a cube."
+    x, p = np.array([1.0, 2.0]), {"scale": 2.0}
+    np.testing.assert_array_equal(cube(x, p)["y"], 2 * x**3)
+    gx, gp = grad(lambda x, p: np.sum(cube(x, p)["y"]), (0, 1))(x, p)
+    np.testing.assert_array_equal(gx, 6 * x**2)
+    assert gp == {"scale": 9.0}
+    np.testing.assert_allclose(hessian(lambda x: np.sum(cube(x, p)["y"]))(x), np.diag(12 * x))
+
+
+def test_the_given_derivative_is_the_one_used():
+    wrong = make(backward=lambda residuals, g: (g["y"] * 0.0 + 42.0, None))
+    gx, gp = grad(lambda x, p: np.sum(wrong(x, p)["y"]), (0, 1))(np.ones(2), {"scale": 1.0})
+    assert gx.tolist() == [42.0, 42.0] and gp == {"scale": 0.0}
+    assert grad(lambda x: np.sum(make()(np.array([x[0], 2 * x[1]]), {"scale": 1.0})["y"]))(np.ones(2)).tolist() == [3.0, 24.0]
+
+
+@pytest.mark.parametrize("backward, message", [
+    (lambda r, g: g["y"][:1], "must return a tuple of 2 cotangents, one per argument, got ndarray"),
+    (lambda r, g: (g["y"],), "must return a tuple of 2 cotangents, one per argument, got 1"),
+    (lambda r, g: (g["y"][:1], None), r"for argument 0, a cotangent of shape \(1,\); the argument has shape \(2,\)"),
+    (lambda r, g: (g["y"], {"scale": g["y"]}), r"for argument 1, a cotangent of shape \{'scale': \(2,\)\}"),
+    (lambda r, g: (g["y"], {"other": 1.0}), "for argument 1"),
+])
+def test_wrong_cotangents_are_refused_by_name(backward, message):
+    with pytest.raises((TypeError, ValueError), match="the backward function of cube.*" + message):
+        vjp(make(backward=backward), np.ones(2), {"scale": 1.0})[1]({"y": np.ones(2)})
+
+
+def test_forward_and_missing_derivative_are_refused_by_name():
+    with pytest.raises(TypeError, match=r"the forward function of cube must return \(value, residuals\)"):
+        vjp(make(forward=lambda x, p: x), np.ones(2), {"scale": 1.0})
+    with pytest.raises(TypeError, match=r"the forward function of cube returned a value of dtype int64"):
+        vjp(make(forward=lambda x, p: (np.arange(2), None)), np.ones(2), {"scale": 1.0})
+
+    @custom_vjp
+    def bare(x):
+        return x
+
+    assert bare(2.0) == 2.0
+    with pytest.raises(TypeError, match=r"bare has no derivative yet; call bare\.defvjp"):
+        grad(bare)(2.0)

@@ -1,0 +1,161 @@
+"""The engine: nothing is lost silently, memory is freed, leaks are recognised."""
+
+import gc
+import math
+import weakref
+
+import numpy as np
+import pytest
+
+from tinyode import grad, vjp
+from tinyode.autodiff.trace import Node, Trace, sweep
+
+X = np.array([1.0, 2.0])
+
+
+def write(x):
+    x[0] = 1.0
+
+
+def write_into_array(x):
+    a = np.zeros(2)
+    a[0] = x[0]
+
+
+def add_in_place(x):
+    a = np.zeros(2)
+    a += x
+
+
+LOST = [
+    (lambda x: float(x[0]), TypeError, r"float\(\) or a function such as math.sin asks .* plain number"),
+    (lambda x: math.sin(x[0]), TypeError, "np.sin for math.sin"),
+    (lambda x: int(x[0]), TypeError, r"int\(\) asks"),
+    (lambda x: complex(x[0]), TypeError, r"complex\(\) asks"),
+    (lambda x: x[0].item(), TypeError, r"\.item\(\) asks"),
+    (lambda x: x.tolist(), TypeError, r"\.tolist\(\) asks"),
+    (lambda x: range(x[0]), TypeError, "plain integer"),
+    (write, TypeError, r"x\[0\] = \.\.\. writes into a traced array"),
+    (add_in_place, TypeError, r"np\.add: out= would overwrite"),
+    (lambda x: np.sin(x, out=np.zeros(2)), TypeError, r"np\.sin: out="),
+    (lambda x: np.sum(x, out=np.zeros(())), TypeError, r"np\.sum: out="),
+    (lambda x: np.fft.fft(x), TypeError, r"np\.fft\.fft has no derivative rule.*custom_vjp.*stop_gradient"),
+    (lambda x: np.nextafter(x, 1.0), TypeError, r"np\.nextafter has no derivative rule"),
+    (lambda x: np.add.accumulate(x), TypeError, r"np\.add\.accumulate has no derivative rule"),
+    (lambda x: np.logaddexp.reduce(x), TypeError, r"np\.logaddexp\.reduce has no derivative rule"),
+    (lambda x: x * 1j, TypeError, r"np\.multiply: cannot combine .* 1j"),
+    (lambda x: np.array([1j, 1.0]) + x, TypeError, r"np\.add: the result is complex"),
+    (lambda x: x + np.array([1j, 1.0]), TypeError, r"np\.add: the result is complex"),
+    (lambda x: x.astype(complex), TypeError, "complex"),
+    (lambda x: x + "a", TypeError, r"np\.add: cannot combine a traced array with 'a' of type str"),
+    (lambda x: x * None, TypeError, r"np\.multiply: cannot combine .* None"),
+    (lambda x: np.sum(x, where=x > 1), TypeError, r"np\.sum: where= is not supported"),
+    (lambda x: np.exp(x, where=x > 1), TypeError, r"np\.exp: where= is not supported"),
+    (lambda x: np.mean(x, dtype=np.float32), TypeError, r"np\.mean: dtype= is not supported"),
+    (lambda x: np.sum(a=x), TypeError, "np.sum: pass the traced value of a= by position"),
+    (lambda x: np.reshape(x, x), TypeError, r"np\.reshape: argument 1 is a setting"),
+    (lambda x: x.foo, AttributeError, r"a traced array has no \.foo"),
+    (lambda x: x.real, AttributeError, r"a traced array has no \.real"),
+    (lambda x: x + np.array([object(), 1.0]), TypeError, "one is of type object"),
+]
+
+
+@pytest.mark.parametrize("f, error, message", LOST, ids=[str(i) for i in range(len(LOST))])
+def test_a_gradient_that_would_be_lost_is_an_error(f, error, message):
+    with pytest.raises(error, match=message):
+        vjp(f, X)
+
+
+def test_writing_a_traced_value_into_an_array():
+    with pytest.raises(ValueError) as caught:  # NumPy's words, with ours for its cause
+        vjp(write_into_array, X)
+    assert "stop_gradient" in str(caught.value.__cause__)
+
+
+def test_what_works_on_the_value():
+    seen = {}
+
+    def f(x):
+        seen.update(len=len(x), shape=x.shape, ndim=x.ndim, size=x.size, dtype=x.dtype, bool=bool(x[0] > 0.5), argmax=np.argmax(x),
+                    less=x < 1.5, equal=x == X, floor=np.floor(x * 1.5), floordiv=(x * 1.5) // 1, rfloordiv=3 // x, sign=np.sign(x),
+                    finite=np.isfinite(x), npshape=np.shape(x), zeros=np.zeros_like(x), close=np.allclose(x, X), method=x.argmax(),
+                    any=np.any(x > 1.5), whole=x.astype(int), between=x > x[::-1], round=x.round())
+        if x[0] > 0.5:
+            return np.sum(x * (x > 1.5))
+        return np.sum(x)
+
+    assert grad(f)(X).tolist() == [0.0, 1.0]
+    assert seen["len"] == 2 and seen["shape"] == (2,) and seen["ndim"] == 1 and seen["size"] == 2 and seen["dtype"] == float
+    assert seen["bool"] is True and seen["argmax"] == seen["method"] == 1 and seen["close"] is True
+    assert seen["whole"].tolist() == [1, 2] and seen["between"].tolist() == [False, True]
+    for name in ("less", "equal", "floor", "sign", "finite", "zeros", "floordiv", "rfloordiv", "round"):
+        assert type(seen[name]) is np.ndarray
+    with pytest.raises(TypeError):
+        vjp(lambda x: len(x[0]), X)
+    with pytest.raises(TypeError):
+        vjp(lambda x: list(x[0]), X)
+
+
+def test_methods_attributes_iteration():
+    def f(x):
+        a, b = x
+        return x.sum() + x.mean() * x.max() + x.T @ x + a * b + abs(-x).min() + (+x).prod() + x.clip(0.0, 5.0).std() + x.copy().dot(x) % 7
+
+    def g(x):
+        return (np.sum(x) + np.mean(x) * np.max(x) + np.transpose(x) @ x + x[0] * x[1] + np.min(np.abs(x)) + np.prod(x) + np.std(x)
+                + np.remainder(np.dot(x, x), 7))
+
+    np.testing.assert_allclose(grad(f)(X), grad(g)(X), rtol=1e-14)
+
+
+def test_a_leaked_value_is_recognised():
+    kept = []
+
+    def f(x):
+        kept.append(x)
+        return np.sum(x)
+
+    grad(f)(X)
+    for use in (lambda x: x + 1.0, np.sin, lambda x: x[0], lambda x: np.sum(x), lambda x: x.astype(np.float32)):
+        with pytest.raises(RuntimeError, match="a traced value has leaked"):
+            use(kept[0])
+    with pytest.raises(RuntimeError, match="has leaked"):
+        grad(lambda y: np.sum(y * kept[0]))(X)
+    assert "Node" in repr(kept[0])
+
+
+def test_memory_is_free_as_soon_as_the_pullback_is():
+    """No reference cycle: the tape dies with its last user, without the garbage collector."""
+    marked = np.ones(3)
+    alive = weakref.ref(marked)
+    gc.disable()
+    try:
+        value, pullback = vjp(lambda x: np.sum(np.tanh(x * marked)), np.ones(3))
+        del marked
+        pullback(1.0)
+        assert alive() is not None
+        del pullback, value
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+def test_a_trace_closes_when_the_function_fails():
+    kept = []
+
+    def f(x):
+        kept.append(x)
+        raise KeyError("own error")
+
+    with pytest.raises(KeyError, match="own error"):
+        grad(f)(1.0)
+    with pytest.raises(RuntimeError, match="has leaked"):
+        kept[0] + 1.0
+
+
+def test_sweep_by_hand():
+    trace = Trace()
+    (x,) = trace.inputs([np.float64(3.0)])
+    y = x * x + 2.0 * x
+    assert isinstance(y, Node) and y.value == 15.0
+    assert sweep(trace.close(), [(y.index, np.float64(1.0))], 1) == [8.0]

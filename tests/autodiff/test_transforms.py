@@ -1,0 +1,191 @@
+"""vjp, jvp, grad, jacobian, hessian: values, containers, nesting, and every refusal."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import seeds
+
+from tinyode import grad, hessian, jacobian, jvp, stop_gradient, tree, value_and_grad, vjp
+from tinyode.testing import central_difference, check_vjp
+
+
+def mlp(y, W1, b1, W2, b2):
+    return np.tanh((y * y * y) @ W1 + b1) @ W2 + b2
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), seeds)
+def test_an_mlp_to_second_order(batch, n, hidden, seed):
+    rng = np.random.default_rng(seed)
+    shapes = (batch, n), (n, hidden), (hidden,), (hidden, n), (n,)
+    check_vjp(mlp, *[rng.normal(size=shape) for shape in shapes], order=2)
+
+
+def test_perturbations_are_not_confused():
+    """d/dx [x d/dy (x y)] = 2 x: the inner derivative must see the outer x as a constant, the outer one must not."""
+    assert grad(lambda x: x * grad(lambda y: x * y)(2.0))(3.0) == 6.0
+    assert grad(lambda x: x * grad(lambda y: x + y)(1.0))(1.0) == 1.0  # Siskind and Pearlmutter (2005)
+    assert grad(lambda x: grad(lambda y: x * y * y)(x))(3.0) == 12.0
+
+
+def test_third_derivative():
+    third = grad(grad(grad(lambda x: np.sin(x) * x**3)))
+    x = 1.3
+    np.testing.assert_allclose(third(x), -np.cos(x) * x**3 - 9 * x**2 * np.sin(x) + 18 * x * np.cos(x) + 6 * np.sin(x), rtol=1e-13)
+
+
+@given(seeds)
+def test_hessian_is_symmetric_and_agrees_with_products(seed):
+    rng = np.random.default_rng(seed)
+    A, x, v = rng.normal(size=(3, 3)), rng.normal(size=3), rng.normal(size=3)
+    f = lambda x: np.sum(np.tanh(A @ x) ** 2) + np.prod(x)
+    H = hessian(f)(x)
+    np.testing.assert_allclose(H, H.T, atol=1e-12)
+    np.testing.assert_allclose(jvp(grad(f), (x,), (v,))[1], H @ v, atol=1e-11)  # forward over reverse
+    np.testing.assert_allclose(grad(lambda x: grad(f)(x) @ v)(x), H @ v, atol=1e-11)  # reverse over reverse
+    np.testing.assert_allclose(central_difference(grad(f), (x,), (v,)), H @ v, atol=1e-8)
+
+
+def test_jacobian_shapes():
+    x, W = np.arange(3.0), np.ones((2, 3))
+    assert jacobian(lambda x: W @ x)(x).tolist() == W.tolist()
+    assert jacobian(lambda x, W: W @ x, 1)(x, W).shape == (2, 2, 3)
+    assert jacobian(lambda x: np.sum(x))(x).tolist() == [1, 1, 1]
+    assert jacobian(lambda x: np.outer(x, x))(x).shape == (3, 3, 3)
+    both = jacobian(lambda x, W: {"y": W @ x, "z": x[0]}, (0, 1))(x, W)
+    assert both["y"][0].shape == (2, 3) and both["y"][1].shape == (2, 2, 3) and both["z"][1].shape == (2, 3)
+    blocks = hessian(lambda p: p["a"] * np.sum(p["b"] ** 2))({"a": 2.0, "b": x})
+    np.testing.assert_array_equal(blocks["a"]["b"], 2 * x)
+    np.testing.assert_array_equal(blocks["b"]["b"], 4 * np.eye(3))
+
+
+def test_containers_in_and_out():
+    parameters = {"layers": [(np.ones((2, 3)), np.zeros(3)), (np.ones((3, 1)), np.zeros(1))], "scale": 2.0}
+
+    def f(p, x):
+        (W1, b1), (W2, b2) = p["layers"]
+        return p["scale"] * (np.tanh(x @ W1 + b1) @ W2 + b2), {"x": x}
+
+    value, pullback = vjp(f, parameters, np.ones((4, 2)))
+    gradient, gx = pullback(tree.map(np.ones_like, value))
+    assert tree.flatten(gradient)[1] == tree.flatten(parameters)[1]
+    assert tree.map(np.shape, gradient) == tree.map(np.shape, parameters)
+    check_vjp(f, parameters, gx, order=2)
+
+
+def test_argnum_and_keywords():
+    f = lambda x, y, scale=1.0: scale * x * y**2
+    assert grad(f)(2.0, 3.0) == 9.0
+    assert grad(f, 1)(2.0, 3.0) == grad(f, -1)(2.0, 3.0) == 12.0
+    assert grad(f, (0, 1))(2.0, 3.0, scale=2.0) == (18.0, 24.0)
+    assert value_and_grad(f)(2.0, 3.0) == (18.0, 9.0)
+    for wrong in (2, -3, "x", 1.0):
+        with pytest.raises(ValueError, match="argnum="):
+            grad(f, wrong)(2.0, 3.0)
+
+
+def test_dtypes_shapes_and_promotion():
+    assert grad(lambda x: x * x)(3) == 6.0 and isinstance(grad(lambda x: x * x)(3), np.float64)
+    assert grad(lambda x: np.sum(x * x))(np.array([1, 2])).dtype == np.float64
+    assert grad(lambda x: np.sum(x * np.ones(3)))(np.float32(1.0)).dtype == np.float32
+    g = grad(lambda x, y: np.sum(x * 2.0), (0, 1))(np.ones((2, 1), np.float32), np.ones(3, np.float32))
+    assert g[0].shape == (2, 1) and g[1].shape == (3,) and g[0].dtype == g[1].dtype == np.float32 and not g[1].any()
+    mixed = grad(lambda x, y: np.sum(x * y), (0, 1))(np.ones(2, np.float32), np.ones(2))
+    assert mixed[0].dtype == np.float32 and mixed[1].dtype == np.float64
+    assert np.ndim(grad(np.sin)(np.array(1.0))) == 0
+    assert grad(lambda x: np.sum(x.astype(np.float32) ** 2))(np.ones(2)).dtype == np.float64
+
+
+def test_cotangents_belong_to_the_caller():
+    w = np.ones(3)
+    _, pullback = vjp(lambda x, y: x + y, np.ones(3), np.ones(3))
+    gx, gy = pullback(w)
+    gx *= 2
+    assert gy.tolist() == w.tolist() == [1, 1, 1]
+    g = grad(np.sum)(np.ones(3))
+    g[0] = 5.0  # not a read-only view of a broadcast number
+    assert pullback(w)[0].tolist() == [1, 1, 1]  # and the pullback can be called again
+
+
+def test_array_of_traced_scalars():
+    f = lambda y: np.array([y[1], -y[0]])
+    np.testing.assert_array_equal(jacobian(f)(np.array([1.0, 2.0])), [[0, 1], [-1, 0]])
+    y = np.array([0.3, 0.7])
+    same = [
+        (lambda y: np.array([y[1], 2.0, y[0]]) * y[0], lambda y: np.stack([y[1], 2.0 + 0 * y[0], y[0]]) * y[0]),
+        (lambda y: y * np.array([y[1], -y[0]]), lambda y: y * np.stack([y[1], -y[0]])),
+        (lambda y: np.array([[y[0], y[1]], [1.0, y[0]]]) @ y, lambda y: np.stack([y, np.stack([1.0 + 0 * y[0], y[0]])]) @ y),
+        (lambda y: np.array([y, 2 * y]), lambda y: np.stack([y, 2 * y])),
+        (lambda y: np.sin(np.array([y[0] * y[1], y[1]])), lambda y: np.sin(np.stack([y[0] * y[1], y[1]]))),
+        (lambda y: np.sum(np.array([y[0] * y[1], y[1]])), lambda y: y[0] * y[1] + y[1]),
+        (lambda y: np.concatenate([np.array([y[0]]), y]), lambda y: np.concatenate([y[:1], y])),
+        (lambda y: np.linalg.solve(np.array([[2.0, y[0]], [y[1], 3.0]]), y),
+         lambda y: np.linalg.solve(np.eye(2) * np.array([2.0, 3.0]) + y[0] * np.eye(2, k=1) + y[1] * np.eye(2, k=-1), y)),
+        (lambda y: np.maximum(np.array([y[1], y[0]]), y), lambda y: np.maximum(np.stack([y[1], y[0]]), y)),
+        (lambda y: [y[0], y[1]] * y, lambda y: y * y),
+    ]
+    for boxed, stacked in same:
+        np.testing.assert_allclose(vjp(boxed, y)[0], vjp(stacked, y)[0], rtol=1e-15)
+        np.testing.assert_allclose(jacobian(boxed)(y), jacobian(stacked)(y), rtol=1e-14)
+        np.testing.assert_allclose(jacobian(jacobian(boxed))(y), jacobian(jacobian(stacked))(y), rtol=1e-13, atol=1e-15)
+    g = jacobian(lambda a: jacobian(lambda y: np.array([y[0] * a, a * a]) * y)(np.array([1.0, 2.0])))(3.0)  # two levels in one array
+    np.testing.assert_allclose(g, [[2, 0], [0, 6]])
+
+
+def test_stop_gradient_and_unused_arguments():
+    assert grad(lambda x: x * stop_gradient(x))(3.0) == 3.0
+    assert grad(lambda x: np.sum(stop_gradient({"a": [x]})["a"][0]) + 0.0 * x)(3.0) == 0.0
+    assert grad(lambda x: 7.0)(3.0) == 0.0
+    g = grad(lambda p: p["a"] * 2.0)({"a": 1.0, "b": np.ones((2, 2), np.float32)})
+    assert g["b"].shape == (2, 2) and g["b"].dtype == np.float32 and not g["b"].any()
+
+
+def test_the_same_value_returned_twice():
+    (g,) = vjp(lambda x: (x, x * 1.0, x), 2.0)[1]((1.0, 10.0, 100.0))
+    assert g == 111.0
+
+
+def test_two_threads_differentiate_at_once():
+    results = {}
+
+    def work(k):
+        results[k] = [grad(lambda x: grad(lambda y: np.sin(k * x * y))(x))(0.3 + 0.01 * i) for i in range(200)]
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in (1, 2)]
+    [t.start() for t in threads], [t.join() for t in threads]
+    for k, values in results.items():
+        assert values == [grad(lambda x, k=k: grad(lambda y: np.sin(k * x * y))(x))(0.3 + 0.01 * i) for i in range(200)]
+
+
+@pytest.mark.parametrize("value, message", [
+    (np.ones(2), r"array of shape \(2,\); a gradient is of one number"), (None, "returned None"), ("x", "returned 'x'"),
+    (1, "not a floating-point number"), (np.arange(1), "not a floating-point number"), (1j, "returned 1j"),
+    ((1.0, 2.0), "returned a tuple"), ({"a": "x"}, "returned 'x'"), (True, "not a floating-point number"),
+])
+def test_grad_refuses_values_by_name(value, message):
+    with pytest.raises(TypeError, match=message):
+        grad(lambda x: value)(1.0)
+
+
+@pytest.mark.parametrize("primal, message", [(1j, "a complex number"), (None, "None of type NoneType"), ("a", "'a' of type str"),
+                                             ({"a": [1.0, "b"]}, "'b' of type str"), (np.ones(2) * 1j, "a complex number")])
+def test_primals_are_refused_by_name(primal, message):
+    with pytest.raises(TypeError, match=f"cannot differentiate with respect to {message}"):
+        vjp(lambda x: 1.0, primal)
+
+
+def test_pullback_refuses_what_does_not_match():
+    _, pullback = vjp(lambda x: (x, x[0]), np.ones(2))
+    with pytest.raises(ValueError, match=r"structure \[\*, \*\], the function's value \(\*, \*\)"):
+        pullback([np.ones(2), 1.0])
+    with pytest.raises(ValueError, match=r"shape \(2,\) was expected, like the value, got shape \(3,\)"):
+        pullback((np.ones(3), 1.0))
+
+
+def test_jvp_refuses_what_does_not_match():
+    with pytest.raises(TypeError, match="tuples, one item per argument"):
+        jvp(np.sin, 1.0, 1.0)
+    with pytest.raises(ValueError, match=r"structure \(\*, \*\), the primals \(\*,\)"):
+        jvp(np.sin, (1.0,), (1.0, 2.0))

@@ -1,0 +1,235 @@
+"""solve: accuracy by slopes, dense output, both directions of time, statistics, and every refusal."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import seeds
+
+from tinyode import SolverError, grad, solve
+from tinyode.solvers.tableaus import TABLEAUS
+
+END = 3.0
+
+
+def f(t, y, k=1.0):
+    """y' = -y cos t and a rotation: solutions exp(-sin t), cos, sin."""
+    return np.array([-y[0] * np.cos(t), -k * y[2], k * y[1]])
+
+
+def exact(t):
+    t = np.asarray(t)
+    return np.stack([np.exp(-np.sin(t)), np.cos(t), np.sin(t)], axis=-1)
+
+
+Y0 = exact(0.0)
+
+
+def slope(sizes, errors):
+    return np.polyfit(np.log(sizes), np.log(errors), 1)[0]
+
+
+@pytest.mark.parametrize("method", TABLEAUS)
+@pytest.mark.parametrize("t", [(0.0, END), (END, 0.0)], ids=["forwards", "backwards"])
+def test_P1_G3_N3_order_of_convergence(method, t):
+    """The error falls as h^p: first order for Euler (P1, G3, N3), for each method what its tableau says."""
+    sizes = END / np.array([64, 96, 128, 192])
+    errors = [np.abs(solve(f, exact(t[0]), t, method=method, step_size=h).y[-1] - exact(t[1])).max() for h in sizes]
+    assert abs(slope(sizes, errors) - TABLEAUS[method].order) < 0.15
+
+
+def test_N_tangent_local_error_is_of_second_order():
+    sizes = np.array([0.1, 0.05, 0.025, 0.0125])
+    errors = [np.abs(Y0 + h * f(0.0, Y0) - exact(h)).max() for h in sizes]
+    assert abs(slope(sizes, errors) - 2) < 0.1
+
+
+@pytest.mark.parametrize("method", TABLEAUS)
+def test_order_of_dense_output(method):
+    """The error at a point inside the steps: h^4 for Hermite's cubic and dopri5's interpolant, or the method's own order if less."""
+    sizes = END / np.array([32, 48, 64, 96])
+    inside = [np.arange(math.ceil(END / h)) * h + 0.37 * h for h in sizes]
+    errors = [np.abs(solve(f, Y0, (0.0, END), method=method, step_size=h)(t) - exact(t)).max() for h, t in zip(sizes, inside)]
+    expected = min(TABLEAUS[method].order, 4)
+    assert expected - 0.25 < slope(sizes, errors) < expected + (0.25 if method != "dopri5" else 1.2)
+
+
+@pytest.mark.parametrize("method", TABLEAUS)
+def test_dense_output_joins_smoothly_and_keeps_shapes(method):
+    solution = solve(f, Y0, np.linspace(0, END, 7), method=method)
+    np.testing.assert_allclose(solution(solution.t), solution.y, atol=1e-12)
+    assert solution(1.0).shape == (3,) and solution(np.ones((2, 4))).shape == (2, 4, 3) and solution([]).shape == (0, 3)
+    for time in (-1e-9, END + 1e-9, np.nan):
+        with pytest.raises(ValueError, match="lies outside the interval from 0.0 to 3.0"):
+            solution([1.0, time])
+    backwards = solve(f, exact(END), (END, 0.0), method=method, step_size=0.01)
+    np.testing.assert_allclose(backwards([0.5, 2.5]), exact([0.5, 2.5]), atol=0.05)
+
+
+@given(st.integers(4, 11), st.sampled_from([1, -1]))
+def test_errors_follow_the_tolerance(digits, direction):
+    rtol = 10.0**-digits
+    t = np.array([0.0, 0.7, 1.1, END])[::direction]
+    solution = solve(f, exact(t[0]), t, rtol=rtol, atol=rtol)
+    assert np.abs(solution.y - exact(t)).max() < 30 * rtol
+    np.testing.assert_array_equal(solution.y[0], exact(t[0]))
+
+
+def test_observation_times_do_not_decide_the_steps():
+    few, many = solve(f, Y0, [0, END]), solve(f, Y0, np.linspace(0, END, 100))
+    assert few.stats == many.stats
+    np.testing.assert_array_equal(few.y[-1], many.y[-1])
+
+
+def test_f_is_never_evaluated_outside_the_interval():
+    for t in ([0.0, 1.0], [1.0, 0.0]):
+        for options in ({}, {"first_step": 0.3}, {"method": "rk4", "step_size": 0.3}):
+            met = []
+            solve(lambda t, y: met.append(t) or -y, 1.0, t, **options)
+            assert min(met) >= 0.0 and max(met) <= 1.0 and all(type(time) is float for time in met)
+
+
+def test_statistics_count_what_was_done():
+    calls = []
+
+    def counted(t, y):
+        calls.append(t)
+        return f(t, y)
+
+    for method, stages in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
+        calls.clear()
+        solution = solve(counted, Y0, np.linspace(0, END, 11), method=method)
+        assert solution.stats.nfev == len(calls) == 10 * stages and solution.stats.accepted == 10
+    calls.clear()
+    stats = solve(counted, Y0, [0, END], first_step=2.0, rtol=1e-8).stats
+    assert stats.nfev == len(calls) == 1 + 6 * (stats.accepted + stats.rejected) and stats.rejected > 0 and stats.jacobians == 0
+    calls.clear()
+    assert solve(counted, Y0, [0, END], step_size=0.1, method="dopri5").stats.nfev == len(calls) == 1 + 6 * 30
+
+
+def test_step_size_cuts_each_interval_into_equal_parts():
+    met = []
+    solve(lambda t, y: met.append(t) or -y, 1.0, [0.0, 1.0, 1.5], method="euler", step_size=0.4)
+    np.testing.assert_allclose(met, [0, 1 / 3, 2 / 3, 1.0, 1.25])
+    met.clear()
+    solve(lambda t, y: met.append(t) or -y, 1.0, [0.0, 0.3], method="euler", step_size=0.1)
+    assert len(met) == 3  # 0.3 / 0.1 is a little less than 3 in doubles, (0.1 + 0.2) / 0.1 a little more
+
+
+def test_a_discontinuity_is_passed():
+    solution = solve(lambda t, y: np.sign(1.0 - t) * np.ones(1), np.zeros(1), [0, 2.0], rtol=1e-8, atol=1e-10)
+    assert abs(solution.y[-1, 0]) < 1e-6 and solution.stats.rejected > 0
+
+
+@given(st.sampled_from([(), (1,), (2, 3), (2, 1, 2)]), st.sampled_from(list(TABLEAUS)), seeds)
+def test_states_of_any_shape_and_containers(shape, method, seed):
+    rng = np.random.default_rng(seed)
+    y0, rate = rng.normal(size=shape), rng.normal()
+    t = [0.0, 0.3, 1.0]
+    single = solve(lambda t, y, k: k * y, y0, t, rate, method=method, step_size=0.05)
+    assert single.y.shape == (3, *shape)
+    many = solve(lambda t, y, k: {"a": k * y["a"], "b": (k * y["b"][0], [0.0])}, {"a": y0, "b": (y0, [1.0])}, t, rate, method=method, step_size=0.05)
+    np.testing.assert_allclose(many.y["a"], single.y, rtol=1e-14)
+    np.testing.assert_array_equal(many.y["b"][1][0], np.ones(3))
+    np.testing.assert_allclose(many(0.77)["b"][0], single(0.77), rtol=1e-13, atol=1e-15)
+
+
+def test_dtypes():
+    assert solve(lambda t, y: -y, np.ones(2, np.float32), [0, 1]).y.dtype == np.float32
+    assert solve(lambda t, y: -y, np.ones(2, np.float32), [0, 1])(0.5).dtype == np.float32
+    assert solve(lambda t, y: -1.0 * y, 1, [0, 1]).y.dtype == np.float64
+    both = solve(lambda t, y: (-y[0], -y[1]), (np.float32(1), np.float64(1)), [0, 1]).y
+    assert both[0].dtype == np.float32 and both[1].dtype == np.float64
+    assert solve(lambda t, y: [y[1], -y[0]], np.ones(2), [0, 1]).y.shape == (2, 2)  # a list, as SciPy takes it
+
+
+@pytest.mark.parametrize("t, message", [
+    ([0.0], "two or more times"), (1.0, "two or more times"), ([[0.0, 1.0]], "two or more times"), (["a", "b"], "two or more times"),
+    ([0.0, np.inf], "t must be finite; got inf"), ([0.0, np.nan], "t must be finite; got nan"),
+    ([0.0, 1.0, 1.0], r"strictly increasing or strictly decreasing; got t\[1\] = 1.0, t\[2\] = 1.0"),
+    ([0.0, 1.0, 0.5], r"strictly increasing or strictly decreasing; got t\[1\] = 1.0, t\[2\] = 0.5"),
+])
+def test_times_are_refused_by_name(t, message):
+    with pytest.raises(ValueError, match=message):
+        solve(f, Y0, t)
+
+
+@pytest.mark.parametrize("y0, error, message", [
+    (np.array([1.0, np.nan]), ValueError, "y0 must be finite"), (np.inf, ValueError, "y0 must be finite"), ("a", TypeError, "y0 must be real"),
+    (1j, TypeError, "y0 must be real"), ([1.0, "a"], TypeError, "y0 must be real"), ([], ValueError, "has no elements"),
+    (np.zeros(0), ValueError, "has no elements"), (None, TypeError, "y0 must be real"),
+])
+def test_states_are_refused_by_name(y0, error, message):
+    with pytest.raises(error, match=message):
+        solve(lambda t, y: y, y0, [0, 1])
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"rtol": 0.0}, "rtol=0.0 must be a positive number"), ({"atol": -1.0}, "atol=-1.0"), ({"rtol": np.nan}, "rtol=nan"),
+    ({"step_size": -0.1}, "step_size=-0.1 must be a positive number; the direction of time comes from t"),
+    ({"first_step": np.inf}, "first_step=inf"), ({"max_steps": 0}, "max_steps=0"), ({"step_size": "x"}, "step_size='x'"),
+    ({"method": "rk45"}, "method='rk45' is not known; did you mean 'rk4'"),
+])
+def test_options_are_refused_by_name(options, message):
+    with pytest.raises(ValueError, match=message):
+        solve(f, Y0, [0, 1], **options)
+
+
+@pytest.mark.parametrize("value, error, message", [
+    (np.ones(2), ValueError, r"f returned an array of shape \(2,\); the state, and so its derivative, has shape \(3,\)"),
+    (1.0, ValueError, r"f returned an array of shape \(\)"), (np.ones(3) * 1j, TypeError, "dtype complex128"),
+    (None, TypeError, "f returned None"), ({"a": 1.0}, TypeError, "f returned {'a': 1.0}"),
+])
+def test_what_f_returns_is_refused_by_name(value, error, message):
+    with pytest.raises(error, match=message):
+        solve(lambda t, y: value, Y0, [0, 1])
+
+
+def test_structures_that_f_returns_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"f returned the structure \[\*, \*\]; the state, .* \(\*, \*\)"):
+        solve(lambda t, y: list(y), (1.0, 2.0), [0, 1])
+
+
+def test_traced_values_are_refused_by_name():
+    with pytest.raises(TypeError, match="y0 is a traced value, whose gradient would be lost; use odeint"):
+        grad(lambda y0: solve(lambda t, y: -y, y0, [0, 1]).y[-1])(1.0)
+    with pytest.raises(TypeError, match="closes over a value that is being differentiated"):
+        grad(lambda k: solve(lambda t, y: -k * y, 1.0, [0, 1]).y[-1])(1.0)
+    with pytest.raises(TypeError, match="closes over a value that is being differentiated"):
+        grad(lambda k: solve(lambda t, y: np.array([y[1], -k * y[0]]), np.ones(2), [0, 1]).y[-1, 0])(1.0)
+
+
+def test_a_blow_up_says_where():
+    """y' = y^2 from 1 ends at t = 1."""
+    with pytest.raises(SolverError, match="shrunk below rounding|not finite beyond this time") as caught:
+        solve(lambda t, y: y * y, 1.0, [0, 2])
+    assert abs(caught.value.t - 1) < 1e-3 and caught.value.h > 0
+    with pytest.raises(SolverError, match="state is no longer finite.*smaller step_size"):
+        solve(lambda t, y: y * y, 1.0, [0, 20], method="rk4", step_size=0.5)
+
+
+def test_f_that_is_not_finite_says_where():
+    with pytest.raises(SolverError, match="f is not finite at the initial state"):
+        solve(lambda t, y: np.nan * y, np.ones(2), [0, 1])
+    with pytest.raises(SolverError, match="not finite beyond this time") as caught:
+        solve(lambda t, y: y if t < 0.5 else y * np.nan, 1.0, [0, 1])
+    assert abs(caught.value.t - 0.5) < 1e-6
+
+
+def test_max_steps_is_kept():
+    for options in ({}, {"method": "rk4", "step_size": 0.001}):
+        with pytest.raises(SolverError, match="max_steps=5 steps were not enough"):
+            solve(lambda t, y: -1000 * y, 1.0, [0, 1], max_steps=5, **options)
+
+
+def test_what_f_does_to_its_argument_does_not_reach_the_solver():
+    kept = []
+
+    def greedy(t, y):
+        kept.append(y)
+        return -y
+
+    solve(greedy, np.ones(2), [0, 1])
+    assert len({tuple(y) for y in kept}) > 5  # each its own array, not a buffer that is written over

@@ -1,0 +1,76 @@
+"""The methods' numbers: order conditions from the tableau alone, so that a wrong digit cannot hide."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from tinyode.solvers.tableaus import TABLEAUS, find
+
+METHODS = list(TABLEAUS.values())
+
+
+def order_conditions(a, weights, c, order):
+    """Yield (found, required) for every rooted tree up to this order (HNW I, table II.2.1 and section II.2; weights b or b(theta))."""
+    ac, acc = a @ c, a @ (c * c)
+    yield weights.sum(), 1
+    if order >= 2:
+        yield weights @ c, 1 / 2
+    if order >= 3:
+        yield from [(weights @ c**2, 1 / 3), (weights @ ac, 1 / 6)]
+    if order >= 4:
+        yield from [(weights @ c**3, 1 / 4), (weights @ (c * ac), 1 / 8), (weights @ acc, 1 / 12), (weights @ (a @ ac), 1 / 24)]
+    if order >= 5:
+        yield from [(weights @ c**4, 1 / 5), (weights @ (c**2 * ac), 1 / 10), (weights @ (c * acc), 1 / 15),
+                    (weights @ (c * (a @ ac)), 1 / 30), (weights @ ac**2, 1 / 20), (weights @ (a @ c**3), 1 / 20),
+                    (weights @ (a @ (c * ac)), 1 / 40), (weights @ (a @ acc), 1 / 60), (weights @ (a @ (a @ ac)), 1 / 120)]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_order_conditions(method):
+    np.testing.assert_allclose(method.a.sum(axis=1), method.c, atol=1e-14)
+    assert not np.triu(method.a).any()
+    for found, required in order_conditions(method.a, method.b, method.c, method.order):
+        assert abs(found - required) < 1e-14
+    if method.order < 5:  # and it has no higher order than it says
+        assert any(abs(found - required) > 1e-3 for found, required in order_conditions(method.a, method.b, method.c, method.order + 1))
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m.e is not None], ids=lambda m: m.name)
+def test_the_error_estimate_is_of_the_order_it_says(method):
+    b_hat = method.b - method.e
+    for found, required in order_conditions(method.a, b_hat, method.c, method.error_order):
+        assert abs(found - required) < 1e-14
+    assert any(abs(found - required) > 1e-5 for found, required in order_conditions(method.a, b_hat, method.c, method.error_order + 1))
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m.interpolant is not None], ids=lambda m: m.name)
+def test_the_interpolant_meets_the_order_conditions_everywhere(method):
+    """b(theta) must satisfy each condition of order k with its right side times theta^k, and be b at the end, C1 at both."""
+    powers = np.arange(1, method.interpolant.shape[1] + 1)
+    for theta in np.linspace(0, 1, 7):
+        weights = method.interpolant @ theta**powers
+        orders = [1, 2, 3, 3, 4, 4, 4, 4]
+        for order, (found, required) in zip(orders, order_conditions(method.a, weights, method.c, 4)):
+            assert abs(found - required * theta**order) < 1e-13
+    np.testing.assert_allclose(method.interpolant.sum(axis=1), method.b, atol=1e-14)
+    first, last = np.eye(method.stages)[0], np.eye(method.stages)[-1]
+    np.testing.assert_allclose(method.interpolant[:, 0], first, atol=1e-14)
+    np.testing.assert_allclose(method.interpolant @ powers, last, atol=1e-13)
+
+
+def test_the_interpolant_of_dopri5_against_the_form_in_the_code():
+    """b_1(theta) as HNW write it out, equation II.6.12 in the first edition's form, at theta = 1/2: exact in fractions."""
+    b1 = sum(Fraction(x).limit_denominator(10**13) * Fraction(1, 2)**j for j, x in enumerate(find("dopri5").interpolant[0], 1))
+    theta = Fraction(1, 2)
+    d1 = Fraction(-12715105075, 11282082432)
+    b, u = Fraction(35, 384), 1 - Fraction(35, 384)
+    by_hand = theta * (b + (1 - theta) * (u + theta * (b - u + (1 - theta) * d1)))
+    assert abs(float(b1 - by_hand)) < 1e-14
+
+
+def test_unknown_methods_are_refused_with_the_nearest_names():
+    with pytest.raises(ValueError, match="method='dopri' is not known; did you mean 'dopri5'"):
+        find("dopri")
+    with pytest.raises(ValueError, match=r"The methods are euler, midpoint, heun, rk4, dopri5"):
+        find(None)

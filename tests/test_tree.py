@@ -1,0 +1,62 @@
+"""Containers: round trips, order, and what is refused."""
+
+from collections import OrderedDict, namedtuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyode import grad, tree
+from tinyode.testing import check_vjp
+
+Point = namedtuple("Point", "x y")
+leaves = st.sampled_from([1.0, np.ones(2), np.arange(6.0).reshape(2, 3), np.float32(2.0), np.zeros((0, 2))])
+containers = st.recursive(leaves, lambda c: st.one_of(
+    st.lists(c, max_size=3), st.lists(c, max_size=3).map(tuple), st.dictionaries(st.sampled_from("abc"), c, max_size=3),
+    st.builds(Point, c, c), st.dictionaries(st.sampled_from("abc"), c, max_size=3).map(OrderedDict)), max_leaves=8)
+
+
+@given(containers)
+def test_round_trips(x):
+    flat, structure = tree.flatten(x)
+    back = tree.unflatten(structure, flat)
+    assert type(back) is type(x) and tree.flatten(back)[1] == structure and hash(structure) is not None
+    assert all(a is b for a, b in zip(flat, tree.flatten(back)[0]))
+    vector, unravel = tree.ravel(x)
+    again = unravel(vector)
+    assert tree.flatten(again)[1] == structure and vector.ndim == 1
+    for a, b in zip(flat, tree.flatten(again)[0]):
+        assert np.shape(a) == b.shape and np.result_type(a) == b.dtype and np.array_equal(a, b)
+
+
+def test_dicts_are_walked_in_sorted_order():
+    assert tree.flatten({"b": 1, "a": 2})[0] == [2, 1]
+    assert tree.flatten({"b": 1, "a": 2})[1] == tree.flatten({"a": 5, "b": 6})[1]
+    assert list(tree.map(lambda x: x, {"b": 1, "a": 2})) == ["a", "b"]
+
+
+def test_map_over_several():
+    assert tree.map(lambda a, b: a + b, {"a": (1, [2])}, {"a": (10, [20])}) == {"a": (11, [22])}
+    assert tree.map(lambda x: x, Point(1, 2)) == Point(1, 2)
+
+
+def test_ravel_is_differentiable():
+    x = {"a": np.ones(2), "b": [np.ones((2, 2)), 3.0]}
+    check_vjp(lambda x: tree.ravel(x)[0] ** 2, x, order=2)
+    check_vjp(lambda v: tree.ravel(x)[1](v * v)["b"][0], np.arange(7.0), order=2)
+    assert grad(lambda v: np.sum(tree.ravel({"a": np.ones(2, np.float32)})[1](v)["a"]))(np.ones(2)).dtype == np.float64
+
+
+def test_what_is_refused():
+    with pytest.raises(TypeError, match=r"these cannot be sorted: \[1, 'a'\]"):
+        tree.flatten({1: 0, "a": 0})
+    structure = tree.flatten({"a": (1, [2])})[1]
+    with pytest.raises(ValueError, match=r"1 leaves are too few for the structure \{'a': \(\*, \[\*\]\)\}"):
+        tree.unflatten(structure, [1])
+    with pytest.raises(ValueError, match="3 leaves are too many"):
+        tree.unflatten(structure, [1, 2, 3])
+    with pytest.raises(ValueError, match=r"container 2 has the structure \[\*\], the first one \(\*,\)"):
+        tree.map(lambda a, b: a, (1,), [1])
+    with pytest.raises(ValueError, match=r"a vector of shape \(2,\) was expected, got shape \(3,\)"):
+        tree.ravel(np.ones(2))[1](np.ones(3))
