@@ -13,6 +13,7 @@ import numpy as np
 from .. import tree
 from ..autodiff import jacobian, vjp
 from ..autodiff.trace import is_traced, plain, unbox, with_rule
+from ..solvers.state import check_state
 from .adjoint import split
 
 
@@ -54,9 +55,8 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
     """
     if not tol > 0 or not max_steps > 0:
         raise ValueError(f"root: tol={tol!r} and max_steps={max_steps!r} must be positive")
-    u_leaves, structure = tree.flatten(plain(tree.map(plain, u0)))
-    u_leaves = [np.asarray(leaf, dtype=np.result_type(leaf, np.float32)) for leaf in u_leaves]
-    start = np.concatenate([leaf.reshape(-1) for leaf in u_leaves]) if u_leaves else np.zeros(0)
+    u_leaves, structure = check_state(tree.map(plain, u0), "u0")
+    start = np.concatenate([leaf.reshape(-1) for leaf in u_leaves])
     theta, args_structure = tree.flatten(args)
     theta = [unbox(p) if is_traced(p) else p for p in theta]
 

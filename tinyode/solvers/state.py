@@ -23,8 +23,8 @@ def check_times(t):
     return times
 
 
-def check_state(y0):
-    """Return the leaves of y0 as floating arrays, and its structure.
+def check_state(y0, name="y0"):
+    """Return the leaves of an initial state as floating arrays, and its structure.
 
     Raises
     ------
@@ -34,20 +34,20 @@ def check_state(y0):
         If a leaf is not finite, or there are none.
     """
     leaves, structure = tree.flatten(y0)
-    if not leaves or sum(np.size(leaf) for leaf in leaves) == 0:
-        raise ValueError(f"y0={y0!r:.60} has no elements; a state has one at least")
-    return [check_leaf(leaf) for leaf in leaves], structure
+    if sum([np.size(leaf) for leaf in leaves]) == 0:
+        raise ValueError(f"{name}={y0!r:.60} has no elements; a state has one at least")
+    return [check_leaf(leaf, name) for leaf in leaves], structure
 
 
-def check_leaf(leaf):
-    """Return a part of y0 as a floating array."""
+def check_leaf(leaf, name="y0"):
+    """Return a part of a state as a floating array."""
     if is_traced(leaf):
-        raise TypeError("solve computes plain numbers, and y0 is a traced value, whose gradient would be lost; use odeint")
+        raise TypeError(f"solve computes plain numbers, and {name} is a traced value, whose gradient would be lost; use odeint")
     array = np.asarray(leaf)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"y0 must be real numbers, or containers of them; got {leaf!r:.60} of dtype {array.dtype}")
+        raise TypeError(f"{name} must be real numbers, or containers of them; got {leaf!r:.60} of dtype {array.dtype}")
     if not np.isfinite(array).all():
-        raise ValueError(f"y0 must be finite; got {leaf!r:.80}")
+        raise ValueError(f"{name} must be finite; got {leaf!r:.80}")
     return array if array.dtype.kind == "f" else array.astype(float)
 
 

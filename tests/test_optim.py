@@ -1,0 +1,52 @@
+"""Optimisers against their papers, written out for one number."""
+
+import numpy as np
+import pytest
+
+from tinyode import optim, tree, value_and_grad
+
+
+@pytest.mark.parametrize("optimiser", [optim.gradient_descent(0.05), optim.gradient_descent(0.02, momentum=0.9), optim.adam(0.1)])
+def test_a_bowl_is_descended(optimiser):
+    init, update = optimiser
+    p = {"a": np.array([1.0, -2.0]), "b": [3.0]}
+    state = init(p)
+    for _ in range(400):
+        _, g = value_and_grad(lambda p: np.sum(p["a"]**2 * np.array([1.0, 5.0])) + (p["b"][0] - 1)**2)(p)
+        p, state = update(p, g, state)
+    np.testing.assert_allclose(tree.ravel(p)[0], [0, 0, 1], atol=1e-3)
+
+
+def test_momentum_by_hand():
+    init, update = optim.gradient_descent(0.1, momentum=0.5)
+    p, s = update(1.0, 2.0, init(1.0))
+    assert (p, s) == (1 - 0.1 * 2, 2.0)
+    p, s = update(p, 3.0, s)
+    assert s == 0.5 * 2 + 3 and p == 0.8 - 0.1 * 4.0
+
+
+def test_adam_by_hand():
+    """Kingma and Ba, algorithm 1, literally."""
+    init, update = optim.adam(0.1, 0.9, 0.99, 1e-8)
+    p, s, theta, m, v = 1.0, init(1.0), 1.0, 0.0, 0.0
+    for n, g in enumerate([0.5, -2.0, 1e-3, 4.0], 1):
+        m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g
+        theta -= 0.1 * (m / (1 - 0.9**n)) / (np.sqrt(v / (1 - 0.99**n)) + 1e-8)
+        p, s = update(p, g, s)
+        np.testing.assert_allclose(p, theta, rtol=1e-13)
+
+
+def test_nothing_is_changed_in_place_and_dtype_is_kept():
+    for init, update in (optim.adam(0.1), optim.gradient_descent(0.1, 0.9)):
+        p, g = np.ones(2, np.float32), np.ones(2, np.float32)
+        state = init(p)
+        new, _ = update(p, g, state)
+        assert p.tolist() == g.tolist() == [1, 1] and new.dtype == np.float32
+
+
+def test_settings_are_refused_by_name():
+    for make, message in ((lambda: optim.adam(0.0), "adam: learning_rate=0.0"), (lambda: optim.adam(0.1, beta2=1.0), "adam: beta2=1.0"),
+                          (lambda: optim.gradient_descent(-1), "gradient_descent: learning_rate=-1"),
+                          (lambda: optim.gradient_descent(1, momentum=-0.1), "gradient_descent: momentum=-0.1")):
+        with pytest.raises(ValueError, match=message):
+            make()
