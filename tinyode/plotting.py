@@ -1,0 +1,47 @@
+"""How the chapters' figures look, and where they go. Needs Matplotlib, and nothing else in the package needs this."""
+
+import io
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+
+# blue, orange, green, purple, red, grey: told apart by every kind of eye, and in print (after Okabe and Ito, 2008)
+COLOURS = ["#0072B2", "#E69F00", "#009E73", "#9B59B6", "#D55E00", "#666666"]
+STYLE = {
+    "figure.dpi": 150, "savefig.dpi": 150, "font.size": 13, "axes.titlesize": 14, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.prop_cycle": plt.cycler(color=COLOURS), "lines.linewidth": 2.2, "legend.frameon": False, "axes.grid": True,
+    "grid.alpha": 0.25, "figure.constrained_layout.use": True, "mathtext.fontset": "cm",
+}
+plt.rcParams.update(STYLE)
+
+
+def panels(columns=1, rows=1, width=9.0, height=4.6, **settings):
+    """Return a figure with that many panels, and the panels."""
+    return plt.subplots(rows, columns, figsize=(width, height), **settings)
+
+
+def save(figure, name):
+    """Save a figure as ``figures/name.png``, in the nearest folder up from here that has a ``figures``; return its path.
+
+    A file that already shows the same picture is left alone: rendering differs in the last bit from one machine to the next, and a
+    chapter that is run twice must not change the repository.
+    """
+    here = Path.cwd()
+    folder = next((p / "figures" for p in (here, *here.parents) if (p / "figures").is_dir()), here / "figures")
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.png"
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    if not matplotlib.is_interactive():  # a notebook shows what is open at the end of the cell
+        plt.close(figure)
+    buffer.seek(0)
+    if not (path.exists() and _same_picture(plt.imread(path), plt.imread(buffer))):
+        path.write_bytes(buffer.getvalue())
+    return path
+
+
+def _same_picture(a, b):
+    """Whether two images differ by no more than how glyphs and lines are smoothed: on average a thousandth of the grey scale."""
+    return a.shape == b.shape and np.mean(np.abs(a - b)) < 1e-3

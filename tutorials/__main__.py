@@ -1,0 +1,90 @@
+"""Run the chapters: ``python -m tutorials`` all of them, ``python -m tutorials 4`` one, ``--step`` cell by cell, ``--list`` their titles.
+
+A chapter is a script in percent format: cells begin with ``# %%``, prose with ``# %% [markdown]``.
+"""
+
+import argparse
+import contextlib
+import io
+import re
+import sys
+import traceback
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def chapters():
+    """Return {number: path}, in order."""
+    return {int(path.name[:2]): path for path in sorted(HERE.glob("[0-9][0-9]_*.py"))}
+
+
+def title(path):
+    """Return the first heading of a chapter."""
+    return re.search(r"^# # (.*)$", path.read_text(), re.M).group(1)
+
+
+def cells(path):
+    """Return a chapter as (is prose, first line number, source) per cell."""
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if line.startswith("# %%"):
+            found.append(("[markdown]" in line, number + 1, []))
+        elif found:
+            found[-1][2].append(line)
+    return [(prose, number, "\n".join(lines).strip("\n")) for prose, number, lines in found]
+
+
+def run(path, show=None):
+    """Run a chapter in a namespace of its own, cell by cell; ``show`` is called before each."""
+    namespace = {"__name__": "__main__", "__file__": str(path)}
+    for prose, number, source in cells(path):
+        if show:
+            show(prose, source)
+        if not prose:
+            exec(compile("\n" * (number - 1) + source, path, "exec"), namespace)
+
+
+def show_and_wait(prose, source):
+    """Print a cell, and wait for Enter before it runs."""
+    print("\n" + (re.sub(r"^# ?", "", source, flags=re.M) if prose else re.sub(r"^", "    ", source, flags=re.M)))
+    try:
+        input("" if prose else "\n[Enter runs this] ")
+    except EOFError:  # at the end of a file or pipe on standard input: go on without waiting
+        pass
+
+
+def main(arguments=None):
+    """Run what the command line asks for; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tutorials", description="Run the chapters of the course.")
+    parser.add_argument("numbers", nargs="*", type=int, help="chapters to run (default: all)")
+    parser.add_argument("--step", action="store_true", help="show each cell, and run it when Enter is pressed")
+    parser.add_argument("--list", action="store_true", help="list the chapters")
+    options = parser.parse_args(arguments)
+    known = chapters()
+    for number in options.numbers:
+        if number not in known:
+            parser.error(f"there is no chapter {number}; the chapters are {', '.join(map(str, known))}")
+    if options.list:
+        for number, path in known.items():
+            print(f"{number:2}  {title(path)}")
+        return 0
+    aloud = options.step or len(options.numbers) == 1
+    for number in options.numbers or known:
+        path = known[number]
+        print(f"{number:2}  {title(path)} ", end="\n" if aloud else "... ", flush=True)
+        output = io.StringIO()
+        try:
+            with contextlib.nullcontext() if aloud else contextlib.redirect_stdout(output):
+                run(path, show_and_wait if options.step else None)
+        except Exception:
+            print(f"failed\n{output.getvalue()}", flush=True)
+            traceback.print_exc()
+            return 1
+        if not aloud:
+            print("done", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
