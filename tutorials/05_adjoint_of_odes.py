@@ -1,0 +1,395 @@
+# %% [markdown]
+# # The adjoint of an ODE
+#
+# **The question.** The loss depends on parameters only through the solution of an ODE,
+# $$L\big(\mathbf z(t_1)\big) = L\left( \mathbf z(t_0) + \int_{t_0}^{t_1} f(\mathbf z(t), t, \theta)\, dt \right) = L\big(\mathrm{ODESolve}(\mathbf z(t_0), f, t_0, t_1, \theta)\big). \tag{G29, S3}$$
+# What are $\frac{dL}{d\mathbf z(t_0)}$, $\frac{dL}{d\theta}$, $\frac{dL}{dt_0}$ and $\frac{dL}{dt_1}$, without remembering the steps of the solver?
+#
+# Every line of the derivation is checked by numbers on a small field that depends on everything, a driven pendulum with friction and two
+# parameters. The signs are where the sources disagree with each other; at the end each of the wrong ones is shown failing.
+
+# %%
+import tracemalloc
+
+import numpy as np
+
+from tinyode import grad, jacobian, odeint, solve, vjp
+from tinyode.plotting import COLOURS, panels, save
+from tinyode.testing import central_difference
+
+
+def f(t, z, theta):
+    return np.array([z[1], -theta[0] * np.sin(z[0]) - 0.3 * z[1] + theta[1] * np.cos(2 * t)])
+
+
+z0, theta, t0, t1 = np.array([1.2, 0.0]), np.array([2.0, 0.7]), 0.0, 3.0
+
+
+def L(z):
+    return z[0] ** 2 + 0.5 * z[0] * z[1]
+
+
+def flow(z, start, end, theta=theta):
+    """Solve from start to end, to thirteen digits: the truth, for the checks."""
+    return z if start == end else solve(f, z, [start, end], theta, rtol=1e-13, atol=1e-14).y[-1]
+
+
+def df_dz(t, z):
+    return jacobian(f, 1)(t, z, theta)
+
+
+z1 = flow(z0, t0, t1)
+
+# %% [markdown]
+# ## The constraint, and what Lagrange would do
+#
+# The slides put the two problems beside each other: minimise $g(\mathbf u)$ subject to $\mathbf f(\mathbf u, \mathbf p) = 0$ (G27, the last chapter), and minimise
+# $L$ subject to "$f(\mathbf z(t), t_0, t_1, \theta) = 0$, $\mathbf z(0) = \mathbf x$" (G28). The second cannot be meant: it says that nothing moves. The constraint is
+# $$\frac{d\mathbf z}{dt} - f(\mathbf z, t, \theta) = 0. \tag{G28, mended}$$
+
+# %%
+t_mid, d = 1.1, 1e-4
+solution = solve(f, z0, [t0, t1], theta, rtol=1e-12, atol=1e-13)
+slope = (flow(z0, t0, t_mid + d) - flow(z0, t0, t_mid - d)) / (2 * d)
+print("along the solution, f =", f(t_mid, solution(t_mid), theta), "  dz/dt - f =", slope - f(t_mid, solution(t_mid), theta))
+assert np.abs(f(t_mid, solution(t_mid), theta)).max() > 0.5 and np.allclose(slope, f(t_mid, solution(t_mid), theta), atol=1e-7)
+
+# %% [markdown]
+# With it, a multiplier $\mathbf a(t)$ for every moment gives the Lagrangian $L(\mathbf z(t_1)) - \int_{t_0}^{t_1} \mathbf a^T \big(\frac{d\mathbf z}{dt} - f\big)\, dt$.
+# Integrate $\mathbf a^T \frac{d\mathbf z}{dt}$ by parts, and ask that a small change $\delta \mathbf z(t)$ make no difference:
+# $\frac{\partial L}{\partial \mathbf z} - \mathbf a(t_1) = 0$ at the end and $\frac{d\mathbf a^T}{dt} + \mathbf a^T \frac{\partial f}{\partial \mathbf z} = 0$ on the way. That is the whole result, and it is
+# $\lambda$ of the last chapter: the operator $\frac{d}{dt} - \frac{\partial f}{\partial \mathbf z}$ instead of a matrix, its transpose by integration by parts, which is why time
+# runs backwards. The slides go another way, which shows more of what happens: through the chain rule.
+#
+# ## The chain rule over one step
+#
+# In a residual network, $\mathbf z_{t+1} = \mathbf z_t + h f(\mathbf z_t)$, and backpropagation is
+# $$\frac{\partial L}{\partial \mathbf z_t} = \frac{\partial L}{\partial \mathbf z_{t+1}} \frac{\partial \mathbf z_{t+1}}{\partial \mathbf z_t} = \frac{\partial L}{\partial \mathbf z_{t+1}} \left( I + h \frac{\partial f}{\partial \mathbf z} \right). \tag{G30}$$
+# Check: $\mathbf a$ carried back by this formula through a loop of Euler steps, against the engine, which recorded the loop.
+
+# %%
+n = 30
+h = (t1 - t0) / n
+zs = [z0]
+for i in range(n):
+    zs.append(zs[-1] + h * f(t0 + i * h, zs[-1], theta))
+a = grad(L)(zs[-1])
+for i in reversed(range(n)):
+    a = a @ (np.eye(2) + h * df_dz(t0 + i * h, zs[i]))  # G30
+
+
+def euler_loop(z):
+    for i in range(n):
+        z = z + h * f(t0 + i * h, z, theta)
+    return z
+
+
+recorded = grad(lambda z: L(euler_loop(z)))(z0)
+print("G30 by hand", a, "  recorded", recorded)
+assert np.allclose(a, recorded, rtol=1e-13)
+
+# %% [markdown]
+# ## From the step to $\varepsilon$
+#
+# For the ODE a step is the exact flow over a short time,
+# $$\mathbf z(t + \varepsilon) = \mathbf z(t) + \int_t^{t+\varepsilon} f(\mathbf z(s), s, \theta)\, ds =: T_\varepsilon(\mathbf z(t), t), \tag{G31}$$
+# and with the adjoint state, **$\mathbf a(t) := \frac{dL}{d\mathbf z(t)}$**, how the loss would change if the state were pushed at time $t$, the chain rule reads
+# $$\mathbf a(t) = \mathbf a(t + \varepsilon)\, \frac{\partial T_\varepsilon(\mathbf z(t), t)}{\partial \mathbf z(t)}. \tag{G32}$$
+# (The slides write $\mathbf a(t) = -\frac{\partial L}{\partial \mathbf z(t)}$ at this point, G33, and three slides later $\mathbf a(t_N) = +\frac{\partial L}{\partial \mathbf z(t_N)}$, G37. P, N6 and S4 have the plus throughout, and so has Algorithm 2.
+# **Mended**: plus.) The Jacobian of $T_\varepsilon$ is the identity and a little more, $I + \varepsilon \frac{\partial f}{\partial \mathbf z} + O(\varepsilon^2)$. So
+# $$\frac{\mathbf a(t + \varepsilon) - \mathbf a(t)}{\varepsilon} = \mathbf a(t + \varepsilon) \frac{I - \partial T_\varepsilon / \partial \mathbf z}{\varepsilon} \;\longrightarrow\;
+# \frac{d\mathbf a(t)}{dt} = -\mathbf a(t) \frac{\partial f(\mathbf z(t), t, \theta)}{\partial \mathbf z}. \tag{P4, G34, N6}$$
+# Numbers for each of these, with $\mathbf a$ and $\partial T / \partial \mathbf z$ by finite differences of the flow, so that nothing is assumed:
+
+# %%
+def by_differences(function, z):
+    """Jacobian of a function of the state, without the engine."""
+    return np.stack([central_difference(function, (z,), (e,), h=1e-2) for e in np.eye(2)], axis=-1)
+
+
+def a_at(t):
+    """The adjoint state by its definition: push the state at time t, and look at the loss."""
+    return by_differences(lambda z: L(flow(z, t, t1)), flow(z0, t0, t))
+
+
+t = 1.0
+z_t, a_t = flow(z0, t0, t), a_at(t)
+limit = -a_t @ df_dz(t, z_t)
+print("    e     |dT/dz - (I + e df/dz)|    |a(t) - a(t+e) dT/dz|    |(a(t+e) - a(t))/e - (-a df/dz)|")
+for e in (0.1, 0.05, 0.025):
+    dT = by_differences(lambda z, e=e: flow(z, t, t + e), z_t)
+    first = np.abs(dT - (np.eye(2) + e * df_dz(t, z_t))).max()
+    chain = np.abs(a_t - a_at(t + e) @ dT).max()
+    quotient = np.abs((a_at(t + e) - a_t) / e - limit).max()
+    print(f"{e:7}    {first:20.2e}    {chain:20.1e}    {quotient:24.2e}")
+    assert chain < 1e-7
+    if e < 0.1:
+        assert 3.5 < before[0] / first < 4.5 and 1.8 < before[1] / quotient < 2.2  # second order, first order
+    before = first, quotient
+
+# %% [markdown]
+# ## The four gradients
+#
+# The adjoint equation is an ODE whose value is known at the *end*, $\mathbf a(t_N) = \frac{dL}{d\mathbf z(t_N)}$ (G37), and wanted at the *start* (G35):
+# $$\mathbf a(t_0) = \mathbf a(t_N) - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial \mathbf z}\, dt. \tag{G36}$$
+# A parameter acts at all times. Between $t$ and $t + dt$ it pushes the state by $\frac{\partial f}{\partial \theta} dt$, and a push at time $t$ costs $\mathbf a(t)$:
+# $$\frac{dL}{d\theta} = \int_{t_0}^{t_N} \mathbf a(t)^T \frac{\partial f}{\partial \theta}\, dt = - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial \theta}\, dt. \tag{P5}$$
+# N7 has $+ \int_{t_1}^{t_0}$: the sign is wrong, **mended**. Later end: the state moves on by $f\, dt$ (P6). And time itself is like a parameter:
+# $$\frac{dL}{dt_N} = \mathbf a(t_N)\, f(\mathbf z(t_N), t_N, \theta), \qquad \frac{dL}{dt_0} = \mathbf a_t(t_0) = \mathbf a_t(t_N) - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial t}\, dt. \tag{P6, P7}$$
+# P7 stands on a slide that defines $\mathbf a_t(t) := \frac{dL}{dt(t)}$. Read so, it would begin with $\mathbf a_t(t_N) = + \frac{dL}{dt_N}$, and the result is wrong. It is right with
+# $\mathbf a_t(t_N) = -\frac{dL}{dt_N}$, as Algorithm 2 starts it: **mended**. (Why minus? Make time a component of the state, $\dot\tau = 1$, as Chen and others do in their appendix. Starting $\tau$
+# later by $d$ shifts $f$, and P7 is G36 for $\tau$; but moving $t_0$ also makes the journey shorter by $d$, which costs $-\frac{dL}{dt_N}$.)
+#
+# The integrals, by Simpson's rule along the true solution with $\mathbf a$ by its definition, against finite differences of the loss:
+
+# %%
+nodes = np.linspace(t0, t1, 61)
+weights = np.where(np.arange(61) % 2 == 1, 4.0, 2.0) * (t1 - t0) / 180
+weights[[0, -1]] /= 2
+along = [(flow(z0, t0, t), a_at(t)) for t in nodes]
+a1, dL_dt1 = grad(L)(z1), grad(L)(z1) @ f(t1, z1, theta)  # G37, P6
+integral_z = sum(w * a @ df_dz(t, z) for w, t, (z, a) in zip(weights, nodes, along))  # from t0 to t1: minus the integral back
+integral_theta = sum(w * a @ jacobian(f, 2)(t, z, theta) for w, t, (z, a) in zip(weights, nodes, along))
+integral_t = sum(w * a @ jacobian(f, 0)(t, z, theta) for w, t, (z, a) in zip(weights, nodes, along))
+measured = {
+    "dL/dz(t0)": by_differences(lambda z: L(flow(z, t0, t1)), z0),
+    "dL/dtheta": by_differences(lambda p: L(flow(z0, t0, t1, p)), theta),
+    "dL/dt0": central_difference(lambda t: L(flow(z0, float(t), t1)), (t0,), (1.0,), h=1e-2),
+    "dL/dt1": central_difference(lambda t: L(flow(z0, t0, float(t))), (t1,), (1.0,), h=1e-2),
+}
+formulas = {"dL/dz(t0)": a1 + integral_z, "dL/dtheta": integral_theta, "dL/dt0": -dL_dt1 + integral_t, "dL/dt1": dL_dt1}
+for name in measured:
+    print(f"{name:10} measured {measured[name]}   formula {formulas[name]}")
+    assert np.allclose(measured[name], formulas[name], atol=2e-5)
+
+# %% [markdown]
+# ## Algorithm 2
+#
+# The adjoint equation needs $\mathbf z(t)$ along the way. Storing it would be the tape again; but $\mathbf z$ has an ODE too, and that can be solved backwards
+# *together* with $\mathbf a$ and the integrals. One augmented state $s = [\mathbf z, \mathbf a, \mathbf a_\theta, \mathbf a_t]$, one solve from $t_1$ to $t_0$ (G-alg2, N-pseudo):
+
+# %%
+def algorithm_2(f, z1, dL_dz1, theta, t0, t1, **options):
+    """Complete reverse-mode derivative of an ODE initial value problem, letter by letter."""
+    dL_dt1 = dL_dz1 @ f(t1, z1, theta)
+    s0 = (z1, dL_dz1, np.zeros_like(theta), -dL_dt1)
+
+    def aug_dynamics(t, s):
+        z, a, _, _ = s
+        f_z, pullback = vjp(f, t, z, theta)  # one evaluation of f, one backward sweep
+        a_df_dt, a_df_dz, a_df_dtheta = pullback(a)
+        return f_z, -a_df_dz, -a_df_dtheta, -a_df_dt
+
+    z, a, a_theta, a_t = solve(aug_dynamics, s0, [t1, t0], **options).y
+    return {"dL/dz(t0)": a[-1], "dL/dtheta": a_theta[-1], "dL/dt0": a_t[-1], "dL/dt1": dL_dt1, "z(t0)": z[-1]}
+
+
+# %% [markdown]
+# (N-pseudo returns $z(t_0)$ where it means $h(t_0)$, one state with two names, and leaves out time.) Fifteen lines. The library's `odeint` is the same with many observation times and containers, and
+# takes $\frac{dL}{dt_0} = -\mathbf a(t_0)^T f(\mathbf z(t_0), t_0)$ instead of integrating it. A third way shares nothing with either but the rules: record a solver
+# written as a plain loop, and let the tape of chapter 3 do it.
+
+# %%
+def rk4_loop(z, t0, t1, theta, n):
+    """The classical method, as a loop in NumPy."""
+    h = (t1 - t0) / n
+    for i in range(n):
+        t = t0 + i * h
+        k1 = f(t, z, theta)
+        k2 = f(t + h / 2, z + h / 2 * k1, theta)
+        k3 = f(t + h / 2, z + h / 2 * k2, theta)
+        k4 = f(t + h, z + h * k3, theta)
+        z = z + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    return z
+
+
+tight = {"rtol": 1e-11, "atol": 1e-12}
+ours = algorithm_2(f, z1, grad(L)(z1), theta, t0, t1, **tight)
+library = dict(zip(measured, grad(lambda z, p, a, b: L(odeint(f, z, [a, b], p, **tight)[-1]), (0, 1, 2, 3))(z0, theta, t0, t1)))
+recorded = dict(zip(measured, grad(lambda z, p, a, b: L(rk4_loop(z, a, b, p, 1000)), (0, 1, 2, 3))(z0, theta, t0, t1)))
+for name in measured:
+    print(f"{name:10} fifteen lines {ours[name]}, library {library[name]}, recorded {recorded[name]}, differences {measured[name]}")
+    for way in (ours, library, recorded):
+        assert np.allclose(way[name], measured[name], atol=1e-7)
+
+# %% [markdown]
+# ## The signs, each failing
+#
+# What the four gradients would be if one followed the formula as it is printed:
+
+# %%
+flipped = algorithm_2(f, z1, -grad(L)(z1), theta, t0, t1, **tight)
+as_printed = {
+    "G33: a(t) = -dL/dz(t), all of Algorithm 2 with it": ("dL/dz(t0)", flipped["dL/dz(t0)"]),
+    "N7: dL/dtheta = + integral from t1 to t0": ("dL/dtheta", -ours["dL/dtheta"]),
+    "P7: a_t(tN) = + dL/dtN": ("dL/dt0", ours["dL/dt0"] + 2 * dL_dt1),
+}
+for formula, (name, value) in as_printed.items():
+    print(f"{formula:50} {name} = {value}, measured {measured[name]}  <- wrong")
+    assert np.abs(value - measured[name]).max() > 0.1
+
+# %% [markdown]
+# ## Losses at many times
+#
+# If the loss looks at the state at several times, $\mathbf a$ jumps there: going backwards, at each $t_i$ add $\frac{\partial L}{\partial \mathbf z(t_i)}$ and go on. In the figure the
+# loss is the squared distance of the angle from four observations (crosses).
+
+# %%
+times = np.array([0.0, 0.8, 1.5, 2.2, 3.0])
+seen = np.array([0.3, -0.6, -0.9, 0.9])
+
+
+def loss(z0, theta, times):
+    return 0.5 * np.sum((odeint(f, z0, times, theta, **tight)[1:, 0] - seen) ** 2)
+
+
+at_times = solve(f, z0, times, theta, **tight).y
+a, pieces = np.zeros(2), []
+for i in range(4, 0, -1):
+    a = a + np.array([at_times[i, 0] - seen[i - 1], 0.0])  # the jump
+
+    def aug_dynamics(t, s):
+        f_z, pullback = vjp(lambda z: f(t, z, theta), s[0])
+        return f_z, pullback(-s[1])[0]
+
+    back = solve(aug_dynamics, (at_times[i], a), np.linspace(times[i], times[i - 1], 60), **tight)
+    pieces.append((back.t, back.y[1]))
+    a = back.y[1][-1]
+gradient = grad(loss)(z0, theta, times)
+print("a(t0) walked back through four jumps", a, "  the library's gradient", gradient)
+assert np.allclose(a, gradient, atol=1e-8)
+
+figure, (top, bottom) = panels(1, 2, width=9, height=5.6, sharex=True)
+fine = np.linspace(t0, t1, 300)
+top.plot(fine, solution(fine)[:, 0], color="black", label="angle $z_1(t)$, solved forward")
+top.plot(times[1:], seen, "x", color=COLOURS[4], markersize=11, markeredgewidth=3, label="observations")
+top.legend(loc="upper right", fontsize=12)
+top.set(ylabel="state", title="The state runs forward, the adjoint runs back and jumps at each observation")
+for i, (t, piece) in enumerate(pieces):
+    for j in (0, 1):
+        bottom.plot(t, piece[:, j], color=COLOURS[j], label=f"$a_{j + 1}(t)$, solved backward" if i == 0 else None)
+for time in times[1:]:
+    bottom.axvline(time, color=COLOURS[4], linewidth=1, linestyle=":")
+bottom.plot([t0, t0], gradient, "o", color="black", label="$dL/dz(t_0)$ by the library")
+bottom.set(xlabel="$t$", ylabel="adjoint")
+bottom.legend(loc="upper right", fontsize=12)
+save(figure, "05_adjoint_runs_back")
+
+# %% [markdown]
+# ## What it costs, what it is worth
+#
+# **Memory** (P-mem, S-mem): the tape of a recorded loop grows with the number of steps; the adjoint holds one augmented state. Peak memory of one
+# gradient, in states of 20,000 numbers:
+
+# %%
+wide = np.ones(20_000)
+
+
+def peak(way, n):
+    tracemalloc.start()
+    grad(way)(0.5, n)
+    size = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return size / wide.nbytes
+
+
+def by_adjoint(k, n):
+    return np.sum(odeint(lambda t, z, k: -k * z, wide, [0.0, 1.0], k, method="rk4", step_size=1 / n)[-1])
+
+
+def by_recording(k, n):
+    z, h = wide, 1 / n
+    for _ in range(n):
+        k1 = -k * z
+        k2 = -k * (z + h / 2 * k1)
+        k3 = -k * (z + h / 2 * k2)
+        z = z + h / 6 * (k1 + 2 * k2 + 2 * k3 - k * (z + h * k3))
+    return np.sum(z)
+
+
+print("steps   adjoint   recorded loop")
+memory = {n: (peak(by_adjoint, n), peak(by_recording, n)) for n in (10, 40, 160)}
+for n, (small, large) in memory.items():
+    print(f"{n:5}   {small:7.0f}   {large:13.0f}")
+assert memory[160][0] < 1.05 * memory[10][0] and memory[160][1] > 10 * memory[10][1]
+
+# %% [markdown]
+# **Accuracy.** "Since the ODEsolver is a blackbox, we cannot perform backprop using regular chain rule" (N-black); backpropagating through it "introduces
+# numerical inaccuracy" (S-black). Neither is so: a solver is a program, and the recorded loop gives the exact derivative *of the numbers that the
+# solver computes*. The adjoint gives an approximation of the derivative of the *true* solution. Both are as far from the truth as the solver's steps
+# allow; they answer slightly different questions.
+
+# %%
+steps = 2 ** np.arange(3, 11)
+truth = measured["dL/dz(t0)"]
+against_truth = {"adjoint": [], "recorded": []}
+against_numbers = {"adjoint": [], "recorded": []}
+for n in steps:
+    of_numbers = by_differences(lambda z, n=n: L(rk4_loop(z, t0, t1, theta, n)), z0)
+    found = {"adjoint": grad(lambda z, n=n: L(odeint(f, z, [t0, t1], theta, method="rk4", step_size=(t1 - t0) / n)[-1]))(z0),
+             "recorded": grad(lambda z, n=n: L(rk4_loop(z, t0, t1, theta, n)))(z0)}
+    for way, value in found.items():
+        against_truth[way].append(np.abs(value - truth).max())
+        against_numbers[way].append(np.abs(value - of_numbers).max())
+figure, (left, right) = panels(2, width=11, height=4.6, sharey=True)
+for axes, errors, title in ((left, against_truth, "... against the true gradient"), (right, against_numbers, "... of the numbers computed")):
+    axes.loglog(steps, errors["adjoint"], "o-", label="adjoint (Algorithm 2)")
+    axes.loglog(steps, errors["recorded"], "s-", label="recorded loop (the tape)")
+    axes.set(xlabel="steps of rk4", title=title)
+left.set(ylabel="error of the gradient ...")
+right.legend(fontsize=12)
+save(figure, "05_two_gradients")
+print(f"64 steps: error of the adjoint {against_truth['adjoint'][3]:.1e}, of the recorded loop {against_truth['recorded'][3]:.1e};",
+      f"recorded loop against differences of the numbers computed {against_numbers['recorded'][3]:.1e}")
+assert max(against_numbers["recorded"]) < 1e-8 and against_numbers["adjoint"][0] > 1e-4
+assert 3.5 < np.log2(against_truth["adjoint"][3] / against_truth["adjoint"][4]) < 4.5
+
+# %% [markdown]
+# **And a warning.** Algorithm 2 solves $\mathbf z$ backwards. Where solutions draw together going forward, they fly apart going back, and errors with
+# them: from $z' = -k z$, an error $\epsilon$ at the end has grown to $\epsilon\, e^{k (t_1 - t_0)}$ at the start. The slides report of the "numerical error from backwards pass" that it is "not seen in
+# application" (P-err). On this field it is seen:
+
+# %%
+print("  k    z(t0) recovered from z(2), instead of 1")
+recovered = {}
+for k in (1.0, 5.0, 10.0):
+    decay = lambda t, z, k=k: -k * z
+    end = solve(decay, 1.0, [0, 2]).y[-1]
+    recovered[k] = solve(decay, end, [2, 0]).y[-1]
+    print(f"{k:4}   {recovered[k]:.6f}")
+assert abs(recovered[1.0] - 1) < 1e-4 and abs(recovered[10.0] - 1) > 1e-2
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Show that $\mathbf a(t)^T \mathbf v(t)$ is constant if $\mathbf v$ solves the equation of small changes, $\mathbf v' = \frac{\partial f}{\partial \mathbf z} \mathbf v$, and check it. What has it to do with $\langle \mathbf w, J \mathbf v \rangle = \langle J^T \mathbf w, \mathbf v \rangle$?
+# 2. Show that $\frac{dL}{dt_0} = -\mathbf a(t_0)^T f(\mathbf z(t_0), t_0)$, which the library uses, and check it.
+# 3. Find $\theta$ for which the pendulum passes through the four observations as well as it can, by thirty steps of gradient descent.
+
+# %%
+# 1. (a^T v)' = -a^T df/dz v + a^T df/dz v = 0: the flow's Jacobian forward and its transpose backward, at every moment
+products = []
+for t in (0.0, 1.0, 2.0, 3.0):
+    moved = by_differences(lambda z, t=t: flow(z, t0, t), z0) @ np.array([1.0, -2.0])
+    products.append(a_at(t) @ moved)
+print("1. a(t)^T v(t) at four times:", np.round(products, 7))
+assert np.ptp(products) < 1e-6
+
+# 2. starting later by d from z(t0) is like starting at t0 from z(t0) - d f(z(t0), t0)
+print("2.", -library["dL/dz(t0)"] @ f(t0, z0, theta), measured["dL/dt0"])
+assert np.isclose(-library["dL/dz(t0)"] @ f(t0, z0, theta), measured["dL/dt0"], atol=1e-7)
+
+# 3.
+p, history = theta, [loss(z0, theta, times)]
+for _ in range(30):
+    p = p - 0.1 * grad(loss, 1)(z0, p, times)
+    history.append(loss(z0, p, times))
+print(f"3. the loss falls from {history[0]:.4f} to {history[-1]:.4f} at theta = {p}")
+assert history[-1] < 0.6 * history[0] and all(after <= before for before, after in zip(history, history[1:]))
+
+# %% [markdown]
+# ## Sources
+#
+# G27 to G37, G-alg2 (Gazula and Plis, "Optimization view" to "Algorithm 2"); P4 to P7, P-mem, P-err (Price-Broncucia, "How Do We Do Backpropagation?");
+# N6, N7, N-pseudo, N-black (handwritten notes, part 3); S4, S-black, S-mem (Lenze and Rothe, section 2). Chen, Rubanova, Bettencourt and
+# Duvenaud, "Neural ordinary differential equations" (2018), appendices B and C.
