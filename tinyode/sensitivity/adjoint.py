@@ -8,24 +8,27 @@
         return [f(z, t, theta), -a^T df/dz, -a^T df/dtheta, -a^T df/dt]                                     (P4, P5, P7)
     [z(t0), dL/dz(t0), dL/dtheta, dL/dt0] = ODESolve(s0, aug_dynamics, t1, t0, theta)
 
-Four things are done differently from the letter of it, none of which changes what is computed:
+Five things are done differently from the letter of it, none of which changes what is computed, within the tolerances:
 
 * Losses at many times t0 < t1 < ... < tN: the backward solve stops at each and adds dL/dz(ti) to a. z restarts there from its stored
   value, so its error does not build up from one interval to the next.
 * One vector-Jacobian product, seeded with -a, gives all products with their signs.
 * a_t is not integrated. Along a solution dL/dt0 = -a(t0)^T f(z(t0), t0), as moving the start by d is starting from z(t0) - d f at t0;
   the same argument gives P6 at the end. Only the readout moves with a time between: dL/dti = dL/dz(ti)^T f(z(ti), ti).
-* a_theta feeds back into nothing. It is left out of the stages' states and of the error norm (Kidger, Chen and Lyons, "Hey, that's
-  not an ODE", 2021).
+* a_theta feeds back into nothing. It is left out of the stages' states, and measured as a whole in the error norm.
+* The adjoint equation is linear in dL/dz, so that is scaled to size one first, and the gradients scaled back: an absolute tolerance
+  has no meaning for a quantity that is a million times smaller if the loss is a mean instead of a sum.
 
 The memory is that of one augmented state, whatever the number of steps: the solution is not stored but solved again, backwards.
 """
 
+import math
+
 import numpy as np
 
 from ..autodiff import vjp
-from ..autodiff.trace import with_rule
-from ..solvers.solve import Stats, observe, steps
+from ..autodiff.trace import plain, with_rule
+from ..solvers.solve import SolverError, Stats, observe, steps
 from ..solvers.state import check_state, check_times, flat_field
 from ..solvers.tableaus import find
 
@@ -63,6 +66,12 @@ def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
 
     def backward(g, zs, wanted, t, *leaves):
         z0, theta = leaves[:k], leaves[k:]
+        largest = float(np.max(np.abs(plain(g))))
+        if not math.isfinite(largest):
+            raise ValueError("odeint: the gradient of the loss with respect to the solution is not finite; look for a division by zero, a "
+                             "root or a logarithm of zero between the solution and the loss")
+        scale = 2.0 ** math.frexp(largest)[1] if largest else 1.0  # a power of two: dividing by it rounds nothing
+        g = g / np.array(scale, g.dtype)
         learned = [n - 1 - k for n in wanted if n > k]  # which of theta have a gradient
 
         def aug_dynamics(t, s, theta):
@@ -81,7 +90,7 @@ def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
         a_theta = [np.zeros(theta[n].shape, theta[n].dtype) for n in learned]
         for i in range(len(t) - 1, 0, -1):
             s0 = [*split(zs[i], z0), *a, *a_theta]
-            s = split(odesolve(aug_dynamics, s0, t[i - 1:i + 1][::-1], theta, adjoint_options, adjoint_options, 2 * k)[-1], s0)
+            s = split(backwards(aug_dynamics, s0, t[i - 1:i + 1][::-1], theta, adjoint_options, adjoint_options, 2 * k)[-1], s0)
             a, a_theta = s[k:2 * k], s[2 * k:]
             if i > 1:
                 a = [a_j + g_j for a_j, g_j in zip(a, split(g[i - 1], z0))]
@@ -96,9 +105,19 @@ def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
             cotangents[0] = np.stack([-along_f(0, a), *[along_f(i, split(g[i], z0)) for i in range(1, len(t))]])
         cotangents |= {1 + j: a_j + g_j for j, (a_j, g_j) in enumerate(zip(a, split(g[0], z0)))}
         cotangents |= {1 + k + n: a_n for n, a_n in zip(learned, a_theta)}
-        return [cotangents[n] for n in wanted]
+        return [cotangents[n] * np.array(scale, cotangents[n].dtype) for n in wanted]
 
     return with_rule(forward, backward, (t, *z0, *theta))
+
+
+def backwards(*args):
+    """`odesolve`, whose errors say that it was the backward solve."""
+    try:
+        return odesolve(*args)
+    except SolverError as error:
+        error.args = (f"in the backward solve of the adjoint (it can fail where the forward one does not: a solution that decays grows "
+                      f"backwards): {error}",)
+        raise
 
 
 def split(flat, like):

@@ -25,7 +25,7 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
     """Solve f(u, *args) = 0 for u, differentiably in args.
 
     Newton's method: (df/du) d = -f, u <- u + s d, with s = 1, 1/2, 1/4, ... the first that makes the residual smaller. It is done when
-    no component of d is above tol (1 + max |u|).
+    no component of d is above tol (1 + max |u|), or f is zero.
 
     Parameters
     ----------
@@ -36,6 +36,7 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
     *args : arrays or containers of arrays
         The parameters. What is to have a gradient belongs here: a closure over a value being differentiated is an error.
     tol : float
+        At least four roundings of the dtype of u0 are allowed.
     max_steps : int
 
     Returns
@@ -93,7 +94,10 @@ def newton(f, u, tol, max_steps):
     if is_traced(value):
         raise TypeError("root: f returned a traced value although its arguments are plain: it closes over a value that is being "
                         "differentiated, and the gradient would be lost; pass that value to f through *args")
+    tol = max(tol, 4 * float(np.finfo(u.dtype).eps))
     for _ in range(max_steps):
+        if not np.any(value):
+            return u
         try:
             d = np.linalg.solve(jacobian(f)(u), -value)
         except np.linalg.LinAlgError:

@@ -6,6 +6,7 @@ from .. import tree
 from ..autodiff.trace import Node, is_traced, plain, unbox
 from ..solvers.solve import Options
 from ..solvers.state import check_leaf, check_times
+from ..solvers.tableaus import find
 from .adjoint import odesolve, split
 
 GRADIENTS = {"adjoint": odesolve}
@@ -32,7 +33,8 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
         How derivatives are taken. ``"adjoint"``: Algorithm 2 of the sources, the adjoint equation solved backwards together with y.
         Its memory does not depend on the number of steps, its error is of the order of the tolerances (of the step, at fixed steps).
     adjoint_method, adjoint_rtol, adjoint_atol
-        Of the backward solve; by default those of the forward one.
+        Of the backward solve; by default those of the forward one, ``step_size`` included. An adaptive ``adjoint_method`` chooses its
+        own steps. The absolute tolerance is meant for a loss gradient of size one: the equation is linear, and solved so scaled.
     checkpoints : None
         A setting of exact discrete gradients; the adjoint stores nothing and takes none.
 
@@ -60,13 +62,18 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     np.float64(-0.735758...)
     """
     options = Options(method, rtol, atol, step_size, first_step, max_steps).check()
-    if gradient not in GRADIENTS:
+    if not isinstance(gradient, str) or gradient not in GRADIENTS:
         raise ValueError(f"gradient={gradient!r} is not known; the ways to take derivatives are {', '.join(map(repr, GRADIENTS))}")
     if checkpoints is not None:
         raise ValueError(f"checkpoints={checkpoints!r} has no meaning for gradient={gradient!r}, which stores no steps; leave it out")
-    adjoint_options = options._replace(method=method if adjoint_method is None else adjoint_method,
-                                       rtol=rtol if adjoint_rtol is None else adjoint_rtol,
-                                       atol=atol if adjoint_atol is None else adjoint_atol, first_step=None).check()
+    adjoint_options = Options(method if adjoint_method is None else adjoint_method, rtol if adjoint_rtol is None else adjoint_rtol,
+                              atol if adjoint_atol is None else adjoint_atol, step_size, None, max_steps)
+    if adjoint_method is not None and find(adjoint_method, "adjoint_method").e is not None:
+        adjoint_options = adjoint_options._replace(step_size=None)
+    adjoint_options = adjoint_options.check("adjoint_")
+    if adjoint_options.fixed and not (adjoint_rtol is None and adjoint_atol is None):
+        raise ValueError(f"adjoint_rtol={adjoint_rtol!r}, adjoint_atol={adjoint_atol!r}: the backward solve takes steps of fixed size, which "
+                         "no tolerance governs; choose an adaptive adjoint_method, such as 'dopri5'")
     check_times(plain(t))
     t = t if type(t) is Node else unbox(np.asarray(t))
     t = t if t.dtype.kind == "f" else t.astype(float)

@@ -32,7 +32,6 @@ class Stepper:
         self.h_times_a = np.zeros((s, s), dtype)
         self.a, self.b = tableau.a.astype(dtype), tableau.b.astype(dtype)
         self.stages = [(i, c, self.K[i], self.h_times_a[i, :i], self.K[:i, :coupled]) for i, c in enumerate(tableau.c.tolist()) if i]
-        self.K_coupled = self.K[:, :coupled]
         self.first_same_as_last = tableau.first_same_as_last
         self.e = None if tableau.e is None else tableau.e.astype(dtype)
 
@@ -40,20 +39,20 @@ class Stepper:
         """Evaluate the first stage, f(t, y)."""
         self.f(t, y[:self.coupled], self.K[0])
 
-    def step(self, t, y, h):
-        """Take one step of size h; the first stage must be there. Return the state at t + h, shape (n,)."""
+    def step(self, t, t1, y, h):
+        """Take one step of size h from t to t1; the first stage must be there. Return the state at t1, shape (n,)."""
         head = y[:self.coupled]
         np.multiply(self.a, h, out=self.h_times_a)
         for _, c, k, row, above in self.stages:
             stage = head + row.dot(above)
-            self.f(t + c * h, stage, k)
+            self.f(t1 if c == 1.0 else t + c * h, stage, k)  # t + h may round to beyond t1
         if self.first_same_as_last and self.coupled == len(y):
             return stage  # the last stage was f there
         return y + (h * self.b).dot(self.K)
 
     def error(self, h):
-        """Return the estimated error of the step just taken, of its coupled components."""
-        return (h * self.e).dot(self.K_coupled)
+        """Return the estimated error of the step just taken, shape (n,)."""
+        return (h * self.e).dot(self.K)
 
     def advance(self, t, y):
         """Make ready for the step after the one just taken, which begins at (t, y). Return the evaluations of f that it took."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autodiff.trace import is_traced
 from .runge_kutta import Stepper, coefficients, evaluate, hermite
 from .state import check_state, check_times, flat_field
 from .step_size import Controller, error_norm, first_step
@@ -64,17 +65,23 @@ class Options(NamedTuple):
     first_step: float | None = None
     max_steps: int = 100_000
 
-    def check(self):
-        """Return these options; raise ValueError, naming it, for one that cannot be."""
-        find(self.method)
-        for name in ("rtol", "atol", "step_size", "first_step", "max_steps"):
-            value = getattr(self, name)
-            if value is None and name in ("step_size", "first_step"):
-                continue
+    @property
+    def fixed(self):
+        """Whether the steps are of fixed size."""
+        return self.step_size is not None or find(self.method).e is None
+
+    def check(self, prefix=""):
+        """Return these options as plain numbers; raise ValueError, naming it, for one that cannot be."""
+        find(self.method, prefix + "method")
+        numbers = {name: value for name, value in self._asdict().items()
+                   if name != "method" and not (value is None and name in ("step_size", "first_step"))}
+        for name, value in numbers.items():
             if np.ndim(value) != 0 or not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
-                raise ValueError(f"{name}={value!r} must be a positive number"
-                                 + ("; the direction of time comes from t" if name.endswith("step_size") or name == "first_step" else ""))
-        return self
+                raise ValueError(f"{prefix}{name}={value!r} must be a positive number"
+                                 + ("; the direction of time comes from t" if name in ("step_size", "first_step") else ""))
+        if self.fixed and self.first_step is not None:
+            raise ValueError(f"first_step={self.first_step!r} has no meaning where the steps are of fixed size; leave it out")
+        return self._replace(**{name: int(value) if name == "max_steps" else float(value) for name, value in numbers.items()})
 
 
 def steps(f, y, times, options, stats, coupled=None):
@@ -102,20 +109,23 @@ def steps(f, y, times, options, stats, coupled=None):
     """
     tableau = find(options.method)
     stepper = Stepper(f, tableau, y, len(y) if coupled is None else coupled)
-    fixed = tableau.e is None or options.step_size is not None
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is reported below, with its time
         stepper.start(times[0], y)
     stats.nfev += 1
     if not np.isfinite(stepper.K[0]).all():
         raise SolverError(f"f is not finite at the initial state: f(t0, y0) = {stepper.K[0]}; check f and y0", times[0], 0.0)
-    return (_fixed if fixed else _adaptive)(stepper, tableau, y, times, options, stats)
+    return (_fixed if options.fixed else _adaptive)(stepper, tableau, y, times, options, stats)
 
 
 def _fixed(stepper, tableau, y, times, options, stats):
     """Equal steps within each interval of ``times``, no longer than ``step_size``; one where that is None."""
     at_start = True
     for start, end in zip(times[:-1], times[1:]):
-        n = 1 if options.step_size is None else max(1, math.ceil(abs(end - start) / options.step_size * (1 - 1e-12)))
+        n = 1 if options.step_size is None else abs(end - start) / options.step_size
+        if n > options.max_steps:
+            raise SolverError(f"step_size={options.step_size} cuts t into more than max_steps={options.max_steps} steps; take longer steps, "
+                              "or allow more", start, math.copysign(options.step_size, end - start))
+        n = max(1, math.ceil(n * (1 - 1e-12)))  # 0.3 / 0.1 is three steps, whichever way it rounds
         h = (end - start) / n
         for j in range(n):
             t, t1 = start + j * h, end if j == n - 1 else start + (j + 1) * h
@@ -123,7 +133,7 @@ def _fixed(stepper, tableau, y, times, options, stats):
             with np.errstate(over="ignore", invalid="ignore"):
                 if not at_start:
                     stats.nfev += stepper.advance(t, y)
-                y1 = stepper.step(t, y, h)
+                y1 = stepper.step(t, t1, y, h)
             at_start = False
             stats.nfev += tableau.stages - 1
             if not np.isfinite(y1).all():
@@ -152,21 +162,23 @@ def _adaptive(stepper, tableau, y, times, options, stats):
     while True:
         _check_count(stats, options, t, sign * size)
         last = 1.01 * size >= abs(end - t)  # rather a step 1 % longer than one that is all rounding error
-        h = end - t if last else sign * size
+        t1 = end if last else t + sign * size
+        h = t1 - t  # what t really advances by, where t is large
         with np.errstate(over="ignore", invalid="ignore"):
-            y1 = stepper.step(t, y, h)
-            error = error_norm(stepper.error(h), y[:n], y1[:n], rtol, atol)
+            y1 = stepper.step(t, t1, y, h)
+            error = error_norm(stepper.error(h), y, y1, rtol, atol, n)
         stats.nfev += tableau.stages - 1
-        if error <= 1:
+        if error <= 1 and np.isfinite(y1).all():  # an error is small beside a state that is infinite
             stats.accepted += 1
             size = controller.accept(abs(h), error)
-            yield Step(t, end if last else t + h, h, y, y1, stepper.K)
+            yield Step(t, t1, h, y, y1, stepper.K)
             if last:
                 return
-            t, y = t + h, y1
+            t, y = t1, y1
             stats.nfev += stepper.advance(t, y)
         else:
             stats.rejected += 1
+            error = error if error > 1 else math.inf
             size = controller.reject(abs(h), error)
             if size <= 4 * math.ulp(t):
                 if math.isfinite(error):
@@ -221,7 +233,6 @@ class Solution:
     t: np.ndarray
     y: Any
     stats: Stats
-    _steps: list = field(repr=False)
     _interpolate: Callable = field(repr=False)
 
     def __call__(self, t):
@@ -232,13 +243,15 @@ class Solution:
         ValueError
             If a time lies outside the interval.
         """
+        if is_traced(t):
+            raise TypeError("solution(t) computes plain numbers, and t is a traced value, whose gradient would be lost; use odeint")
         t = np.asarray(t, dtype=float)
         low, high = sorted((self.t[0], self.t[-1]))
         outside = t[~((t >= low) & (t <= high))]
         if outside.size:
             raise ValueError(f"solution(t): t = {outside[0]} lies outside the interval from {low} to {high} that was solved; "
                              "a solution is not extrapolated")
-        return self._interpolate(t, self._steps)
+        return self._interpolate(t)
 
 
 def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_steps=100_000):
@@ -300,12 +313,12 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
             return coefficients(tableau, step.y, step.h, step.K)
         if i + 1 < len(taken):
             slope = taken[i + 1].K[0]
-        else:
+        else:  # the only value of f that stepping did not need
             slope = np.empty_like(y)
             flat(step.t1, step.y1, slope)
         return hermite(step.y, step.y1, step.h, step.K[0], slope)
 
-    def interpolate(t, taken):
+    def interpolate(t):
         sign = math.copysign(1.0, times[-1] - times[0])
         of_step = np.searchsorted([sign * step.t1 for step in taken[:-1]], sign * t.ravel())
         result = np.empty((t.size, y.size), y.dtype)
@@ -315,4 +328,4 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
             result[here] = evaluate(taken[i].y, coefficients_of(i), theta)
         return unravel(result, t.shape)
 
-    return Solution(np.array(times), unravel(ys, (len(times),)), stats, taken, interpolate)
+    return Solution(np.array(times), unravel(ys, (len(times),)), stats, interpolate)

@@ -10,7 +10,12 @@ from ..autodiff.trace import is_traced
 
 def check_times(t):
     """Return t as a list of floats; raise ValueError unless it is two or more finite times, strictly increasing or decreasing."""
-    array = np.asarray(t)
+    if is_traced(t) or (isinstance(t, (list, tuple)) and any(is_traced(time) for time in t)):
+        raise TypeError("solve computes plain numbers, and t is a traced value, whose gradient would be lost; use odeint")
+    try:
+        array = np.asarray(t)
+    except ValueError:  # of unequal rows
+        array = np.array(None)
     if array.dtype.kind not in "fiu" or array.ndim != 1 or array.size < 2:
         raise ValueError(f"t must be a vector of two or more times, the first of them that of y0; got {t!r:.80}")
     times = array.astype(float).tolist()
@@ -53,13 +58,14 @@ def check_leaf(leaf, name="y0"):
 
 def check_derivative(dy, shape, dtype):
     """Return what f gave as an array; it must have the shape of the state, and be made of plain real numbers."""
-    array = dy if type(dy) is np.ndarray else None
-    if not is_traced(dy) and array is None:
-        array = np.array(dy)
-    if array is None or array.dtype == object:
-        if is_traced(dy) or is_traced(array):
-            raise TypeError("f returned a traced value although its arguments are plain: it closes over a value that is being "
-                            "differentiated, and the gradient would be lost; pass that value to f through *args")
+    try:
+        array = np.asarray(dy)
+    except ValueError:  # of unequal rows
+        array = np.array(None)
+    if is_traced(array):
+        raise TypeError("f returned a traced value although its arguments are plain: it closes over a value that is being "
+                        "differentiated, and the gradient would be lost; pass that value to f through *args")
+    if array.dtype == object:
         raise TypeError(f"f returned {dy!r:.60}; it must return an array of the shape of the state, {shape}")
     if array.shape != shape:
         raise ValueError(f"f returned an array of shape {array.shape}; the state, and so its derivative, has shape {shape}")
@@ -97,6 +103,12 @@ def flat_field(f, leaves, structure, args, coupled=None):
         return tree.unflatten(structure, [ys[:, s].reshape(lead + shape).astype(dtype, copy=False)
                                           for s, shape, dtype in zip(slices, shapes, dtypes)])
 
+    def shown(y, shape):
+        """Return a view that f cannot write into: the solver still needs what is below it."""
+        y = y.reshape(shape)
+        y.flags.writeable = False
+        return y
+
     def check(dy, shape, dtype):
         if type(dy) is np.ndarray and dy.shape == shape and dy.dtype is dtype:
             return dy
@@ -106,14 +118,14 @@ def flat_field(f, leaves, structure, args, coupled=None):
         shape, dtype = shapes[0], dtypes[0]
 
         def flat(t, y, k):
-            k.reshape(shape)[...] = check(f(t, y.reshape(shape), *args), shape, dtype)
+            k.reshape(shape)[...] = check(f(t, shown(y, shape), *args), shape, dtype)
 
         return flat, unravel
 
     known = list(zip(slices, shapes, dtypes))[:coupled]
 
     def flat(t, y, k):
-        state = [y[s].reshape(shape).astype(dtype, copy=False) for s, shape, dtype in known]
+        state = [shown(y[s], shape).astype(dtype, copy=False) for s, shape, dtype in known]
         dy, dy_structure = tree.flatten(f(t, state if coupled else tree.unflatten(structure, state), *args))
         if dy_structure != structure:
             raise ValueError(f"f returned the structure {tree.describe(dy_structure)}; the state, and so its derivative, has the structure "

@@ -10,10 +10,28 @@ import numpy as np
 SAFETY, SHRINK, GROW = 0.9, 0.2, 10.0  # the new step is 0.9 of the estimate, and between 0.2 and 10 times the old (the code DOPRI5)
 
 
-def error_norm(error, y0, y1, rtol, atol):
-    """Return the root mean square of error / (atol + rtol max(|y0|, |y1|)), HNW II.4.11: a step is good enough at 1 or below."""
-    scaled = error / (atol + rtol * np.maximum(np.abs(y0), np.abs(y1)))
-    return math.sqrt(scaled.dot(scaled) / scaled.size) if scaled.size else 0.0
+def rms(x):
+    """Return the root mean square of a vector."""
+    square = float(x.dot(x))
+    if math.isinf(square):  # too large to be squared, perhaps, but not to be measured
+        largest = float(np.max(np.abs(x)))
+        return largest * rms(x / largest) if math.isfinite(largest) else largest
+    return math.sqrt(square / x.size)
+
+
+def error_norm(error, y0, y1, rtol, atol, coupled=None):
+    """Return how large an error is, in units of the tolerance (HNW II.4.11): a step is good enough at 1 or below.
+
+    The root mean square of error / (atol + rtol max(|y0|, |y1|)) over the components. Quadratures, those from ``coupled`` on, have
+    one scale together, atol + rtol rms: their many small components need not each have rtol of their own size, since nothing
+    depends on them (Kidger, Chen and Lyons, 2021, leave them out altogether, but then where only they move they go unmeasured).
+    """
+    n = len(error) if coupled is None else coupled
+    norm = rms(error[:n] / (atol + rtol * np.maximum(np.abs(y0[:n]), np.abs(y1[:n]))))
+    if n < len(error):
+        quadratures = rms(error[n:]) / (atol + rtol * max(rms(y0[n:]), rms(y1[n:])))
+        norm = quadratures if not quadratures <= norm else norm  # a NaN in either is a NaN
+    return norm
 
 
 def first_step(f, t, y, k, order, rtol, atol, span):
@@ -38,13 +56,13 @@ def first_step(f, t, y, k, order, rtol, atol, span):
     zero = np.zeros_like(y)
     d0, d1 = error_norm(y, y, zero, rtol, atol), error_norm(k, y, zero, rtol, atol)
     h0 = 1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1
-    h0 = min(h0, abs(span))
+    h0 = min(max(h0, 10 * math.ulp(t)), abs(span))
     signed = math.copysign(h0, span)
     d2 = error_norm(f(t + signed, y + signed * k) - k, y, zero, rtol, atol) / h0
     largest = max(d1, d2)
     h1 = max(1e-6, 1e-3 * h0) if largest <= 1e-15 else (0.01 / largest) ** (1 / (order + 1))
     h = min(100 * h0, h1, abs(span))
-    return h if math.isfinite(h) else h0
+    return h if 0 < h < math.inf else h0  # f was not finite there: let the controller find out
 
 
 class Controller:
@@ -59,19 +77,19 @@ class Controller:
         q = error_order + 1
         self.beta = 0.2 / q
         self.alpha = 1 / q - 0.75 * self.beta
-        self.last = 1e-4
+        self.previous_error = 1e-4
         self.rejected = False
 
     def accept(self, h, error):
         """Return the step after one whose error was at most 1."""
-        factor = SAFETY * max(error, 1e-10) ** -self.alpha * self.last ** self.beta
+        factor = SAFETY * max(error, 1e-10) ** -self.alpha * self.previous_error ** self.beta
         factor = min(GROW, max(SHRINK, factor))
         if self.rejected:  # right after a rejection the step does not grow
             factor = min(1.0, factor)
-        self.last, self.rejected = max(error, 1e-4), False
+        self.previous_error, self.rejected = max(error, 1e-4), False  # the floor of the code DOPRI5
         return h * factor
 
     def reject(self, h, error):
-        """Return the step to try after one whose error was above 1, or not a number."""
+        """Return the step to try after one whose error was above 1, or not finite; without the memory, as in the code DOPRI5."""
         self.rejected = True
         return h * max(SHRINK, SAFETY * error ** -self.alpha if math.isfinite(error) else SHRINK)

@@ -132,7 +132,7 @@ TABLEAUS = {method.name: method for method in [
 ]}
 
 
-def find(method):
+def find(method, name="method"):
     """Return the tableau of this name.
 
     Raises
@@ -140,8 +140,8 @@ def find(method):
     ValueError
         If there is none, with the nearest names.
     """
-    if method in TABLEAUS:
+    if isinstance(method, str) and method in TABLEAUS:
         return TABLEAUS[method]
     near = difflib.get_close_matches(str(method), TABLEAUS, n=3, cutoff=0.4)
-    raise ValueError(f"method={method!r} is not known; " + (f"did you mean {' or '.join(map(repr, near))}? " if near else "")
+    raise ValueError(f"{name}={method!r} is not known; " + (f"did you mean {' or '.join(map(repr, near))}? " if near else "")
                      + f"The methods are {', '.join(TABLEAUS)}")
