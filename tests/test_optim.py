@@ -44,8 +44,14 @@ def test_nothing_is_changed_in_place_and_dtype_is_kept():
         assert p.tolist() == g.tolist() == [1, 1] and new.dtype == np.float32
 
 
+def test_whole_numbers_become_floats():
+    for init, update in (optim.adam(0.1), optim.gradient_descent(np.float64(0.1), 0.5)):
+        assert 0.85 < update(1, 1.0, init(1))[0] < 0.95
+        assert update(np.ones(2, np.float32), np.ones(2, np.float32), init(np.ones(2, np.float32)))[0].dtype == np.float32
+
+
 def test_settings_are_refused_by_name():
-    for make, message in ((lambda: optim.adam(0.0), "adam: learning_rate=0.0"), (lambda: optim.adam(0.1, beta2=1.0), "adam: beta2=1.0"),
+    for make, message in ((lambda: optim.adam(0.0), "adam: learning_rate=0.0"), (lambda: optim.adam(0.1, beta2=1.0), "adam: beta2=1.0"), (lambda: optim.adam(0.1, epsilon=0), "adam: epsilon=0"),
                           (lambda: optim.gradient_descent(-1), "gradient_descent: learning_rate=-1"),
                           (lambda: optim.gradient_descent(1, momentum=-0.1), "gradient_descent: momentum=-0.1")):
         with pytest.raises(ValueError, match=message):

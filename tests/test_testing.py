@@ -37,6 +37,11 @@ def test_a_wrong_derivative_is_found(backward):
         check_vjp(square_with(backward), x)
 
 
+def test_a_missing_gradient_of_a_small_function_is_found():
+    with pytest.raises(AssertionError, match="derivative 1"):
+        check_vjp(lambda x: stop_gradient(1e-11 * np.sin(x)) + 0 * x, 0.3)
+
+
 def test_a_wrong_second_derivative_is_found():
     """A backward function that is right, but hides from the engine how it depends on x."""
     hidden = square_with(lambda x, g: (2 * g * stop_gradient(x),))

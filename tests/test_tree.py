@@ -1,6 +1,6 @@
 """Containers: round trips, order, and what is refused."""
 
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, defaultdict, namedtuple
 
 import numpy as np
 import pytest
@@ -33,7 +33,8 @@ def test_round_trips(x):
 def test_dicts_are_walked_in_sorted_order():
     assert tree.flatten({"b": 1, "a": 2})[0] == [2, 1]
     assert tree.flatten({"b": 1, "a": 2})[1] == tree.flatten({"a": 5, "b": 6})[1]
-    assert list(tree.map(lambda x: x, {"b": 1, "a": 2})) == ["a", "b"]
+    assert list(tree.map(lambda x: x, {"b": 1, "a": 2})) == ["b", "a"]  # and put together as they were
+    assert tree.map(lambda x: 2 * x, defaultdict(float, a=1.0)) == defaultdict(float, a=2.0)
 
 
 def test_map_over_several():

@@ -11,7 +11,8 @@ again, `ravel` goes all the way to one flat vector:
     array([[2., 2., 2.],
            [2., 2., 2.]])
 
-Dict keys are walked in sorted order, so that two dicts with the same keys always flatten alike. Whatever is not a tuple (named
+Dict keys are walked in sorted order, so that two dicts with the same keys always flatten alike; put together again, a dict has its
+keys in the order that it had. Whatever is not a tuple (named
 ones included), a list or a dict is a leaf: arrays, numbers, and the traced arrays of `tinyode.autodiff`.
 """
 
@@ -19,6 +20,10 @@ import numpy as np
 
 LEAF = "*"  # how a structure writes a leaf
 CERTAIN_LEAVES = frozenset({np.ndarray, np.float64, float})  # types that need no closer look
+
+
+class _Keys(tuple):
+    """The sorted keys of a dict. ``order`` is that of the dict itself, which code that loops over it may count on."""
 
 
 def flatten(tree):
@@ -56,10 +61,11 @@ def _take_apart(tree, leaves):
         return kind, None, tuple([_take_apart(child, leaves) for child in tree])
     if isinstance(tree, dict):
         try:
-            keys = tuple(sorted(tree))
+            keys = _Keys(sorted(tree))
         except TypeError as error:
             raise TypeError(f"the keys of a dict are walked in sorted order, and these cannot be sorted: {list(tree)}; "
                             "use keys of one type") from error
+        keys.order = tuple(tree)
         return kind, keys, tuple([_take_apart(tree[key], leaves) for key in keys])
     leaves.append(tree)
     return LEAF
@@ -93,7 +99,10 @@ def _put_together(structure, rest):
     kind, keys, children = structure
     values = [next(rest) if child is LEAF else _put_together(child, rest) for child in children]
     if keys is not None:
-        return kind(zip(keys, values))
+        by_key, result = dict(zip(keys, values)), kind()
+        for key in keys.order:
+            result[key] = by_key[key]
+        return result
     return kind(*values) if hasattr(kind, "_fields") else kind(values)
 
 
@@ -143,6 +152,8 @@ def ravel(tree):
         so differentiable.
     """
     leaves, structure = flatten(tree)
+    leaves = [np.reshape(np.stack(list(leaf.flat)), leaf.shape) if type(leaf) is np.ndarray and leaf.dtype == object and leaf.size else leaf
+              for leaf in leaves]  # np.array([x, y]) of traced x, y
     shapes = [np.shape(leaf) for leaf in leaves]
     dtypes = [np.result_type(leaf) for leaf in leaves]
     ends = np.cumsum([np.prod(shape, dtype=int) for shape in shapes]).tolist()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyode import custom_vjp, grad, hessian, vjp
+from tinyode import custom_vjp, grad, hessian, jacobian, vjp
 
 
 def make(forward=None, backward=None):
@@ -13,7 +13,7 @@ def make(forward=None, backward=None):
         return {"y": p["scale"] * x**3}
 
     cube.defvjp(forward or (lambda x, p: (cube(x, p), (x, p))),
-                backward or (lambda residuals, g: (3 * residuals[1]["scale"] * residuals[0]**2 * g["y"], {"scale": np.sum(residuals[0]**3 * g["y"])})))
+                backward or (lambda r, g: (3 * r[1]["scale"] * r[0]**2 * g["y"], {"scale": np.sum(r[0]**3 * g["y"])})))
     return cube
 
 
@@ -35,6 +35,12 @@ def test_the_given_derivative_is_the_one_used():
     assert grad(lambda x: np.sum(make()(np.array([x[0], 2 * x[1]]), {"scale": 1.0})["y"]))(np.ones(2)).tolist() == [3.0, 24.0]
 
 
+def test_arrays_of_traced_scalars_at_its_boundary():
+    h = custom_vjp(lambda x: np.array([x[1]**2, -x[0]]))
+    h.defvjp(lambda x: (np.array([x[1]**2, -x[0]]), x), lambda x, g: (np.array([-g[1], 2 * g[0] * x[1]]),))
+    np.testing.assert_allclose(jacobian(jacobian(h))(np.ones(2))[0], [[0, 0], [0, 2]])
+
+
 @pytest.mark.parametrize("backward, message", [
     (lambda r, g: g["y"][:1], "must return a tuple of 2 cotangents, one per argument, got ndarray"),
     (lambda r, g: (g["y"],), "must return a tuple of 2 cotangents, one per argument, got 1"),
@@ -52,6 +58,14 @@ def test_forward_and_missing_derivative_are_refused_by_name():
         vjp(make(forward=lambda x, p: x), np.ones(2), {"scale": 1.0})
     with pytest.raises(TypeError, match=r"the forward function of cube returned a value of dtype int64"):
         vjp(make(forward=lambda x, p: (np.arange(2), None)), np.ones(2), {"scale": 1.0})
+
+    def closing_over(w, x):
+        h = custom_vjp(lambda x: x * w)
+        h.defvjp(lambda x: (x * w, 5.0), lambda r, g: (g * r,))
+        return h(x)
+
+    with pytest.raises(TypeError, match="closes over a value that is being differentiated"):
+        grad(closing_over, (0, 1))(3.0, 5.0)
 
     @custom_vjp
     def bare(x):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import broadcasting_pairs, reductions, seeds, shapes, shapes_with_axes, spaced, uniform, well_conditioned
 
-from tinyode import grad, vjp
+from tinyode import grad, hessian, vjp
 from tinyode.autodiff.operators import DERIVED, PLAIN, RULES
 from tinyode.testing import check_vjp
 
@@ -75,6 +75,22 @@ def test_power_with_a_constant_exponent(exponent):
         assert grad(lambda x: x**exponent)(0.0) == slope == grad(lambda x: x**np.float64(exponent))(0.0)
 
 
+def test_power_is_smooth_where_the_exponent_is_0_or_1():
+    """d2/da db a^b = a^(b-1) (1 + b log a)."""
+    a = 2.0
+    for b in (0.0, 1.0):
+        mixed = hessian(lambda p: p[0] ** p[1])(np.array([a, b]))
+        np.testing.assert_allclose(mixed[0, 1], a ** (b - 1) * (1 + b * np.log(a)))
+        np.testing.assert_allclose(mixed[1, 0], mixed[0, 1])
+    third = grad(lambda b: grad(grad(lambda a: a**b))(2.0))(1.0)
+    np.testing.assert_allclose(third, 0.5)
+
+
+def test_precision_far_out():
+    np.testing.assert_allclose(grad(np.expm1)(-50.0), np.exp(-50.0))
+    np.testing.assert_allclose(grad(np.arctan2)(1e-200, 1e-200), 5e199)
+
+
 @given(broadcasting_pairs(), seeds)
 def test_maximum_minimum_where_clip(pair, seed):
     a, b = spaced(np.random.default_rng(seed), *pair)
@@ -106,6 +122,17 @@ def test_prod_with_zeros_and_ddof():
     np.testing.assert_array_equal(grad(np.prod)(np.array([2.0, 0.0, 3.0])), [0, 6, 0])
     np.testing.assert_array_equal(grad(np.prod)(np.array([0.0, 0.0, 3.0])), [0, 0, 0])
     check_vjp(lambda x: np.var(x, ddof=1) + np.std(x, ddof=1), np.array([1.0, 2.0, 4.0]), order=2)
+
+
+def test_empty_arrays_and_degrees_of_freedom_as_in_numpy():
+    assert vjp(lambda x: np.prod(x, axis=1), np.ones((0, 3)))[1](np.ones(0))[0].shape == (0, 3)
+    assert not vjp(np.matmul, np.ones((4, 2, 0)), np.ones((0, 3)))[1](np.ones((4, 2, 3)))[1].any()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        assert np.isinf(vjp(lambda x: np.var(x, ddof=3), np.array([1.0, 2.0]))[0])
+    assert vjp(lambda x: np.full_like(x, 1.5) * x, np.ones(2, np.float32))[0].dtype == np.float32
+    x = np.ones(3)
+    assert vjp(np.copy, x)[0] is not x and not np.shares_memory(vjp(lambda x: x.flatten(), x)[0], x)
+    check_vjp(lambda x: np.roll(x, np.uint8(1)) * np.arange(3.0), x)
 
 
 def test_ufunc_reduce():

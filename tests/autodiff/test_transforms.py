@@ -81,6 +81,8 @@ def test_argnum_and_keywords():
     assert grad(f, 1)(2.0, 3.0) == grad(f, -1)(2.0, 3.0) == 12.0
     assert grad(f, (0, 1))(2.0, 3.0, scale=2.0) == (18.0, 24.0)
     assert value_and_grad(f)(2.0, 3.0) == (18.0, 9.0)
+    with pytest.raises(ValueError, match=r"argnum=\(0, -2\) names an argument twice"):
+        grad(f, (0, -2))(2.0, 3.0)
     for wrong in (2, -3, "x", 1.0):
         with pytest.raises(ValueError, match="argnum="):
             grad(f, wrong)(2.0, 3.0)
@@ -182,6 +184,9 @@ def test_pullback_refuses_what_does_not_match():
         pullback([np.ones(2), 1.0])
     with pytest.raises(ValueError, match=r"shape \(2,\) was expected, like the value, got shape \(3,\)"):
         pullback((np.ones(3), 1.0))
+    with pytest.raises(TypeError, match="a cotangent is made of real numbers"):
+        pullback((np.ones(2), 1j))
+    assert vjp(lambda x: (x, 2.0), 1.0)[1]((1.0, 1)) == (1.0,)
 
 
 def test_jvp_refuses_what_does_not_match():
@@ -189,3 +194,26 @@ def test_jvp_refuses_what_does_not_match():
         jvp(np.sin, 1.0, 1.0)
     with pytest.raises(ValueError, match=r"structure \(\*, \*\), the primals \(\*,\)"):
         jvp(np.sin, (1.0,), (1.0, 2.0))
+    with pytest.raises(ValueError, match=r"jvp: a primal of shape \(2,\) has a tangent of shape \(\)"):
+        jvp(np.sin, (np.ones(2),), (1.0,))
+
+
+def test_a_dict_reaches_the_function_in_its_own_order():
+    p = {f"layer{i}": np.random.default_rng(i).normal(size=(2, 2)) for i in (1, 2, 10)}
+
+    def f(p):
+        x = np.array([0.3, 0.7])
+        for W in p.values():
+            x = np.tanh(W @ x)
+        return np.sum(x)
+
+    assert value_and_grad(f)(p)[0] == f(p)
+    check_vjp(f, p)
+
+
+def test_object_arrays_in_ravel():
+    def f(x):
+        vector, unravel = tree.ravel((x, np.array([x[1], -x[0]])))
+        return np.sum(unravel(vector)[1])
+
+    assert grad(f)(np.ones(2)).tolist() == [-1.0, 1.0]

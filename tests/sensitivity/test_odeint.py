@@ -114,6 +114,32 @@ def test_the_backward_solve_has_its_own_settings():
     errors = [abs(grad(functools.partial(loss, adjoint_rtol=tol, adjoint_atol=tol))(1.0) - exact) for tol in (1e-3, 1e-6, 1e-9)]
     assert errors[0] > 10 * errors[1] > 100 * errors[2] and errors[2] < 1e-8  # P-tol: tolerance counts on both passes
     assert abs(grad(functools.partial(loss, adjoint_method="euler"))(1.0) - exact) > 0.1  # one step of Euler
+    fixed = lambda k: odeint(f, y0, t, k, method="rk4", step_size=0.05, adjoint_method="dopri5", adjoint_rtol=1e-10, adjoint_atol=1e-12)[-1, 0]
+    assert abs(grad(fixed)(1.0) - exact) < 1e-4
+
+
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
+def test_the_gradient_is_as_linear_in_the_loss_as_the_loss(size):
+    """A loss a billion times smaller has a gradient a billion times smaller, to the same relative accuracy."""
+    f = lambda t, y: np.array([-y[0], 10 * np.cos(20 * t) * y[1]])
+    slope = grad(lambda y0: size * odeint(f, y0, [0, 3.0])[-1, 1])(np.array([1.0, 0.0]))[1] / size
+    np.testing.assert_allclose(slope, np.exp(0.5 * np.sin(60.0)), rtol=1e-5)
+
+
+def test_a_gradient_that_only_the_quadrature_sees():
+    """At k = 0 neither z nor a moves; the gradient is the integral of sin 50 t, and must be resolved all the same."""
+    f = lambda t, y, k: k * np.sin(50 * t) * np.ones(1)
+    slope = grad(lambda k: odeint(f, np.zeros(1), [0, 1.5], k)[-1, 0])(0.0)
+    np.testing.assert_allclose(slope, (1 - np.cos(75)) / 50, rtol=1e-3)
+
+
+def test_errors_of_the_backward_solve_say_so():
+    with pytest.raises(SolverError, match="in the backward solve of the adjoint"):
+        grad(lambda y0: odeint(lambda t, y: -1000 * y, y0, [0, 1.0])[-1])(1.0)
+    with pytest.raises(ValueError, match="gradient of the loss with respect to the solution is not finite"), np.errstate(divide="ignore"):
+        grad(lambda y0: np.sqrt(odeint(lambda t, y: -y, y0, [0, 1.0])[-1]))(0.0)
+    with pytest.raises(SolverError, match="not finite"), np.errstate(all="ignore"):  # not a NaN
+        grad(lambda k: odeint(lambda t, y, k: np.sqrt(k * t) * y, np.ones(1), [0, 1.0], k)[-1, 0])(1.0)
 
 
 def test_containers_as_state_and_as_parameters():
@@ -238,8 +264,10 @@ def test_closures_are_found_and_named():
 
 @pytest.mark.parametrize("options, message", [
     ({"gradient": "magic"}, "gradient='magic' is not known; the ways to take derivatives are 'adjoint'"),
-    ({"checkpoints": 5}, "checkpoints=5 has no meaning for gradient='adjoint'"), ({"adjoint_method": "rk5"}, "method='rk5' is not known"),
-    ({"adjoint_rtol": 0.0}, "rtol=0.0 must be"), ({"adjoint_atol": -1}, "atol=-1 must be"), ({"method": "x"}, "method='x' is not known"),
+    ({"checkpoints": 5}, "checkpoints=5 has no meaning for gradient='adjoint'"), ({"adjoint_method": "rk5"}, "adjoint_method='rk5' is not known"),
+    ({"adjoint_rtol": 0.0}, "adjoint_rtol=0.0 must be"), ({"adjoint_atol": -1}, "adjoint_atol=-1 must be"),
+    ({"method": "rk4", "adjoint_rtol": 1e-9}, "adjoint_rtol=1e-09.*no tolerance governs"), ({"gradient": ["adjoint"]}, "is not known"),
+    ({"method": "x"}, "method='x' is not known"),
     ({"rtol": -1.0}, "rtol=-1.0"),
 ])
 def test_options_are_refused_by_name(options, message):

@@ -221,9 +221,12 @@ def test_f_that_is_not_finite_says_where():
 
 
 def test_max_steps_is_kept():
-    for options in ({}, {"method": "rk4", "step_size": 0.001}):
-        with pytest.raises(SolverError, match="max_steps=5 steps were not enough"):
-            solve(lambda t, y: -1000 * y, 1.0, [0, 1], max_steps=5, **options)
+    with pytest.raises(SolverError, match="max_steps=5 steps were not enough"):
+        solve(lambda t, y: -1000 * y, 1.0, [0, 1], max_steps=5)
+    with pytest.raises(SolverError, match="max_steps=5 steps were not enough"):
+        solve(lambda t, y: -y, 1.0, np.linspace(0, 1, 9), max_steps=5, method="rk4")
+    with pytest.raises(SolverError, match="step_size=1e-310 cuts t into more than max_steps=100000 steps"):
+        solve(lambda t, y: -y, 1.0, [0, 1], method="rk4", step_size=1e-310)
 
 
 def test_what_f_does_to_its_argument_does_not_reach_the_solver():
@@ -235,3 +238,65 @@ def test_what_f_does_to_its_argument_does_not_reach_the_solver():
 
     solve(greedy, np.ones(2), [0, 1])
     assert len({tuple(y) for y in kept}) > 5  # each its own array, not a buffer that is written over
+
+
+def test_f_cannot_write_into_the_state():
+    def in_place(t, y):
+        y -= 1
+        return -y
+
+    for shape in ((2,), (2, 2), ()):
+        with pytest.raises(ValueError, match="read-only"):
+            solve(in_place, np.ones(shape), [0, 1])
+    with pytest.raises(ValueError, match="read-only"):
+        solve(lambda t, y: [in_place(t, y[0])], [np.ones(2)], [0, 1])
+
+
+def test_time_far_from_zero_does_not_drift():
+    f = lambda t, y: np.array([y[1], -2500 * y[0]])
+    for t0 in (0.0, 1e6, 1e9):
+        end = solve(f, np.array([1.0, 0.0]), [t0, t0 + 20], rtol=1e-10, atol=1e-12).y[-1, 0]
+        assert abs(end - np.cos(1000)) < 1e-7
+
+
+def test_an_infinite_state_is_an_error():
+    for value, dtype in ((1e308, np.float64), (1e38, np.float32)):
+        with pytest.raises(SolverError, match=r"not finite beyond this time|shrunk below rounding"):
+            solve(lambda t, y, v=value: np.full_like(y, v), np.full(1, value / 100, dtype), [0, 10.0])
+
+
+@given(st.floats(-5, 5), st.floats(0.01, 5), st.sampled_from(["heun", "rk4", "dopri5"]), st.booleans())
+def test_the_end_is_never_passed_by_a_rounding_error(start, length, method, cut):
+    end = start + length
+    met = []
+    solve(lambda t, y: met.append(t) or -y, 1.0, [start, end], method=method, step_size=length / 10.37 if cut else length)
+    assert max(met) <= end
+
+
+def test_extreme_first_steps():
+    for f, y0, t in ((lambda t, y: np.float32(1e11) * np.ones_like(y), np.array([1e-3], np.float32), [0, 1.0]),
+                     (lambda t, y: np.array([1e9 - np.exp(y[0])]), np.zeros(1), [0, 1e-9])):
+        assert np.isfinite(solve(f, y0, t, rtol=1e-3).y).all()
+    precise = solve(lambda t, y: np.cos(t) * np.ones(1), np.zeros(1), [0, 10.0], first_step=np.float32(0.1), rtol=1e-10, atol=1e-12)
+    assert abs(precise.y[-1, 0] - np.sin(10)) < 1e-8
+
+
+def test_settings_without_effect_are_refused():
+    with pytest.raises(ValueError, match=r"first_step=0.1 has no meaning where the steps are of fixed size"):
+        solve(f, Y0, [0, 1], method="rk4", first_step=0.1)
+
+
+def test_traced_times_are_refused_by_name():
+    for use in (lambda t: solve(lambda s, y: -y, 1.0, t).y[-1], lambda t: solve(lambda s, y: -y, 1.0, [0.0, t[1]]).y[-1],
+                lambda t: solve(lambda s, y: -y, 1.0, [0.0, 2.0])(t[1])):
+        with pytest.raises(TypeError, match="t is a traced value, whose gradient would be lost; use odeint"):
+            grad(use)(np.array([0.0, 1.0]))
+
+
+def test_ragged_input_is_refused_by_name():
+    with pytest.raises(ValueError, match="t must be a vector"):
+        solve(f, Y0, [0.0, [1.0, 2.0]])
+    with pytest.raises(TypeError, match=r"f returned \[\[1, 2\], \[3\]\]"):
+        solve(lambda t, y: [[1, 2], [3]], Y0, [0, 1])
+    with pytest.raises(ValueError, match=r"method=\['rk4'\] is not known"):
+        solve(f, Y0, [0, 1], method=["rk4"])

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from .. import tree
-from .trace import Node, is_traced, top_trace, unbox
+from .trace import Node, is_traced, peel, unbox
 
 
 class custom_vjp:
@@ -42,19 +42,18 @@ class custom_vjp:
         name = getattr(self.f, "__name__", "f")
         leaves, structure = tree.flatten(args)
         leaves = [unbox(x) if is_traced(x) else x for x in leaves]
-        trace = top_trace(leaves)
+        trace, values, parents = peel(leaves)
         if trace is None:
             return self.f(*args)
         if self.forward is None:
             raise TypeError(f"custom_vjp: {name} has no derivative yet; call {name}.defvjp(forward, backward)")
-        parents = tuple([(i, x.index) for i, x in enumerate(leaves) if type(x) is Node and x.trace is trace])
-        values = list(leaves)
-        for i, _ in parents:
-            values[i] = leaves[i].value
         result = self.forward(*tree.unflatten(structure, values))
         if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(f"custom_vjp: the forward function of {name} must return (value, residuals), got {result!r:.60}")
         value, unravel = tree.ravel(result[0])
+        if type(value) is Node and value.handle is trace:
+            raise TypeError(f"custom_vjp: {name} closes over a value that is being differentiated, and its gradient would be lost; "
+                            "pass that value as an argument")
         if value.dtype.kind != "f":
             raise TypeError(f"custom_vjp: the forward function of {name} returned a value of dtype {value.dtype}; it must be floating")
 
@@ -77,7 +76,7 @@ class custom_vjp:
             leaves, structure = tree.flatten(x)
             zeros = [np.zeros(np.shape(leaf)) for leaf in leaves]
             cs, c_structure = (zeros, structure) if c is None else tree.flatten(c)
-            cs = [z if leaf is None else leaf if type(leaf) is Node else np.asarray(leaf) for leaf, z in zip(cs, zeros)]
+            cs = [z if leaf is None else leaf if type(leaf) is Node else unbox(np.asarray(leaf)) for leaf, z in zip(cs, zeros)]
             if c_structure != structure or [leaf.shape for leaf in cs] != [z.shape for z in zeros]:
                 raise ValueError(f"custom_vjp: the backward function of {name} returned, for argument {number}, a cotangent of shape "
                                  f"{tree.map(np.shape, c)}; the argument has shape {tree.map(np.shape, x)}")

@@ -33,8 +33,8 @@ def _binary(f, ufunc, swapped=False):
     """Make an operator that records without NumPy's protocol: the hot path of the engine."""
 
     def method(self, other):
-        kind, Node, trace, a = type(other), type(self), self.trace, self.value
-        if kind is Node and other.trace is trace:  # never swapped: Python asks the left operand first
+        kind, Node, trace, a = type(other), type(self), self.handle, self.value
+        if kind is Node and other.handle is trace:  # never swapped: Python asks the left operand first
             b, parents = other.value, ((0, self.index), (1, other.index))
         elif kind in NUMBERS or (kind is ndarray and other.dtype.kind in "fiub"):
             b, parents = other, ((0, self.index),)
@@ -102,7 +102,7 @@ class ArrayLike:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index):
-        trace, x = self.trace, self.value
+        trace, x = self.handle, self.value
         return trace.append(x[index], RULES[operator.getitem], ((0, self.index),), (x, index))
 
     def __setitem__(self, index, value):
@@ -127,17 +127,31 @@ class ArrayLike:
 
     def astype(self, dtype, **_):
         """``x.astype(np.float32)``, as of an array; converted to whole numbers, which have no derivative, the plain value."""
-        if np.dtype(dtype).kind == "c":
-            raise TypeError("x.astype(complex): derivatives here are of real functions; write the real and imaginary parts as an axis")
+        if np.dtype(dtype).kind not in "fiub":
+            raise TypeError(f"x.astype({np.dtype(dtype)}): derivatives here are of real numbers, and the gradient would be lost; write real "
+                            "and imaginary parts as an axis of length 2")
         y = self.value.astype(dtype)
         if y.dtype.kind != "f":
             return y
-        return self.trace.append(y, RULES[np.positive], ((0, self.index),), (self.value,))
+        return self.handle.append(y, RULES[np.positive], ((0, self.index),), (self.value,))
 
     def flatten(self):
         """``x.flatten()``, as of an array."""
-        return np.reshape(self, (-1,))
+        return np.copy(np.reshape(self, (-1,)))
 
     def copy(self):
-        """``x.copy()``: nothing writes into a traced array, so it is its own copy."""
+        """``x.copy()``, as of an array."""
+        return np.copy(self)
+
+    def __deepcopy__(self, memo):
+        """Nothing writes into a traced array, so it is its own deep copy; one with a tape of its own would lose the gradient."""
         return self
+
+    def __reduce__(self):
+        raise TypeError("a traced array cannot be pickled, because its gradient would be lost; pickle stop_gradient(x)")
+
+    def __format__(self, spec):
+        value = self
+        while isinstance(value, ArrayLike):
+            value = value.value
+        return format(value, spec)

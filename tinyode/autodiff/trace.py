@@ -23,6 +23,7 @@ Where NumPy has no hook, ``np.array([y[1], -y[0]])``, it builds an object array 
 array as the stack of its elements, wherever one meets the engine.
 """
 
+import inspect
 import itertools
 
 import numpy as np
@@ -42,7 +43,7 @@ class _Closed:
         return 0
 
     def append(self, record):
-        raise RuntimeError("a traced value has leaked: it was kept (in a list, an attribute, a global) while a function was being "
+        raise RuntimeError("a traced value has leaked: it was kept (in a list, an attribute, a closure) while a function was being "
                            "differentiated, and used after that was over; return it from the function, or keep "
                            "stop_gradient(value)")
 
@@ -160,7 +161,10 @@ def is_traced(x):
 
 def unbox(x):
     """Read an array of objects as the stack of its elements, and a list as an array: what np.array would make of them."""
-    array = x if type(x) is ndarray else np.array(x)
+    if isinstance(x, (np.ma.MaskedArray, np.matrix)):
+        raise TypeError(f"a {type(x).__name__} does not compute like an array, and cannot be combined with a traced one; "
+                        "convert it with np.asarray, masks with np.where")
+    array = np.asarray(x)
     if array.dtype != object:
         return array
     items = array.ravel().tolist()
@@ -171,13 +175,28 @@ def unbox(x):
     return np.reshape(pack(*items), array.shape)
 
 
-def top_trace(values):
-    """Return the trace of the highest level among these values, or None."""
+def peel(args):
+    """Take off the highest level among these values.
+
+    Returns
+    -------
+    trace : Trace or None
+        The highest; None if no value is traced.
+    values : list
+        The values with its Nodes replaced by theirs; Nodes of lower levels stay.
+    parents : tuple of (position among the values, position on the tape)
+    """
     trace = None
-    for x in values:
-        if type(x) is Node and (trace is None or x.trace.level > trace.level):
-            trace = x.trace
-    return trace
+    for x in args:
+        if type(x) is Node and (trace is None or x.handle.level > trace.level):
+            trace = x.handle
+    values, parents = list(args), []
+    if trace is not None:
+        for i, x in enumerate(args):
+            if type(x) is Node and x.handle is trace:
+                values[i] = x.value
+                parents.append((i, x.index))
+    return trace, values, tuple(parents)
 
 
 def record(function, vjps, args, kwargs=NOTHING):
@@ -187,31 +206,32 @@ def record(function, vjps, args, kwargs=NOTHING):
     that is None marks one without a derivative. The rest are settings, such as an axis.
     """
     operands = len(vjps) if type(vjps) is tuple else len(args)
-    args = tuple([x if type(x) is Node or type(x) in NUMBERS or i >= operands or x is None
-                  else unbox(x) if isinstance(x, (ndarray, list, tuple)) else x for i, x in enumerate(args)])
-    trace = top_trace(args)
-    if trace is None:
-        return function(*args, **kwargs)
-    values, parents = list(args), []
-    for i, x in enumerate(args):
-        if type(x) is Node and x.trace is trace:
-            values[i] = x.value
-            if i >= operands:
-                raise TypeError(f"{name_of(function)}: argument {i} is a setting, not an operand, and cannot be a traced value; "
-                                "pass a plain number, or stop_gradient(value)")
-            if type(vjps) is not tuple or vjps[i] is not None:
-                parents.append((i, x.index))
+    trace, values, parents = peel([*map(_as_operand, args[:operands]), *args[operands:]])
+    if parents and parents[-1][0] >= operands:
+        raise TypeError(f"{name_of(function)}: argument {parents[-1][0]} is a setting, not an operand, and cannot be a traced value; "
+                        "pass a plain number, or stop_gradient(value)")
     y = function(*values, **kwargs)
+    if type(vjps) is tuple:
+        parents = tuple([(i, index) for i, index in parents if vjps[i] is not None])
     if not parents or not _is_floating(y, function):
         return y
-    return trace.append(y, vjps, tuple(parents), values, kwargs)
+    return trace.append(y, vjps, parents, values, kwargs)
+
+
+def _as_operand(x):
+    if type(x) is Node or type(x) in NUMBERS or x is None:
+        return x
+    return unbox(x) if isinstance(x, (ndarray, list, tuple)) else x
 
 
 def _is_floating(y, function):
-    kind = y.dtype.kind
+    kind = getattr(y, "dtype", np.dtype(object)).kind
     if kind == "c":
         raise TypeError(f"{name_of(function)}: the result is complex, and derivatives here are of real functions; "
                         "write the real and imaginary parts as an axis of length 2")
+    if kind == "O":
+        raise TypeError(f"{name_of(function)}: the result is made of objects, not numbers of float64 or float32, and its gradient would be "
+                        "lost; convert Fractions and large integers with float")
     return kind == "f"
 
 
@@ -242,30 +262,29 @@ def with_rule(function, backward, leaves):
     ``function`` sees plain arrays only and returns one array. ``backward(g, y, wanted, *leaves)`` returns the cotangents of the
     wanted leaves; it is NumPy code, and sees Nodes where a derivative of the derivative is being taken.
     """
-    trace = top_trace(leaves)
+    trace, values, parents = peel(leaves)
     if trace is None:
         return function(*leaves)
-    values = [x.value if type(x) is Node and x.trace is trace else x for x in leaves]
-    parents = tuple([(i, x.index) for i, x in enumerate(leaves) if type(x) is Node and x.trace is trace])
     return trace.append(with_rule(function, backward, values), backward, parents, values)
 
 
 def call(function, args, kwargs):
     """Carry out a NumPy function that was handed a Node: by its rule, by its derivation, on the value, or not at all."""
-    if kwargs:
-        if kwargs.get("out") is not None:
-            raise TypeError(f"{name_of(function)}: out= would overwrite an array that the derivative may still need; "
-                            "leave it out and use the returned value")
-        kwargs = {key: value for key, value in kwargs.items() if key != "out"}
+    if kwargs.get("out") is not None:
+        raise TypeError(f"{name_of(function)}: out= would overwrite an array that the derivative may still need; "
+                        "leave it out and use the returned value")
+    kwargs = {key: value for key, value in kwargs.items() if key != "out" and (key, value) != ("dtype", None)}
     derived = DERIVED.get(function)
     if derived is not None:
-        _check_keywords(function, derived, kwargs)
+        _check_settings(function, derived, args, kwargs)
         return derived(*args, **kwargs)
     vjps = RULES.get(function)
     if vjps is not None:
-        if kwargs:
-            some = next(v for v in (vjps if type(vjps) is tuple else (vjps,)) if v is not None)
-            _check_keywords(function, some, kwargs)
+        if type(vjps) is tuple:
+            _check_settings(function, next(vjp for vjp in vjps if vjp is not None), (None, None, *args), kwargs)
+        for key, value in kwargs.items():
+            if is_traced(value):
+                raise TypeError(f"{name_of(function)}: pass the traced value of {key}= by position")
         return record(function, vjps, args, kwargs)
     if function in PLAIN:
         return function(*plain(args), **plain(kwargs))
@@ -274,15 +293,16 @@ def call(function, args, kwargs):
                     f"one with tinyode.custom_vjp, or pass stop_gradient(x) if {name} is to count as constant")
 
 
-def _check_keywords(function, rule, kwargs):
-    """Refuse, while the function is called and by name, a keyword that its rule does not know."""
+def _check_settings(function, rule, args, kwargs):
+    """Refuse, while the function is called and by its own name, what its rule does not know."""
     code = rule.__code__
     known = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
-    for key, value in kwargs.items():
+    for key in kwargs:
         if key not in known:
             raise TypeError(f"{name_of(function)}: {key}= is not supported for traced values; leave it out")
-        if rule is not DERIVED.get(function) and is_traced(value):
-            raise TypeError(f"{name_of(function)}: pass the traced value of {key}= by position")
+    if len(args) > code.co_argcount and not code.co_flags & inspect.CO_VARARGS:
+        raise TypeError(f"{name_of(function)}: too many arguments by position for traced values; give {', '.join(known[-2:])} by keyword, "
+                        "and leave out what is not there")
 
 
 class Node(ArrayLike):
@@ -291,24 +311,24 @@ class Node(ArrayLike):
     Attributes
     ----------
     value : array or Node of a lower level
-    trace : Trace
-        The handle of the trace it belongs to.
+    handle : Trace
+        What it knows of the trace that it belongs to.
     index : int
         Its position on the tape.
     """
 
-    __slots__ = ("index", "trace", "value")
+    __slots__ = ("handle", "index", "value")
 
-    def __init__(self, value, trace, index):
+    def __init__(self, value, handle, index):
         self.value = value
-        self.trace = trace
+        self.handle = handle
         self.index = index
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         if len(inputs) == 1 and method == "__call__" and not kwargs:  # the hot path, as in _binary
             vjps = RULES.get(ufunc)
             if vjps is not None:
-                x, trace = self.value, self.trace
+                x, trace = self.value, self.handle
                 y, tape = ufunc(x), trace.tape
                 node = Node(y, trace, len(tape))
                 tape.append((vjps, ((0, self.index),), y, (x,), NOTHING))
@@ -329,4 +349,4 @@ class Node(ArrayLike):
     size = property(lambda self: self.value.size)
 
     def __repr__(self):
-        return f"Node({self.value!r}, level={self.trace.level})"
+        return f"Node({self.value!r}, level={self.handle.level})"

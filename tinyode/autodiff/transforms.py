@@ -11,8 +11,9 @@ All of them take and return containers (nested tuples, lists and dicts) wherever
 numbers become float64, float32 stays float32, and a cotangent has the shape and dtype of its primal. What cannot be
 differentiated is an error that names it: see `tinyode.autodiff.trace` for how, and `tinyode.autodiff.rules` for the derivatives.
 
-A tape holds references to the arrays that the function met, not copies: do not write into these between a call of `vjp` and that
-of its pullback.
+A tape holds references to the arrays that the function met, not copies. So do not write into them: neither into the primals before
+the pullback has been called, nor, inside the function, into a buffer that has met a traced value (make a new array each time).
+``x += 1`` with a traced x makes a new array and binds x to it; another name for the old one, or a slice of it, keeps the old values.
 """
 
 import functools
@@ -54,9 +55,12 @@ def vjp(f, *primals):
         value = f(*tree.unflatten(structure, trace.inputs(leaves)))
         outputs, out_structure = tree.flatten(value)
         outputs = [y if type(y) is Node else _as_output(y) for y in outputs]
+        for y in outputs:
+            if type(y) is Node and y.handle is not trace and (y.handle.level > trace.level or not y.handle.tape):
+                y + 0.0  # a Node of a trace that is over: says so
     finally:
         tape = trace.close()
-    positions = [y.index if type(y) is Node and y.trace is trace else None for y in outputs]
+    positions = [y.index if type(y) is Node and y.handle is trace else None for y in outputs]
     values = [y if position is None else y.value for y, position in zip(outputs, positions)]
 
     def pullback(cotangent):
@@ -99,9 +103,11 @@ def _as_cotangent(g, y):
     if type(g) is np.ndarray and type(y) is np.ndarray and g.shape == y.shape and g.dtype is y.dtype and g.dtype != object:
         return g
     g = g if type(g) is Node else unbox(np.asarray(g))
+    if g.dtype.kind not in "fiub":
+        raise TypeError(f"pullback: a cotangent is made of real numbers; got {g!r:.60}")
     if g.shape != np.shape(y):
         raise ValueError(f"pullback: a cotangent of shape {np.shape(y)} was expected, like the value, got shape {g.shape}")
-    dtype = getattr(y, "dtype", np.float64)
+    dtype = getattr(y, "dtype", FLOAT64)
     return g if g.dtype == dtype or dtype.kind != "f" else g.astype(dtype)
 
 
@@ -142,6 +148,9 @@ def jvp(f, primals, tangents):
     if tree.flatten(primals)[1] != tree.flatten(tangents)[1]:
         raise ValueError(f"jvp: the tangents have the structure {tree.describe(tree.flatten(tangents)[1])}, the primals "
                          f"{tree.describe(tree.flatten(primals)[1])}; they must agree")
+    for x, v in zip(tree.flatten(primals)[0], tree.flatten(tangents)[0]):
+        if np.shape(x) != np.shape(v):
+            raise ValueError(f"jvp: a primal of shape {np.shape(x)} has a tangent of shape {np.shape(v)}; they must agree")
     value, pullback = vjp(f, *primals)
     _, pushforward = vjp(pullback, tree.map(lambda y: np.zeros(np.shape(y), getattr(y, "dtype", float)), value))
     return value, pushforward(tangents)[0]
@@ -154,6 +163,8 @@ def _select(f, argnum, args, kwargs):
         if not isinstance(number, (int, np.integer)) or not -len(args) <= number < len(args):
             raise ValueError(f"argnum={argnum!r}: the function was called with {len(args)} positional arguments; argnum is the number "
                              "of one of them, counted from 0, or a tuple of such")
+    if len({number % len(args) for number in numbers}) < len(numbers):
+        raise ValueError(f"argnum={argnum!r} names an argument twice")
 
     def of_selected(*selected):
         every = list(args)
@@ -246,7 +257,7 @@ def jacobian(f, argnum=0):
 
 def _join_rows(shape, x, *rows):
     """Return the rows, each shaped like x, as one array of shape ``shape + x.shape``."""
-    return np.reshape(np.stack(rows), shape + np.shape(x)) if rows else np.zeros(shape + np.shape(x))
+    return np.reshape(np.stack(rows), shape + np.shape(x)) if rows else np.zeros(shape + np.shape(x), np.result_type(x, np.float32))
 
 
 def hessian(f, argnum=0):

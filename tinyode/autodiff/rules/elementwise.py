@@ -15,7 +15,8 @@ def power_base(g, y, a, b):
     """d(a^b)/da = b a^(b-1), and 0 for b = 0 even where a = 0."""
     if type(b) in (int, float):
         return g * (b * a ** (b - 1)) if b else g * 0.0
-    return g * np.where(b == 0, 0.0, b * a ** np.where(b == 0, 1.0, b - 1.0))
+    corner = (a == 0) & (b == 0)
+    return g * np.where(corner, 0.0, b * a ** np.where(corner, 1.0, b - 1.0))
 
 
 def power_exponent(g, y, a, b):
@@ -48,7 +49,7 @@ RULES.update({
     # exponential and logarithmic
     np.exp: (lambda g, y, x: g * y,),
     np.exp2: (lambda g, y, x: g * y * LOG_2,),
-    np.expm1: (lambda g, y, x: g * (y + 1),),
+    np.expm1: (lambda g, y, x: g * np.exp(x),),
     np.log: (lambda g, y, x: g / x,),
     np.log2: (lambda g, y, x: g / (x * LOG_2),),
     np.log10: (lambda g, y, x: g / (x * LOG_10),),
@@ -61,7 +62,8 @@ RULES.update({
     np.arcsin: (lambda g, y, x: g / np.sqrt(1 - x * x),),
     np.arccos: (lambda g, y, x: -g / np.sqrt(1 - x * x),),
     np.arctan: (lambda g, y, x: g / (1 + x * x),),
-    np.arctan2: (lambda g, y, a, b: g * b / (a * a + b * b), lambda g, y, a, b: -g * a / (a * a + b * b)),
+    np.arctan2: (lambda g, y, a, b: g * (b / np.hypot(a, b)) / np.hypot(a, b),
+                 lambda g, y, a, b: -g * (a / np.hypot(a, b)) / np.hypot(a, b)),
     np.hypot: (lambda g, y, a, b: g * (a / y), lambda g, y, a, b: g * (b / y)),
     # hyperbolic
     np.sinh: (lambda g, y, x: g * np.cosh(x),),

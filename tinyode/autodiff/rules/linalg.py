@@ -3,12 +3,14 @@
 The derivations are Giles's (2008): see the docstring of `tinyode.autodiff.rules` for the first of them.
 """
 
+import math
 import string
 
 import numpy as np
 
 from ..trace import DERIVED, RULES, Node, plain, primitive, record, unbox
 from .reductions import spread
+from .shapes import named
 
 
 def transposed(a):
@@ -36,7 +38,8 @@ def matmul_right(g, y, a, b):
     if b.ndim == 1:
         return np.matmul(transposed(a), np.expand_dims(g, -1))[..., 0]
     if a.ndim > 2 and b.ndim == 2:  # one product instead of a batch of them to be summed
-        return np.reshape(a, (-1, a.shape[-1])).T @ np.reshape(g, (-1, g.shape[-1]))
+        rows = math.prod(a.shape[:-1])
+        return np.reshape(a, (rows, a.shape[-1])).T @ np.reshape(g, (rows, g.shape[-1]))
     return transposed(a) @ g
 
 
@@ -114,9 +117,10 @@ def einsum(*operands, optimize=False):
                 inputs.append([letter, s[at]])
                 arrays.append(np.eye(a.shape[at], dtype=a.dtype))
     subscripts = ",".join("".join(s) for s in inputs) + "->" + "".join(output)
-    return record(explicit_einsum, einsum_vjps, arrays, {"subscripts": subscripts, "optimize": optimize})
+    return record(explicit_einsum, einsum_vjps, arrays, {"subscripts": subscripts, "optimize": optimize if isinstance(optimize, (bool, str)) else True})
 
 
+@named("np.einsum")
 def explicit_einsum(*arrays, subscripts, optimize):
     """``np.einsum`` with its arrays first, as `record` wants them."""
     return np.einsum(subscripts, *arrays, optimize=optimize)
@@ -149,6 +153,8 @@ def euclidean(x, axis, keepdims):
 
 def norm(x, ord=None, axis=None, keepdims=False):
     """``np.linalg.norm`` for every order that is a sum, a root or a maximum."""
+    if ord is not None:
+        np.linalg.norm(plain(x), ord, axis)  # refuses what NumPy refuses, in its words
     axis = tuple(range(x.ndim)) if axis is None else axis
     if ord is None or (ord == 2 and (np.ndim(axis) == 0 or len(axis) == 1)) or ord == "fro":
         return euclidean(x, axis, keepdims)

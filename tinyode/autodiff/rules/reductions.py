@@ -26,8 +26,8 @@ def prod_vjp(g, y, a, axis=None, *, keepdims=False):
     """Y = product of x: each x gets g times the product of the others, right also where some x are zero."""
     axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
     kept = tuple([i for i in range(a.ndim) if i not in axes])
-    rows = np.reshape(np.transpose(a, kept + axes), (*[a.shape[i] for i in kept], -1))
-    n = rows.shape[-1]
+    n = count(a, axes)
+    rows = np.reshape(np.transpose(a, kept + axes), (*[a.shape[i] for i in kept], n))
     others = np.where(np.eye(n, dtype=bool), 1.0, rows[..., None, :])
     product = others[..., 0] if n else rows  # the loop multiplies column by column, and is differentiable
     for j in range(1, n):
@@ -64,7 +64,7 @@ def mean(a, axis=None, *, keepdims=False):
 def var(a, axis=None, *, ddof=0, keepdims=False):
     """``np.var`` as the mean squared distance from the mean."""
     distance = a - np.mean(a, axis=axis, keepdims=True)
-    return np.sum(distance * distance, axis=axis, keepdims=keepdims) / (count(a, axis) - ddof)
+    return np.sum(distance * distance, axis=axis, keepdims=keepdims) / np.float64(max(count(a, axis) - ddof, 0)).astype(a.dtype)
 
 
 def std(a, axis=None, *, ddof=0, keepdims=False):

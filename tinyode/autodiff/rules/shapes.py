@@ -15,8 +15,15 @@ def transpose_vjp(g, y, a, axes=None):
     return np.transpose(g, None if axes is None else tuple(np.argsort(np.atleast_1d(axes) % a.ndim)))
 
 
+def reshape_vjp(g, y, a, shape=None, order="C"):
+    """Reshape back; in an order that depends on the layout in memory, which a cotangent does not share, nothing can be."""
+    if order not in ("C", "F"):
+        raise ValueError(f"np.reshape: order={order!r} is not supported for traced values; choose 'C' or 'F'")
+    return np.reshape(g, a.shape, order=order)
+
+
 RULES.update({
-    np.reshape: (lambda g, y, a, shape=None, order="C": np.reshape(g, a.shape, order=order),),
+    np.reshape: (reshape_vjp,),
     np.transpose: (transpose_vjp,),
     np.swapaxes: (lambda g, y, a, axis1, axis2: np.swapaxes(g, axis1, axis2),),
     np.moveaxis: (lambda g, y, a, source, destination: np.moveaxis(g, destination, source),),
@@ -24,10 +31,21 @@ RULES.update({
     np.squeeze: (lambda g, y, a, axis=None: np.reshape(g, a.shape),),
     np.broadcast_to: (broadcast_to_vjp,),
     np.flip: (lambda g, y, m, axis=None: np.flip(g, axis),),
-    np.roll: (lambda g, y, a, shift, axis=None: np.roll(g, [-s for s in shift] if np.ndim(shift) else -shift, axis),),
+    np.roll: (lambda g, y, a, shift, axis=None: np.roll(g, -np.asarray(shift, dtype=int), axis),),
 })
 
 
+def named(name):
+    """Give a helper the name of the NumPy function that it is the inside of, for messages."""
+
+    def rename(function):
+        function.__name__ = name
+        return function
+
+    return rename
+
+
+@named("np.concatenate")
 def join(*arrays, axis=0):
     """``np.concatenate`` of its arguments."""
     return np.concatenate(arrays, axis=axis)
@@ -88,8 +106,9 @@ DERIVED.update({
     np.ravel: lambda a, order="C": np.reshape(a, (-1,), order=order),
     np.atleast_1d: lambda a: at_least(1, a),
     np.atleast_2d: lambda a: at_least(2, a),
-    np.full_like: lambda a, fill_value, dtype=None: np.broadcast_to(fill_value, np.shape(a)) * np.ones(1, dtype or a.dtype)[0],
-    np.copy: lambda a: a,
+    np.full_like: lambda a, fill_value, dtype=None: np.broadcast_to(
+        fill_value if hasattr(fill_value, "shape") else unbox(fill_value), a.shape).astype(a.dtype if dtype is None else dtype),
+    np.copy: lambda a: np.positive(a),
 })
 PLAIN.update({np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type, np.iscomplexobj, np.isrealobj,
               np.array_repr, np.array_str, np.array2string})
