@@ -19,7 +19,7 @@ ones included), a list or a dict is a leaf: arrays, numbers, and the traced arra
 import numpy as np
 
 LEAF = "*"  # how a structure writes a leaf
-CERTAIN_LEAVES = frozenset({np.ndarray, np.float64, float})  # types that need no closer look
+CERTAIN_LEAVES = {np.ndarray, np.float64, float}  # types that need no closer look; the engine adds its own
 
 
 class _Keys(tuple):
@@ -140,6 +140,27 @@ def map(f, tree, *rest):
     return unflatten(structure, [f(*column) for column in zip(*columns)])
 
 
+def cutter(leaves):
+    """Return the function that cuts flat vectors, shape (..., n), into arrays of the shapes and dtypes of these, shapes (..., *leaf.shape).
+
+    It is NumPy code and so differentiable.
+    """
+    places, end = [], 0
+    for leaf in leaves:
+        start, end = end, end + leaf.size
+        places.append((slice(start, end), leaf.shape, leaf.dtype))
+
+    def cut(flat):
+        lead = flat.shape[:-1]
+        pieces = [flat[..., place].reshape(lead + shape) for place, shape, _ in places]
+        return [piece if piece.dtype is dtype else piece.astype(dtype) for piece, (_, _, dtype) in zip(pieces, places)]
+
+    if len(places) == 1 and leaves[0].ndim == 1:
+        dtype = leaves[0].dtype
+        return lambda flat: [flat if flat.dtype is dtype else flat.astype(dtype)]
+    return cut
+
+
 def ravel(tree):
     """Lay all leaves end to end in one flat vector.
 
@@ -154,16 +175,13 @@ def ravel(tree):
     leaves, structure = flatten(tree)
     leaves = [np.reshape(np.stack(list(leaf.flat)), leaf.shape) if type(leaf) is np.ndarray and leaf.dtype == object and leaf.size else leaf
               for leaf in leaves]  # np.array([x, y]) of traced x, y
-    shapes = [np.shape(leaf) for leaf in leaves]
-    dtypes = [np.result_type(leaf) for leaf in leaves]
-    ends = np.cumsum([np.prod(shape, dtype=int) for shape in shapes]).tolist()
+    leaves = [leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for leaf in leaves]
+    n, cut = sum([leaf.size for leaf in leaves]), cutter(leaves)
 
     def unravel(vector):
-        if ends and np.shape(vector) != (ends[-1],):
-            raise ValueError(f"unravel: a vector of shape {(ends[-1],)} was expected, got shape {np.shape(vector)}")
-        pieces = [np.reshape(vector[start:end], shape) for start, end, shape in zip([0, *ends], ends, shapes)]
-        return unflatten(structure, [piece if piece.dtype == dtype else piece.astype(dtype)
-                                     for piece, dtype in zip(pieces, dtypes)])
+        if np.shape(vector) != (n,):
+            raise ValueError(f"unravel: a vector of shape {(n,)} was expected, got shape {np.shape(vector)}")
+        return unflatten(structure, cut(vector))
 
     if not leaves:
         return np.zeros(0), unravel

@@ -21,7 +21,7 @@ UNARY = {  # function: the interval that arguments are drawn from, inside which 
 }
 BINARY = {  # function: the intervals of both arguments
     np.add: ((-2, 2), (-2, 2)), np.subtract: ((-2, 2), (-2, 2)), np.multiply: ((-2, 2), (-2, 2)), np.divide: ((-2, 2), (0.5, 2)),
-    np.power: ((0.5, 2), (-2, 2)), np.remainder: ((2.1, 2.9), (0.95, 1.0)), np.logaddexp: ((-2, 2), (-2, 2)),
+    np.power: ((0.5, 2), (-2, 2)), np.remainder: ((2.1, 2.8), (0.95, 1.0)), np.logaddexp: ((-2, 2), (-2, 2)),
     np.arctan2: ((0.5, 2), (-2, 2)), np.hypot: ((0.5, 2), (0.5, 2)),
 }
 REDUCTIONS = [np.sum, np.prod, np.max, np.min, np.mean, np.var, np.std]

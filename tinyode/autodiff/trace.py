@@ -29,6 +29,7 @@ import itertools
 import numpy as np
 from numpy import ndarray
 
+from .. import tree
 from .operators import DERIVED, NOTHING, NUMBERS, PLAIN, RULES, ArrayLike, name_of
 
 FUNCTION_OF_METHOD = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min}  # of ufunc.reduce
@@ -109,7 +110,7 @@ def sweep(tape, seeds, n_inputs):
         if type(vjps) is tuple:
             for argnum, parent in parents:
                 x = args[argnum]
-                c = vjps[argnum](g, y, *args, **kwargs)
+                c = vjps[argnum](g, y, *args, **kwargs) if kwargs else vjps[argnum](g, y, *args)
                 if c.shape != x.shape:
                     c = fit(c, x)
                 known = cotangents[parent]
@@ -161,6 +162,8 @@ def is_traced(x):
 
 def unbox(x):
     """Read an array of objects as the stack of its elements, and a list as an array: what np.array would make of them."""
+    if type(x) is Node:
+        return x
     if isinstance(x, (np.ma.MaskedArray, np.matrix)):
         raise TypeError(f"a {type(x).__name__} does not compute like an array, and cannot be combined with a traced one; "
                         "convert it with np.asarray, masks with np.where")
@@ -350,3 +353,6 @@ class Node(ArrayLike):
 
     def __repr__(self):
         return f"Node({self.value!r}, level={self.handle.level})"
+
+
+tree.CERTAIN_LEAVES.add(Node)

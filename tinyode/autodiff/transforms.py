@@ -54,14 +54,9 @@ def vjp(f, *primals):
     try:
         value = f(*tree.unflatten(structure, trace.inputs(leaves)))
         outputs, out_structure = tree.flatten(value)
-        outputs = [y if type(y) is Node else _as_output(y) for y in outputs]
-        for y in outputs:
-            if type(y) is Node and y.handle is not trace and (y.handle.level > trace.level or not y.handle.tape):
-                y + 0.0  # a Node of a trace that is over: says so
+        values, pull = _close(trace, outputs, leaves)
     finally:
-        tape = trace.close()
-    positions = [y.index if type(y) is Node and y.handle is trace else None for y in outputs]
-    values = [y if position is None else y.value for y, position in zip(outputs, positions)]
+        trace.close()
 
     def pullback(cotangent):
         seeds, seed_structure = tree.flatten(cotangent)
@@ -69,10 +64,45 @@ def vjp(f, *primals):
             raise ValueError(f"pullback: the cotangent has the structure {tree.describe(seed_structure)}, the function's value "
                              f"{tree.describe(out_structure)}; they must agree")
         seeds = [_as_cotangent(g, y) for g, y in zip(seeds, values)]
-        found = sweep(tape, [(i, g) for i, g in zip(positions, seeds) if i is not None], len(leaves))
-        return tree.unflatten(structure, _own(found, leaves, seeds))
+        return tree.unflatten(structure, _own(pull(seeds), seeds))
 
     return tree.unflatten(out_structure, values), pullback
+
+
+def vjp_of_list(f, leaves):
+    """The inside of `vjp`, for code whose arguments need no check: f takes arrays and returns a list of arrays.
+
+    The pullback takes and returns lists; its cotangents may share memory with each other and with what it was given.
+    """
+    trace = Trace()
+    try:
+        return _close(trace, f(*trace.inputs(leaves)), leaves)
+    finally:
+        trace.close()
+
+
+def _close(trace, outputs, leaves):
+    """End a trace: return the values of its outputs, and the function from their cotangents to those of the inputs."""
+    positions, values = [], []
+    for y in outputs:
+        if type(y) is not Node:
+            y = _as_output(y)
+        if type(y) is Node and y.handle is trace:
+            positions.append(y.index)
+            values.append(y.value)
+        else:
+            if type(y) is Node and (y.handle.level > trace.level or not y.handle.tape):
+                y + 0.0  # a Node of a trace that is over, which this says
+            positions.append(None)
+            values.append(y)
+    tape = trace.close()
+
+    def pull(seeds):
+        found = sweep(tape, [(i, g) for i, g in zip(positions, seeds) if i is not None], len(leaves))
+        return [np.zeros(x.shape, x.dtype)[()] if c is None else c if c.dtype is x.dtype else c.astype(x.dtype)
+                for c, x in zip(found, leaves)]
+
+    return values, pull
 
 
 def _as_primal(x):
@@ -94,7 +124,7 @@ def _as_output(y):
     if type(y) is np.ndarray and y.dtype == object:
         return unbox(y)
     if isinstance(y, (int, float, np.number, np.bool_, np.ndarray)) and np.asarray(y).dtype.kind in "fiub":
-        return y
+        return y if isinstance(y, np.ndarray) else np.asarray(y)[()]
     raise TypeError(f"the function being differentiated returned {y!r:.60} of type {type(y).__name__}; it must return a real array, "
                     "or a nested tuple, list or dict of them")
 
@@ -102,7 +132,7 @@ def _as_output(y):
 def _as_cotangent(g, y):
     if type(g) is np.ndarray and type(y) is np.ndarray and g.shape == y.shape and g.dtype is y.dtype and g.dtype != object:
         return g
-    g = g if type(g) is Node else unbox(np.asarray(g))
+    g = unbox(g)
     if g.dtype.kind not in "fiub":
         raise TypeError(f"pullback: a cotangent is made of real numbers; got {g!r:.60}")
     if g.shape != np.shape(y):
@@ -111,15 +141,11 @@ def _as_cotangent(g, y):
     return g if g.dtype == dtype or dtype.kind != "f" else g.astype(dtype)
 
 
-def _own(cotangents, primals, seeds):
-    """Zeros for None, the dtype of the primal, and copies of what is shared, so that the caller may write into each cotangent."""
+def _own(cotangents, seeds):
+    """Copy what is shared, so that the caller may write into each cotangent."""
     met = {id(g) for g in seeds}
-    for i, (c, x) in enumerate(zip(cotangents, primals)):
-        if c is None:
-            cotangents[i] = c = np.zeros(x.shape, x.dtype)[()]
-        elif c.dtype is not x.dtype:
-            cotangents[i] = c = c.astype(x.dtype)
-        elif type(c) is np.ndarray and (c.base is not None or id(c) in met):
+    for i, c in enumerate(cotangents):
+        if type(c) is np.ndarray and (c.base is not None or id(c) in met):
             cotangents[i] = c = c.copy()
         met.add(id(c))
     return cotangents

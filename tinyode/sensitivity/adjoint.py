@@ -26,8 +26,9 @@ import math
 
 import numpy as np
 
-from ..autodiff import vjp
-from ..autodiff.trace import plain, with_rule
+from .. import tree
+from ..autodiff.trace import plain, unbox, with_rule
+from ..autodiff.transforms import vjp_of_list
 from ..solvers.solve import SolverError, Stats, observe, steps
 from ..solvers.state import check_state, check_times, flat_field
 from ..solvers.tableaus import find
@@ -54,60 +55,74 @@ def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
     array, shape (T, n)
         The solution at the times of t, all arrays of z flat and end to end.
     """
-    k = len(z0)
+    k, cut = len(z0), tree.cutter(z0)
 
     def forward(t, *leaves):
-        leaves, theta = leaves[:k], leaves[k:]
-        leaves, structure = check_state(list(leaves))
-        y, times = np.concatenate([leaf.reshape(-1) for leaf in leaves]), check_times(t)
-        flat, _ = flat_field(f, leaves, structure, (theta,), coupled)
-        size = None if coupled is None else sum(leaf.size for leaf in leaves[:coupled])
+        theta, times = leaves[k:], check_times(t)
+        leaves, structure = check_state(list(leaves[:k]))
+        y = np.concatenate([leaf.reshape(-1) for leaf in leaves])
+        if coupled is None:
+            return observe(steps(flat_field(f, leaves, structure, (theta,)), y, times, options, Stats()), y, times, find(options.method))
+        cut_coupled = tree.cutter(leaves[:coupled])
+
+        def flat(t, y, k):  # of our own augmented dynamics, which need no check
+            np.concatenate([d.reshape(-1) for d in f(t, cut_coupled(y), theta)], out=k)
+
+        size = sum([leaf.size for leaf in leaves[:coupled]])
         return observe(steps(flat, y, times, options, Stats(), size), y, times, find(options.method))
 
     def backward(g, zs, wanted, t, *leaves):
-        z0, theta = leaves[:k], leaves[k:]
+        theta = leaves[k:]
+        learned = [n - 1 - k for n in wanted if n > k]  # which of theta have a gradient
         largest = float(np.max(np.abs(plain(g))))
         if not math.isfinite(largest):
             raise ValueError("odeint: the gradient of the loss with respect to the solution is not finite; look for a division by zero, a "
                              "root or a logarithm of zero between the solution and the loss")
         scale = 2.0 ** math.frexp(largest)[1] if largest else 1.0  # a power of two: dividing by it rounds nothing
         g = g / np.array(scale, g.dtype)
-        learned = [n - 1 - k for n in wanted if n > k]  # which of theta have a gradient
 
         def aug_dynamics(t, s, theta):
             z, a = s[:k], s[k:2 * k]
 
             def of_traced(*z_and_theta):
-                every = list(theta)
-                for n, p in zip(learned, z_and_theta[k:]):
-                    every[n] = p
-                return f(t, z_and_theta[:k], every)
+                return f(t, z_and_theta[:k], replaced(theta, learned, z_and_theta[k:]))
 
-            dz, pullback = vjp(of_traced, *z, *[theta[n] for n in learned])
+            dz, pullback = vjp_of_list(of_traced, [*z, *[theta[n] for n in learned]])
             return [*dz, *pullback([-a_i for a_i in a])]  # f, -a^T df/dz, -a^T df/dtheta
 
-        a = split(g[-1], z0)
+        a = cut(g[-1])
         a_theta = [np.zeros(theta[n].shape, theta[n].dtype) for n in learned]
+        cut_s = tree.cutter([*a, *a, *a_theta])
         for i in range(len(t) - 1, 0, -1):
-            s0 = [*split(zs[i], z0), *a, *a_theta]
-            s = split(backwards(aug_dynamics, s0, t[i - 1:i + 1][::-1], theta, adjoint_options, adjoint_options, 2 * k)[-1], s0)
+            s0 = [*cut(zs[i]), *a, *a_theta]
+            s = cut_s(backwards(aug_dynamics, s0, t[i - 1:i + 1][::-1], theta, adjoint_options, adjoint_options, 2 * k)[-1])
             a, a_theta = s[k:2 * k], s[2 * k:]
             if i > 1:
-                a = [a_j + g_j for a_j, g_j in zip(a, split(g[i - 1], z0))]
+                a = [a_j + g_j for a_j, g_j in zip(a, cut(g[i - 1]))]
 
         def along_f(i, a):
             """Return a^T f(z(ti), ti, theta)."""
             time = t[i].item() if type(t) is np.ndarray else t[i]
-            return sum(np.sum(a_j * f_j) for a_j, f_j in zip(a, f(time, split(zs[i], z0), theta)))
+            return sum([np.sum(a_j * unbox(f_j)) for a_j, f_j in zip(a, f(time, cut(zs[i]), theta))])
 
         cotangents = {}
         if 0 in wanted:
-            cotangents[0] = np.stack([-along_f(0, a), *[along_f(i, split(g[i], z0)) for i in range(1, len(t))]])
-        cotangents |= {1 + j: a_j + g_j for j, (a_j, g_j) in enumerate(zip(a, split(g[0], z0)))}
+            cotangents[0] = np.stack([-along_f(0, a), *[along_f(i, cut(g[i])) for i in range(1, len(t))]])
+        cotangents |= {1 + j: a_j + g_j for j, (a_j, g_j) in enumerate(zip(a, cut(g[0])))}
         cotangents |= {1 + k + n: a_n for n, a_n in zip(learned, a_theta)}
         return [cotangents[n] * np.array(scale, cotangents[n].dtype) for n in wanted]
 
     return with_rule(forward, backward, (t, *z0, *theta))
+
+
+def replaced(items, positions, values):
+    """Return the items with those at these positions exchanged for the values."""
+    if len(positions) == len(items):
+        return values
+    items = list(items)
+    for n, value in zip(positions, values):
+        items[n] = value
+    return items
 
 
 def backwards(*args):
@@ -118,15 +133,3 @@ def backwards(*args):
         error.args = (f"in the backward solve of the adjoint (it can fail where the forward one does not: a solution that decays grows "
                       f"backwards): {error}",)
         raise
-
-
-def split(flat, like):
-    """Cut the last axis of flat states into arrays of these shapes and dtypes."""
-    if len(like) == 1 and like[0].ndim == 1 and flat.dtype == like[0].dtype:
-        return [flat]
-    pieces, end = [], 0
-    for x in like:
-        start, end = end, end + x.size
-        piece = np.reshape(flat[..., start:end], flat.shape[:-1] + x.shape)
-        pieces.append(piece if piece.dtype == x.dtype else piece.astype(x.dtype))
-    return pieces

@@ -14,7 +14,6 @@ from .. import tree
 from ..autodiff import jacobian, vjp
 from ..autodiff.trace import is_traced, plain, unbox, with_rule
 from ..solvers.state import check_state
-from .adjoint import split
 
 
 class NewtonError(RuntimeError):
@@ -60,11 +59,12 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
     start = np.concatenate([leaf.reshape(-1) for leaf in u_leaves])
     theta, args_structure = tree.flatten(args)
     theta = [unbox(p) if is_traced(p) else p for p in theta]
+    cut = tree.cutter(u_leaves)
 
     def residual(u, theta):
-        value = f(tree.unflatten(structure, split(u, u_leaves)), *tree.unflatten(args_structure, theta))
+        value = f(tree.unflatten(structure, cut(u)), *tree.unflatten(args_structure, theta))
         parts = tree.flatten(value)[0]
-        flat = np.concatenate([np.reshape(unbox(part) if is_traced(part) else part, (-1,)) for part in parts])
+        flat = np.concatenate([np.reshape(unbox(part), (-1,)) for part in parts])
         if flat.shape != u.shape:
             raise ValueError(f"root: f returned {flat.size} numbers for {u.size} unknowns; a system has as many equations as unknowns")
         return flat
@@ -85,7 +85,7 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
         _, pullback = vjp(of_wanted, *[theta[n] for n in wanted])
         return pullback(-lam)
 
-    return tree.unflatten(structure, split(with_rule(forward, backward, theta), u_leaves))
+    return tree.unflatten(structure, cut(with_rule(forward, backward, theta)))
 
 
 def newton(f, u, tol, max_steps):

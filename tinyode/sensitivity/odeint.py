@@ -1,13 +1,11 @@
 """`odeint`: the solution of an initial value problem as a differentiable function of everything that it depends on."""
 
-import numpy as np
-
 from .. import tree
-from ..autodiff.trace import Node, is_traced, plain, unbox
+from ..autodiff.trace import is_traced, plain, unbox
 from ..solvers.solve import Options
 from ..solvers.state import check_leaf, check_times
 from ..solvers.tableaus import find
-from .adjoint import odesolve, split
+from .adjoint import odesolve
 
 GRADIENTS = {"adjoint": odesolve}
 
@@ -75,10 +73,10 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
         raise ValueError(f"adjoint_rtol={adjoint_rtol!r}, adjoint_atol={adjoint_atol!r}: the backward solve takes steps of fixed size, which "
                          "no tolerance governs; choose an adaptive adjoint_method, such as 'dopri5'")
     check_times(plain(t))
-    t = t if type(t) is Node else unbox(np.asarray(t))
+    t = unbox(t)
     t = t if t.dtype.kind == "f" else t.astype(float)
     z0, structure = tree.flatten(y0)
-    z0 = [z if type(z) is Node else unbox(z) if is_traced(z) else check_leaf(z) for z in z0]
+    z0 = [unbox(z) if is_traced(z) else check_leaf(z) for z in z0]
     theta, args_structure = tree.flatten(args)
     theta = [unbox(p) if is_traced(p) else p for p in theta]
 
@@ -93,4 +91,4 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
         return leaves
 
     zs = GRADIENTS[gradient](field, z0, t, theta, options, adjoint_options)
-    return tree.unflatten(structure, split(zs, z0))
+    return tree.unflatten(structure, tree.cutter(z0)(zs))

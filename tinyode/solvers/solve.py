@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import tree
 from ..autodiff.trace import is_traced
 from .runge_kutta import Stepper, coefficients, evaluate, hermite
 from .state import check_state, check_times, flat_field
-from .step_size import Controller, error_norm, first_step
+from .step_size import Controller, error_norm, first_step, quadrature_norm
 from .tableaus import find
 
 
@@ -166,7 +167,10 @@ def _adaptive(stepper, tableau, y, times, options, stats):
         h = t1 - t  # what t really advances by, where t is large
         with np.errstate(over="ignore", invalid="ignore"):
             y1 = stepper.step(t, t1, y, h)
-            error = error_norm(stepper.error(h), y, y1, rtol, atol, n)
+            e = stepper.error(h)
+            error = error_norm(e[:n], y[:n], y1[:n], rtol, atol)
+            if n < len(y):
+                error = max(error, quadrature_norm(e[n:], y[n:], y1[n:], stepper.K[-1, n:], abs(end - t), rtol, atol))
         stats.nfev += tableau.stages - 1
         if error <= 1 and np.isfinite(y1).all():  # an error is small beside a state that is infinite
             stats.accepted += 1
@@ -297,7 +301,7 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
     times = check_times(t)
     leaves, structure = check_state(y0)
     y = np.concatenate([leaf.reshape(-1) for leaf in leaves])
-    flat, unravel = flat_field(f, leaves, structure, args)
+    flat, cut = flat_field(f, leaves, structure, args), tree.cutter(leaves)
     tableau, stats, taken = find(method), Stats(), []
 
     def kept():
@@ -326,6 +330,6 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
             here = of_step == i
             theta = ((t.ravel()[here] - taken[i].t) / taken[i].h)[:, None].astype(y.dtype)
             result[here] = evaluate(taken[i].y, coefficients_of(i), theta)
-        return unravel(result, t.shape)
+        return tree.unflatten(structure, cut(result.reshape(*t.shape, y.size)))
 
-    return Solution(np.array(times), unravel(ys, (len(times),)), stats, interpolate)
+    return Solution(np.array(times), tree.unflatten(structure, cut(ys)), stats, interpolate)

@@ -7,6 +7,8 @@ import numpy as np
 from .. import tree
 from ..autodiff.trace import is_traced
 
+ONE_IN_LIST = tree.flatten([0.0])[1]
+
 
 def check_times(t):
     """Return t as a list of floats; raise ValueError unless it is two or more finite times, strictly increasing or decreasing."""
@@ -74,8 +76,8 @@ def check_derivative(dy, shape, dtype):
     return array
 
 
-def flat_field(f, leaves, structure, args, coupled=None):
-    """Turn the user's f into one of flat vectors.
+def flat_field(f, leaves, structure, args):
+    """Turn the user's f into one of flat vectors, with all checks.
 
     Parameters
     ----------
@@ -84,52 +86,36 @@ def flat_field(f, leaves, structure, args, coupled=None):
     leaves, structure
         The initial state, as `check_state` returns it.
     args : tuple
-    coupled : int, optional
-        The number of leaves, from the first, that f depends upon, where that is not all: f gets these alone, as a list, and
-        still returns the derivatives of all.
 
     Returns
     -------
-    flat : function
-        ``flat(t, y, k)`` writes the derivative at the flat state y (its coupled part) into k.
-    unravel : function
-        ``unravel(ys, lead)`` turns flat states, shape (-1, n), into leaves of shape (*lead, *leaf.shape) and the container of these.
+    function
+        ``flat(t, y, k)`` writes the derivative at the flat state y into k. It makes y read-only first: the solver still needs it.
     """
-    shapes, dtypes = [leaf.shape for leaf in leaves], [leaf.dtype for leaf in leaves]
-    ends = np.cumsum([leaf.size for leaf in leaves]).tolist()
-    slices = [slice(end - leaf.size, end) for end, leaf in zip(ends, leaves)]
+    cut = tree.cutter(leaves)
 
-    def unravel(ys, lead):
-        return tree.unflatten(structure, [ys[:, s].reshape(lead + shape).astype(dtype, copy=False)
-                                          for s, shape, dtype in zip(slices, shapes, dtypes)])
+    def check(d, leaf):
+        if type(d) is np.ndarray and d.shape == leaf.shape and d.dtype is leaf.dtype:
+            return d
+        return check_derivative(d, leaf.shape, leaf.dtype)
 
-    def shown(y, shape):
-        """Return a view that f cannot write into: the solver still needs what is below it."""
-        y = y.reshape(shape)
-        y.flags.writeable = False
-        return y
-
-    def check(dy, shape, dtype):
-        if type(dy) is np.ndarray and dy.shape == shape and dy.dtype is dtype:
-            return dy
-        return check_derivative(dy, shape, dtype)
-
-    if structure is tree.LEAF:
-        shape, dtype = shapes[0], dtypes[0]
+    if structure is tree.LEAF or (len(leaves) == 1 and structure == ONE_IN_LIST):
+        (leaf,) = leaves
+        shape, listed = leaf.shape, structure is not tree.LEAF
 
         def flat(t, y, k):
-            k.reshape(shape)[...] = check(f(t, shown(y, shape), *args), shape, dtype)
+            y.flags.writeable = False
+            dy = f(t, cut(y) if listed else cut(y)[0], *args)
+            k.reshape(shape)[...] = check(dy[0] if listed else dy, leaf)
 
-        return flat, unravel
-
-    known = list(zip(slices, shapes, dtypes))[:coupled]
+        return flat
 
     def flat(t, y, k):
-        state = [shown(y[s], shape).astype(dtype, copy=False) for s, shape, dtype in known]
-        dy, dy_structure = tree.flatten(f(t, state if coupled else tree.unflatten(structure, state), *args))
+        y.flags.writeable = False
+        dy, dy_structure = tree.flatten(f(t, tree.unflatten(structure, cut(y)), *args))
         if dy_structure != structure:
             raise ValueError(f"f returned the structure {tree.describe(dy_structure)}; the state, and so its derivative, has the structure "
                              f"{tree.describe(structure)}")
-        np.concatenate([check(d, shape, dtype).reshape(-1) for d, shape, dtype in zip(dy, shapes, dtypes)], out=k)
+        np.concatenate([check(d, leaf).reshape(-1) for d, leaf in zip(dy, leaves)], out=k)
 
-    return flat, unravel
+    return flat

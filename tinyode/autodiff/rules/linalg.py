@@ -8,7 +8,7 @@ import string
 
 import numpy as np
 
-from ..trace import DERIVED, RULES, Node, plain, primitive, record, unbox
+from ..trace import DERIVED, RULES, plain, primitive, record, unbox
 from .reductions import spread
 from .shapes import named
 
@@ -64,7 +64,7 @@ RULES.update({
 
 def dot(a, b):
     """``np.dot``: a product with a number, a matmul, or, from three axes on, an einsum."""
-    a, b = (x if hasattr(x, "ndim") else unbox(x) for x in (a, b))
+    a, b = unbox(a), unbox(b)
     if a.ndim == 0 or b.ndim == 0:
         return np.multiply(a, b)
     if b.ndim <= 2 or a.ndim == 1:
@@ -94,7 +94,7 @@ def einsum(*operands, optimize=False):
     "ii->" becomes "ij,ij->" with an identity matrix for a second operand, and an ellipsis gets letters of its own.
     """
     inputs, output, arrays = parse_einsum(operands)
-    arrays = [x if type(x) is Node else unbox(x) for x in arrays]
+    arrays = [unbox(x) for x in arrays]
     if len(inputs) != len(arrays):
         raise ValueError(f"np.einsum: there are subscripts for {len(inputs)} operands, and {len(arrays)} operands")
     if output is None:

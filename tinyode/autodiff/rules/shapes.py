@@ -60,7 +60,7 @@ def join_vjps(g, y, wanted, *arrays, axis=0):
 
 def concatenate(arrays, axis=0):
     """``np.concatenate``, its list taken apart; ``axis=None`` flattens first."""
-    arrays = [unbox(a) if isinstance(a, (np.ndarray, list, tuple)) else a for a in arrays]
+    arrays = [unbox(a) for a in arrays]
     if axis is None:
         arrays, axis = [np.reshape(a, (-1,)) for a in arrays], 0
     return record(join, join_vjps, arrays, {"axis": axis})
@@ -68,13 +68,13 @@ def concatenate(arrays, axis=0):
 
 def stack(arrays, axis=0):
     """``np.stack`` as the concatenation of arrays with one axis more."""
-    arrays = [a if hasattr(a, "shape") else unbox(a) for a in arrays]
+    arrays = [unbox(a) for a in arrays]
     return np.concatenate([np.expand_dims(a, axis) for a in arrays], axis=axis)
 
 
 def at_least(n, a):
     """Append leading axes until there are n."""
-    a = a if hasattr(a, "shape") else unbox(a)
+    a = unbox(a)
     return a if a.ndim >= n else np.reshape(a, (1,) * (n - a.ndim) + a.shape)
 
 
@@ -107,7 +107,7 @@ DERIVED.update({
     np.atleast_1d: lambda a: at_least(1, a),
     np.atleast_2d: lambda a: at_least(2, a),
     np.full_like: lambda a, fill_value, dtype=None: np.broadcast_to(
-        fill_value if hasattr(fill_value, "shape") else unbox(fill_value), a.shape).astype(a.dtype if dtype is None else dtype),
+        unbox(fill_value), a.shape).astype(a.dtype if dtype is None else dtype),
     np.copy: lambda a: np.positive(a),
 })
 PLAIN.update({np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type, np.iscomplexobj, np.isrealobj,

@@ -1,0 +1,172 @@
+"""Print the library's speed and memory as ratios to peers measured in the same run: ``python tests/benchmarks/run.py``.
+
+Peers other than NumPy are optional, and named when they are missing: ``pip install scipy torch torchdiffeq autograd``. Each pair is
+timed in turns, and the ratio is that of the shortest times. Nothing here is a test: machines are noisy.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+import tracemalloc
+
+import by_hand
+import numpy as np
+
+import tinyode
+
+SIZES = [(20, 2, 50), (128, 64, 64), (512, 64, 256)]
+PEERS = {name: importlib.util.find_spec(name) is not None for name in ("scipy", "torch", "torchdiffeq", "autograd")}
+
+
+def fastest(functions, seconds=3.0):
+    """Call the functions in turns, for about that long; return the shortest time of each."""
+    best = [np.inf] * len(functions)
+    for f in functions:
+        f()
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for i, f in enumerate(functions):
+            n = 1
+            while True:
+                start = time.perf_counter()
+                for _ in range(n):
+                    f()
+                elapsed = time.perf_counter() - start
+                best[i] = min(best[i], elapsed / n)
+                if elapsed > 0.01:
+                    break
+                n *= 4
+    return best
+
+
+def arrays(batch, width, hidden):
+    rng = np.random.default_rng(0)
+    shapes = (batch, width), (width, hidden), (hidden,), (hidden, width), (width,)
+    return [0.3 * rng.normal(size=shape) for shape in shapes]
+
+
+def field(t, y, W1, b1, W2, b2):
+    return np.tanh((y * y * y) @ W1 + b1) @ W2 + b2
+
+
+def benchmark_vjp():
+    print("value and VJP of tanh(y^3 W1 + b1) W2 + b2, time relative to NumPy by hand"
+          + ("" if PEERS["autograd"] else "; autograd is missing") + ("" if PEERS["torch"] else "; torch is missing"))
+    for size, budget in zip(SIZES, (2.2, 1.5, 1.2)):
+        inputs = arrays(*size)
+        g = np.ones_like(inputs[0])
+
+        def ours(inputs=inputs, g=g):
+            return tinyode.vjp(by_hand.value, *inputs)[1](g)
+
+        functions = {"by hand": lambda inputs=inputs, g=g: by_hand.value_and_vjp(*inputs, g), "tinyode": ours}
+        for a, b in zip(ours(), functions["by hand"]()[1]):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+        if PEERS["autograd"]:
+            import autograd
+            import autograd.numpy as anp
+
+            value = lambda p: anp.tanh((p[0] * p[0] * p[0]) @ p[1] + p[2]) @ p[3] + p[4]
+            functions["autograd"] = lambda inputs=inputs, g=g: autograd.make_vjp(value)(tuple(inputs))[0](g)
+        if PEERS["torch"]:
+            import torch
+
+            tensors = [torch.tensor(x, requires_grad=True) for x in inputs]
+            tg = torch.tensor(g)
+
+            def by_torch(tensors=tensors, tg=tg):
+                y, W1, b1, W2, b2 = tensors
+                return torch.autograd.grad(torch.tanh((y * y * y) @ W1 + b1) @ W2 + b2, tensors, tg)
+
+            functions["torch"] = by_torch
+        times = fastest(list(functions.values()))
+        print(f"  {size!s:15} by hand {1e6 * times[0]:8.1f} us;  tinyode {times[1] / times[0]:.2f} (budget {budget})"
+              + "".join(f";  {name} {t / times[0]:.2f}" for name, t in list(zip(functions, times))[2:]))
+
+
+def benchmark_adjoint():
+    print("adjoint gradient of that field, dopri5, one interval, rtol 1e-6, atol 1e-9"
+          + ("" if PEERS["torchdiffeq"] else "; torchdiffeq is missing"))
+    for size, budget, faster in zip(SIZES, (2.0, 1.6, 1.15), (6, 5, 2.8)):
+        inputs = arrays(*size)
+        end, tolerances = 1.0, {"rtol": 1e-6, "atol": 1e-9}
+        gradient = tinyode.grad(lambda *p: 0.5 * np.sum(tinyode.odeint(field, p[0], [0.0, end], *p[1:], **tolerances)[-1] ** 2), (0, 1, 2, 3, 4))
+        functions = [lambda inputs=inputs: by_hand.adjoint_gradient(*inputs, end, 1e-6, 1e-9), lambda inputs=inputs: gradient(*inputs)]
+        for a, b in zip(functions[0](), functions[1]()):
+            assert np.linalg.norm(a - b) < 1e-4 * np.linalg.norm(b)
+        if PEERS["torchdiffeq"]:
+            import torch
+            from torchdiffeq import odeint_adjoint
+
+            class Field(torch.nn.Module):
+                def __init__(self, inputs):
+                    super().__init__()
+                    self.p = torch.nn.ParameterList([torch.nn.Parameter(torch.tensor(x)) for x in inputs[1:]])
+
+                def forward(self, t, y):
+                    W1, b1, W2, b2 = self.p
+                    return torch.tanh((y * y * y) @ W1 + b1) @ W2 + b2
+
+            module, y0, times = Field(inputs), torch.tensor(inputs[0], requires_grad=True), torch.tensor([0.0, end], dtype=torch.float64)
+
+            def by_torchdiffeq(module=module, y0=y0, times=times):
+                loss = 0.5 * (odeint_adjoint(module, y0, times, method="dopri5", **tolerances)[-1] ** 2).sum()
+                return torch.autograd.grad(loss, [y0, *module.parameters()])
+
+            for a, b in zip(by_torchdiffeq(), functions[1]()):
+                assert np.linalg.norm(a.numpy() - b) < 1e-4 * np.linalg.norm(b)
+            functions.append(by_torchdiffeq)
+        times = fastest(functions, 8.0)
+        print(f"  {size!s:15} by hand {1e3 * times[0]:8.2f} ms;  tinyode {times[1] / times[0]:.2f} (budget {budget})"
+              + "".join(f";  {t / times[1]:.1f} times faster than torchdiffeq (budget {faster})" for t in times[2:]))
+
+
+def benchmark_solver():
+    if not PEERS["scipy"]:
+        print("Lorenz against RK45: scipy is missing")
+        return
+    from scipy.integrate import solve_ivp
+
+    def lorenz(t, y):
+        return np.array([10 * (y[1] - y[0]), y[0] * (28 - y[2]) - y[1], y[0] * y[1] - 8 / 3 * y[2]])
+
+    y0 = np.ones(3)
+    ours = tinyode.solve(lorenz, y0, [0, 10], rtol=1e-6, atol=1e-9).stats.nfev
+    theirs = solve_ivp(lorenz, (0, 10), y0, rtol=1e-6, atol=1e-9).nfev
+    times = fastest([lambda: solve_ivp(lorenz, (0, 10), y0, rtol=1e-6, atol=1e-9), lambda: tinyode.solve(lorenz, y0, [0, 10], rtol=1e-6, atol=1e-9)])
+    print(f"Lorenz, time per evaluation of f relative to SciPy's RK45: {times[1] / ours / (times[0] / theirs):.2f} (budget 0.8); "
+          f"evaluations {ours} and {theirs}")
+
+
+def benchmark_memory():
+    y0 = np.ones(2**16)
+
+    def peak(n):
+        tracemalloc.start()
+        tinyode.grad(lambda k: np.sum(tinyode.odeint(lambda t, y, k: -k * y, y0, [0, 1.0], k, method="rk4", step_size=1 / n)[-1]))(0.5)
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    print(f"peak memory of the adjoint gradient, 10,000 steps relative to 10: {peak(10_000) / peak(10):.3f} (budget 1.05)")
+
+
+def benchmark_import():
+    def cold(module):
+        return min(_seconds([sys.executable, "-c", f"import {module}"]) for _ in range(10))
+
+    print(f"import tinyode relative to import numpy: {cold('tinyode') / cold('numpy'):.2f} (budget 1.2)")
+
+
+def _seconds(command):
+    start = time.perf_counter()
+    subprocess.run(command, check=True, env=os.environ)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    np.ones(31 * 10**6 // 8).sum()  # a warm allocator: otherwise large arrays measure page faults
+    for benchmark in (benchmark_vjp, benchmark_adjoint, benchmark_solver, benchmark_memory, benchmark_import):
+        benchmark()
