@@ -51,7 +51,8 @@ def test_whole_numbers_become_floats():
 
 
 def test_settings_are_refused_by_name():
-    for make, message in ((lambda: optim.adam(0.0), "adam: learning_rate=0.0"), (lambda: optim.adam(0.1, beta2=1.0), "adam: beta2=1.0"), (lambda: optim.adam(0.1, epsilon=0), "adam: epsilon=0"),
+    for make, message in ((lambda: optim.adam(0.0), "adam: learning_rate=0.0"), (lambda: optim.adam(0.1, beta2=1.0), "adam: beta2=1.0"),
+                          (lambda: optim.adam(0.1, epsilon=0), "adam: epsilon=0"),
                           (lambda: optim.gradient_descent(-1), "gradient_descent: learning_rate=-1"),
                           (lambda: optim.gradient_descent(1, momentum=-0.1), "gradient_descent: momentum=-0.1")):
         with pytest.raises(ValueError, match=message):

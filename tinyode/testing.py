@@ -78,14 +78,14 @@ def check_vjp(f, *primals, order=1, rtol=1e-7, rng=None):
         for c, x in zip(tree.flatten(cotangents)[0], tree.flatten(primals)[0]):
             dtype = getattr(x, "dtype", np.dtype(float))
             if np.shape(c) != np.shape(x) or c.dtype != (dtype if dtype.kind == "f" else float):
-                raise AssertionError(f"a primal of shape {np.shape(x)} and dtype {dtype} got a cotangent of shape {c.shape}, dtype {c.dtype}")
+                raise AssertionError(f"a primal of shape {np.shape(x)}, dtype {dtype} got a cotangent of shape {c.shape}, dtype {c.dtype}")
         along_v = central_difference(f, primals, v)
         found, expected = inner(cotangents, v), inner(w, along_v)
         scale = max(np.sqrt(inner(w, w) * inner(along_v, along_v)), np.sqrt(inner(cotangents, cotangents) * inner(v, v)),
                     1e-5 * np.sqrt(inner(w, w) * inner(value, value)))
         if not abs(found - expected) <= rtol * scale:
-            raise AssertionError(f"derivative {derivative}: the vector-Jacobian product gives <J^T w, v> = {found!r}, finite differences give "
-                                 f"<w, J v> = {expected!r}, at {primals!r:.300}")
+            raise AssertionError(f"derivative {derivative}: the vector-Jacobian product gives <J^T w, v> = {found!r}, finite differences "
+                                 f"give <w, J v> = {expected!r}, at {primals!r:.300}")
         f, primals, rtol = _product(f), (w, *primals), 10 * rtol
 
 

@@ -152,7 +152,8 @@ def test_shapes(shape, data):
                      lambda x: np.expand_dims(x, i), lambda x: np.squeeze(np.expand_dims(x, i)), np.flip, lambda x: np.flip(x, i),
                      lambda x: np.roll(x, 2, axis=i), lambda x: np.roll(x, -1), np.atleast_2d, np.atleast_1d, np.copy,
                      lambda x: np.broadcast_to(x, (2, *shape)), lambda x: np.full_like(x, np.sum(x)),
-                     lambda x: np.transpose(x, axes), lambda x: x.transpose(*axes), lambda x: x.reshape(*shape[::-1]), lambda x: x.flatten(), lambda x: x.T):
+                     lambda x: np.transpose(x, axes), lambda x: x.transpose(*axes), lambda x: x.reshape(*shape[::-1]),
+                     lambda x: x.flatten(), lambda x: x.T):
         np.testing.assert_array_equal(vjp(function, x)[0], function(x))
         check_vjp(lambda x, function=function: function(x) ** 2, x, order=2)
 
@@ -202,7 +203,8 @@ def test_dot_with_numbers_outer_trace():
     check_vjp(np.trace, np.arange(6.0).reshape(2, 3))
 
 
-EINSUMS = ["ij,jk->ik", "ij,jk", "ij->ji", "ij->", "ij->j", "ii->i", "ii", "ij,ij->", "bij,bjk->bik", "i,j->ij", "iij,jk->ik", "...ij,...jk",
+EINSUMS = ["ij,jk->ik", "ij,jk", "ij->ji", "ij->", "ij->j", "ii->i", "ii", "ij,ij->", "bij,bjk->bik", "i,j->ij", "iij,jk->ik",
+           "...ij,...jk",
            "...i,i->...", "i,i", "ij,j,jk,kl->il", "ij,->ij", "ba", "iji->j"]
 
 

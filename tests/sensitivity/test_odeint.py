@@ -96,11 +96,12 @@ def test_P7_dL_dt0_without_integrating_it():
     assert abs(integrated - taken) < 1e-10
 
 
-@pytest.mark.parametrize("method, step_size", [("euler", 2e-4), ("midpoint", 1e-2), ("heun", 1e-2), ("rk4", 5e-2), ("dopri5", 1e-1), ("dopri5", None)])
+@pytest.mark.parametrize("method, step_size", [("euler", 2e-4), ("midpoint", 1e-2), ("heun", 1e-2), ("rk4", 5e-2), ("dopri5", 1e-1),
+                                               ("dopri5", None)])
 def test_every_method(method, step_size):
     y0, parameters = np.array([0.5, -1.0]), init(np.random.default_rng(0))
     t, w = np.array([0.0, 0.4, 1.0]), np.array([[1.0, 2.0], [0.5, 0.3], [-1.0, 1.0]])
-    gradient = grad(lambda *p: np.sum(w * odeint(field, p[0], p[1], p[2], method=method, step_size=step_size)), (0, 1, 2))(y0, t, parameters)
+    gradient = grad(lambda *p: np.sum(w * odeint(field, *p, method=method, step_size=step_size)), (0, 1, 2))(y0, t, parameters)
     reference = grad(lambda *p: np.sum(w * accurate(field, *p)), (0, 1, 2))(y0, t, parameters)
     for a, b in zip(tree.flatten(gradient)[0], tree.flatten(reference)[0]):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
@@ -114,7 +115,8 @@ def test_the_backward_solve_has_its_own_settings():
     errors = [abs(grad(functools.partial(loss, adjoint_rtol=tol, adjoint_atol=tol))(1.0) - exact) for tol in (1e-3, 1e-6, 1e-9)]
     assert errors[0] > 10 * errors[1] > 100 * errors[2] and errors[2] < 1e-8  # P-tol: tolerance counts on both passes
     assert abs(grad(functools.partial(loss, adjoint_method="euler"))(1.0) - exact) > 0.1  # one step of Euler
-    fixed = lambda k: odeint(f, y0, t, k, method="rk4", step_size=0.05, adjoint_method="dopri5", adjoint_rtol=1e-10, adjoint_atol=1e-12)[-1, 0]
+    fixed = lambda k: odeint(f, y0, t, k, method="rk4", step_size=0.05, adjoint_method="dopri5", adjoint_rtol=1e-10,
+                             adjoint_atol=1e-12)[-1, 0]
     assert abs(grad(fixed)(1.0) - exact) < 1e-4
 
 
@@ -264,7 +266,8 @@ def test_closures_are_found_and_named():
 
 @pytest.mark.parametrize("options, message", [
     ({"gradient": "magic"}, "gradient='magic' is not known; the ways to take derivatives are 'adjoint'"),
-    ({"checkpoints": 5}, "checkpoints=5 has no meaning for gradient='adjoint'"), ({"adjoint_method": "rk5"}, "adjoint_method='rk5' is not known"),
+    ({"checkpoints": 5}, "checkpoints=5 has no meaning for gradient='adjoint'"),
+    ({"adjoint_method": "rk5"}, "adjoint_method='rk5' is not known"),
     ({"adjoint_rtol": 0.0}, "adjoint_rtol=0.0 must be"), ({"adjoint_atol": -1}, "adjoint_atol=-1 must be"),
     ({"method": "rk4", "adjoint_rtol": 1e-9}, "adjoint_rtol=1e-09.*no tolerance governs"), ({"gradient": ["adjoint"]}, "is not known"),
     ({"method": "x"}, "method='x' is not known"),

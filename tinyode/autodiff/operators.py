@@ -128,8 +128,8 @@ class ArrayLike:
     def astype(self, dtype, **_):
         """``x.astype(np.float32)``, as of an array; converted to whole numbers, which have no derivative, the plain value."""
         if np.dtype(dtype).kind not in "fiub":
-            raise TypeError(f"x.astype({np.dtype(dtype)}): derivatives here are of real numbers, and the gradient would be lost; write real "
-                            "and imaginary parts as an axis of length 2")
+            raise TypeError(f"x.astype({np.dtype(dtype)}): derivatives here are of real numbers, and the gradient would be lost; "
+                            "write real and imaginary parts as an axis of length 2")
         y = self.value.astype(dtype)
         if y.dtype.kind != "f":
             return y

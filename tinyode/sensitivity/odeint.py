@@ -70,8 +70,8 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
         adjoint_options = adjoint_options._replace(step_size=None)
     adjoint_options = adjoint_options.check("adjoint_")
     if adjoint_options.fixed and not (adjoint_rtol is None and adjoint_atol is None):
-        raise ValueError(f"adjoint_rtol={adjoint_rtol!r}, adjoint_atol={adjoint_atol!r}: the backward solve takes steps of fixed size, which "
-                         "no tolerance governs; choose an adaptive adjoint_method, such as 'dopri5'")
+        raise ValueError(f"adjoint_rtol={adjoint_rtol!r}, adjoint_atol={adjoint_atol!r}: the backward solve takes steps of fixed size, "
+                         "which no tolerance governs; choose an adaptive adjoint_method, such as 'dopri5'")
     check_times(plain(t))
     t = unbox(t)
     t = t if t.dtype.kind == "f" else t.astype(float)

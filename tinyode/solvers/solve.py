@@ -124,8 +124,8 @@ def _fixed(stepper, tableau, y, times, options, stats):
     for start, end in zip(times[:-1], times[1:]):
         n = 1 if options.step_size is None else abs(end - start) / options.step_size
         if n > options.max_steps:
-            raise SolverError(f"step_size={options.step_size} cuts t into more than max_steps={options.max_steps} steps; take longer steps, "
-                              "or allow more", start, math.copysign(options.step_size, end - start))
+            raise SolverError(f"step_size={options.step_size} cuts t into more than max_steps={options.max_steps} steps; take longer "
+                              "steps, or allow more", start, math.copysign(options.step_size, end - start))
         n = max(1, math.ceil(n * (1 - 1e-12)))  # 0.3 / 0.1 is three steps, whichever way it rounds
         h = (end - start) / n
         for j in range(n):

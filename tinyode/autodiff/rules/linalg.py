@@ -117,7 +117,8 @@ def einsum(*operands, optimize=False):
                 inputs.append([letter, s[at]])
                 arrays.append(np.eye(a.shape[at], dtype=a.dtype))
     subscripts = ",".join("".join(s) for s in inputs) + "->" + "".join(output)
-    return record(explicit_einsum, einsum_vjps, arrays, {"subscripts": subscripts, "optimize": optimize if isinstance(optimize, (bool, str)) else True})
+    optimize = optimize if isinstance(optimize, (bool, str)) else True  # a path given by hand is one for this product alone
+    return record(explicit_einsum, einsum_vjps, arrays, {"subscripts": subscripts, "optimize": optimize})
 
 
 @named("np.einsum")

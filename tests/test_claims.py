@@ -1,0 +1,124 @@
+"""Formulas and claims of the sources that no single module owns; ids as in tutorials/SOURCES.md."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import seeds
+
+from tinyode import grad, jacobian, nn, odeint, root, solve
+from tinyode.testing import central_difference
+
+init, block = nn.mlp(2, 8, 2)
+
+
+@given(st.integers(1, 12), seeds)
+def test_P2_G5_N1_S1_a_residual_net_is_euler_to_the_last_bit(depth, seed):
+    rng = np.random.default_rng(seed)
+    thetas, h = [init(rng) for _ in range(depth)], rng.normal(size=(3, 2))
+    by_euler = solve(lambda t, h: block(thetas[int(t)], h), h, np.arange(depth + 1.0), method="euler").y[-1]
+    for theta in thetas:
+        h = h + block(theta, h)
+    np.testing.assert_array_equal(h, by_euler)
+
+
+@given(st.sampled_from([1.0, 0.5, 0.25, 2.0, 0.1, 0.3, 1 / 7]), seeds)
+def test_G6_to_G10_dividing_and_multiplying_by_the_step(dt, seed):
+    rng = np.random.default_rng(seed)
+    theta, h = init(rng), rng.normal(size=2)
+    F = block(theta, h)
+    by_euler = solve(lambda t, h: block(theta, h) / dt, h, [0.0, dt], method="euler").y[-1]
+    np.testing.assert_array_equal(h + dt * (F / dt), by_euler)
+    if np.log2(dt) % 1 == 0:
+        np.testing.assert_array_equal(h + F, by_euler)
+    np.testing.assert_allclose(h + F, by_euler, rtol=0, atol=2e-16 * (1 + np.abs(F).max() + np.abs(h).max()))
+
+
+def test_S_alg1_is_explicit_not_implicit_euler():
+    theta, h = init(np.random.default_rng(0)), np.array([0.5, -1.0])
+    implicit = root(lambda new: new - h - block(theta, new), h)
+    explicit = solve(lambda t, h: block(theta, h), h, [0.0, 1.0], method="euler").y[-1]
+    np.testing.assert_array_equal(explicit, h + block(theta, h))
+    assert np.abs(implicit - explicit).max() > 0.05
+
+
+def test_P_steps_twice_the_depth_is_half_the_distance():
+    """P-steps, G10, G13, G14, S2."""
+    theta, h = init(np.random.default_rng(0)), np.array([0.5, -1.0])
+    f = lambda t, h: block(theta, h)
+    ode = solve(f, h, [0.0, 1.0], rtol=1e-12, atol=1e-13).y[-1]
+    distances = [np.abs(solve(f, h, [0.0, 1.0], method="euler", step_size=1 / depth).y[-1] - ode).max() for depth in 2 ** np.arange(5, 11)]
+    np.testing.assert_allclose(np.array(distances[:-1]) / distances[1:], 2, rtol=0.05)
+
+
+def test_S3_N4_the_initial_value_belongs_to_the_integral():
+    """S-alg2, P3, G11, G12, N5, S3 hold, N4 does not: the integral of f along the solution is the change of the state."""
+    theta, h = init(np.random.default_rng(0)), np.array([0.5, -1.0])
+    f = lambda t, h: np.cos(t) * block(theta, h)
+    solution = solve(f, h, [0.0, 1.0], rtol=1e-11, atol=1e-12)
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    integral = sum(w / 2 * f(t, solution(t)) for t, w in zip((nodes + 1) / 2, weights))
+    np.testing.assert_allclose(h + integral, solution.y[-1], atol=1e-7)
+    assert np.abs(integral - solution.y[-1]).max() > 0.1
+
+
+def test_S_scheme_P_solvers_accuracy_at_equal_cost():
+    f, exact = lambda t, y: np.array([y[1], -y[0]]), np.array([np.cos(2.0), -np.sin(2.0)])
+    errors = {}
+    for method, stages in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
+        solution = solve(f, np.array([1.0, 0.0]), [0, 2.0], method=method, step_size=2.0 * stages / 48)
+        assert solution.stats.nfev == 48
+        errors[method] = np.abs(solution.y[-1] - exact).max()
+    adaptive = solve(f, np.array([1.0, 0.0]), [0, 2.0], rtol=1e-4, atol=1e-4)
+    assert adaptive.stats.nfev <= 48 and np.abs(adaptive.y[-1] - exact).max() < errors["midpoint"]
+    assert errors["euler"] > 10 * errors["heun"] > 100 * errors["rk4"] and errors["euler"] > 10 * errors["midpoint"]
+
+
+def test_G28_the_constraint_is_the_equation_of_motion():
+    f = lambda t, z: np.array([z[1], -np.sin(z[0])])
+    solution = solve(f, np.array([1.0, 0.5]), [0, 2.0], rtol=1e-11, atol=1e-12)
+    slope = central_difference(lambda t: solution(t), (0.9,), (1.0,), h=1e-3)
+    np.testing.assert_allclose(slope, f(0.9, solution(0.9)), atol=1e-6)
+    assert np.abs(f(0.9, solution(0.9))).max() > 0.1
+
+
+def test_G30_G31_G32_the_chain_rule_over_a_step_and_its_limit():
+    """G29, G31: the flow T; G30, G32: a(t) = a(t + e) dT/dz; P4, G34, N6: the limit, at first order in e."""
+    f = lambda t, z: np.array([z[1], -np.sin(z[0]) * np.cos(t)])
+    flow = lambda z, t, end: odeint(f, z, [t, end], rtol=1e-12, atol=1e-13)[-1]
+    L = lambda z: z[0] * z[1]
+    z, t = np.array([0.7, -0.4]), 0.3
+    a = grad(lambda z: L(flow(z, t, 2.0)))(z)
+    errors = []
+    for e in (0.02, 0.01):
+        later = flow(z, t, t + e)
+        dT = jacobian(lambda z, e=e: flow(z, t, t + e))(z)
+        a_later = grad(lambda z, e=e: L(flow(z, t + e, 2.0)))(later)
+        np.testing.assert_allclose(a, a_later @ dT, atol=1e-9)
+        errors.append(np.abs((a_later - a) / e + a @ jacobian(f, 1)(t, z)).max())
+    assert 1.8 < errors[0] / errors[1] < 2.2
+
+
+def test_S_black_N_black_a_recorded_solver_is_exact_for_its_numbers():
+    """With four steps only, the tape's gradient is that of the numbers computed, to rounding; the adjoint's is not."""
+    f = lambda t, z, k: np.array([z[1], -k * np.sin(z[0])])
+
+    def loop(k):
+        z, h = np.array([1.0, 0.5]), 0.5
+        for i in range(4):
+            k1 = f(i * h, z, k)
+            z = z + h * f(i * h + h / 2, z + h / 2 * k1, k)
+        return z[0]
+
+    by_differences = float(central_difference(loop, (1.3,), (1.0,)))
+    assert abs(grad(loop)(1.3) - by_differences) < 1e-10
+    adjoint = grad(lambda k: odeint(f, np.array([1.0, 0.5]), [0.0, 2.0], k, method="midpoint", step_size=0.5)[-1, 0])(1.3)
+    assert abs(adjoint - by_differences) > 1e-4
+
+
+def test_P_err_going_back_on_a_decaying_field():
+    """An error at the end comes back exp(k t) times larger; on a rotating field it does not."""
+    recovered = {}
+    for name, f in (("rotating", lambda t, z: np.array([z[1], -z[0]])), ("decaying", lambda t, z: -10 * z)):
+        end = solve(f, np.ones(2), [0, 2.0]).y[-1]
+        recovered[name] = np.abs(solve(f, end, [2.0, 0]).y[-1] - 1).max()
+    assert recovered["rotating"] < 1e-5 and recovered["decaying"] > 1e-3

@@ -1,0 +1,84 @@
+"""The chapters run as tests: each checks its own lines. And the runner, the ledger and the README hold together."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CHAPTERS = sorted((ROOT / "tutorials").glob("[0-9][0-9]_*.py"))
+pytest.importorskip("matplotlib")
+
+
+def runner():
+    spec = importlib.util.spec_from_file_location("tutorials_main", ROOT / "tutorials" / "__main__.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(*arguments, cwd=ROOT, **settings):
+    return subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, check=False, **settings)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_chapter(path, tmp_path):
+    """As a script, in a folder of its own, so that the figures of the repository stay as they are; and with a figure to show."""
+    (tmp_path / "figures").mkdir()
+    result = run("-W", "error", str(path), cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg", "PATH": ""})
+    assert result.returncode == 0, result.stdout + result.stderr
+    drawn = {figure.name for figure in (tmp_path / "figures").iterdir()}
+    assert drawn == {figure.name for figure in (ROOT / "figures").glob(f"{path.name[:2]}_*.png")}
+    assert "Exercises" in path.read_text() and "## Sources" in path.read_text()
+
+
+def test_the_runner_lists_refuses_and_steps(capsys, monkeypatch, tmp_path):
+    module = runner()
+    assert module.main(["--list"]) == 0
+    listed = capsys.readouterr().out
+    assert len(listed.splitlines()) == len(CHAPTERS) and " 1  Euler's method" in listed
+    with pytest.raises(SystemExit):
+        module.main(["99"])
+    assert "there is no chapter 99; the chapters are 1, 2, 3, 4, 5, 6" in capsys.readouterr().err
+    small = tmp_path / "01_small.py"
+    small.write_text("# %% [markdown]\n# # Small\n# Some prose.\n\n# %%\nx = 6\n\n# %%\nprint(x * 7)\n")
+    broken = tmp_path / "02_broken.py"
+    broken.write_text("# %% [markdown]\n# # Broken\n\n# %%\nprint('before')\n1 / 0\n")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda prompt="": asked.append(prompt))
+    assert module.main(["1", "--step"]) == 0
+    out = capsys.readouterr().out
+    assert "Some prose." in out and "    x = 6" in out and "42" in out and len(asked) == 3
+    assert module.main([]) == 1  # all: a line each, and the output of the one that fails
+    captured = capsys.readouterr()
+    assert " 1  Small ... done" in captured.out and "failed\nbefore" in captured.out
+    assert "ZeroDivisionError" in captured.err and 'line 6' in captured.err
+
+
+def test_the_ledger_has_every_id_that_is_used_and_names_what_exists():
+    ledger = (ROOT / "tutorials" / "SOURCES.md").read_text()
+    ids = set(re.findall(r"\b(?:[PGNS]\d+|[PGNS]-[a-z]+\d?|G-ex[12]|G-alg2|S-alg[12])\b", ledger))
+    for path in [*CHAPTERS, *(ROOT / "tests").rglob("test_*.py"), *(ROOT / "tinyode").rglob("*.py")]:
+        used = set(re.findall(r"\b[PGNS]\d+\b|\b[PGNS]-(?:alg\d|ex\d|batch|black|control|err|flow|irregular|latent|lower|mem|param|pseudo|rnn"
+                              r"|scheme|solvers|steps|tangent|time|tol|unique)\b", path.read_text()))
+        assert used <= ids, (path, used - ids)
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for name in re.findall(r"`(test_\w+)`", ledger):
+        assert f"def {name}(" in tests, name
+    for chapter in re.findall(r"`(\d\d_\w+)`", ledger):
+        assert (ROOT / "tutorials" / f"{chapter}.py").exists(), chapter
+
+
+def test_the_code_of_the_readme_runs():
+    readme = (ROOT / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.S)
+    result = run("-c", code + "\nprint(value, gradient[0], gradient[1])")
+    assert result.returncode == 0, result.stderr
+    commands = re.findall(r"```sh\n(.*?)```", readme, re.S)
+    assert len(commands) == 2 and all(c.startswith("python -m pip install") and " && " in c and c.count("\n") == 1 for c in commands)
+    for link in re.findall(r"\]\(([^)]+)\)", readme):
+        assert (ROOT / link).exists(), link
