@@ -63,8 +63,8 @@ def test_the_ledger_has_every_id_that_is_used_and_names_what_exists():
     ledger = (ROOT / "tutorials" / "SOURCES.md").read_text()
     ids = set(re.findall(r"\b(?:[PGNS]\d+|[PGNS]-[a-z]+\d?|G-ex[12]|G-alg2|S-alg[12])\b", ledger))
     for path in [*CHAPTERS, *(ROOT / "tests").rglob("test_*.py"), *(ROOT / "tinyode").rglob("*.py")]:
-        used = set(re.findall(r"\b[PGNS]\d+\b|\b[PGNS]-(?:alg\d|ex\d|batch|black|control|err|flow|irregular|latent|lower|mem|param|pseudo|rnn"
-                              r"|scheme|solvers|steps|tangent|time|tol|unique)\b", path.read_text()))
+        used = set(re.findall(r"\b[PGNS]\d+\b|\b[PGNS]-(?:alg\d|ex\d|batch|black|control|err|flow|irregular|latent|lower|mem|param|pseudo"
+                              r"|rnn|scheme|solvers|steps|tangent|time|tol|unique)\b", path.read_text()))
         assert used <= ids, (path, used - ids)
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     for name in re.findall(r"`(test_\w+)`", ledger):

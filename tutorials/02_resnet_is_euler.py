@@ -10,7 +10,7 @@ import numpy as np
 from tinyode import nn, odeint, root, solve
 from tinyode.plotting import COLOURS, panels, save
 
-rng = np.random.default_rng(1)
+rng = np.random.default_rng(16)
 init, block = nn.mlp(2, 16, 2)
 theta = init(rng)
 h0 = rng.normal(size=(5, 2))  # five inputs with two features
@@ -116,7 +116,7 @@ for dt in (1.0, 0.5, 0.125, 0.1, 0.3):
 # mean half the distance.
 
 # %%
-G = lambda t, h, p: 2.5 * block(p, h)  # the factor makes five inputs move far enough to be seen
+G = lambda t, h, p: 4.0 * block(p, h)  # the factor makes five inputs move far enough to be seen
 ode = neural_ode(h0, G, 0.0, 1.0, theta, rtol=1e-12, atol=1e-12)
 depths = 2 ** np.arange(11)
 distances = []
@@ -135,7 +135,7 @@ figure, (left, right) = panels(2, width=11, height=4.8)
 fine = solve(G, h0, np.linspace(0, 1, 200), theta, rtol=1e-8).y
 for i in range(len(h0)):
     left.plot(fine[:, i, 0], fine[:, i, 1], color="black", linewidth=1.5, label="the ODE" if i == 0 else None)
-for depth, colour in ((4, COLOURS[4]), (16, COLOURS[0])):
+for depth, colour in ((3, COLOURS[4]), (12, COLOURS[0])):
     path = solve(G, h0, np.linspace(0, 1, depth + 1), theta, method="euler").y
     for i in range(len(h0)):
         left.plot(path[:, i, 0], path[:, i, 1], "o-", color=colour, linewidth=1.2, markersize=4, label=f"{depth} layers" if i == 0 else None)
