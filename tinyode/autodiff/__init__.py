@@ -1,7 +1,7 @@
 """Reverse-mode automatic differentiation of plain NumPy code.
 
-Read `trace` for the engine and `operators` for how a traced array looks like an array, `rules` for the derivatives, `transforms` for
-what users call, `custom` for derivatives of their own.
+Read `trace` for the engine, `dispatch` for how NumPy's calls reach it and `operators` for how a traced array looks like an array;
+`rules` for the derivatives; `transforms` for what users call, `custom` for derivatives of their own, `checks` for what is refused.
 """
 
 from . import rules  # noqa: F401  (fills the table)

@@ -5,7 +5,8 @@ import functools
 import numpy as np
 
 from .. import tree
-from .trace import Node, is_traced, peel, unbox
+from .dispatch import is_traced, unbox
+from .trace import Node, peel
 
 
 class custom_vjp:

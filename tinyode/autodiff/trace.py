@@ -19,20 +19,17 @@ Three decisions carry the rest:
   points back: no reference cycle, so memory is free as soon as the last user is gone.
 * When a trace closes, its tape goes to the pullback, and a Node that has leaked out holds an empty handle and is recognised.
 
-Where NumPy has no hook, ``np.array([y[1], -y[0]])``, it builds an object array with 0-d Nodes in it; `unbox` reads such an
-array as the stack of its elements, wherever one meets the engine.
+How NumPy's calls find their rules is in `dispatch`, how a Node looks like an array in `operators`.
 """
 
-import inspect
 import itertools
 
 import numpy as np
 from numpy import ndarray
 
 from .. import tree
-from .operators import DERIVED, NOTHING, NUMBERS, PLAIN, RULES, ArrayLike, name_of
-
-FUNCTION_OF_METHOD = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min}  # of ufunc.reduce
+from . import dispatch  # which imports this module: two halves of one engine
+from .operators import NOTHING, NUMBERS, RULES, ArrayLike, name_of
 
 _levels = itertools.count(1)
 
@@ -107,21 +104,18 @@ def sweep(tape, seeds, n_inputs):
         if g is None:
             continue
         vjps, parents, y, args, kwargs = tape[position]
-        if type(vjps) is tuple:
-            for argnum, parent in parents:
-                x = args[argnum]
-                c = vjps[argnum](g, y, *args, **kwargs) if kwargs else vjps[argnum](g, y, *args)
-                if c.shape != x.shape:
-                    c = fit(c, x)
-                known = cotangents[parent]
-                cotangents[parent] = c if known is None else known + c
-        else:
-            wanted = tuple([argnum for argnum, _ in parents])
+        if type(vjps) is not tuple:
             g = g if g.dtype == y.dtype else g.astype(y.dtype)
-            for (argnum, parent), c in zip(parents, vjps(g, y, wanted, *args, **kwargs)):
-                c = c if c.shape == args[argnum].shape else fit(c, args[argnum])
-                known = cotangents[parent]
-                cotangents[parent] = c if known is None else known + c
+            all_at_once = iter(vjps(g, y, tuple([argnum for argnum, _ in parents]), *args, **kwargs))
+        for argnum, parent in parents:
+            if type(vjps) is tuple:
+                c = vjps[argnum](g, y, *args, **kwargs) if kwargs else vjps[argnum](g, y, *args)
+            else:
+                c = next(all_at_once)
+            if c.shape != args[argnum].shape:
+                c = fit(c, args[argnum])
+            known = cotangents[parent]
+            cotangents[parent] = c if known is None else known + c
     return cotangents
 
 
@@ -139,43 +133,6 @@ def fit(g, x):
         axes = tuple([axis for axis, n in enumerate(shape) if n == 1 and g.shape[axis] != 1])
         g = np.add.reduce(g, axis=axes, keepdims=True) if axes else np.broadcast_to(g, shape)
     return g
-
-
-def plain(x):
-    """Return the value below all traces, in containers too."""
-    kind = type(x)
-    if kind is Node:
-        return plain(x.value)
-    if kind is ndarray and x.dtype == object:
-        return plain(unbox(x))
-    if kind is list or kind is tuple:
-        return kind([plain(item) for item in x])
-    if kind is dict:
-        return {key: plain(item) for key, item in x.items()}
-    return x
-
-
-def is_traced(x):
-    """Whether x is a Node or an object array that has Nodes for elements."""
-    return type(x) is Node or (type(x) is ndarray and x.dtype == object and any(type(i) is Node for i in x.flat))
-
-
-def unbox(x):
-    """Read an array of objects as the stack of its elements, and a list as an array: what np.array would make of them."""
-    if type(x) is Node:
-        return x
-    if isinstance(x, (np.ma.MaskedArray, np.matrix)):
-        raise TypeError(f"a {type(x).__name__} does not compute like an array, and cannot be combined with a traced one; "
-                        "convert it with np.asarray, masks with np.where")
-    array = np.asarray(x)
-    if array.dtype != object:
-        return array
-    items = array.ravel().tolist()
-    for item in items:
-        if type(item) is not Node and not isinstance(item, (int, float, np.number)):
-            raise TypeError(f"an array of objects can be differentiated where each is a number, traced or not; "
-                            f"one is of type {type(item).__name__}: {item!r:.60}; write np.stack or np.concatenate to join rows")
-    return np.reshape(pack(*items), array.shape)
 
 
 def peel(args):
@@ -216,7 +173,7 @@ def record(function, vjps, args, kwargs=NOTHING):
     y = function(*values, **kwargs)
     if type(vjps) is tuple:
         parents = tuple([(i, index) for i, index in parents if vjps[i] is not None])
-    if not parents or not _is_floating(y, function):
+    if not parents or not dispatch.is_floating(y, function):
         return y
     return trace.append(y, vjps, parents, values, kwargs)
 
@@ -224,18 +181,7 @@ def record(function, vjps, args, kwargs=NOTHING):
 def _as_operand(x):
     if type(x) is Node or type(x) in NUMBERS or x is None:
         return x
-    return unbox(x) if isinstance(x, (ndarray, list, tuple)) else x
-
-
-def _is_floating(y, function):
-    kind = getattr(y, "dtype", np.dtype(object)).kind
-    if kind == "c":
-        raise TypeError(f"{name_of(function)}: the result is complex, and derivatives here are of real functions; "
-                        "write the real and imaginary parts as an axis of length 2")
-    if kind == "O":
-        raise TypeError(f"{name_of(function)}: the result is made of objects, not numbers of float64 or float32, and its gradient would be "
-                        "lost; convert Fractions and large integers with float")
-    return kind == "f"
+    return dispatch.unbox(x) if isinstance(x, (ndarray, list, tuple)) else x
 
 
 def primitive(vjps):
@@ -243,7 +189,7 @@ def primitive(vjps):
 
     def decorate(function):
         def wrapper(*args, **kwargs):
-            if any(is_traced(x) for x in args):
+            if any(dispatch.is_traced(x) for x in args):
                 return record(wrapper, vjps, args, kwargs)
             return function(*args, **kwargs)
 
@@ -251,12 +197,6 @@ def primitive(vjps):
         return wrapper
 
     return decorate
-
-
-@primitive(lambda g, y, wanted, *items: [g[i] for i in wanted])
-def pack(*items):
-    """Make a vector of scalars."""
-    return np.array(items)
 
 
 def with_rule(function, backward, leaves):
@@ -269,43 +209,6 @@ def with_rule(function, backward, leaves):
     if trace is None:
         return function(*leaves)
     return trace.append(with_rule(function, backward, values), backward, parents, values)
-
-
-def call(function, args, kwargs):
-    """Carry out a NumPy function that was handed a Node: by its rule, by its derivation, on the value, or not at all."""
-    if kwargs.get("out") is not None:
-        raise TypeError(f"{name_of(function)}: out= would overwrite an array that the derivative may still need; "
-                        "leave it out and use the returned value")
-    kwargs = {key: value for key, value in kwargs.items() if key != "out" and (key, value) != ("dtype", None)}
-    derived = DERIVED.get(function)
-    if derived is not None:
-        _check_settings(function, derived, args, kwargs)
-        return derived(*args, **kwargs)
-    vjps = RULES.get(function)
-    if vjps is not None:
-        if type(vjps) is tuple:
-            _check_settings(function, next(vjp for vjp in vjps if vjp is not None), (None, None, *args), kwargs)
-        for key, value in kwargs.items():
-            if is_traced(value):
-                raise TypeError(f"{name_of(function)}: pass the traced value of {key}= by position")
-        return record(function, vjps, args, kwargs)
-    if function in PLAIN:
-        return function(*plain(args), **plain(kwargs))
-    name = name_of(function)
-    raise TypeError(f"{name} has no derivative rule, so its gradient would be lost; write it with functions that have one, give it "
-                    f"one with tinyode.custom_vjp, or pass stop_gradient(x) if {name} is to count as constant")
-
-
-def _check_settings(function, rule, args, kwargs):
-    """Refuse, while the function is called and by its own name, what its rule does not know."""
-    code = rule.__code__
-    known = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
-    for key in kwargs:
-        if key not in known:
-            raise TypeError(f"{name_of(function)}: {key}= is not supported for traced values; leave it out")
-    if len(args) > code.co_argcount and not code.co_flags & inspect.CO_VARARGS:
-        raise TypeError(f"{name_of(function)}: too many arguments by position for traced values; give {', '.join(known[-2:])} by keyword, "
-                        "and leave out what is not there")
 
 
 class Node(ArrayLike):
@@ -336,15 +239,10 @@ class Node(ArrayLike):
                 node = Node(y, trace, len(tape))
                 tape.append((vjps, ((0, self.index),), y, (x,), NOTHING))
                 return node
-        if method == "reduce" and ufunc.__name__ in FUNCTION_OF_METHOD:
-            kwargs.setdefault("axis", 0)
-            return call(FUNCTION_OF_METHOD[ufunc.__name__], inputs, kwargs)
-        if method != "__call__":
-            raise TypeError(f"{name_of(ufunc)}.{method} has no derivative rule; write it with functions that have one")
-        return call(ufunc, inputs, kwargs)
+        return dispatch.call_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function, types, args, kwargs):
-        return call(function, args, kwargs)
+        return dispatch.call(function, args, kwargs)
 
     shape = property(lambda self: self.value.shape)
     dtype = property(lambda self: self.value.dtype)

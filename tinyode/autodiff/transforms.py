@@ -21,9 +21,9 @@ import functools
 import numpy as np
 
 from .. import tree
-from .trace import Node, Trace, is_traced, plain, sweep, unbox
-
-FLOAT64 = np.dtype(float)
+from .checks import FLOAT64, as_cotangent, as_output, as_primal, own
+from .dispatch import plain
+from .trace import Node, Trace, sweep
 
 
 def vjp(f, *primals):
@@ -49,7 +49,7 @@ def vjp(f, *primals):
         By the pullback, if its argument does not match ``value``.
     """
     leaves, structure = tree.flatten(primals)
-    leaves = [x if type(x) is np.ndarray and x.dtype is FLOAT64 else _as_primal(x) for x in leaves]
+    leaves = [x if type(x) is np.ndarray and x.dtype is FLOAT64 else as_primal(x) for x in leaves]
     trace = Trace()
     try:
         value = f(*tree.unflatten(structure, trace.inputs(leaves)))
@@ -63,8 +63,8 @@ def vjp(f, *primals):
         if seed_structure != out_structure:
             raise ValueError(f"pullback: the cotangent has the structure {tree.describe(seed_structure)}, the function's value "
                              f"{tree.describe(out_structure)}; they must agree")
-        seeds = [_as_cotangent(g, y) for g, y in zip(seeds, values)]
-        return tree.unflatten(structure, _own(pull(seeds), seeds))
+        seeds = [as_cotangent(g, y) for g, y in zip(seeds, values)]
+        return tree.unflatten(structure, own(pull(seeds), seeds))
 
     return tree.unflatten(out_structure, values), pullback
 
@@ -86,7 +86,7 @@ def _close(trace, outputs, leaves):
     positions, values = [], []
     for y in outputs:
         if type(y) is not Node:
-            y = _as_output(y)
+            y = as_output(y)
         if type(y) is Node and y.handle is trace:
             positions.append(y.index)
             values.append(y.value)
@@ -103,52 +103,6 @@ def _close(trace, outputs, leaves):
                 for c, x in zip(found, leaves)]
 
     return values, pull
-
-
-def _as_primal(x):
-    if type(x) is Node:
-        return x
-    array = np.asarray(x)
-    if array.dtype == object and is_traced(array):
-        return unbox(array)
-    if array.dtype.kind == "f":
-        return x if isinstance(x, np.floating) else array[()]
-    if array.dtype.kind in "iub":
-        return array.astype(float)[()]
-    what = "a complex number" if array.dtype.kind == "c" else f"{x!r:.40} of type {type(x).__name__}"
-    raise TypeError(f"cannot differentiate with respect to {what}: primals are real numbers, arrays of them, and nested tuples, "
-                    "lists and dicts of these; select others out with argnum, or close over them")
-
-
-def _as_output(y):
-    if type(y) is np.ndarray and y.dtype == object:
-        return unbox(y)
-    if isinstance(y, (int, float, np.number, np.bool_, np.ndarray)) and np.asarray(y).dtype.kind in "fiub":
-        return y if isinstance(y, np.ndarray) else np.asarray(y)[()]
-    raise TypeError(f"the function being differentiated returned {y!r:.60} of type {type(y).__name__}; it must return a real array, "
-                    "or a nested tuple, list or dict of them")
-
-
-def _as_cotangent(g, y):
-    if type(g) is np.ndarray and type(y) is np.ndarray and g.shape == y.shape and g.dtype is y.dtype and g.dtype != object:
-        return g
-    g = unbox(g)
-    if g.dtype.kind not in "fiub":
-        raise TypeError(f"pullback: a cotangent is made of real numbers; got {g!r:.60}")
-    if g.shape != np.shape(y):
-        raise ValueError(f"pullback: a cotangent of shape {np.shape(y)} was expected, like the value, got shape {g.shape}")
-    dtype = getattr(y, "dtype", FLOAT64)
-    return g if g.dtype == dtype or dtype.kind != "f" else g.astype(dtype)
-
-
-def _own(cotangents, seeds):
-    """Copy what is shared, so that the caller may write into each cotangent."""
-    met = {id(g) for g in seeds}
-    for i, c in enumerate(cotangents):
-        if type(c) is np.ndarray and (c.base is not None or id(c) in met):
-            cotangents[i] = c = c.copy()
-        met.add(id(c))
-    return cotangents
 
 
 def jvp(f, primals, tangents):

@@ -27,9 +27,11 @@ import math
 import numpy as np
 
 from .. import tree
-from ..autodiff.trace import plain, unbox, with_rule
+from ..autodiff.dispatch import plain, unbox
+from ..autodiff.trace import with_rule
 from ..autodiff.transforms import vjp_of_list
-from ..solvers.solve import SolverError, Stats, observe, steps
+from ..solvers.options import SolverError, Stats
+from ..solvers.solve import observe, steps
 from ..solvers.state import check_state, check_times, flat_field
 from ..solvers.tableaus import find
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from .. import tree
 from ..autodiff import jacobian, vjp
-from ..autodiff.trace import is_traced, plain, unbox, with_rule
+from ..autodiff.dispatch import is_traced, plain, unbox
+from ..autodiff.trace import with_rule
 from ..solvers.state import check_state
 
 

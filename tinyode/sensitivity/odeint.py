@@ -1,8 +1,8 @@
 """`odeint`: the solution of an initial value problem as a differentiable function of everything that it depends on."""
 
 from .. import tree
-from ..autodiff.trace import is_traced, plain, unbox
-from ..solvers.solve import Options
+from ..autodiff.dispatch import is_traced, plain, unbox
+from ..solvers.options import Options
 from ..solvers.state import check_leaf, check_times
 from ..solvers.tableaus import find
 from .adjoint import odesolve

@@ -1,5 +1,6 @@
 """Solvers of initial value problems, in plain numbers. Read `tableaus`, `runge_kutta`, `step_size`, `solve`, in this order."""
 
-from .solve import Solution, SolverError, solve
+from .options import SolverError
+from .solve import Solution, solve
 
 __all__ = ["Solution", "SolverError", "solve"]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .. import tree
-from ..autodiff.trace import is_traced
+from ..autodiff.dispatch import is_traced
 
 ONE_IN_LIST = tree.flatten([0.0])[1]
 

@@ -6,7 +6,7 @@ abs'(0) = 0, and where a == b in maximum(a, b) each gets half of the cotangent.
 
 import numpy as np
 
-from ..trace import DERIVED, PLAIN, RULES
+from ..operators import DERIVED, PLAIN, RULES
 
 LOG_2, LOG_10 = np.log(2.0).item(), np.log(10.0).item()
 

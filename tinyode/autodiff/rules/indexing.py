@@ -4,7 +4,8 @@ import operator
 
 import numpy as np
 
-from ..trace import RULES, primitive
+from ..operators import RULES
+from ..trace import primitive
 
 
 def is_basic(index):

@@ -8,7 +8,9 @@ import string
 
 import numpy as np
 
-from ..trace import DERIVED, RULES, plain, primitive, record, unbox
+from ..dispatch import plain, unbox
+from ..operators import DERIVED, RULES
+from ..trace import primitive, record
 from .reductions import spread
 from .shapes import named
 

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from ..trace import DERIVED, PLAIN, RULES
+from ..operators import DERIVED, PLAIN, RULES
 
 
 def spread(g, x, axis, keepdims):

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from ..trace import DERIVED, PLAIN, RULES, record, unbox
+from ..dispatch import unbox
+from ..operators import DERIVED, PLAIN, RULES
+from ..trace import record
 
 
 def broadcast_to_vjp(g, y, array, shape):

@@ -1,0 +1,57 @@
+"""What passes in and out of a derivative: primals, values, cotangents, made arrays of real numbers or refused by name."""
+
+import numpy as np
+
+from .dispatch import is_traced, unbox
+from .trace import Node
+
+FLOAT64 = np.dtype(float)
+
+
+def as_primal(x):
+    """Return what a function is differentiated at: a Node, or a floating array."""
+    if type(x) is Node:
+        return x
+    array = np.asarray(x)
+    if array.dtype == object and is_traced(array):
+        return unbox(array)
+    if array.dtype.kind == "f":
+        return x if isinstance(x, np.floating) else array[()]
+    if array.dtype.kind in "iub":
+        return array.astype(float)[()]
+    what = "a complex number" if array.dtype.kind == "c" else f"{x!r:.40} of type {type(x).__name__}"
+    raise TypeError(f"cannot differentiate with respect to {what}: primals are real numbers, arrays of them, and nested tuples, "
+                    "lists and dicts of these; select others out with argnum, or close over them")
+
+
+def as_output(y):
+    """Return what the function gave as a Node or an array."""
+    if type(y) is np.ndarray and y.dtype == object:
+        return unbox(y)
+    if isinstance(y, (int, float, np.number, np.bool_, np.ndarray)) and np.asarray(y).dtype.kind in "fiub":
+        return y if isinstance(y, np.ndarray) else np.asarray(y)[()]
+    raise TypeError(f"the function being differentiated returned {y!r:.60} of type {type(y).__name__}; it must return a real array, "
+                    "or a nested tuple, list or dict of them")
+
+
+def as_cotangent(g, y):
+    """Return a cotangent as an array like the value y that it belongs to."""
+    if type(g) is np.ndarray and type(y) is np.ndarray and g.shape == y.shape and g.dtype is y.dtype and g.dtype != object:
+        return g
+    g = unbox(g)
+    if g.dtype.kind not in "fiub":
+        raise TypeError(f"pullback: a cotangent is made of real numbers; got {g!r:.60}")
+    if g.shape != np.shape(y):
+        raise ValueError(f"pullback: a cotangent of shape {np.shape(y)} was expected, like the value, got shape {g.shape}")
+    dtype = getattr(y, "dtype", FLOAT64)
+    return g if g.dtype == dtype or dtype.kind != "f" else g.astype(dtype)
+
+
+def own(cotangents, seeds):
+    """Copy what is shared, so that the caller may write into each cotangent."""
+    met = {id(g) for g in seeds}
+    for i, c in enumerate(cotangents):
+        if type(c) is np.ndarray and (c.base is not None or id(c) in met):
+            cotangents[i] = c = c.copy()
+        met.add(id(c))
+    return cotangents

@@ -1,0 +1,118 @@
+"""What happens when NumPy meets a Node: functions find their rules here, and arrays of objects are read as what they mean.
+
+NumPy hands every call that it recognises to the Node among its arguments (``__array_ufunc__``, ``__array_function__``), and the
+function is looked up in the tables of `tinyode.autodiff.rules`. Where NumPy has no hook, ``np.array([y[1], -y[0]])``, it builds an
+object array with 0-d Nodes in it; `unbox` reads such an array as the stack of its elements, wherever one meets the engine.
+"""
+
+import inspect
+
+import numpy as np
+from numpy import ndarray
+
+from . import trace
+from .operators import DERIVED, PLAIN, RULES, name_of
+
+FUNCTION_OF_METHOD = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}  # of ufunc.reduce
+
+
+def plain(x):
+    """Return the value below all traces, in containers too."""
+    kind = type(x)
+    if kind is trace.Node:
+        return plain(x.value)
+    if kind is ndarray and x.dtype == object:
+        return plain(unbox(x))
+    if kind is list or kind is tuple:
+        return kind([plain(item) for item in x])
+    if kind is dict:
+        return {key: plain(item) for key, item in x.items()}
+    return x
+
+
+def is_traced(x):
+    """Whether x is a Node or an object array that has Nodes for elements."""
+    return type(x) is trace.Node or (type(x) is ndarray and x.dtype == object and any(type(i) is trace.Node for i in x.flat))
+
+
+def unbox(x):
+    """Read an array of objects as the stack of its elements, and a list as an array: what np.array would make of them."""
+    if type(x) is trace.Node:
+        return x
+    if isinstance(x, (np.ma.MaskedArray, np.matrix)):
+        raise TypeError(f"a {type(x).__name__} does not compute like an array, and cannot be combined with a traced one; "
+                        "convert it with np.asarray, masks with np.where")
+    array = np.asarray(x)
+    if array.dtype != object:
+        return array
+    items = array.ravel().tolist()
+    for item in items:
+        if type(item) is not trace.Node and not isinstance(item, (int, float, np.number)):
+            raise TypeError(f"an array of objects can be differentiated where each is a number, traced or not; "
+                            f"one is of type {type(item).__name__}: {item!r:.60}; write np.stack or np.concatenate to join rows")
+    return np.reshape(_pack(*items), array.shape)
+
+
+def _pack(*items):
+    """Make a vector of scalars."""
+    if any(type(item) is trace.Node for item in items):
+        return trace.record(_pack, lambda g, y, wanted, *items: [g[i] for i in wanted], items)
+    return np.array(items)
+
+
+def call(function, args, kwargs):
+    """Carry out a NumPy function that was handed a Node: by its rule, by its derivation, on the value, or not at all."""
+    if kwargs.get("out") is not None:
+        raise TypeError(f"{name_of(function)}: out= would overwrite an array that the derivative may still need; "
+                        "leave it out and use the returned value")
+    kwargs = {key: value for key, value in kwargs.items() if key != "out" and (key, value) != ("dtype", None)}
+    derived = DERIVED.get(function)
+    if derived is not None:
+        _check_settings(function, derived, args, kwargs)
+        return derived(*args, **kwargs)
+    vjps = RULES.get(function)
+    if vjps is not None:
+        if type(vjps) is tuple:
+            _check_settings(function, next(vjp for vjp in vjps if vjp is not None), (None, None, *args), kwargs)
+        for key, value in kwargs.items():
+            if is_traced(value):
+                raise TypeError(f"{name_of(function)}: pass the traced value of {key}= by position")
+        return trace.record(function, vjps, args, kwargs)
+    if function in PLAIN:
+        return function(*plain(args), **plain(kwargs))
+    name = name_of(function)
+    raise TypeError(f"{name} has no derivative rule, so its gradient would be lost; write it with functions that have one, give it "
+                    f"one with tinyode.custom_vjp, or pass stop_gradient(x) if {name} is to count as constant")
+
+
+def _check_settings(function, rule, args, kwargs):
+    """Refuse, while the function is called and by its own name, what its rule does not know."""
+    code = rule.__code__
+    known = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
+    for key in kwargs:
+        if key not in known:
+            raise TypeError(f"{name_of(function)}: {key}= is not supported for traced values; leave it out")
+    if len(args) > code.co_argcount and not code.co_flags & inspect.CO_VARARGS:
+        raise TypeError(f"{name_of(function)}: too many arguments by position for traced values; give {', '.join(known[-2:])} by keyword, "
+                        "and leave out what is not there")
+
+
+def is_floating(y, function):
+    """Whether a result has a derivative; what it may not be is refused."""
+    kind = getattr(y, "dtype", np.dtype(object)).kind
+    if kind == "c":
+        raise TypeError(f"{name_of(function)}: the result is complex, and derivatives here are of real functions; "
+                        "write the real and imaginary parts as an axis of length 2")
+    if kind == "O":
+        raise TypeError(f"{name_of(function)}: the result is made of objects, not numbers of float64 or float32, and its gradient would be "
+                        "lost; convert Fractions and large integers with float")
+    return kind == "f"
+
+
+def call_ufunc(ufunc, method, inputs, kwargs):
+    """Carry out a ufunc, or its ``reduce`` where that is a function of its own."""
+    if method == "reduce" and ufunc in FUNCTION_OF_METHOD:
+        return call(FUNCTION_OF_METHOD[ufunc], inputs, {"axis": 0, **kwargs})
+    if method != "__call__":
+        raise TypeError(f"{name_of(ufunc)}.{method} has no derivative rule; write it with functions that have one")
+    return call(ufunc, inputs, kwargs)

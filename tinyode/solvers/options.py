@@ -1,0 +1,64 @@
+"""How to step, what it cost, and the error that ends it."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from .tableaus import find
+
+
+class SolverError(RuntimeError):
+    """A solve that cannot go on.
+
+    Attributes
+    ----------
+    t : float
+        The time that was reached.
+    h : float
+        The size of the step that was being tried, with its sign.
+    """
+
+    def __init__(self, message, t, h):
+        super().__init__(f"{message} (at t = {t!r}, step {h:.3g})")
+        self.t, self.h = t, h
+
+
+@dataclass
+class Stats:
+    """What a solve cost: evaluations of f, steps accepted and rejected, evaluations of its Jacobian."""
+
+    nfev: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    jacobians: int = 0
+
+
+class Options(NamedTuple):
+    """How to step; the public functions take these one by one."""
+
+    method: str = "dopri5"
+    rtol: float = 1e-6
+    atol: float = 1e-9
+    step_size: float | None = None
+    first_step: float | None = None
+    max_steps: int = 100_000
+
+    @property
+    def fixed(self):
+        """Whether the steps are of fixed size."""
+        return self.step_size is not None or find(self.method).e is None
+
+    def check(self, prefix=""):
+        """Return these options as plain numbers; raise ValueError, naming it, for one that cannot be."""
+        find(self.method, prefix + "method")
+        numbers = {name: value for name, value in self._asdict().items()
+                   if name != "method" and not (value is None and name in ("step_size", "first_step"))}
+        for name, value in numbers.items():
+            if np.ndim(value) != 0 or not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
+                raise ValueError(f"{prefix}{name}={value!r} must be a positive number"
+                                 + ("; the direction of time comes from t" if name in ("step_size", "first_step") else ""))
+        if self.fixed and self.first_step is not None:
+            raise ValueError(f"first_step={self.first_step!r} has no meaning where the steps are of fixed size; leave it out")
+        return self._replace(**{name: int(value) if name == "max_steps" else float(value) for name, value in numbers.items()})
