@@ -5,8 +5,11 @@
 # $$\frac{dy}{dt} = f(t, y), \qquad y(t_0) = y_0, \tag{G1}$$
 # and one point that the curve passes through. Where does the curve go?
 #
-# This is the oldest algorithm of the course and the one that everything else refines. The ids in brackets (P1, G1, N3, ...) name the
-# formulas of the four sources; `SOURCES.md` lists them all.
+# (G's slide adds "in general $y_t = y_0 + \int_0^t f(t, y)\, dt = \mathrm{ODESolve}(y_0, f, t_0, t_1)$", with two names
+# for each end of the interval; meant is $y(t_1) = y_0 + \int_{t_0}^{t_1} f\, dt$.)
+#
+# This is the oldest algorithm of the course and the one that everything else refines. The ids in brackets (P1, G1, N3,
+# ...) name the formulas of the four sources; `SOURCES.md` lists them all.
 
 # %%
 import numpy as np
@@ -30,10 +33,11 @@ t0, t1, y0 = 0.0, 5.0, 1.0
 # %% [markdown]
 # ## One step along the tangent
 #
-# At the start the slope is known, (G2): $\left.\frac{dy}{dt}\right|_{t_0} = f(t_0, y_0)$. Taylor's theorem says how far that carries:
+# At the start the slope is known, (G2): $\left.\frac{dy}{dt}\right|_{t_0} = f(t_0, y_0)$. Taylor's theorem says how far
+# that carries (N-tangent is the first two terms, with $\approx$; here it is with its remainder):
 # $$y(t + \delta) = y(t) + \delta f(t, y(t)) + \frac{\delta^2}{2} y''(\xi), \tag{N-tangent}$$
-# so the tangent is wrong by $O(\delta^2)$: a step half as long is four times as accurate. Here $y'' = (\cos^2 t - \sin t)\, y$, which is 1 at
-# the start, so the error should even be close to $\delta^2 / 2$.
+# so the tangent is wrong by $O(\delta^2)$: a step half as long is four times as accurate. Here
+# $y'' = (\cos^2 t - \sin t)\, y$, which is 1 at the start, so the error should even be close to $\delta^2 / 2$.
 
 # %%
 print("step d    tangent's error    error / (d^2 / 2)")
@@ -65,7 +69,7 @@ ts, ys = euler(f, y0, t0, t1, 10)
 library = solve(f, y0, np.linspace(t0, t1, 11), method="euler")
 print("ours   ", ys.round(6))
 print("library", library.y.round(6))
-assert np.allclose(ys, library.y, rtol=1e-14)
+assert np.allclose(ys, library.y, rtol=1e-12, atol=0)
 assert library.stats.nfev == 10  # one evaluation of f per step, no more
 
 # %%
@@ -81,14 +85,17 @@ for n, colour in zip((5, 10, 40), COLOURS[4::-2]):
     ts, ys = euler(f, y0, t0, t1, n)
     axes.plot(ts, ys, "o-", color=colour, markersize=5, linewidth=1.6, label=f"Euler, {n} steps")
 axes.set(xlabel="$t$", ylabel="$y$", ylim=(0, 3.6), title="Follow the slope, look again, follow the slope")
-axes.legend(ncols=2)
+axes.legend(ncols=2, frameon=True, framealpha=1, edgecolor="white")
 save(figure, "01_euler_steps")
 
 # %% [markdown]
 # ## How wrong, and why first order
 #
-# Each step adds an error of $O(h^2)$, and $n = (t_1 - t_0)/h$ steps are needed, so the errors add up to $O(h)$: **half the step, half the
-# error**. (That the early errors do not grow beyond bounds on the way needs $f$ to be Lipschitz; the constant is $e^{L(t_1 - t_0)}$.)
+# Each step adds an error of $O(h^2)$, and $n = (t_1 - t_0)/h$ steps are needed, so the errors add up to $O(h)$: **half
+# the step, half the error**. Do the early errors not grow on the way? Let $e_n$ be the error after $n$ steps, $M$ a
+# bound of $|y''|$ and $L$ a Lipschitz constant of $f$. Then $e_{n+1} \le (1 + hL)\, e_n + \frac{h^2}{2} M$, and since
+# $(1 + hL)^n \le e^{L(t_1 - t_0)}$,
+# $$e_n \le \frac{hM}{2L} \left( e^{L(t_1 - t_0)} - 1 \right).$$
 
 # %%
 print("  n    error at t1    ratio to the row above")
@@ -101,11 +108,13 @@ assert abs(errors[-2] / errors[-1] - 2) < 0.05
 # %% [markdown]
 # ## Look before you leap: midpoint and Runge-Kutta
 #
-# Euler uses the slope at the start for the whole step. The slope in the *middle* represents the step better. It is not known, but Euler
-# gets there well enough:
+# Euler uses the slope at the start for the whole step. The slope in the *middle* represents the step better. It is not
+# known, but Euler gets there well enough:
 # $$k_1 = f(t, y), \quad k_2 = f(t + \tfrac h2,\, y + \tfrac h2 k_1), \quad y_{n+1} = y_n + h\, k_2.$$
-# The error of a step falls to $O(h^3)$, the method is of second order. The classical fourth-order method (Kutta, 1901) looks four times.
-# A method is nothing but its numbers, and the library keeps them as such, in `tinyode/solvers/tableaus.py`.
+# By Taylor, $k_2 = y' + \frac h2 (f_t + f f_y) + O(h^2) = y' + \frac h2 y'' + O(h^2)$, so
+# $y_{n+1} = y + h y' + \frac{h^2}{2} y'' + O(h^3)$: the error of a step falls to $O(h^3)$, the method is of second
+# order. The classical fourth-order method (Kutta, 1901) looks four times. A method is nothing but its numbers, and the
+# library keeps them as such, in `tinyode/solvers/tableaus.py`.
 
 # %%
 def midpoint_step(f, t, y, h):
@@ -130,9 +139,10 @@ for step, method in ((midpoint_step, "midpoint"), (rk4_step, "rk4")):
     assert abs(y - library) < 1e-13
 
 # %% [markdown]
-# What counts is not the number of steps but of looks at $f$: with a neural network for $f$ that is where the time goes. Slopes in the
-# figure are orders: ten times the work makes Euler ten times as accurate, rk4 ten thousand times. `dopri5` is of fifth order and chooses
-# its steps itself from a tolerance; the marks are tolerances from $10^{-3}$ to $10^{-12}$.
+# What counts is not the number of steps but the number of evaluations of $f$: with a neural network for $f$ that is
+# where the time goes. Slopes in the figure are orders: ten times the work makes Euler ten times as accurate, rk4 ten
+# thousand times. `dopri5` is of fifth order and chooses its steps itself from a tolerance; the marks are tolerances
+# from $10^{-3}$ to $10^{-12}$.
 
 # %%
 figure, axes = panels()
@@ -144,7 +154,7 @@ for method, marker in zip(("euler", "midpoint", "heun", "rk4"), "osd^"):
         cost.append(solution.stats.nfev)
         error.append(abs(solution.y[-1] - exact(t1)))
     orders[method] = -np.polyfit(np.log(cost[3:7]), np.log(error[3:7]), 1)[0]
-    axes.loglog(cost, error, marker + "-", label=f"{method}, slope {orders[method]:.1f}")
+    axes.loglog(cost, error, marker + "-", markersize=9 if method == "midpoint" else 6, label=f"{method}, slope {orders[method]:.1f}")
 cost, error = [], []
 for digits in range(3, 13):
     solution = solve(f, y0, [t0, t1], method="dopri5", rtol=10.0**-digits, atol=10.0**-digits)
@@ -152,8 +162,8 @@ for digits in range(3, 13):
     error.append(abs(solution.y[-1] - exact(t1)))
 axes.loglog(cost, error, "*-", markersize=10, color=COLOURS[4], label="dopri5, adaptive")
 axes.axhspan(1e-17, 2.2e-16 * exact(t1), color="#dddddd")
-axes.text(1.0e4, 3e-16, "rounding", fontsize=11, color="#555555", ha="center")
-axes.set(xlabel="evaluations of $f$", ylabel="error at $t_1$", ylim=(3e-17, 3), title="A higher order pays, the more digits the more")
+axes.text(1.0e4, 6e-17, "rounding", fontsize=11, color="#555555", ha="center")
+axes.set(xlabel="evaluations of $f$", ylabel="error at $t_1$", ylim=(3e-17, 3), title="The more digits are wanted, the more a high order pays")
 axes.legend(fontsize=11)
 save(figure, "01_work_precision")
 for method, order in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
@@ -162,29 +172,34 @@ for method, order in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
 # %% [markdown]
 # ## Where it breaks: a step can be too long to make sense
 #
-# For $y' = -50\, y$ the solution dies away at once. One Euler step multiplies by $1 - 50 h$; for $h > 2/50$ that is below $-1$, and the
-# numbers oscillate and grow without bound, although *every tangent is drawn correctly*. Accuracy would allow long steps once the solution
-# is flat; stability forbids them. Such problems are called stiff.
+# For $y' = -50\, y$ the solution dies away at once. One Euler step multiplies by $1 - 50 h$; for $h > 2/50$ that is
+# below $-1$, and the numbers oscillate and grow without bound, although *every tangent is drawn correctly*. Accuracy
+# would allow long steps once the solution is flat; stability forbids them. Such problems are called stiff.
 
 # %%
 for h in (0.01, 0.039, 0.041):
     _, ys = euler(lambda t, y: -50 * y, 1.0, 0.0, 200 * h, 200)
     print(f"h = {h:5}: after 200 steps |y| = {abs(ys[-1]):.2e}, by the formula |1 - 50 h|^200 = {abs(1 - 50 * h)**200:.2e}")
-    assert np.isclose(abs(ys[-1]), abs(1 - 50 * h) ** 200, rtol=1e-9)
+    assert np.isclose(abs(ys[-1]), abs(1 - 50 * h) ** 200, rtol=1e-9, atol=0)
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. For $y' = y$, $y(0) = 1$ and $n$ steps to $t = 1$, Euler's method gives $(1 + 1/n)^n$. Show that the error is close to $e / 2n$.
-# 2. Heun's method averages the slopes at the start and at the end that Euler predicts. Write it, and show that it is of second order.
-# 3. Predict from one run with 100 steps how many steps of Euler's method an error of $10^{-3}$ takes in the example above, and try it.
+# 1. For $y' = y$, $y(0) = 1$ and $n$ steps to $t = 1$, Euler's method gives $(1 + 1/n)^n$. Show that the error is close
+#    to $e / 2n$.
+# 2. Heun's method averages the slopes at the start and at the end that Euler predicts. Write it, and show that it is of
+#    second order.
+# 3. Predict from one run with 100 steps how many steps of Euler's method an error of $10^{-3}$ takes in the example
+#    above, and try it.
 
 # %%
 # 1. log (1 + 1/n)^n = n (1/n - 1/2n^2 + ...) = 1 - 1/2n + ..., and exp of that is e (1 - 1/2n + ...)
 for n in (10, 100, 1000):
     _, ys = euler(lambda t, y: y, 1.0, 0.0, 1.0, n)
-    assert np.isclose(ys[-1], (1 + 1 / n) ** n, rtol=1e-12)
-    print(f"n = {n:4}: error / (e / 2n) = {(np.e - ys[-1]) / (np.e / (2 * n)):.4f}")
+    assert np.isclose(ys[-1], (1 + 1 / n) ** n, rtol=1e-12, atol=0)
+    ratio = (np.e - ys[-1]) / (np.e / (2 * n))
+    print(f"n = {n:4}: error / (e / 2n) = {ratio:.4f}")
+    assert abs(ratio - 1) < 1 / n
 
 
 # 2.
@@ -211,5 +226,6 @@ assert abs(error / 1e-3 - 1) < 0.05
 # %% [markdown]
 # ## Sources
 #
-# P1 (Price-Broncucia, "Euler Method"); G1 to G3 (Gazula and Plis, "ODEs & Euler Method"); N-tangent, N3 (handwritten notes, "Solving ODE
-# numerically"). Hairer, Norsett and Wanner, *Solving Ordinary Differential Equations I* (1993), sections I.7 (Euler), II.1 (Runge-Kutta).
+# P1 (Price-Broncucia, "Euler Method"); G1 to G3 (Gazula and Plis, "ODEs & Euler Method"); N-tangent, N3 (handwritten
+# notes, "Solving ODE numerically"). Hairer, Norsett and Wanner, *Solving Ordinary Differential Equations I* (1993),
+# sections I.7 (Euler), II.1 (Runge-Kutta).

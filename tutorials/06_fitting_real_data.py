@@ -1,11 +1,13 @@
 # %% [markdown]
 # # Fitting real data: the lynx and the hare
 #
-# **The question.** From 1900 to 1920 the Hudson's Bay Company wrote down how many pelts of snowshoe hare and of lynx it bought. The numbers go up
-# and down, the lynx after the hare. Can an equation be found behind them, by nothing but gradients of a loss through a solver? And what can a
-# neural network for the right-hand side add?
+# **The question.** From 1900 to 1920 the Hudson's Bay Company wrote down how many pelts of snowshoe hare and of lynx it
+# bought. The numbers go up and down, the lynx after the hare. Can an equation be found behind them, by nothing but
+# gradients of a loss through a solver? And what can a neural network for the right-hand side add?
 #
-# Everything so far comes together here: `odeint` solves, Algorithm 2 (G-alg2) differentiates, Adam descends.
+# Everything so far comes together here: `odeint` solves, Algorithm 2 (G-alg2) differentiates, Adam descends. (Adam
+# takes steps along the running mean of the gradient, divided by the root of the running mean of its square: each
+# parameter gets a step size that fits its own scale.)
 
 # %%
 import numpy as np
@@ -17,18 +19,22 @@ from tinyode.testing import central_difference, inner, random_like
 years, pelts = datasets.lynx_hare()
 t = years - 1900
 for year, (hare, lynx) in list(zip(years, pelts))[:5]:
-    print(f"{year:.0f}: {hare:5.1f} thousand hares, {lynx:5.1f} thousand lynx")
+    print(f"{year:.0f}: {hare:5.1f} thousand pelts of hare, {lynx:5.1f} thousand of lynx")
 
 # %% [markdown]
 # ## Lotka and Volterra's equations
 #
-# Hares multiply at the rate $\alpha$ and are eaten at a rate proportional to the lynx; lynx die at the rate $\gamma$ and multiply in proportion to the hares:
-# $$\frac{dH}{dt} = (\alpha - \beta L) H, \qquad \frac{dL}{dt} = (-\gamma + \delta H) L.$$
-# Counts are positive, and errors of counting are relative, so everything is easier in logarithms, $\mathbf x = (\log H, \log L)$:
+# Hares multiply at the rate $\alpha$ and are eaten at a rate proportional to the lynx; lynx die at the rate $\gamma$
+# and multiply in proportion to the hares:
+# $$\frac{dH}{dt} = (\alpha - \beta L) H, \qquad \frac{dL}{dt} = (-\gamma + \delta H) L$$
+# ($L$ for lynx in this chapter, and $\ell$ for the loss). Counts are positive, and errors of counting are relative, so
+# everything is easier in logarithms, $\mathbf x = (\log H, \log L)$:
 # $$\frac{dx_1}{dt} = \alpha - \beta e^{x_2}, \qquad \frac{dx_2}{dt} = -(\gamma - \delta e^{x_1}).$$
-# Each observation is the truth times a log-normal error of size $\sigma$: $\log y_{ij} = x_j(t_i) + \sigma_j \epsilon_{ij}$. The negative logarithm of the likelihood, up to a constant, is
+# Each observation is the truth times a log-normal error of size $\sigma$:
+# $\log y_{ij} = x_j(t_i) + \sigma_j \epsilon_{ij}$. The negative logarithm of the likelihood, up to a constant, is
 # $$\ell = \sum_{i,j} \left[ \frac{(\log y_{ij} - x_j(t_i))^2}{2 \sigma_j^2} + \log \sigma_j \right].$$
-# Eight numbers are to be found: $\alpha, \gamma$; $\beta, \delta$; the initial state; $\sigma_1, \sigma_2$. All are positive, so their logarithms are what Adam sees.
+# Eight numbers are to be found: $\alpha, \gamma$; $\beta, \delta$; the initial state; $\sigma_1, \sigma_2$. All are
+# positive, so their logarithms are what Adam sees.
 
 # %%
 SIGN = np.array([1.0, -1.0])
@@ -60,7 +66,8 @@ def fit(loss, q, schedule):
 guess = tree.map(np.log, {"own": np.array([0.5, 1.0]), "meeting": np.array([0.02, 0.02]), "start": pelts[0], "sigma": np.array([0.3, 0.3])})
 
 # %% [markdown]
-# Before trusting a gradient: the adjoint against a finite difference of the loss, along a random direction in all eight.
+# Before trusting a gradient: the adjoint against a finite difference of the loss, along a random direction in all
+# eight.
 
 # %%
 precise = lambda q: minus_log_likelihood(q, tolerance=1e-8)
@@ -74,8 +81,9 @@ q, value = fit(minus_log_likelihood, guess, [(100, 0.03), (50, 0.01)])
 print(f"-log likelihood {minus_log_likelihood(guess):.3f} -> {value:.3f} by Adam")
 
 # %% [markdown]
-# Adam comes near the minimum. The last digits are quicker by Newton's method, $q \leftarrow q - H^{-1} \nabla \ell$, which needs the Hessian $H$ of $\ell$: here the
-# derivative of the adjoint gradient, by differences along each of the eight axes.
+# Adam comes near the minimum. The last digits are quicker by Newton's method, $q \leftarrow q - H^{-1} \nabla \ell$,
+# which needs the Hessian $H$ of $\ell$: here the derivative of the adjoint gradient, by differences along each of the
+# eight axes.
 
 # %%
 vector, unravel = tree.ravel(q)
@@ -90,9 +98,12 @@ assert np.abs(gradient_of_vector(vector)).max() < 1e-4
 assert np.allclose(hessian, hessian.T, rtol=1e-3, atol=1e-2) and np.linalg.eigvalsh(hessian).min() > 0  # a minimum indeed
 
 # %% [markdown]
-# Is it right? There is an outside reference: Carpenter (2018) fitted the same model with Stan, by Monte Carlo over the posterior, with weak priors. Our
-# maximum of the likelihood should lie within one posterior standard deviation of his means. (The two are different estimates, so they should not agree exactly.)
-# How sure is *our* fit? The curvature of $\ell$ at the minimum says: the inverse of $H$ estimates the covariance.
+# Is it right? There is an outside reference: Carpenter (2018) fitted the same model with Stan, by Monte Carlo over the
+# posterior, with weak priors. Our maximum of the likelihood should lie within one posterior standard deviation of his
+# means. (The two are different estimates, so they should not agree exactly.) How sure is *our* fit? The curvature of
+# $\ell$ at the minimum says: the inverse of $H$ estimates the covariance. ($q$ are logarithms, so a deviation $s$ of
+# $q$ is about $e^q s$ of the parameter.) The noise comes out smaller than his: maximum likelihood underestimates it, as
+# eight numbers are fitted to forty-two.
 
 # %%
 deviation = tree.map(np.multiply, found, unravel(np.sqrt(np.diag(np.linalg.inv(hessian)))))
@@ -114,7 +125,7 @@ figure, (left, right) = panels(2, width=12, height=4.8, width_ratios=[1.7, 1])
 for j, (name, colour) in enumerate((("hare", COLOURS[0]), ("lynx", COLOURS[4]))):
     band = np.exp(found["sigma"][j])
     left.fill_between(1900 + fine, curve[:, j] / band, curve[:, j] * band, color=colour, alpha=0.15)
-    left.plot(1900 + fine, curve[:, j], color=colour, label=f"{name}, fitted")
+    left.plot(1900 + fine, curve[:, j], color=colour, label=f"{name}, fitted, and one $\\sigma$")
     left.plot(years, pelts[:, j], "o", color=colour, label=f"{name}, observed")
 left.set(xlabel="year", ylabel="pelts, thousands", title="Lotka and Volterra's equations, fitted by the adjoint", xticks=range(1900, 1921, 5))
 left.legend(fontsize=12, ncols=2, loc="upper right")
@@ -122,18 +133,20 @@ left.set_ylim(0, 105)
 right.plot(curve[:, 0], curve[:, 1], color="black", linewidth=1.6)
 scatter = right.scatter(pelts[:, 0], pelts[:, 1], c=years, cmap="viridis", zorder=3, s=45)
 figure.colorbar(scatter, ax=right, label="year", ticks=[1900, 1910, 1920])
-right.set(xlabel="hare", ylabel="lynx", title="The same, as a cycle")
+right.set(xlabel="hare, thousands", ylabel="lynx, thousands", title="The same, as a cycle")
 save(figure, "06_lynx_and_hare")
 
 # %% [markdown]
 # ## A network that knows nothing of hares
 #
-# Now forget the biology: let a network of 16 hidden units be the right-hand side, in logarithms scaled to mean zero and deviation one,
+# Now forget the biology: let a network of 16 hidden units be the right-hand side, in logarithms scaled to mean zero and
+# deviation one,
 # $$\frac{d\mathbf x}{dt} = \mathrm{NN}_\theta(\mathbf x),$$
 # fit it to 1900 to 1914, and draw it to 1920. To be fair, Lotka and Volterra get the same fifteen years.
 #
-# A loss through a long solve is treacherous: a network that knows nothing yet drifts off within a few years, and from far off the later observations
-# pull it anywhere. So it is fitted to the first five years, then nine, then twelve, then fifteen; and large weights cost a little.
+# A loss through a long solve is treacherous: a network that knows nothing yet drifts off within a few years, and from
+# far off the gradient of the later observations is no guide. So it is fitted to the first five years, then nine, then
+# twelve, then fifteen; and large weights cost a little.
 
 # %%
 known = 15
@@ -185,27 +198,32 @@ for axes_of, log_curve, title in ((axes[0], by_equations, "Lotka and Volterra, 6
         axes_of.semilogy(1900 + fine, np.exp(log_curve[:, j]), color=colour, label=name)
         axes_of.semilogy(years[:known], pelts[:known, j], "o", color=colour)
         axes_of.semilogy(years[known:], pelts[known:, j], "o", color=colour, markerfacecolor="white", markeredgewidth=2)
-    axes_of.text(1917.4, 108, "not seen", ha="center", fontsize=12, color="#555555")
+    axes_of.text(1917.4, 108, "not fitted", ha="center", fontsize=12, color="#555555")
     axes_of.set(xlabel="year", title=title, ylim=(3, 140), xticks=range(1900, 1921, 5))
 axes[0].set(ylabel="pelts, thousands", yticks=[5, 10, 20, 50, 100], yticklabels=["5", "10", "20", "50", "100"])
 axes[0].legend(fontsize=12, loc="upper left", ncols=2)
 save(figure, "06_two_extrapolations")
 
 # %% [markdown]
-# ## An honest word
+# ## What this shows, and what it does not
 #
-# Inside the fifteen years the network is closer to the data: it has a dozen times the freedom, and part of what it fits is noise. Beyond them
-# it does worse than the equations. In a plane without time, solutions cannot cross (P-unique), so a fitted spiral can only go on winding
-# inwards or outwards; that it winds at all after 1914 is what the network has *learned*, how far it swings is anybody's guess. The equations
-# know, by their form, that the cycle closes; they could not have learned that from one and a half cycles either. Neither is good: the equations miss the depth of the hares' decline after 1914, and
-# six years of one experiment decide nothing. What the comparison shows is what each brings: a model with the right form needs few data and goes beyond them, a network fits
-# what no one has a form for, where there are data.
+# Inside the fifteen years the network is closer to the data: it has fourteen times the parameters, and part of what it
+# fits is noise. Beyond them it does somewhat worse than the equations, from this and from other random starts. In a
+# plane without time, solutions cannot cross (P-unique), so one that has passed inside its own earlier course can never
+# get outside it again: it ends at an equilibrium or a limit cycle. That it turns at all after 1914 is what the network
+# has *learned*; how far it swings is not determined by the data. The equations know, by their form, that the cycle
+# closes; they could not have learned that from one and a half cycles either. Neither is good: both miss the depth of
+# the hares' decline after 1914 (though both are far better than the mean of the known years), and six years of one
+# experiment decide nothing. What the comparison shows is what each brings: a model with the right form needs few data
+# and goes beyond them, a network fits what no one has a form for, where there are data.
 #
 # ## Exercises
 #
-# 1. Along a solution of the equations $V = \delta H - \gamma \log H + \beta L - \alpha \log L$ does not change. Check it on the fitted curve: it is a test of the solver.
+# 1. Along a solution of the equations $V = \delta H - \gamma \log H + \beta L - \alpha \log L$ does not change. Check
+#    it on the fitted curve: it is a test of the solver.
 # 2. Where is the equilibrium, and what are the periods of small swings around it and of the fitted cycle?
-# 3. Which year does the fit depend upon most? Use $\frac{d\ell}{d \log y_{ij}}$, one gradient.
+# 3. Which observation lies farthest from the curve, in units of $\sigma$? One gradient of the loss with respect to the
+#    *data* says.
 
 # %%
 # 1.
@@ -228,14 +246,15 @@ def loss_of_data(log_pelts):
     return np.sum(0.5 * ((log_pelts - x) / found["sigma"]) ** 2)
 
 
-pull = grad(loss_of_data)(np.log(pelts))
-i, j = np.unravel_index(np.argmax(np.abs(pull)), pull.shape)
-print(f"3. the {('hare', 'lynx')[j]} of {years[i]:.0f} pull most: they lie {abs(pull[i, j]) * found['sigma'][j]:.1f} sigma off the curve")
+pull = grad(loss_of_data)(np.log(pelts))  # (log y - x) / sigma^2
+i, j = np.unravel_index(np.argmax(np.abs(pull * found["sigma"])), pull.shape)
+print(f"3. the {('hare', 'lynx')[j]} of {years[i]:.0f} lie farthest off, {abs(pull[i, j]) * found['sigma'][j]:.1f} sigma")
 at_years = solve(lotka_volterra, np.log(found["start"]), t, found["own"], found["meeting"]).y
 assert np.allclose(pull, (np.log(pelts) - at_years) / found["sigma"] ** 2)
 
 # %% [markdown]
 # ## Sources
 #
-# G-alg2 and P4 to P6 at work. Data: Elton and Nicholson (1942), as tabulated by Howard (2009). Reference fit: Carpenter, "Predator-prey population
-# dynamics: the Lotka-Volterra model in Stan" (2018). Kingma and Ba, "Adam" (2015).
+# G-alg2 and P4 to P6 at work. Data: records of the Hudson's Bay Company, Elton and Nicholson (1942), as tabulated by
+# Howard (2009). Reference fit: Carpenter, "Predator-prey population dynamics: the Lotka-Volterra model in Stan" (2018).
+# Kingma and Ba, "Adam" (2015).
