@@ -53,6 +53,7 @@ def test_the_runner_lists_refuses_and_steps(capsys, monkeypatch, tmp_path):
     assert module.main(["1", "--step"]) == 0
     out = capsys.readouterr().out
     assert "Some prose." in out and "    x = 6" in out and "42" in out and len(asked) == 3
+    assert out.index("print(x * 7)") < out.index("42")
     assert module.main([]) == 1  # all: a line each, and the output of the one that fails
     captured = capsys.readouterr()
     assert " 1  Small ... done" in captured.out and "failed\nbefore" in captured.out

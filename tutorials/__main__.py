@@ -35,23 +35,17 @@ def cells(path):
     return [(prose, number, "\n".join(lines).strip("\n")) for prose, number, lines in found]
 
 
-def run(path, show=None):
-    """Run a chapter in a namespace of its own, cell by cell; ``show`` is called before each."""
+def run(path, step=False):
+    """Run a chapter in a namespace of its own, cell by cell; with ``step``, show each, run it and wait for Enter."""
     namespace = {"__name__": "__main__", "__file__": str(path)}
     for prose, number, source in cells(path):
-        if show:
-            show(prose, source)
+        if step:
+            print("\n" + (re.sub(r"^# ?", "", source, flags=re.M) if prose else re.sub(r"^", "    ", source, flags=re.M)) + "\n")
         if not prose:
             exec(compile("\n" * (number - 1) + source, path, "exec"), namespace)
-
-
-def show_and_wait(prose, source):
-    """Print a cell, and wait for Enter before it runs."""
-    print("\n" + (re.sub(r"^# ?", "", source, flags=re.M) if prose else re.sub(r"^", "    ", source, flags=re.M)))
-    try:
-        input("" if prose else "\n[Enter runs this] ")
-    except EOFError:  # at the end of a file or pipe on standard input: go on without waiting
-        pass
+        if step:
+            with contextlib.suppress(EOFError):  # at the end of a file or pipe on standard input: go on
+                input("[Enter] ")
 
 
 def main(arguments=None):
@@ -76,7 +70,7 @@ def main(arguments=None):
         output = io.StringIO()
         try:
             with contextlib.nullcontext() if aloud else contextlib.redirect_stdout(output):
-                run(path, show_and_wait if options.step else None)
+                run(path, options.step)
         except Exception:
             print(f"failed\n{output.getvalue()}", flush=True)
             traceback.print_exc()

@@ -51,7 +51,7 @@ def own(cotangents, seeds):
     """Copy what is shared, so that the caller may write into each cotangent."""
     met = {id(g) for g in seeds}
     for i, c in enumerate(cotangents):
-        if type(c) is np.ndarray and (c.base is not None or id(c) in met):
-            cotangents[i] = c = c.copy()
+        if type(c) is np.ndarray and (c.base is not None or id(c) in met or not c.ndim):
+            cotangents[i] = c = c.copy()[()]  # a number, as NumPy's own functions return for 0-d arrays
         met.add(id(c))
     return cotangents

@@ -121,6 +121,11 @@ def jvp(f, primals, tangents):
     -------
     value : ``f(*primals)``
     tangent : of the structure and shapes of ``value``
+
+    Raises
+    ------
+    TypeError, ValueError
+        If primals and tangents are not tuples that match.
     """
     if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
         raise TypeError(f"jvp: primals and tangents are tuples, one item per argument of f; got {type(primals).__name__} and "
