@@ -1,10 +1,10 @@
 """Small real data, each with its origin."""
 
-from pathlib import Path
+import os
 
 import numpy as np
 
-DATA = Path(__file__).parent / "data"
+DATA = os.path.join(os.path.dirname(__file__), "data")
 
 
 def lynx_hare():
@@ -21,5 +21,5 @@ def lynx_hare():
     Elton and Nicholson, "The ten-year cycle in numbers of the lynx in Canada" (1942), as tabulated by Howard (2009) and used in
     Carpenter's case study "Predator-prey population dynamics: the Lotka-Volterra model in Stan" (2018).
     """
-    table = np.loadtxt(DATA / "lynx_hare.csv", delimiter=",", skiprows=1)
+    table = np.loadtxt(os.path.join(DATA, "lynx_hare.csv"), delimiter=",", skiprows=1)
     return table[:, 0], table[:, 1:]

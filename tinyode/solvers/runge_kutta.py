@@ -29,35 +29,37 @@ class Stepper:
         s, dtype = tableau.stages, y.dtype
         self.f, self.coupled = f, coupled
         self.K = np.zeros((s, len(y)), dtype)
-        self.h_times_a = np.zeros((s, s), dtype)
-        self.a, self.b = tableau.a.astype(dtype), tableau.b.astype(dtype)
-        self.stages = [(i, c, self.K[i], self.h_times_a[i, :i], self.K[:i, :coupled]) for i, c in enumerate(tableau.c.tolist()) if i]
+        self.first, self.last = self.K[0], self.K[-1]
+        self.tableau_rows = np.vstack([tableau.a, tableau.b, np.zeros(s) if tableau.e is None else tableau.e]).astype(dtype)
+        self.h_times_rows = np.zeros((s + 2, s), dtype)  # h A, h b, h e
+        self.stages = [(c, self.K[i], self.h_times_rows[i, :i], self.K[:i, :coupled]) for i, c in enumerate(tableau.c.tolist()) if i]
+        self.h_b, self.h_e = self.h_times_rows[-2:]
         self.first_same_as_last = tableau.first_same_as_last
-        self.e = None if tableau.e is None else tableau.e.astype(dtype)
+        self.stage_is_end = self.first_same_as_last and coupled == len(y)
 
     def start(self, t, y):
         """Evaluate the first stage, f(t, y)."""
-        self.f(t, y[:self.coupled], self.K[0])
+        self.f(t, y[:self.coupled], self.first)
 
     def step(self, t, t1, y, h):
         """Take one step of size h from t to t1; the first stage must be there. Return the state at t1, shape (n,)."""
-        head = y[:self.coupled]
-        np.multiply(self.a, h, out=self.h_times_a)
-        for _, c, k, row, above in self.stages:
+        head, f = y[:self.coupled], self.f
+        np.multiply(self.tableau_rows, h, out=self.h_times_rows)
+        for c, k, row, above in self.stages:
             stage = head + row.dot(above)
-            self.f(t1 if c == 1.0 else t + c * h, stage, k)  # t + h may round to beyond t1
-        if self.first_same_as_last and self.coupled == len(y):
+            f(t1 if c == 1.0 else t + c * h, stage, k)  # t + h may round to beyond t1
+        if self.stage_is_end:
             return stage  # the last stage was f there
-        return y + (h * self.b).dot(self.K)
+        return y + self.h_b.dot(self.K)
 
-    def error(self, h):
+    def error(self):
         """Return the estimated error of the step just taken, shape (n,)."""
-        return (h * self.e).dot(self.K)
+        return self.h_e.dot(self.K)
 
     def advance(self, t, y):
         """Make ready for the step after the one just taken, which begins at (t, y). Return the evaluations of f that it took."""
         if self.first_same_as_last:
-            self.K[0] = self.K[-1]
+            self.first[:] = self.last
             return 0
         self.start(t, y)
         return 1

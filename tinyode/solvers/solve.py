@@ -56,12 +56,11 @@ def steps(f, y, times, options, stats, coupled=None):
     """
     tableau = find(options.method)
     stepper = Stepper(f, tableau, y, len(y) if coupled is None else coupled)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is reported below, with its time
-        stepper.start(times[0], y)
+    stepper.start(times[0], y)
     stats.nfev += 1
     if not np.isfinite(stepper.K[0]).all():
         raise SolverError(f"f is not finite at the initial state: f(t0, y0) = {stepper.K[0]}; check f and y0", times[0], 0.0)
-    return (_fixed if options.fixed else _adaptive)(stepper, tableau, y, times, options, stats)
+    yield from (_fixed if options.fixed else _adaptive)(stepper, tableau, y, times, options, stats)
 
 
 def _fixed(stepper, tableau, y, times, options, stats):
@@ -77,13 +76,12 @@ def _fixed(stepper, tableau, y, times, options, stats):
         for j in range(n):
             t, t1 = start + j * h, end if j == n - 1 else start + (j + 1) * h
             _check_count(stats, options, t, h)
-            with np.errstate(over="ignore", invalid="ignore"):
-                if not at_start:
-                    stats.nfev += stepper.advance(t, y)
-                y1 = stepper.step(t, t1, y, h)
+            if not at_start:
+                stats.nfev += stepper.advance(t, y)
+            y1 = stepper.step(t, t1, y, h)
             at_start = False
             stats.nfev += tableau.stages - 1
-            if not np.isfinite(y1).all():
+            if not all_finite(y1):
                 raise SolverError("the state is no longer finite: the solution has blown up, or the step is too long for it; "
                                   "try a smaller step_size, or an adaptive method such as dopri5", t, h)
             stats.accepted += 1
@@ -102,8 +100,7 @@ def _adaptive(stepper, tableau, y, times, options, stats):
             stepper.f(t, y, k)
             return k[:n]
 
-        with np.errstate(over="ignore", invalid="ignore"):
-            size = first_step(of_head, t, y[:n], stepper.K[0, :n], tableau.error_order, rtol, atol, end - t)
+        size = first_step(of_head, t, y[:n], stepper.K[0, :n], tableau.error_order, rtol, atol, end - t)
         stats.nfev += 1
     controller = Controller(tableau.error_order)
     while True:
@@ -111,14 +108,14 @@ def _adaptive(stepper, tableau, y, times, options, stats):
         last = 1.01 * size >= abs(end - t)  # rather a step 1 % longer than one that is all rounding error
         t1 = end if last else t + sign * size
         h = t1 - t  # what t really advances by, where t is large
-        with np.errstate(over="ignore", invalid="ignore"):
-            y1 = stepper.step(t, t1, y, h)
-            e = stepper.error(h)
-            error = error_norm(e[:n], y[:n], y1[:n], rtol, atol)
-            if n < len(y):
-                error = max(error, quadrature_norm(e[n:], y[n:], y1[n:], stepper.K[-1, n:], abs(end - t), rtol, atol))
+        y1, e = stepper.step(t, t1, y, h), stepper.error()
+        if n == len(y):
+            error = error_norm(e, y, y1, rtol, atol)
+        else:
+            error = max(error_norm(e[:n], y[:n], y1[:n], rtol, atol),
+                        quadrature_norm(e[n:], y[n:], y1[n:], stepper.K[-1, n:], abs(end - t), rtol, atol))
         stats.nfev += tableau.stages - 1
-        if error <= 1 and np.isfinite(y1).all():  # an error is small beside a state that is infinite
+        if error <= 1 and all_finite(y1):  # an error is small beside a state that is infinite
             stats.accepted += 1
             size = controller.accept(abs(h), error)
             yield Step(t, t1, h, y, y1, stepper.K)
@@ -138,6 +135,11 @@ def _adaptive(stepper, tableau, y, times, options, stats):
                                   "leaves the domain of f; end the interval earlier, or check f", t, h)
 
 
+def all_finite(y):
+    """Whether all of y is finite; by its square, which is quick to compute, where that does not overflow."""
+    return math.isfinite(y.dot(y)) or bool(np.isfinite(y).all())
+
+
 def _check_count(stats, options, t, h):
     if stats.accepted + stats.rejected >= options.max_steps:
         raise SolverError(f"max_steps={options.max_steps} steps were not enough; is the problem stiff, or the tolerance too small? Allow "
@@ -154,15 +156,16 @@ def observe(walk, y0, times, tableau):
     ys = np.empty((len(times), len(y0)), y0.dtype)
     ys[0] = y0
     i = 1
-    for step in walk:
-        Q = None
-        while i < len(times) and abs(times[i] - step.t) <= abs(step.t1 - step.t):
-            if times[i] == step.t1:
-                ys[i] = step.y1
-            else:
-                Q = coefficients(tableau, step.y, step.h, step.K) if Q is None else Q
-                ys[i] = evaluate(step.y, Q, (times[i] - step.t) / step.h)
-            i += 1
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is rejected, or an error with its time
+        for step in walk:
+            Q = None
+            while i < len(times) and abs(times[i] - step.t) <= abs(step.t1 - step.t):
+                if times[i] == step.t1:
+                    ys[i] = step.y1
+                else:
+                    Q = coefficients(tableau, step.y, step.h, step.K) if Q is None else Q
+                    ys[i] = evaluate(step.y, Q, (times[i] - step.t) / step.h)
+                i += 1
     return ys
 
 
@@ -252,30 +255,31 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
 
     def kept():
         for step in steps(flat, y, times, options, stats):
-            taken.append(step._replace(K=step.K.copy()))
+            taken.append((step, step.K.copy()))
             yield step
 
     ys = observe(kept(), y, times, tableau)
 
     def coefficients_of(i):
-        step = taken[i]
+        step, K = taken[i]
         if tableau.interpolant is not None:
-            return coefficients(tableau, step.y, step.h, step.K)
+            return coefficients(tableau, step.y, step.h, K)
         if i + 1 < len(taken):
-            slope = taken[i + 1].K[0]
+            slope = taken[i + 1][1][0]
         else:  # the only value of f that stepping did not need
             slope = np.empty_like(y)
             flat(step.t1, step.y1, slope)
-        return hermite(step.y, step.y1, step.h, step.K[0], slope)
+        return hermite(step.y, step.y1, step.h, K[0], slope)
 
     def interpolate(t):
         sign = math.copysign(1.0, times[-1] - times[0])
-        of_step = np.searchsorted([sign * step.t1 for step in taken[:-1]], sign * t.ravel())
+        of_step = np.searchsorted([sign * step.t1 for step, _ in taken[:-1]], sign * t.ravel())
         result = np.empty((t.size, y.size), y.dtype)
         for i in np.unique(of_step):
             here = of_step == i
-            theta = ((t.ravel()[here] - taken[i].t) / taken[i].h)[:, None].astype(y.dtype)
-            result[here] = evaluate(taken[i].y, coefficients_of(i), theta)
+            step, _ = taken[i]
+            theta = ((t.ravel()[here] - step.t) / step.h)[:, None].astype(y.dtype)
+            result[here] = evaluate(step.y, coefficients_of(i), theta)
         return tree.unflatten(structure, cut(result.reshape(*t.shape, y.size)))
 
     return Solution(np.array(times), tree.unflatten(structure, cut(ys)), stats, interpolate)

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy import ndarray
 
 from .. import tree
 from ..autodiff.dispatch import is_traced
@@ -101,17 +102,22 @@ def flat_field(f, leaves, structure, args):
 
     if structure is tree.LEAF or (len(leaves) == 1 and structure == ONE_IN_LIST):
         (leaf,) = leaves
-        shape, listed = leaf.shape, structure is not tree.LEAF
+        shape, dtype, listed = leaf.shape, leaf.dtype, structure is not tree.LEAF
 
-        def flat(t, y, k):
-            y.flags.writeable = False
-            dy = f(t, cut(y) if listed else cut(y)[0], *args)
-            k.reshape(shape)[...] = check(dy[0] if listed else dy, leaf)
+        def flat_vector(t, y, k):  # the hot path
+            y.setflags(write=False)
+            dy = f(t, [y], *args)[0] if listed else f(t, y, *args)
+            if type(dy) is not ndarray or dy.dtype is not dtype or dy.shape != shape:
+                dy = check_derivative(dy, shape, dtype)
+            k[...] = dy
 
-        return flat
+        def flat_array(t, y, k):
+            flat_vector(t, y.reshape(shape), k.reshape(shape))
+
+        return flat_vector if len(shape) == 1 else flat_array
 
     def flat(t, y, k):
-        y.flags.writeable = False
+        y.setflags(write=False)
         dy, dy_structure = tree.flatten(f(t, tree.unflatten(structure, cut(y)), *args))
         if dy_structure != structure:
             raise ValueError(f"f returned the structure {tree.describe(dy_structure)}; the state, and so its derivative, has the structure "

@@ -14,7 +14,6 @@ set of weights on the same stages, of another order, and the difference of the t
 A new explicit method is a new entry here and nothing else.
 """
 
-import difflib
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -142,6 +141,8 @@ def find(method, name="method"):
     """
     if isinstance(method, str) and method in TABLEAUS:
         return TABLEAUS[method]
+    import difflib  # seldom needed
+
     near = difflib.get_close_matches(str(method), TABLEAUS, n=3, cutoff=0.4)
     raise ValueError(f"{name}={method!r} is not known; " + (f"did you mean {' or '.join(map(repr, near))}? " if near else "")
                      + f"The methods are {', '.join(TABLEAUS)}")
