@@ -52,7 +52,7 @@ def main(arguments=None):
     """Run what the command line asks for; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tutorials", description="Run the chapters of the course.")
     parser.add_argument("numbers", nargs="*", type=int, help="chapters to run (default: all)")
-    parser.add_argument("--step", action="store_true", help="show each cell, and run it when Enter is pressed")
+    parser.add_argument("--step", action="store_true", help="show each cell, run it, and wait for Enter")
     parser.add_argument("--list", action="store_true", help="list the chapters")
     options = parser.parse_args(arguments)
     known = chapters()

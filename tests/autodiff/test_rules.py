@@ -104,6 +104,7 @@ def test_kinks_share_the_cotangent():
     assert grad(abs)(0.0) == 0.0
     np.testing.assert_array_equal(grad(np.max)(np.array([1.0, 3.0, 3.0])), [0, 0.5, 0.5])
     np.testing.assert_array_equal(grad(np.linalg.norm)(np.zeros(3)), np.zeros(3))
+    assert grad(np.hypot, (0, 1))(0.0, 0.0) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("function", REDUCTIONS, ids=lambda f: f.__name__)

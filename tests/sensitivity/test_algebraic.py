@@ -88,5 +88,7 @@ def test_what_is_refused():
         root(lambda u: u[0], np.ones(2))
     with pytest.raises(ValueError, match=r"tol=0\.0 and max_steps=50 must be positive"):
         root(lambda u: u, 1.0, tol=0.0)
+    with pytest.raises(ValueError, match="tol='a'"):
+        root(lambda u: u, 1.0, tol="a")
     with pytest.raises(TypeError, match=r"root: f returned a traced value.*through \*args"):
         grad(lambda p: root(lambda u: u - p, 1.0))(2.0)

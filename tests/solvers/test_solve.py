@@ -171,7 +171,8 @@ def test_states_are_refused_by_name(y0, error, message):
 @pytest.mark.parametrize("options, message", [
     ({"rtol": 0.0}, "rtol=0.0 must be a positive number"), ({"atol": -1.0}, "atol=-1.0"), ({"rtol": np.nan}, "rtol=nan"),
     ({"step_size": -0.1}, "step_size=-0.1 must be a positive number; the direction of time comes from t"),
-    ({"first_step": np.inf}, "first_step=inf"), ({"max_steps": 0}, "max_steps=0"), ({"step_size": "x"}, "step_size='x'"),
+    ({"first_step": np.inf}, "first_step=inf"), ({"max_steps": 0}, "max_steps=0"),
+    ({"max_steps": 0.5}, "max_steps=0.5 must be a whole number"), ({"rtol": True}, "rtol=True"), ({"step_size": "x"}, "step_size='x'"),
     ({"method": "rk45"}, "method='rk45' is not known; did you mean 'rk4'"),
 ])
 def test_options_are_refused_by_name(options, message):
@@ -205,7 +206,7 @@ def test_traced_values_are_refused_by_name():
 
 def test_a_blow_up_says_where():
     """y' = y^2 from 1 ends at t = 1."""
-    with pytest.raises(SolverError, match=r"shrunk below rounding|not finite beyond this time") as caught:
+    with pytest.raises(SolverError, match=r"is below rounding|not finite beyond this time") as caught:
         solve(lambda t, y: y * y, 1.0, [0, 2])
     assert abs(caught.value.t - 1) < 1e-3 and caught.value.h > 0
     with pytest.raises(SolverError, match=r"state is no longer finite.*smaller step_size"):
@@ -279,6 +280,13 @@ def test_extreme_first_steps():
         assert np.isfinite(solve(f, y0, t, rtol=1e-3).y).all()
     precise = solve(lambda t, y: np.cos(t) * np.ones(1), np.zeros(1), [0, 10.0], first_step=np.float32(0.1), rtol=1e-10, atol=1e-12)
     assert abs(precise.y[-1, 0] - np.sin(10)) < 1e-8
+
+
+def test_a_step_below_rounding_is_an_error_at_once():
+    with pytest.raises(SolverError, match="the step is below rounding"):
+        solve(lambda t, y: -y, 1.0, [1.0, 2.0], first_step=1e-17)
+    with pytest.raises(SolverError, match="the step is below rounding"):
+        solve(lambda t, y: -y, 1.0, [1e16, 1e16 + 4], method="rk4", step_size=0.5)
 
 
 def test_settings_without_effect_are_refused():

@@ -47,6 +47,18 @@ def as_cotangent(g, y):
     return g if g.dtype == dtype or dtype.kind != "f" else g.astype(dtype)
 
 
+def check_scalar(value):
+    """Refuse what a function returned if it is not one floating-point number, so that it has no gradient."""
+    if isinstance(value, (tuple, list, dict)):
+        raise TypeError(f"grad: the function returned a {type(value).__name__}; a gradient is of one number, use vjp or jacobian")
+    if np.size(value) != 1:
+        raise TypeError(f"grad: the function returned an array of shape {np.shape(value)}; a gradient is of one number: reduce it "
+                        "(np.sum, np.mean), or use vjp or jacobian")
+    if np.result_type(value).kind != "f":
+        raise TypeError(f"grad: the function returned {value!r:.40}, which is not a floating-point number, so every derivative would "
+                        "be zero; remove the rounding, comparison or conversion to whole numbers")
+
+
 def own(cotangents, seeds):
     """Copy what is shared, so that the caller may write into each cotangent."""
     met = {id(g) for g in seeds}

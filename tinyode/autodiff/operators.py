@@ -16,8 +16,8 @@ PLAIN = set()  # NumPy functions with no derivative, computed on the value
 
 NOTHING = {}  # the keywords of a call without keywords
 NUMBERS = frozenset({float, int, bool, np.float64, np.float32, np.int64, np.int32, np.bool_})
-METHODS = frozenset({"all", "any", "argmax", "argmin", "argsort", "clip", "diagonal", "dot", "max", "mean", "min", "prod",
-                     "ravel", "round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var"})
+METHODS = frozenset({"all", "any", "argmax", "argmin", "argsort", "clip", "dot", "max", "mean", "min", "prod",
+                     "ravel", "round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "trace", "var"})
 
 
 def name_of(function):
@@ -92,6 +92,9 @@ class ArrayLike:
     __complex__, __index__ = _no_number("number", "complex()"), _no_number("integer", "an index, range() or a shape")
     item, tolist = _no_number("number", ".item()"), _no_number("numbers", ".tolist()")
 
+    def __round__(self, digits=0):
+        return np.round(self, digits)
+
     def __bool__(self):
         return bool(self.value)
 
@@ -114,8 +117,9 @@ class ArrayLike:
         function = getattr(np, name, None)
         if isinstance(function, np.ufunc) or name in METHODS:
             return lambda *args, **kwargs: function(self, *args, **kwargs)
-        raise AttributeError(f"a traced array has no .{name}; write it as a function, np.{name}(x), "
-                             "or take stop_gradient(x) for a plain array")
+        has_rule = function in RULES or function in DERIVED if callable(function) else False
+        raise AttributeError(f"a traced array has no .{name}; " + (f"write it as a function, np.{name}(x), or " if has_rule else "")
+                             + "take stop_gradient(x) for a plain array")
 
     def reshape(self, *shape, **kwargs):
         """``x.reshape(2, 3)``, as of an array."""

@@ -21,7 +21,7 @@ import functools
 import numpy as np
 
 from .. import tree
-from .checks import FLOAT64, as_cotangent, as_output, as_primal, own
+from .checks import FLOAT64, as_cotangent, as_output, as_primal, check_scalar, own
 from .dispatch import plain
 from .trace import Node, Trace, sweep
 
@@ -185,14 +185,7 @@ def value_and_grad(f, argnum=0):
     def with_gradient(*args, **kwargs):
         of_selected, selected = _select(f, argnum, args, kwargs)
         value, pullback = vjp(of_selected, *selected)
-        if isinstance(value, (tuple, list, dict)):
-            raise TypeError(f"grad: the function returned a {type(value).__name__}; a gradient is of one number, use vjp or jacobian")
-        if np.size(value) != 1:
-            raise TypeError(f"grad: the function returned an array of shape {np.shape(value)}; a gradient is of one number: reduce it "
-                            "(np.sum, np.mean), or use vjp or jacobian")
-        if np.result_type(value).kind != "f":
-            raise TypeError(f"grad: the function returned {value!r:.40}, which is not a floating-point number, so every derivative would "
-                            "be zero; remove the rounding, comparison or conversion to whole numbers")
+        check_scalar(value)
         gradient = pullback(np.ones(np.shape(value)))
         return value, gradient if isinstance(argnum, tuple) else gradient[0]
 

@@ -15,6 +15,7 @@ from ..autodiff import jacobian, vjp
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..autodiff.trace import with_rule
 from ..solvers.state import check_state
+from .adjoint import replaced
 
 
 class NewtonError(RuntimeError):
@@ -54,7 +55,7 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
     -----
     Gazula and Plis (2019), equations 18 to 26; Granzow, "A tutorial on adjoint methods", J. Glaciol. 60 (2014).
     """
-    if not tol > 0 or not max_steps > 0:
+    if not all(isinstance(x, (int, float, np.number)) and x > 0 for x in (tol, max_steps)):
         raise ValueError(f"root: tol={tol!r} and max_steps={max_steps!r} must be positive")
     u_leaves, structure = check_state(tree.map(plain, u0), "u0")
     start = np.concatenate([leaf.reshape(-1) for leaf in u_leaves])
@@ -78,10 +79,7 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
         lam = np.linalg.solve(df_du.T, g)
 
         def of_wanted(*parameters):
-            every = list(theta)
-            for n, p in zip(wanted, parameters):
-                every[n] = p
-            return residual(u, every)
+            return residual(u, replaced(theta, wanted, parameters))
 
         _, pullback = vjp(of_wanted, *[theta[n] for n in wanted])
         return pullback(-lam)

@@ -56,9 +56,11 @@ class Options(NamedTuple):
         numbers = {name: value for name, value in self._asdict().items()
                    if name != "method" and not (value is None and name in ("step_size", "first_step"))}
         for name, value in numbers.items():
-            if np.ndim(value) != 0 or not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
                 raise ValueError(f"{prefix}{name}={value!r} must be a positive number"
                                  + ("; the direction of time comes from t" if name in ("step_size", "first_step") else ""))
+        if self.max_steps != int(self.max_steps):
+            raise ValueError(f"{prefix}max_steps={self.max_steps!r} must be a whole number")
         if self.fixed and self.first_step is not None:
             raise ValueError(f"first_step={self.first_step!r} has no meaning where the steps are of fixed size; leave it out")
         return self._replace(**{name: int(value) if name == "max_steps" else float(value) for name, value in numbers.items()})

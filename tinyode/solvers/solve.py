@@ -19,6 +19,9 @@ from .state import check_state, check_times, flat_field
 from .step_size import Controller, error_norm, first_step, quadrature_norm
 from .tableaus import find
 
+BELOW_ROUNDING = ("the step is below rounding: the solution may have a singularity here, or the problem is stiff, or the tolerances ask for "
+                  "more than this dtype holds; try larger rtol and atol, or a larger step")
+
 
 class Step(NamedTuple):
     """One accepted step, from y at t to y1 at t1 = t + h; K are its stages, overwritten when the next step begins."""
@@ -76,6 +79,8 @@ def _fixed(stepper, tableau, y, times, options, stats):
         for j in range(n):
             t, t1 = start + j * h, end if j == n - 1 else start + (j + 1) * h
             _check_count(stats, options, t, h)
+            if t1 == t:
+                raise SolverError(BELOW_ROUNDING, t, h)
             if not at_start:
                 stats.nfev += stepper.advance(t, y)
             y1 = stepper.step(t, t1, y, h)
@@ -108,6 +113,8 @@ def _adaptive(stepper, tableau, y, times, options, stats):
         last = 1.01 * size >= abs(end - t)  # rather a step 1 % longer than one that is all rounding error
         t1 = end if last else t + sign * size
         h = t1 - t  # what t really advances by, where t is large
+        if h == 0:
+            raise SolverError(BELOW_ROUNDING, t, sign * size)
         y1, e = stepper.step(t, t1, y, h), stepper.error()
         if n == len(y):
             error = error_norm(e, y, y1, rtol, atol)
@@ -129,8 +136,7 @@ def _adaptive(stepper, tableau, y, times, options, stats):
             size = controller.reject(abs(h), error)
             if size <= 4 * math.ulp(t):
                 if math.isfinite(error):
-                    raise SolverError("the step has shrunk below rounding: the solution may have a singularity here, or the problem is "
-                                      "stiff, or the tolerances ask for more than this dtype holds; try larger rtol and atol", t, h)
+                    raise SolverError(BELOW_ROUNDING, t, h)
                 raise SolverError("f or the state is not finite beyond this time, however small the step: the solution blows up here, or "
                                   "leaves the domain of f; end the interval earlier, or check f", t, h)
 

@@ -1,7 +1,8 @@
 """Elementwise functions: the Jacobian is diagonal, a VJP multiplies by the derivative.
 
 At a kink the rules take the mean of the two one-sided derivatives, which is the choice that treats both operands alike:
-abs'(0) = 0, and where a == b in maximum(a, b) each gets half of the cotangent.
+abs'(0) = 0, hypot has no slope at the origin, and where a == b in maximum(a, b) each gets half of the cotangent. Second derivatives
+at a kink do not exist, and what comes out there has no meaning.
 """
 
 import numpy as np
@@ -64,7 +65,7 @@ RULES.update({
     np.arctan: (lambda g, y, x: g / (1 + x * x),),
     np.arctan2: (lambda g, y, a, b: g * (b / np.hypot(a, b)) / np.hypot(a, b),
                  lambda g, y, a, b: -g * (a / np.hypot(a, b)) / np.hypot(a, b)),
-    np.hypot: (lambda g, y, a, b: g * (a / y), lambda g, y, a, b: g * (b / y)),
+    np.hypot: (lambda g, y, a, b: g * (a / np.where(y == 0, 1.0, y)), lambda g, y, a, b: g * (b / np.where(y == 0, 1.0, y))),
     # hyperbolic
     np.sinh: (lambda g, y, x: g * np.cosh(x),),
     np.cosh: (lambda g, y, x: g * np.sinh(x),),

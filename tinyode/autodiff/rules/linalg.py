@@ -150,7 +150,10 @@ def einsum_vjps(g, y, wanted, *arrays, subscripts, optimize):
 @primitive((lambda g, y, x, axis, keepdims:
             spread(g, x, axis, keepdims) * x / spread(np.where(y == 0, 1.0, y), x, axis, keepdims),))
 def euclidean(x, axis, keepdims):
-    """Root of the sum of squares; at zero, where it has a corner, the VJP is zero, as that of abs is."""
+    """Root of the sum of squares; at zero, where it has a corner, the VJP is zero, as that of abs is.
+
+    Second derivatives do not exist there; for a smooth function of it, such as its square, write np.sum(x * x).
+    """
     return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
 
 
@@ -171,8 +174,7 @@ def norm(x, ord=None, axis=None, keepdims=False):
     row, column = (i % x.ndim for i in axis)
     if ord in (1, -1, np.inf, -np.inf):
         summed, other = (row, column) if abs(ord) == 1 else (column, row)
-        result = (np.max if ord > 0 else np.min)(np.sum(size, axis=summed, keepdims=True), axis=(summed, other), keepdims=keepdims)
-        return result
+        return (np.max if ord > 0 else np.min)(np.sum(size, axis=summed, keepdims=True), axis=(summed, other), keepdims=keepdims)
     raise TypeError(f"np.linalg.norm: the matrix norm of order {ord!r} needs singular values and has no derivative rule; "
                     "use ord='fro', 1 or np.inf")
 

@@ -75,7 +75,7 @@ def stack(arrays, axis=0):
 
 
 def at_least(n, a):
-    """Append leading axes until there are n."""
+    """Put axes of length one in front until there are n."""
     a = unbox(a)
     return a if a.ndim >= n else np.reshape(a, (1,) * (n - a.ndim) + a.shape)
 
