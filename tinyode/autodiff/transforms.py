@@ -22,7 +22,6 @@ import numpy as np
 
 from .. import tree
 from .checks import FLOAT64, as_cotangent, as_output, as_primal, check_scalar, own
-from .dispatch import plain
 from .trace import Node, Trace, sweep
 
 
@@ -241,8 +240,3 @@ def _join_rows(shape, x, *rows):
 def hessian(f, argnum=0):
     """Return a function that computes the Hessian of a scalar f, the Jacobian of its gradient; shape ``argument.shape * 2``."""
     return jacobian(grad(f, argnum), argnum)
-
-
-def stop_gradient(x):
-    """Return the plain value of x, a constant to every derivative being taken; containers leaf by leaf."""
-    return tree.map(plain, x)

@@ -19,8 +19,8 @@ from .state import check_state, check_times, flat_field
 from .step_size import Controller, error_norm, first_step, quadrature_norm
 from .tableaus import find
 
-BELOW_ROUNDING = ("the step is below rounding: the solution may have a singularity here, or the problem is stiff, or the tolerances ask for "
-                  "more than this dtype holds; try larger rtol and atol, or a larger step")
+BELOW_ROUNDING = ("the step is below rounding: the solution may have a singularity here, or the problem is stiff, or the tolerances ask "
+                  "for more than this dtype holds; try larger rtol and atol, or a larger step")
 
 
 class Step(NamedTuple):
