@@ -88,7 +88,7 @@ assert np.abs(by_resnet - implicit).max() > 0.1
 # %% [markdown]
 # ## Where the step went
 #
-# The layer has no step size. G6 to G9 make room for one by a fraction that is equal to one:
+# The layer has no step size. G6-G10 make room for one by a fraction that is equal to one:
 # $$\mathbf h_{t+1} = \frac{\Delta t}{\Delta t} F(\mathbf h_t, \theta_t) + \mathbf h_t = \Delta t\, G(\mathbf h_t, \theta_t) + \mathbf h_t,
 # \qquad G = F / \Delta t. \tag{G6, G7, G9}$$
 # In exact arithmetic that changes nothing. In floating point, dividing by $\Delta t$ and multiplying again is exact

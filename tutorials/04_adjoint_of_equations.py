@@ -233,6 +233,6 @@ assert all(g(root(f, np.zeros(2), np.array([best + d, 2.0]))) > g(root(f, np.zer
 # %% [markdown]
 # ## Sources
 #
-# G18 to G26, G-ex1, G-ex2 (Gazula and Plis, "Adjoint Method: Introduction" to "Examples"). Granzow, "A tutorial on
+# G18-G24, G25, G26, G-ex1, G-ex2 (Gazula and Plis, "Adjoint Method: Introduction" to "Examples"). Granzow, "A tutorial on
 # adjoint methods and their use for data assimilation in glaciology", *Journal of Glaciology* 60 (2014), which the
 # slides follow.
