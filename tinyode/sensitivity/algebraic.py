@@ -14,7 +14,7 @@ from .. import tree
 from ..autodiff import jacobian, vjp
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..autodiff.trace import with_rule
-from ..solvers.state import check_state
+from ..solvers.state import CLOSURE, check_state
 from .adjoint import replaced
 
 
@@ -91,8 +91,7 @@ def newton(f, u, tol, max_steps):
     """Return a root of f, R^n -> R^n, from plain u; see `root`."""
     value = f(u)
     if is_traced(value):
-        raise TypeError("root: f returned a traced value although its arguments are plain: it closes over a value that is being "
-                        "differentiated, and the gradient would be lost; pass that value to f through *args")
+        raise TypeError(f"root: {CLOSURE}")
     tol = max(tol, 4 * float(np.finfo(u.dtype).eps))
     for _ in range(max_steps):
         if not np.any(value):

@@ -9,6 +9,8 @@ from .. import tree
 from ..autodiff.dispatch import is_traced
 
 ONE_IN_LIST = tree.flatten([0.0])[1]
+CLOSURE = ("f returned a traced value although its arguments are plain: it closes over a value that is being differentiated, and the "
+           "gradient would be lost; pass that value to f through *args")
 
 
 def check_times(t):
@@ -66,8 +68,7 @@ def check_derivative(dy, shape, dtype):
     except ValueError:  # of unequal rows
         array = np.array(None)
     if is_traced(array):
-        raise TypeError("f returned a traced value although its arguments are plain: it closes over a value that is being "
-                        "differentiated, and the gradient would be lost; pass that value to f through *args")
+        raise TypeError(CLOSURE)
     if array.dtype == object:
         raise TypeError(f"f returned {dy!r:.60}; it must return an array of the shape of the state, {shape}")
     if array.shape != shape:
