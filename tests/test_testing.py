@@ -45,6 +45,6 @@ def test_a_missing_gradient_of_a_small_function_is_found():
 def test_a_wrong_second_derivative_is_found():
     """A backward function that is right, but hides from the engine how it depends on x."""
     hidden = square_with(lambda x, g: (2 * g * stop_gradient(x),))
-    check_vjp(hidden, np.array([0.5, 1.5]))
+    check_vjp(hidden, np.array([0.5, 1.5]), order=1)
     with pytest.raises(AssertionError, match="derivative 2: the vector-Jacobian product gives"):
         check_vjp(hidden, np.array([0.5, 1.5]), order=2)

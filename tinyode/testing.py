@@ -1,8 +1,16 @@
 """Hold derivatives against finite differences: the library's, and your own.
 
-A central difference (f(x + h v) - f(x - h v)) / 2h differs from the derivative of f along v by O(h^2), and by rounding, O(u / h) with
-u = 2.2e-16. `central_difference` combines two of them (Richardson's extrapolation) so that the first error is O(h^4): at h of
-about u^(1/5) both are then about u^(4/5), 3e-13 times the size of the higher derivatives.
+Two ways to differentiate by evaluating alone:
+
+* `central_difference`. (f(x + h v) - f(x - h v)) / 2h, at h and at h/2, combined so that the error of order h^2 cancels (Richardson's
+  extrapolation). What is left is h^4 |f^(5)| / 480, and rounding, 3 u |f| / h with u = 2.2e-16 and the higher derivative along v. At
+  h = u^(1/5) = 7e-4 these are 6e-16 |f^(5)| and 9e-13 |f|.
+* `complex_step`. Im f(x + i h v) / h subtracts nothing, so h can be 1e-100: right to rounding, for code that computes with complex
+  numbers what it computes with real ones (Squire and Trapp, "Using complex variables to estimate derivatives of real functions",
+  1998).
+
+`check_vjp` compares with either. The second half of this module draws what such a comparison needs, by hypothesis: `shapes`,
+`broadcasting_pairs`, `axes`, `reductions`, `matrices`; and `check_odeint` holds a whole differentiable solver against them.
 """
 
 import numpy as np
@@ -39,6 +47,25 @@ def central_difference(f, primals, tangents, h=H):
     return tree.map(lambda coarse, fine: (4 * fine - coarse) / 3, difference(h), difference(h / 2))
 
 
+def complex_step(f, primals, tangents, h=1e-100):
+    """Compute the derivative of f along a direction, Im f(x + i h v) / h, right to rounding.
+
+    Parameters, value: as of `central_difference`. Powers, exponentials, products and their like are analytic; abs, maximum and
+    comparisons of complex numbers are not what they are of real ones.
+
+    Raises
+    ------
+    TypeError
+        If a value of f is real, so that f has dropped the imaginary part on its way.
+    """
+    def imaginary_part(y):
+        if np.asarray(y).dtype.kind != "c":
+            raise TypeError("complex_step: f returned a real value for a complex argument, so it is not analytic; use central_difference")
+        return np.imag(y) / h
+
+    return tree.map(imaginary_part, f(*tree.map(lambda x, v: np.asarray(x, dtype=float) + 1j * h * np.asarray(v), primals, tangents)))
+
+
 def inner(a, b):
     """Return the inner product of two containers, the sum over all elements of the products."""
     return sum([float(np.sum(np.asarray(x, dtype=float) * np.asarray(y, dtype=float)))
@@ -50,19 +77,29 @@ def random_like(rng, x):
     return tree.map(lambda leaf: rng.normal(size=np.shape(leaf)), x)
 
 
-def check_vjp(f, *primals, order=1, rtol=1e-7, rng=None):
+RTOL = {central_difference: 1e-7, complex_step: 1e-12}
+
+
+def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rng=None):
     """Hold the vector-Jacobian product of f against a finite difference: <w, J v> = <J^T w, v> for random v, w.
 
     Parameters
     ----------
     f : function
     *primals : arrays or containers of arrays
-        Where; f must be smooth within `H`, 7e-4, of it.
+        Where; f must be smooth within `H`, 7e-4, of it. Everything is done in double precision.
     order : int
         2 checks the derivative of the vector-Jacobian product in the same way as well, and so on.
-    rtol : float
-        How far the two may differ, as a share of |w| |J v| or |J^T w| |v|: the finite difference is good to about 1e-10 where the
-        fifth derivative of f is of the size of the first, and no better than about 3e-13 |w| |f|. Ten times more for each order further.
+    difference : `central_difference` or `complex_step`
+        What the first derivative is held against; the engine being for real numbers, further ones are by central differences.
+    rtol : float, optional
+        How far the two may differ, as a share of the largest of |w| |J v|, |J^T w| |v| and 1e-5 |w| |f|. By default
+
+        * 1e-7 for central differences. Their rounding error, 9e-13 |w| |f|, is then allowed for by the last of the three, and
+          their truncation error while the fifth derivative along v is less than 1e8 times the first;
+        * 1e-12 for complex steps, a few thousand roundings.
+
+        Ten times more for each order further, whose values are derivatives and carry the rounding of the sweep.
     rng : numpy.random.Generator, optional
 
     Raises
@@ -70,6 +107,7 @@ def check_vjp(f, *primals, order=1, rtol=1e-7, rng=None):
     AssertionError
         If they differ; the message has both.
     """
+    rtol = RTOL[difference] if rtol is None else rtol
     rng = rng or np.random.default_rng(0)
     for derivative in range(1, order + 1):
         value, pullback = vjp(f, *primals)
@@ -79,19 +117,62 @@ def check_vjp(f, *primals, order=1, rtol=1e-7, rng=None):
             dtype = getattr(x, "dtype", np.dtype(float))
             if np.shape(c) != np.shape(x) or c.dtype != (dtype if dtype.kind == "f" else float):
                 raise AssertionError(f"a primal of shape {np.shape(x)}, dtype {dtype} got a cotangent of shape {c.shape}, dtype {c.dtype}")
-        along_v = central_difference(f, primals, v)
+        along_v = difference(f, primals, v)
         found, expected = inner(cotangents, v), inner(w, along_v)
         scale = max(np.sqrt(inner(w, w) * inner(along_v, along_v)), np.sqrt(inner(cotangents, cotangents) * inner(v, v)),
                     1e-5 * np.sqrt(inner(w, w) * inner(value, value)))
         if not abs(found - expected) <= rtol * scale:
             raise AssertionError(f"derivative {derivative}: the vector-Jacobian product gives <J^T w, v> = {found!r}, finite differences "
                                  f"give <w, J v> = {expected!r}, at {primals!r:.300}")
-        f, primals, rtol = _product(f), (w, *primals), 10 * rtol
+        difference, rtol = central_difference, 10 * max(rtol, RTOL[central_difference])
+        f, primals = _product(f), (w, *primals)
 
 
 def _product(f):
     """Return the vector-Jacobian product of f as a function of the cotangent and the primals."""
     return lambda w, *primals: vjp(f, *primals)[1](w)
+
+
+def _hypothesis():
+    try:
+        import hypothesis
+        import hypothesis.extra.numpy
+        import hypothesis.strategies
+    except ImportError as error:
+        raise ImportError("tinyode.testing draws its problems with hypothesis: pip install hypothesis") from error
+    return hypothesis, hypothesis.strategies
+
+
+def shapes(min_dims=0):
+    """Draw the shape of an array with up to three axes, of up to three elements."""
+    hypothesis, _ = _hypothesis()
+    return hypothesis.extra.numpy.array_shapes(min_dims=min_dims, max_dims=3, max_side=3)
+
+
+def broadcasting_pairs():
+    """Draw two shapes that broadcast against each other."""
+    hypothesis, _ = _hypothesis()
+    return hypothesis.extra.numpy.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3).map(lambda pair: pair.input_shapes)
+
+
+def axes(ndim):
+    """Draw an axis argument for a reduction: None, one axis counted from either end, or a tuple of several."""
+    _, st = _hypothesis()
+    one = st.integers(-ndim, ndim - 1)
+    return st.none() | one | st.lists(one, min_size=1, max_size=ndim, unique_by=lambda i: i % ndim).map(tuple)
+
+
+def reductions():
+    """Draw a shape with at least one axis, an axis argument for it, and keepdims."""
+    _, st = _hypothesis()
+    return shapes(1).flatmap(lambda shape: st.tuples(st.just(shape), axes(len(shape)), st.booleans()))
+
+
+def matrices(n, batch=()):
+    """Draw well-conditioned matrices, shape (*batch, n, n), with different eigenvalues: 3 to 3 n on the diagonal, 0.5 or less beside it."""
+    _, st = _hypothesis()
+    return st.integers(0, 2**20).map(lambda seed: 3 * np.diag(np.arange(1.0, n + 1)) + np.random.default_rng(seed).uniform(
+        -0.5, 0.5, (*batch, n, n)) / n)
 
 
 def check_odeint(odeint, rtol=1e-4, max_examples=25):
@@ -115,11 +196,7 @@ def check_odeint(odeint, rtol=1e-4, max_examples=25):
     AssertionError
         On the smallest problem found, with what is wrong: the values, or the gradient for y0, A, b, or a time.
     """
-    try:
-        from hypothesis import Phase, given, settings
-        from hypothesis import strategies as st
-    except ImportError as error:
-        raise ImportError("check_odeint draws its problems with hypothesis: pip install hypothesis") from error
+    hypothesis, st = _hypothesis()
     from .solvers import solve
 
     def f(t, z, A, b):
@@ -132,8 +209,9 @@ def check_odeint(odeint, rtol=1e-4, max_examples=25):
         if not np.allclose(found, expected, rtol=rtol, atol=rtol):
             raise AssertionError(f"{what}: expected {expected}, by an accurate solution and finite differences; got {found}")
 
-    @settings(max_examples=max_examples, deadline=None, derandomize=True, database=None, phases=[Phase.generate, Phase.shrink])
-    @given(st.integers(1, 3), st.integers(2, 4), st.booleans(), st.integers(0, 99))
+    @hypothesis.settings(max_examples=max_examples, deadline=None, derandomize=True, database=None,
+                         phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink])
+    @hypothesis.given(st.integers(1, 3), st.integers(2, 4), st.booleans(), st.integers(0, 99))
     def on_problem(n, times, backwards, seed):
         rng = np.random.default_rng(seed)
         z0, A, b = rng.normal(size=n), rng.normal(size=(n, n)), rng.normal(size=n)

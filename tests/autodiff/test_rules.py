@@ -1,55 +1,284 @@
-"""Every rule of the table against central differences, at first and second order, over drawn shapes and broadcasting."""
+"""Every rule of the table: NumPy's numbers, and central differences at first and second order, over drawn shapes and broadcasting."""
 
 import operator
+import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import broadcasting_pairs, reductions, seeds, shapes, shapes_with_axes, spaced, uniform, well_conditioned
+from strategies import seeds, spaced, uniform
 
-from tinyode import grad, hessian, vjp
+from tinyode import grad, hessian, jvp, tree, vjp
 from tinyode.autodiff.operators import DERIVED, PLAIN, RULES
-from tinyode.testing import check_vjp
+from tinyode.testing import broadcasting_pairs, check_vjp, matrices, reductions, shapes
+
+
+def check(function, *primals):
+    """Same value as NumPy, first and second derivative right, float32 kept as NumPy keeps it."""
+    value, _ = vjp(function, *primals)
+    expected = function(*primals)
+    assert tree.flatten(value)[1] == tree.flatten(expected)[1]
+    for y, z in zip(tree.flatten(value)[0], tree.flatten(expected)[0]):
+        np.testing.assert_allclose(y, z, rtol=1e-11, atol=1e-13)
+        assert np.shape(y) == np.shape(z)
+    check_vjp(lambda *p: tree.map(lambda y: y * y, function(*p)), *primals)
+    singles = [np.asarray(x, np.float32)[()] for x in primals]
+    value, pullback = vjp(function, *singles)
+    for y, z in zip(tree.flatten(value)[0], tree.flatten(function(*singles))[0]):
+        assert y.dtype == z.dtype
+    for c, x in zip(pullback(tree.map(np.ones_like, value)), singles):
+        assert c.dtype == np.float32 and c.shape == x.shape
+
 
 UNARY = {  # function: the interval that arguments are drawn from, inside which it is smooth
     np.negative: (-2, 2), np.positive: (-2, 2), np.absolute: (0.2, 2), np.fabs: (-2, -0.2), np.reciprocal: (0.5, 2), np.square: (-2, 2),
     np.sqrt: (0.5, 3), np.cbrt: (0.5, 3), np.exp: (-2, 2), np.exp2: (-2, 2), np.expm1: (-2, 2), np.log: (0.5, 3), np.log2: (0.5, 3),
     np.log10: (0.5, 3), np.log1p: (-0.5, 2), np.sin: (-3, 3), np.cos: (-3, 3), np.tan: (-1, 1), np.arcsin: (-0.7, 0.7),
     np.arccos: (-0.7, 0.7), np.arctan: (-2, 2), np.sinh: (-2, 2), np.cosh: (-2, 2), np.tanh: (-2, 2), np.arcsinh: (-2, 2),
-    np.arccosh: (1.5, 3), np.arctanh: (-0.7, 0.7),
+    np.arccosh: (1.5, 3), np.arctanh: (-0.7, 0.7), np.degrees: (-2, 2), np.rad2deg: (-2, 2), np.radians: (-2, 2), np.deg2rad: (-2, 2),
+    np.conjugate: (-2, 2), np.real: (-2, 2), np.real_if_close: (-2, 2), np.sinc: (-3, 3), np.nan_to_num: (-2, 2), np.modf: (1.1, 1.9),
+    np.frexp: (1.1, 1.9), np.copy: (-2, 2),
 }
 BINARY = {  # function: the intervals of both arguments
     np.add: ((-2, 2), (-2, 2)), np.subtract: ((-2, 2), (-2, 2)), np.multiply: ((-2, 2), (-2, 2)), np.divide: ((-2, 2), (0.5, 2)),
-    np.power: ((0.5, 2), (-2, 2)), np.remainder: ((2.1, 2.8), (0.95, 1.0)), np.logaddexp: ((-2, 2), (-2, 2)),
-    np.arctan2: ((0.5, 2), (-2, 2)), np.hypot: ((0.5, 2), (0.5, 2)),
+    np.power: ((0.5, 2), (-2, 2)), np.float_power: ((0.5, 2), (-2, 2)), np.remainder: ((2.1, 2.8), (0.95, 1.0)),
+    np.fmod: ((-2.8, -2.1), (0.95, 1.0)), np.divmod: ((2.1, 2.8), (0.95, 1.0)), np.logaddexp: ((-2, 2), (-2, 2)),
+    np.logaddexp2: ((-2, 2), (-2, 2)), np.arctan2: ((0.5, 2), (-2, 2)), np.hypot: ((0.5, 2), (0.5, 2)),
+    np.copysign: ((-2, -0.5), (0.5, 2)), np.heaviside: ((0.5, 2), (-2, 2)),
 }
-REDUCTIONS = [np.sum, np.prod, np.max, np.min, np.mean, np.var, np.std]
-OTHERS = {np.maximum, np.minimum, np.where, np.clip, np.reshape, np.transpose, np.swapaxes, np.moveaxis, np.expand_dims, np.squeeze,
-          np.broadcast_to, np.flip, np.roll, np.concatenate, np.stack, np.hstack, np.vstack, np.split, np.ravel, np.atleast_1d,
-          np.atleast_2d, np.full_like, np.copy, operator.getitem, np.matmul, np.dot, np.einsum, np.outer, np.trace, np.linalg.solve,
-          np.linalg.inv, np.linalg.norm}
+CHOOSING = [np.maximum, np.minimum, np.fmax, np.fmin]
+REDUCTIONS = [np.sum, np.prod, np.max, np.amax, np.min, np.amin, np.mean, np.var, np.std, np.ptp, np.median, np.average,
+              np.nansum, np.nanprod, np.nanmean, np.nanvar, np.nanstd, np.nanmax, np.nanmin, np.nanmedian]
+METHODS_OF_UFUNCS = [np.add.reduce, np.multiply.reduce, np.maximum.reduce, np.minimum.reduce, np.fmax.reduce, np.fmin.reduce,
+                     np.logaddexp.reduce, np.add.accumulate, np.multiply.accumulate]
+T = 0.025  # in the middle between two of what `spaced` draws
+w = lambda *shape: np.random.default_rng(1).normal(size=shape)
+ARRAYS = {  # function: how it is used on an array of one to three axes, i being one of them
+    # shapes
+    np.reshape: lambda x, i: np.reshape(x, x.shape[::-1], order="F"),
+    np.ravel: lambda x, i: np.ravel(x, order="F") * np.ravel(x),
+    np.transpose: lambda x, i: np.transpose(x, np.roll(range(x.ndim), i)),
+    np.swapaxes: lambda x, i: np.swapaxes(x, i, 0),
+    np.moveaxis: lambda x, i: np.moveaxis(x, i, -1),
+    np.rollaxis: lambda x, i: np.rollaxis(x, i),
+    np.matrix_transpose: lambda x, i: np.matrix_transpose(np.atleast_2d(x)),
+    np.linalg.matrix_transpose: lambda x, i: np.linalg.matrix_transpose(np.atleast_2d(x)),
+    np.expand_dims: lambda x, i: np.expand_dims(x, (i, -1) if i else -2),
+    np.squeeze: lambda x, i: np.squeeze(np.expand_dims(x, i), i),
+    np.broadcast_to: lambda x, i: np.broadcast_to(x, (2, *x.shape)),
+    np.broadcast_arrays: lambda x, i: np.broadcast_arrays(x, x[:1] ** 2, 2.0),
+    np.flip: lambda x, i: np.flip(x, i) * np.flip(x),
+    np.fliplr: lambda x, i: np.fliplr(np.atleast_2d(x)),
+    np.flipud: lambda x, i: np.flipud(x),
+    np.roll: lambda x, i: np.roll(x, 2, axis=i) * np.roll(x, -1),
+    np.rot90: lambda x, i: np.rot90(np.atleast_2d(x), 3),
+    np.atleast_1d: lambda x, i: np.atleast_1d(x, x.sum()),
+    np.atleast_2d: lambda x, i: np.atleast_2d(x),
+    np.atleast_3d: lambda x, i: np.atleast_3d(x),
+    np.full_like: lambda x, i: np.full_like(x, np.sum(x)),
+    np.tile: lambda x, i: np.tile(x, (2, 1 + i % 2)),
+    np.repeat: lambda x, i: np.repeat(x, np.arange(1, 1 + x.shape[i]), axis=i),
+    np.resize: lambda x, i: np.resize(x, (2, 5)),
+    np.pad: lambda x, i: np.pad(x, ((1, 2),) + ((0, 1),) * (x.ndim - 1), "constant", constant_values=3),
+    np.tril: lambda x, i: np.tril(np.atleast_2d(x), i),
+    np.triu: lambda x, i: np.triu(np.atleast_2d(x), i),
+    np.diag: lambda x, i: (np.diag(x[(0,) * (x.ndim - 1)], i), np.diag(np.atleast_2d(x[(0,) * (x.ndim - 2)]))),
+    np.diagflat: lambda x, i: np.diagflat(x, i),
+    np.diagonal: lambda x, i: np.diagonal(np.atleast_2d(x), i % 2),
+    np.linalg.diagonal: lambda x, i: np.linalg.diagonal(np.atleast_2d(x), offset=i % 2),
+    np.lib.stride_tricks.sliding_window_view: lambda x, i: np.lib.stride_tricks.sliding_window_view(x, x.shape[i], axis=i),
+    # joining and cutting
+    np.concatenate: lambda x, i: (np.concatenate([x, w(*x.shape), x * x], axis=i), np.concatenate((x, x), axis=None)),
+    np.stack: lambda x, i: np.stack([x, x * x, w(*x.shape)], axis=i),
+    np.hstack: lambda x, i: np.hstack([x, x * x]),
+    np.vstack: lambda x, i: np.vstack([x, x * x]),
+    np.dstack: lambda x, i: np.dstack([x, x * x]),
+    np.column_stack: lambda x, i: np.column_stack([x, x * x]),
+    np.block: lambda x, i: np.block([[x, x * x], [w(*x.shape), x]]),
+    np.append: lambda x, i: (np.append(x, x * x, axis=i), np.append(x, [1.0, 2.0])),
+    np.insert: lambda x, i: (np.insert(x, 0, 5.0, axis=i), np.insert(x, [0, x.size], x.ravel()[:1])),
+    np.delete: lambda x, i: np.delete(x, 0, axis=i),
+    np.split: lambda x, i: (np.split(np.stack([x, x * x]), 2), np.split(x, [1], axis=i)),
+    np.array_split: lambda x, i: np.array_split(x, 2, axis=i),
+    np.hsplit: lambda x, i: np.hsplit(x, [1]),
+    np.vsplit: lambda x, i: np.vsplit(np.atleast_2d(x), 1),
+    np.dsplit: lambda x, i: np.dsplit(np.atleast_3d(x), [1]),
+    np.meshgrid: lambda x, i: np.meshgrid(x.ravel(), x.ravel()[:2] ** 2, indexing=("ij", "xy")[i % 2]),
+    # choosing elements
+    operator.getitem: lambda x, i: x[..., ::-1] * x[[0, 0, -1]][:1] + x[x > T].sum() + x[(0,) * x.ndim] + x[None, ..., [-1]][0],
+    np.take: lambda x, i: (np.take(x, [0, 0, -1], axis=i), np.take(x, 0)),
+    np.take_along_axis: lambda x, i: np.take_along_axis(x, np.argsort(x, axis=i), axis=i),
+    np.compress: lambda x, i: np.compress([True], x, axis=i),
+    np.extract: lambda x, i: np.extract(x > T, x),
+    np.choose: lambda x, i: np.choose(np.arange(x.shape[-1]) % 2, [x, x * x]),
+    np.select: lambda x, i: (np.select([x > 0.325, x > T], [x, x * x]), np.select([x > T], [x], np.exp(x)), np.select([x > T], [x], 2.0)),
+    np.where: lambda x, i: np.where(x > T, x * x, 3.0) + np.where(x > T, 1.0, x),
+    np.clip: lambda x, i: np.clip(x, -0.17, 0.18) + np.clip(x, None, x.sum() + 20) + np.clip(x, min=-0.17, max=None),
+    np.sort: lambda x, i: (np.sort(x, axis=i), np.sort(x, axis=None)),
+    np.partition: lambda x, i: np.partition(x, x.shape[i] // 2, axis=i),
+    np.bincount: lambda x, i: np.bincount(np.arange(x.size) // 2, x.ravel(), minlength=4).astype(x.dtype),
+    # sums, differences and integrals
+    np.cumsum: lambda x, i: (np.cumsum(x, axis=i), np.cumsum(x)),
+    np.cumprod: lambda x, i: (np.cumprod(x, axis=i), np.cumprod(x)),
+    np.nancumsum: lambda x, i: (np.nancumsum(x, axis=i), np.nancumsum(x)),
+    np.nancumprod: lambda x, i: (np.nancumprod(x, axis=i), np.nancumprod(x)),
+    np.quantile: lambda x, i: np.quantile(x, 0.3, axis=i),
+    np.percentile: lambda x, i: np.percentile(x, 71.0, axis=i, keepdims=True),
+    np.nanquantile: lambda x, i: np.nanquantile(x, 0.3, axis=i),
+    np.nanpercentile: lambda x, i: np.nanpercentile(x, 71.0, axis=i, keepdims=True),
+    np.trace: lambda x, i: np.trace(np.atleast_2d(x), i % 2),
+    np.linalg.trace: lambda x, i: np.linalg.trace(np.atleast_2d(x), offset=i % 2),
+    np.diff: lambda x, i: (np.diff(x, axis=i), np.diff(np.stack([x, x * x, x], axis=i), 2, axis=i),
+                           np.diff(x, axis=i, prepend=0, append=x * x)),
+    np.gradient: lambda x, i: np.gradient(np.concatenate([x, x * x, x[:1]]), 0.5, axis=0, edge_order=1 + i % 2),
+    np.trapezoid: lambda x, i: (np.trapezoid(x, dx=0.5, axis=i), np.trapezoid(x, x**3, axis=i)),
+    np.interp: lambda x, i: np.interp(x, np.linspace(-1.0, 1.0, 21) + T, np.linspace(1, 2, 21) ** 2),
+    np.linspace: lambda x, i: (np.linspace(x, 2.0, 4), np.linspace(0, x, 3, endpoint=False, axis=-1), np.linspace(x, 1, 1)),
+    np.unwrap: lambda x, i: np.unwrap(9 * x, axis=i),
+    np.polyval: lambda x, i: np.polyval([2.0, -1.0, 3.0], x) + np.polyval(x.ravel()[:3], 0.5),
+    # products
+    np.matmul: lambda x, i: np.matmul(x, w(x.shape[-1], 2)),
+    np.dot: lambda x, i: (np.dot(x, x[(0,) * (x.ndim - 1)]), np.dot(2.0, x), np.dot(x, w(2, x.shape[-1], 2))),
+    np.vdot: lambda x, i: np.vdot(x, x),
+    np.inner: lambda x, i: (np.inner(x, x), np.inner(x, 3.0)),
+    np.outer: lambda x, i: np.outer(x, x),
+    np.tensordot: lambda x, i: (np.tensordot(x, x, (i, i)), np.tensordot(x, x, x.ndim), np.tensordot(x, x, 0)),
+    np.einsum: lambda x, i: np.einsum("...i,...i->...", x, x),
+    np.kron: lambda x, i: np.kron(x, w(2, 2)) + np.kron(w(2, 2), x),
+    np.cross: lambda x, i: np.cross(x[..., :1] * w(3), np.exp(x[..., :1]) * np.arange(1, 4)),
+    np.linalg.cross: lambda x, i: np.linalg.cross(x[..., :1] * w(3), np.exp(x[..., :1]) * np.arange(1, 4)),
+    np.convolve: lambda x, i: np.convolve(x.ravel(), x.ravel()[:2], ("full", "same", "valid")[i]),
+    np.correlate: lambda x, i: np.correlate(x.ravel(), x.ravel()[:2], ("full", "same", "valid")[i]),
+    np.vecdot: lambda x, i: np.vecdot(x, np.exp(x), axis=i),
+    np.linalg.vecdot: lambda x, i: np.linalg.vecdot(x, np.exp(x), axis=i),
+    np.linalg.outer: lambda x, i: np.linalg.outer(x.ravel(), x.ravel()),
+    np.linalg.tensordot: lambda x, i: np.linalg.tensordot(x, x, axes=(i, i)),
+    np.linalg.matmul: lambda x, i: np.linalg.matmul(np.atleast_2d(x), w(x.shape[-1], 2)),
+    np.linalg.multi_dot: lambda x, i: np.linalg.multi_dot([np.atleast_2d(x)[(0,) * (x.ndim - 2)], w(x.shape[-1], 4), w(4, 2), w(2)][i:]),
+    np.linalg.vector_norm: lambda x, i: (np.linalg.vector_norm(x), np.linalg.vector_norm(x, axis=i, keepdims=True, ord=4)),
+}
+MATRICES = {  # function: how it is used on a stack of well-conditioned matrices
+    np.linalg.inv: np.linalg.inv,
+    np.linalg.det: np.linalg.det,
+    np.linalg.slogdet: np.linalg.slogdet,
+    np.linalg.solve: lambda a: (np.linalg.solve(a, a[..., :1] ** 2), np.linalg.solve(a, w(a.shape[-1]))),
+    np.linalg.matrix_power: lambda a: tuple(np.linalg.matrix_power(a, n) for n in (-2, 0, 1, 5)),
+    np.linalg.cholesky: lambda a: (np.linalg.cholesky(a), np.linalg.cholesky(a, upper=True)),
+    np.linalg.eigh: lambda a: (np.linalg.eigh(a), np.linalg.eigh(a, "U")),
+    np.linalg.eigvalsh: lambda a: (np.linalg.eigvalsh(a), np.linalg.eigvalsh(a, "U")),
+    np.linalg.svd: lambda a: (np.linalg.svd(a), np.linalg.svd(a[..., :2, :], full_matrices=False), np.linalg.svd(a[..., :1], False)),
+    np.linalg.svdvals: np.linalg.svdvals,
+    np.linalg.pinv: lambda a: (np.linalg.pinv(a), np.linalg.pinv(a[..., :1]), np.linalg.pinv(a[..., :2, :])),
+    np.linalg.matrix_norm: lambda a: tuple(np.linalg.matrix_norm(a, ord=ord) for ord in ("fro", "nuc", 2, -2, 1, -1, np.inf, -np.inf)),
+    np.linalg.norm: lambda a: np.linalg.norm(a, 2, axis=(0, -1), keepdims=True),
+}
+ELSEWHERE = {np.ldexp}
+if hasattr(np, "matvec"):
+    ARRAYS[np.matvec] = lambda x, i: np.matvec(np.exp(x[..., None, :] + x[..., None]), x)
+    ARRAYS[np.vecmat] = lambda x, i: np.vecmat(x, np.exp(x[..., None, :] - x[..., None]))
+if hasattr(np, "unstack"):
+    ARRAYS[np.astype] = lambda x, i: np.astype(x, x.dtype)
+    ARRAYS[np.unstack] = lambda x, i: np.unstack(x, axis=i)
+
+
+def name(function):
+    return f"{getattr(getattr(function, '__self__', None), '__name__', '')}.{function.__name__}"
 
 
 def test_every_rule_of_the_table_is_tested_here():
-    assert set(RULES) | set(DERIVED) == set(UNARY) | set(BINARY) | set(REDUCTIONS) | OTHERS
+    tested = {*UNARY, *BINARY, *CHOOSING, *REDUCTIONS, *METHODS_OF_UFUNCS, *ARRAYS, *MATRICES, *ELSEWHERE}
+    assert set(RULES) | set(DERIVED) == tested
     assert not PLAIN & (set(RULES) | set(DERIVED))
 
 
-@pytest.mark.parametrize("function", UNARY, ids=lambda f: f.__name__)
-@given(shapes, seeds)
+@pytest.mark.parametrize("function", UNARY, ids=name)
+@given(shapes(), seeds)
 def test_unary(function, shape, seed):
-    check_vjp(function, uniform(np.random.default_rng(seed), shape, *UNARY[function]), order=2)
+    x = uniform(np.random.default_rng(seed), shape, *UNARY[function])
+    check(function if function is not np.frexp else lambda x: np.frexp(x)[0], x)
 
 
-@pytest.mark.parametrize("function", BINARY, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("function", BINARY, ids=name)
 @given(broadcasting_pairs(), seeds)
 def test_binary_with_broadcasting(function, pair, seed):
     rng = np.random.default_rng(seed)
     a, b = (uniform(rng, shape, *interval) for shape, interval in zip(pair, BINARY[function]))
-    check_vjp(function, a, b, order=2)
-    check_vjp(lambda a: function(a, b), a, order=2)
-    check_vjp(lambda b: function(a, b), b, order=2)
+    check(function, a, b)
+    if function is not np.heaviside:
+        check_vjp(lambda a: function(a, b), a)
+    check_vjp(lambda b: function(a, b), b)
+    check_vjp(lambda a, b: function.outer(a, b), a, b)
+
+
+@pytest.mark.parametrize("function", CHOOSING, ids=name)
+@given(broadcasting_pairs(), seeds)
+def test_choosing_with_broadcasting(function, pair, seed):
+    check(function, *spaced(np.random.default_rng(seed), *pair))
+
+
+@pytest.mark.parametrize("function", REDUCTIONS, ids=name)
+@given(reductions(), seeds)
+def test_reductions(function, reduction, seed):
+    shape, axis, keepdims = reduction
+    (x,) = spaced(np.random.default_rng(seed), shape)
+    if function in (np.std, np.nanstd) and np.min(np.var(x, axis=axis)) == 0:
+        return  # the standard deviation of one element has a kink
+    check(lambda x: function(x, axis=axis, keepdims=keepdims), x)
+
+
+@pytest.mark.parametrize("function", [np.sum, np.prod, np.max, np.min, np.mean, np.var, np.std], ids=name)
+@given(reductions(), seeds)
+def test_reductions_where(function, reduction, seed):
+    shape, axis, keepdims = reduction
+    shape = tuple([n + 1 for n in shape])
+    (x,) = spaced(np.random.default_rng(seed), shape)
+    mask = np.indices(shape).sum(axis=0) % 2 == 0
+    mask[..., 0] = True
+    further = {"initial": {np.max: -0.1, np.min: 0.1}.get(function, 2.0)} if function in (np.sum, np.prod, np.max, np.min) else {}
+    f = lambda x: function(x, axis=axis, keepdims=keepdims, where=mask, **further)
+    if function is np.std and np.min(np.var(x, axis=axis, where=mask)) == 0:
+        return
+    check(f, x)
+
+
+@pytest.mark.parametrize("function", [f for f in REDUCTIONS if f.__name__.startswith("nan")], ids=name)
+@given(reductions(), seeds)
+def test_what_is_not_a_number_is_left_out(function, reduction, seed):
+    shape, axis, keepdims = reduction
+    shape = tuple([n + 1 for n in shape])
+    rng = np.random.default_rng(seed)
+    (x,) = spaced(rng, shape)
+    invalid = rng.random(shape) < 0.2
+    if np.min(np.sum(~invalid, axis=axis)) < 2:
+        return
+    f = lambda x: function(np.where(invalid, np.nan, x), axis=axis, keepdims=keepdims)
+    check(f, x)
+    g = vjp(lambda x: function(x, axis=axis, keepdims=keepdims), np.where(invalid, np.nan, x))
+    assert np.all(g[1](np.ones_like(g[0]))[0][invalid] == 0)
+
+
+@pytest.mark.parametrize("function", METHODS_OF_UFUNCS, ids=name)
+@given(shapes(1), seeds)
+def test_methods_of_ufuncs(function, shape, seed):
+    (x,) = spaced(np.random.default_rng(seed), shape)
+    check(function, x)
+    check(lambda x: function(x, axis=-1), x)
+    if function.__name__ == "reduce":
+        check(lambda x: function(x, axis=-1, keepdims=True), x)
+
+
+@pytest.mark.parametrize("function", ARRAYS, ids=name)
+@given(shapes(1), st.integers(0, 2), seeds)
+def test_arrays(function, shape, i, seed):
+    (x,) = spaced(np.random.default_rng(seed), shape)
+    check(lambda x: ARRAYS[function](x, i % len(shape)), x)
+
+
+@pytest.mark.parametrize("function", MATRICES, ids=name)
+@given(st.integers(1, 3).flatmap(lambda n: st.sampled_from([(), (2,), (2, 1)]).flatmap(lambda batch: matrices(n, batch))))
+def test_matrices(function, a):
+    check(MATRICES[function], a)
 
 
 @given(broadcasting_pairs(), seeds)
@@ -69,7 +298,7 @@ def test_operators_agree_with_their_functions(pair, seed):
 
 @pytest.mark.parametrize("exponent", [0, 1, 2, 3, -1, 0.5, 2.5])
 def test_power_with_a_constant_exponent(exponent):
-    check_vjp(lambda x: x**exponent, np.array([0.5, 1.5]), order=2)
+    check_vjp(lambda x: x**exponent, np.array([0.5, 1.5]))
     if exponent >= 1 or exponent == 0:
         slope = {0: 0.0, 1: 1.0}.get(exponent, 0.0)
         assert grad(lambda x: x**exponent)(0.0) == slope == grad(lambda x: x**np.float64(exponent))(0.0)
@@ -91,14 +320,6 @@ def test_precision_far_out():
     np.testing.assert_allclose(grad(np.arctan2)(1e-200, 1e-200), 5e199)
 
 
-@given(broadcasting_pairs(), seeds)
-def test_maximum_minimum_where_clip(pair, seed):
-    a, b = spaced(np.random.default_rng(seed), *pair)
-    for function in (np.maximum, np.minimum, lambda a, b: np.where(a > b, a * b, b * b), lambda a, b: np.clip(a, b, 100.0)):
-        check_vjp(function, a, b, order=2)
-    check_vjp(lambda a: np.clip(a, -0.1, None), a + 0.025)
-
-
 def test_kinks_share_the_cotangent():
     assert grad(lambda x: np.maximum(x, 0.0))(0.0) == 0.5
     assert grad(abs)(0.0) == 0.0
@@ -107,22 +328,10 @@ def test_kinks_share_the_cotangent():
     assert grad(np.hypot, (0, 1))(0.0, 0.0) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize("function", REDUCTIONS, ids=lambda f: f.__name__)
-@given(reductions(), seeds)
-def test_reductions(function, reduction, seed):
-    shape, axis, keepdims = reduction
-    (x,) = spaced(np.random.default_rng(seed), shape)
-    if function is np.std and np.min(np.var(x, axis=axis)) == 0:
-        return  # the standard deviation of one element has a kink
-    y, _ = vjp(lambda x: function(x, axis=axis, keepdims=keepdims), x)
-    np.testing.assert_allclose(y, function(x, axis=axis, keepdims=keepdims), rtol=1e-12)
-    check_vjp(lambda x: function(x, axis=axis, keepdims=keepdims), x, order=2)
-
-
 def test_prod_with_zeros_and_ddof():
     np.testing.assert_array_equal(grad(np.prod)(np.array([2.0, 0.0, 3.0])), [0, 6, 0])
     np.testing.assert_array_equal(grad(np.prod)(np.array([0.0, 0.0, 3.0])), [0, 0, 0])
-    check_vjp(lambda x: np.var(x, ddof=1) + np.std(x, ddof=1), np.array([1.0, 2.0, 4.0]), order=2)
+    check_vjp(lambda x: np.var(x, ddof=1) + np.std(x, ddof=1), np.array([1.0, 2.0, 4.0]))
 
 
 def test_empty_arrays_and_degrees_of_freedom_as_in_numpy():
@@ -136,40 +345,153 @@ def test_empty_arrays_and_degrees_of_freedom_as_in_numpy():
     check_vjp(lambda x: np.roll(x, np.uint8(1)) * np.arange(3.0), x)
 
 
-def test_ufunc_reduce():
-    x = np.array([[1.0, 2.0], [3.0, 4.5]])
-    for function in (np.add.reduce, np.multiply.reduce, np.maximum.reduce, np.minimum.reduce):
-        y, _ = vjp(function, x)
-        np.testing.assert_array_equal(y, function(x))
-        check_vjp(function, x)
+def test_logsumexp_where_it_would_overflow():
+    x = np.array([1000.0, 1001.0, -np.inf])
+    y, pullback = vjp(np.logaddexp.reduce, x)
+    np.testing.assert_allclose(y, 1001 + np.log1p(np.exp(-1)))
+    np.testing.assert_allclose(pullback(1.0)[0], np.exp(x - y))
+    assert grad(np.logaddexp)(-np.inf, 0.0) == 0.0
 
 
-@given(shapes_with_axes, st.data())
-def test_shapes(shape, data):
-    x = np.random.default_rng(data.draw(seeds)).normal(size=shape)
-    i, j = (data.draw(st.integers(-len(shape), len(shape) - 1)) for _ in range(2))
-    axes = data.draw(st.permutations(range(len(shape))))
-    for function in (np.ravel, np.transpose, lambda x: np.swapaxes(x, i, j), lambda x: np.moveaxis(x, i, j),
-                     lambda x: np.expand_dims(x, i), lambda x: np.squeeze(np.expand_dims(x, i)), np.flip, lambda x: np.flip(x, i),
-                     lambda x: np.roll(x, 2, axis=i), lambda x: np.roll(x, -1), np.atleast_2d, np.atleast_1d, np.copy,
-                     lambda x: np.broadcast_to(x, (2, *shape)), lambda x: np.full_like(x, np.sum(x)),
-                     lambda x: np.transpose(x, axes), lambda x: x.transpose(*axes), lambda x: x.reshape(*shape[::-1]),
-                     lambda x: x.flatten(), lambda x: x.T):
-        np.testing.assert_array_equal(vjp(function, x)[0], function(x))
-        check_vjp(lambda x, function=function: function(x) ** 2, x, order=2)
+def test_sinc_to_any_order_at_zero():
+    """The even derivatives of sin(pi x) / (pi x) at zero are (-1)^k pi^2k / (2k + 1)."""
+    f, derivatives = np.sinc, []
+    for _ in range(5):
+        derivatives.append(f(0.0))
+        f = grad(f)
+    np.testing.assert_allclose(derivatives, [1, 0, -np.pi**2 / 3, 0, np.pi**4 / 5], rtol=1e-14)
 
 
-@given(shapes_with_axes, st.data())
-def test_joining_and_splitting(shape, data):
-    rng = np.random.default_rng(data.draw(seeds))
-    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
-    a, b = rng.normal(size=shape), rng.normal(size=shape)
-    constant = rng.normal(size=shape)
-    for function in (lambda a, b: np.concatenate([a, constant, b], axis=axis), lambda a, b: np.concatenate((a, b), axis=None),
-                     lambda a, b: np.stack([a, b], axis=axis), lambda a, b: np.hstack([a, b]), lambda a, b: np.vstack([a, b]),
-                     lambda a, b: np.split(np.stack([a, b]), 2)[1] * a, lambda a, b: np.split(np.stack([a, a, b]), [1])[1]):
-        np.testing.assert_array_equal(vjp(function, a, b)[0], function(a, b))
-        check_vjp(lambda a, b, function=function: function(a, b) ** 2, a, b, order=2)
+def test_what_is_not_a_number_or_infinite():
+    assert grad(np.fmax, (0, 1))(np.nan, 2.0) == (0.0, 1.0) and grad(np.fmin, (0, 1))(1.0, np.nan) == (1.0, 0.0)
+    np.testing.assert_array_equal(grad(lambda x: np.sum(np.nan_to_num(x, posinf=5.0) ** 2))(np.array([3.0, np.nan, np.inf])), [6, 0, 0])
+    assert np.isnan(vjp(np.median, np.array([1.0, np.nan, 2.0]))[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        assert np.isnan(vjp(np.nanmax, np.array([np.nan]))[0]) and np.isnan(vjp(np.nanmedian, np.array([np.nan, np.nan]))[0])
+
+
+def test_ties_in_sorted_order():
+    np.testing.assert_array_equal(vjp(np.sort, np.array([2.0, 1.0, 1.0]))[1](np.array([1.0, 2.0, 3.0]))[0], [3, 1, 2])
+
+
+@pytest.mark.parametrize("mode, settings", [
+    ("constant", {}), ("constant", {"constant_values": ((1, 2), (3, 4))}), ("edge", {}), ("wrap", {}), ("reflect", {}), ("symmetric", {}),
+    ("reflect", {"reflect_type": "odd"}), ("symmetric", {"reflect_type": "odd"}), ("linear_ramp", {}), ("linear_ramp", {"end_values": 5.0}),
+    ("mean", {}), ("mean", {"stat_length": ((1, 2), (2, 1))}), ("mean", {"stat_length": 2})], ids=str)
+@given(seeds)
+def test_pad(mode, settings, seed):
+    x = np.random.default_rng(seed).normal(size=(2, 3))
+    for width in (1, (2, 0), ((3, 1), (2, 5))):
+        check(lambda x, width=width: np.pad(x, width, mode, **settings), x)
+
+
+def test_pads_that_are_not_linear_are_refused():
+    for mode in ("maximum", "empty", lambda *_: None):
+        with pytest.raises(TypeError, match=r"np.pad: mode=.* has no derivative rule; use np.concatenate"):
+            grad(lambda x, mode=mode: np.sum(np.pad(x, 1, mode)))(np.ones(3))
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@given(seeds)
+def test_gradient_on_every_grid(order, seed):
+    rng = np.random.default_rng(seed)
+    f, x, y = rng.normal(size=(4, 3)), np.cumsum(rng.uniform(0.5, 1, 4)), np.cumsum(rng.uniform(0.5, 1, 3))
+    for spacings in ([], [0.5], [0.5, 2.0], [x, y], [x, 0.3]):
+        check(lambda f, spacings=spacings: np.gradient(f, *spacings, edge_order=order), f)
+    check_vjp(lambda f, x, h: np.gradient(f, x, h, edge_order=order), f, x, 0.7)
+    check(lambda f: np.gradient(f, y, axis=-1), f)
+    with pytest.raises(TypeError, match=r"np.gradient: 3 spacings for 2 axes"):
+        vjp(lambda f: np.gradient(f, 1, 2, 3), f)
+    with pytest.raises(ValueError, match=r"np.gradient: 2 coordinates for an axis of length 4"):
+        vjp(lambda f: np.gradient(f, x[:2], axis=0), f)
+    with pytest.raises(ValueError, match=r"np.gradient: an axis of length 1 is too short; edge_order=2 needs 3"):
+        vjp(lambda f: np.gradient(f[:1], axis=0, edge_order=2), f)
+
+
+@given(seeds)
+def test_interp_in_every_argument(seed):
+    rng = np.random.default_rng(seed)
+    xp, fp = np.arange(4.0) + rng.uniform(-0.2, 0.2, 4), rng.normal(size=4)
+    x = np.array([[-1.0, 0.5], [2.5, 9.0]]) + rng.uniform(-0.2, 0.2, (2, 2))
+    for settings in ({}, {"left": 7.0, "right": -7.0}, {"period": 3.7}):
+        check(lambda x, xp, fp, settings=settings: np.interp(x, xp, fp, **settings), x, xp, fp)
+    check_vjp(lambda fp, left: np.interp(x, xp, fp, left=left), fp, 2.0)
+    check(lambda fp: np.interp(0.5, [1.0], fp[:1]), fp)
+
+
+@given(seeds)
+def test_linspace_average_quantile_and_histograms(seed):
+    rng = np.random.default_rng(seed)
+    (x,) = spaced(rng, (3, 4))
+    v = rng.uniform(1, 2, (3, 4))
+    check_vjp(lambda a, b: np.linspace(a, b, 4, retstep=True), 1.0, x)
+    check_vjp(lambda x, v: np.average(x, weights=v, returned=True), x, v)
+    check_vjp(lambda x, v: np.average(x, axis=(1, 0), weights=v.T, keepdims=True), x, v)
+    check(lambda x: np.average(x, axis=-1, weights=[1, 2, 3, 4.0]), x)
+    with pytest.raises(ValueError, match=r"np.average: weights of shape \(3,\) fit neither the array, \(3, 4\), nor its axes 1"):
+        vjp(lambda x: np.average(x, axis=1, weights=np.ones(3)), x)
+    check_vjp(lambda x: np.quantile(x, [[0.1, 0.5], [0.71, 1.0]], axis=(0, 1), keepdims=True), x)
+    np.testing.assert_allclose(vjp(lambda x: np.quantile(x, [0.1, 0.5], axis=1), x)[0], np.quantile(x, [0.1, 0.5], axis=1))
+    check_vjp(lambda v: np.bincount([0, 2, 2, 5], v[0]), v)
+
+
+def test_ldexp_and_meshgrid():
+    check_vjp(lambda x: np.ldexp(x, np.array([1, -3])) ** 2, np.array([0.3, 0.7]))
+    x, y, z = np.arange(2.0), np.arange(3.0), np.arange(4.0)
+    for settings in ({}, {"sparse": True}, {"indexing": "ij"}):
+        check(lambda x, y, z, settings=settings: np.meshgrid(x, y, z, **settings), x, y, z)
+
+
+@pytest.mark.parametrize("A", [[[1.0, 2.0], [2.0, 4.0]], np.zeros((2, 2)), np.arange(9.0).reshape(3, 3), [[0.0]]], ids=str)
+def test_det_of_singular_matrices(A):
+    check_vjp(np.linalg.det, np.array(A), order=3)
+
+
+def test_det_of_matrices_that_lack_two_ranks():
+    """All minors are zero, and so is the gradient; not so the second derivative, whose elements are minors of minors."""
+    A = np.arange(16.0).reshape(4, 4)
+    np.testing.assert_allclose(grad(np.linalg.det)(A), 0, atol=1e-12)
+    np.testing.assert_allclose(hessian(np.linalg.det)(A)[0, 0, 1, 1], A[2, 2] * A[3, 3] - A[2, 3] * A[3, 2])
+    np.testing.assert_allclose(hessian(np.linalg.det)(A)[0, 1, 2, 3], A[1, 0] * A[3, 2] - A[1, 2] * A[3, 0])
+
+
+def test_equal_eigenvalues_have_eigenvalues_but_no_eigenvectors():
+    A = np.eye(3)
+    np.testing.assert_allclose(grad(lambda a: np.sum(np.linalg.eigvalsh(a) ** 2))(A), 2 * A)
+    np.testing.assert_allclose(grad(lambda a: np.linalg.norm(a, "nuc"))(A), A)
+    for f in (lambda a: np.sum(np.linalg.eigh(a)[1] ** 3), lambda a: np.sum(np.linalg.svd(a)[0] ** 3)):
+        with pytest.raises(np.linalg.LinAlgError, match=r"where two values are equal to rounding, and does not exist"):
+            grad(f)(A)
+    with pytest.raises(np.linalg.LinAlgError, match="a second derivative of their values"):
+        hessian(lambda a: np.sum(np.linalg.eigvalsh(a) ** 2))(A)
+    with pytest.raises(TypeError, match=r"np.linalg.svd: the vectors that full_matrices=True adds have no derivative"):
+        vjp(lambda a: np.linalg.svd(a[:2]), A)
+
+
+def test_the_triangle_that_numpy_does_not_read_has_no_cotangent():
+    A = np.array([[4.0, 1.0], [1.0, 3.0]])
+    for f in (np.linalg.cholesky, np.linalg.eigvalsh, lambda a: np.linalg.eigh(a)[1]):
+        assert vjp(f, A)[1](np.ones_like(f(A)))[0][0, 1] == 0.0
+
+
+def test_multi_dot_chooses_its_order():
+    """(A B) v would be 10^6 operations, A (B v) 2 10^4: the largest array on the tape says which."""
+    A, B, v = w(100, 100), w(100, 100), w(100)
+    value, pullback = vjp(lambda v: np.linalg.multi_dot([A, B, v]), v)
+    np.testing.assert_allclose(value, A @ (B @ v))
+    np.testing.assert_allclose(pullback(v)[0], B.T @ (A.T @ v))
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda x: np.tensordot(x, x, ((0,), (0, 1))), r"np.tensordot: axes \[0\] of the first array and \[0, 1\] of the second differ"),
+    (lambda x: np.cross(x, x), "np.cross: vectors have three components, these 2 and 2"),
+    (lambda x: np.convolve(x[0], x[0], "middle"), "np.convolve: mode='middle' and lengths 2, 2"),
+    (lambda x: np.split(x, 3), "np.split: an axis of length 2 does not divide into 3 equal parts"),
+])
+def test_what_products_and_splits_refuse(call, message):
+    with pytest.raises(ValueError, match=message):
+        vjp(call, np.ones((2, 2)))
 
 
 INDICES = [0, -1, slice(None, None, 2), (0, 1), (slice(None), 0), (Ellipsis, 1), None, np.array([0, 0, 1]), [1, 0],
@@ -180,7 +502,7 @@ INDICES = [0, -1, slice(None, None, 2), (0, 1), (slice(None), 0), (Ellipsis, 1),
 def test_indexing(index):
     x = np.random.default_rng(0).normal(size=(2, 3))
     np.testing.assert_array_equal(vjp(lambda x: x[index], x)[0], x[index])
-    check_vjp(lambda x: x[index] ** 2, x, order=2)
+    check_vjp(lambda x: x[index] ** 2, x)
 
 
 RANKS = [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 2)), ((4, 2, 3), (3, 2)), ((2, 3), (4, 3, 2)), ((4, 2, 3), (4, 3, 2)),
@@ -192,16 +514,9 @@ def test_matmul_and_dot_in_every_rank(ranks):
     a, b = (np.random.default_rng(0).normal(size=shape) for shape in ranks)
     for function in (np.matmul, np.dot, operator.matmul):
         np.testing.assert_allclose(vjp(function, a, b)[0], function(a, b), rtol=1e-12)
-        check_vjp(function, a, b, order=2)
+        check_vjp(function, a, b)
     check_vjp(lambda a: a @ b, a)
     check_vjp(lambda b: a @ b, b)
-
-
-def test_dot_with_numbers_outer_trace():
-    x = np.array([1.0, 2.0, 3.0])
-    check_vjp(lambda x: np.dot(x, 2.0) + np.dot(x[0], x), x)
-    check_vjp(np.outer, x, x[:2], order=2)
-    check_vjp(np.trace, np.arange(6.0).reshape(2, 3))
 
 
 EINSUMS = ["ij,jk->ik", "ij,jk", "ij->ji", "ij->", "ij->j", "ii->i", "ii", "ij,ij->", "bij,bjk->bik", "i,j->ij", "iij,jk->ik",
@@ -216,7 +531,7 @@ def test_einsum(subscripts):
     inputs = subscripts.split("->")[0].split(",")
     arrays = [rng.normal(size=[*([2, 3] if "..." in s else []), *(size[c] for c in s.replace("...", ""))]) for s in inputs]
     np.testing.assert_allclose(vjp(lambda *a: np.einsum(subscripts, *a), *arrays)[0], np.einsum(subscripts, *arrays), rtol=1e-12)
-    check_vjp(lambda *a: np.einsum(subscripts, *a), *arrays, order=2)
+    check_vjp(lambda *a: np.einsum(subscripts, *a), *arrays)
 
 
 def test_einsum_by_lists_and_with_axes_of_one():
@@ -224,19 +539,10 @@ def test_einsum_by_lists_and_with_axes_of_one():
     a, b = rng.normal(size=(2, 3)), rng.normal(size=(3, 4))
     for function in (lambda a, b: np.einsum(a, [0, 1], b, [1, 2], [0, 2]), lambda a, b: np.einsum(a, [3, 1], b, [1, 2])):
         np.testing.assert_allclose(vjp(function, a, b)[0], function(a, b))
-        check_vjp(function, a, b, order=2)
-    check_vjp(lambda a, b: np.einsum("ij,ij->ij", a, b), a, a[:1], order=2)
+        check_vjp(function, a, b)
+    check_vjp(lambda a, b: np.einsum("ij,ij->ij", a, b), a, a[:1])
     with pytest.raises(ValueError, match="subscripts for 2 operands, and 1"):
         grad(lambda a: np.einsum("ij,jk", a))(a)
-
-
-@given(st.integers(1, 3), st.sampled_from([(), (2,), (2, 1)]), st.sampled_from([None, 1, 2]), seeds)
-def test_solve_and_inv(n, batch, columns, seed):
-    rng = np.random.default_rng(seed)
-    A = well_conditioned(rng, n, batch)
-    b = rng.normal(size=n) if columns is None else rng.normal(size=(*batch, n, columns))
-    check_vjp(np.linalg.solve, A, b, order=2)
-    check_vjp(np.linalg.inv, A, order=2)
 
 
 @given(reductions(), st.sampled_from([None, 1, 2, 3, -1, 2.5, np.inf, -np.inf]), seeds)
@@ -254,21 +560,17 @@ def test_norm_of_vectors(reduction, ord, seed):
     check_vjp(lambda x: np.linalg.norm(x, ord, axis, keepdims), x, rtol=1e-5)
 
 
-@pytest.mark.parametrize("ord", [None, "fro", 1, -1, np.inf, -np.inf])
+@pytest.mark.parametrize("ord", [None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf])
 @pytest.mark.parametrize("axis", [None, (0, 1), (1, 0)])
 def test_norm_of_matrices(ord, axis):
     x = np.random.default_rng(0).normal(size=(3, 2))
     np.testing.assert_allclose(vjp(lambda x: np.linalg.norm(x, ord, axis), x)[0], np.linalg.norm(x, ord, axis))
-    check_vjp(lambda x: np.linalg.norm(x, ord, axis, keepdims=True), x, order=2)
-    with pytest.raises(TypeError, match=r"np\.linalg\.norm: the matrix norm of order 2 needs singular values"):
-        grad(lambda x: np.linalg.norm(x, 2))(x)
+    check_vjp(lambda x: np.linalg.norm(x, ord, axis, keepdims=True) ** 2, x)
 
 
-@given(shapes, seeds)
+@given(shapes(), seeds)
 def test_jvp_and_vjp_are_adjoint(shape, seed):
     """<J v, w> = <v, J^T w>, with J v from `jvp`."""
-    from tinyode import jvp
-
     rng = np.random.default_rng(seed)
     x, v, w = (rng.normal(size=shape) for _ in range(3))
     f = lambda x: np.sin(x) * x + np.sum(x * x) * np.exp(-x)
@@ -276,12 +578,3 @@ def test_jvp_and_vjp_are_adjoint(shape, seed):
     np.testing.assert_allclose(np.sum(tangent * w), np.sum(v * vjp(f, x)[1](w)[0]), rtol=1e-10, atol=1e-12)
 
 
-@given(shapes_with_axes, seeds)
-def test_float32_stays_float32(shape, seed):
-    x = np.random.default_rng(seed).uniform(0.5, 2, shape).astype(np.float32)
-    for function in [*[f for f in UNARY if UNARY[f][0] > 0], np.sum, np.mean, np.max, np.var, np.ravel, lambda x: x * 2 + 1.0,
-                     lambda x: x**2, lambda x: np.maximum(x, 1.0), lambda x: x[0] * x, lambda x: np.where(x > 1, x, 0.0),
-                     lambda x: np.clip(x, 0.7, 1.5), np.linalg.norm, lambda x: np.einsum("...->", x)]:
-        y, pullback = vjp(function, np.maximum(x, 1.5) if function is np.arccosh else x)
-        assert y.dtype == np.float32, function
-        assert pullback(np.ones(y.shape, np.float32))[0].dtype == np.float32, function

@@ -5,6 +5,7 @@ function is looked up in the tables of `tinyode.autodiff.rules`. Where NumPy has
 object array with 0-d Nodes in it; `unbox` reads such an array as the stack of its elements, wherever one meets the engine.
 """
 
+import functools
 import inspect
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy import ndarray
 from . import trace
 from .operators import DERIVED, PLAIN, RULES, name_of
 
-FUNCTION_OF_METHOD = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}  # of ufunc.reduce
+signature = functools.cache(inspect.signature)
 
 
 def plain(x):
@@ -74,9 +75,9 @@ def call(function, args, kwargs):
     if vjps is not None:
         if type(vjps) is tuple:
             _check_settings(function, next(vjp for vjp in vjps if vjp is not None), (None, None, *args), kwargs)
-        for key, value in kwargs.items():
-            if is_traced(value):
-                raise TypeError(f"{name_of(function)}: pass the traced value of {key}= by position")
+        if any(is_traced(value) for value in kwargs.values()):
+            bound = signature(function).bind(*args, **kwargs)
+            args, kwargs = bound.args, bound.kwargs
         return trace.record(function, vjps, args, kwargs)
     if function in PLAIN:
         return function(*plain(args), **plain(kwargs))
@@ -88,6 +89,8 @@ def call(function, args, kwargs):
 def _check_settings(function, rule, args, kwargs):
     """Refuse, while the function is called and by its own name, what its rule does not know."""
     code = rule.__code__
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        return
     known = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
     for key in kwargs:
         if key not in known:
@@ -110,9 +113,10 @@ def is_floating(y, function):
 
 
 def call_ufunc(ufunc, method, inputs, kwargs):
-    """Carry out a ufunc, or its ``reduce`` where that is a function of its own."""
-    if method == "reduce" and ufunc in FUNCTION_OF_METHOD:
-        return call(FUNCTION_OF_METHOD[ufunc], inputs, {"axis": 0, **kwargs})
-    if method != "__call__":
-        raise TypeError(f"{name_of(ufunc)}.{method} has no derivative rule; write it with functions that have one")
-    return call(ufunc, inputs, kwargs)
+    """Carry out a ufunc or one of its methods; ``reduce`` and ``accumulate`` are functions of their own."""
+    if method == "__call__":
+        return call(ufunc, inputs, kwargs)
+    if method == "outer":
+        a, b = map(unbox, inputs)
+        return ufunc(np.reshape(a, a.shape + (1,) * b.ndim), b, **kwargs)
+    return call(getattr(ufunc, method), inputs, kwargs)

@@ -25,6 +25,8 @@ def name_of(function):
     name = getattr(function, "__name__", repr(function))
     if isinstance(function, np.ufunc):
         return f"np.{name}"
+    if isinstance(getattr(function, "__self__", None), np.ufunc):
+        return f"np.{function.__self__.__name__}.{name}"
     module = getattr(function, "__module__", None) or ""
     return f"{module.replace('numpy', 'np', 1)}.{name}" if module.startswith("numpy") else name
 

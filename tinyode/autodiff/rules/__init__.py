@@ -26,4 +26,4 @@ no VJP of its own. Functions without a derivative that programs need on the way 
 ``PLAIN``. To add a rule, add a line to the table of the module where a reader would look for it.
 """
 
-from . import elementwise, indexing, linalg, reductions, shapes  # noqa: F401
+from . import calculus, elementwise, indexing, linalg, products, reductions, shapes  # noqa: F401

@@ -2,14 +2,21 @@
 
 At a kink the rules take the mean of the two one-sided derivatives, which is the choice that treats both operands alike:
 abs'(0) = 0, hypot has no slope at the origin, and where a == b in maximum(a, b) each gets half of the cotangent. Second derivatives
-at a kink do not exist, and what comes out there has no meaning.
+at a kink do not exist, and what comes out there has no meaning. At a jump (remainder, copysign, heaviside) they take the derivative
+beside it.
+
+What `np.where` leaves out is still computed, and its derivative multiplied by zero: where that is infinite the product is NaN. So keep
+the function away from its pole: ``np.where(x > 0, np.log(np.where(x > 0, x, 1.0)), 0.0)``.
 """
+
+import math
 
 import numpy as np
 
+from ..dispatch import plain, unbox
 from ..operators import DERIVED, PLAIN, RULES
 
-LOG_2, LOG_10 = np.log(2.0).item(), np.log(10.0).item()
+LOG_2, LOG_10, DEGREE = math.log(2.0), math.log(10.0), math.pi / 180
 
 
 def power_base(g, y, a, b):
@@ -31,6 +38,11 @@ def larger(g, a, b):
     return np.where(a == b, 0.5 * g, np.where(a > b, g, 0.0))
 
 
+def number(g, a, b):
+    """Return the part of g that goes to a in fmax(a, b), apart from `larger`: all of it where b is not a number and a is."""
+    return np.where(np.isnan(b) & ~np.isnan(a), g, 0.0)
+
+
 RULES.update({
     # arithmetic
     np.add: (lambda g, y, a, b: g, lambda g, y, a, b: g),
@@ -38,9 +50,19 @@ RULES.update({
     np.multiply: (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
     np.divide: (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
     np.power: (power_base, power_exponent),
+    np.float_power: (power_base, power_exponent),
     np.remainder: (lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor_divide(a, b)),
+    np.fmod: (lambda g, y, a, b: g, lambda g, y, a, b: -g * np.rint((a - y) / b)),
+    np.ldexp: (lambda g, y, x, i: np.ldexp(g, i), None),
     np.negative: (lambda g, y, x: -g,),
     np.positive: (lambda g, y, x: g,),
+    np.conjugate: (lambda g, y, x: g,),
+    np.real: (lambda g, y, val: g,),
+    np.unwrap: (lambda g, y, p, discont=None, axis=-1, *, period=math.tau: g,),
+    np.degrees: (lambda g, y, x: g / DEGREE,),
+    np.rad2deg: (lambda g, y, x: g / DEGREE,),
+    np.radians: (lambda g, y, x: g * DEGREE,),
+    np.deg2rad: (lambda g, y, x: g * DEGREE,),
     np.absolute: (lambda g, y, x: g * np.sign(x),),
     np.fabs: (lambda g, y, x: g * np.sign(x),),
     np.reciprocal: (lambda g, y, x: -g * y * y,),
@@ -56,6 +78,7 @@ RULES.update({
     np.log10: (lambda g, y, x: g / (x * LOG_10),),
     np.log1p: (lambda g, y, x: g / (1 + x),),
     np.logaddexp: (lambda g, y, a, b: g * np.exp(a - y), lambda g, y, a, b: g * np.exp(b - y)),
+    np.logaddexp2: (lambda g, y, a, b: g * np.exp2(a - y), lambda g, y, a, b: g * np.exp2(b - y)),
     # trigonometric
     np.sin: (lambda g, y, x: g * np.cos(x),),
     np.cos: (lambda g, y, x: -g * np.sin(x),),
@@ -76,6 +99,10 @@ RULES.update({
     # choosing
     np.maximum: (lambda g, y, a, b: larger(g, a, b), lambda g, y, a, b: larger(g, b, a)),
     np.minimum: (lambda g, y, a, b: larger(g, b, a), lambda g, y, a, b: larger(g, a, b)),
+    np.fmax: (lambda g, y, a, b: larger(g, a, b) + number(g, a, b), lambda g, y, a, b: larger(g, b, a) + number(g, b, a)),
+    np.fmin: (lambda g, y, a, b: larger(g, b, a) + number(g, a, b), lambda g, y, a, b: larger(g, a, b) + number(g, b, a)),
+    np.copysign: (lambda g, y, a, b: g * np.sign(a) * np.copysign(1.0, plain(b)), None),
+    np.heaviside: (None, lambda g, y, x, h: np.where(x == 0, g, 0.0)),
     np.where: (None, lambda g, y, c, a, b: np.where(c, g, 0.0), lambda g, y, c, a, b: np.where(c, 0.0, g)),
 })
 
@@ -87,11 +114,42 @@ def clip(a, a_min=None, a_max=None, *, min=None, max=None):
     return a if a_max is None else np.minimum(a, a_max)
 
 
-DERIVED[np.clip] = clip
+def sinc(x):
+    """``np.sinc``, sin(pi x) / (pi x); around zero, where its derivatives would lose their digits, by its power series."""
+    x = unbox(x)
+    small = np.abs(x) < 0.3
+    z, s = np.pi * np.where(small, 1.0, x), np.square(np.pi * np.where(small, x, 0.0))
+    series = 1.0
+    for k in range(11, 0, -1):  # 1 - s/(2 3) (1 - s/(4 5) (1 - ...
+        series = 1.0 - s / (2 * k * (2 * k + 1)) * series
+    return np.where(small, series, np.sin(z) / z)
+
+
+def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
+    """``np.nan_to_num``: x where it is finite, constants elsewhere."""
+    return np.where(np.isfinite(x), x, np.nan_to_num(plain(x), True, nan, posinf, neginf))
+
+
+def frexp(x):
+    """``np.frexp``: the mantissa is x times a power of two."""
+    exponent = np.frexp(plain(x))[1]
+    return np.ldexp(x, -exponent), exponent
+
+
+DERIVED.update({
+    np.clip: clip,
+    np.sinc: sinc,
+    np.nan_to_num: nan_to_num,
+    np.frexp: frexp,
+    np.modf: lambda x: (np.fmod(x, 1.0), np.trunc(x)),
+    np.divmod: lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)),
+    np.real_if_close: lambda a, tol=100: np.positive(a),
+})
 
 PLAIN.update({
     np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
     np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
-    np.isfinite, np.isinf, np.isnan, np.signbit, np.sign, np.floor, np.ceil, np.trunc, np.rint, np.round, np.floor_divide,
-    np.isclose, np.allclose, np.array_equal,
+    np.isfinite, np.isinf, np.isnan, np.isposinf, np.isneginf, np.isreal, np.iscomplex, np.signbit, np.sign, np.imag, np.angle, np.spacing,
+    np.floor, np.ceil, np.trunc, np.rint, np.round, np.around, np.fix, np.floor_divide,
+    np.isclose, np.allclose, np.array_equal, np.array_equiv, np.isin,
 })

@@ -1,48 +1,19 @@
-"""Products and linear algebra. Matrices may be stacked: all but the last two axes are a batch, and broadcast.
+"""Linear algebra. Matrices may be stacked: all but the last two axes are a batch, and broadcast.
 
-The derivations are Giles's (2008): see the docstring of `tinyode.autodiff.rules` for the first of them.
+The derivations are Giles's ("An extended collection of matrix derivative results for forward and reverse mode algorithmic
+differentiation", 2008). What NumPy computes from one triangle of a matrix that it takes for symmetric (`cholesky`, `eigh`) is
+differentiated as what it is, a function of that triangle alone: the cotangent of the other one is zero.
 """
 
-import math
-import string
+import functools
 
 import numpy as np
 
 from ..dispatch import plain, unbox
-from ..operators import DERIVED, RULES
-from ..trace import primitive, record
-from .reductions import spread
-from .shapes import named
-
-
-def transposed(a):
-    """Swap the last two axes."""
-    return a.T if a.ndim == 2 else np.swapaxes(a, -1, -2)
-
-
-def matmul_left(g, y, a, b):
-    """Y = A B: G B^T, with NumPy's conventions for vectors."""
-    if b.ndim == 2 == a.ndim:
-        return g @ b.T
-    if b.ndim == 1:
-        return np.expand_dims(g, -1) * b
-    if a.ndim == 1:
-        return np.matmul(b, np.expand_dims(g, -1))[..., 0]
-    return g @ transposed(b)
-
-
-def matmul_right(g, y, a, b):
-    """Y = A B: A^T G, with NumPy's conventions for vectors."""
-    if a.ndim == 2 == b.ndim:
-        return a.T @ g
-    if a.ndim == 1:
-        return np.expand_dims(a, -1) * np.expand_dims(g, -2) if b.ndim > 1 else g * a
-    if b.ndim == 1:
-        return np.matmul(transposed(a), np.expand_dims(g, -1))[..., 0]
-    if a.ndim > 2 and b.ndim == 2:  # one product instead of a batch of them to be summed
-        rows = math.prod(a.shape[:-1])
-        return np.reshape(a, (rows, a.shape[-1])).T @ np.reshape(g, (rows, g.shape[-1]))
-    return transposed(a) @ g
+from ..operators import DERIVED, PLAIN, RULES
+from ..trace import primitive
+from .products import transposed
+from .reductions import axes_of, rows_of, spread
 
 
 def solve_right(g, y, a, b):
@@ -58,93 +29,152 @@ def solve_matrix(g, y, a, b):
     return -np.expand_dims(c, -1) * np.expand_dims(y, -2) if b.ndim == 1 else -c @ transposed(y)
 
 
-RULES.update({
-    np.matmul: (matmul_left, matmul_right),
-    np.linalg.solve: (solve_matrix, solve_right),
-})
+RULES[np.linalg.solve] = (solve_matrix, solve_right)
 
 
-def dot(a, b):
-    """``np.dot``: a product with a number, a matmul, or, from three axes on, an einsum."""
-    a, b = unbox(a), unbox(b)
-    if a.ndim == 0 or b.ndim == 0:
-        return np.multiply(a, b)
-    if b.ndim <= 2 or a.ndim == 1:
-        return np.matmul(a, b)
-    left, right = [*range(a.ndim)], [*range(a.ndim, a.ndim + b.ndim)]
-    right[-2] = left[-1]
-    return np.einsum(a, left, b, right, [i for i in left + right if i != left[-1]])
+def cofactors(a, det):
+    """d det(A) / dA = det(A) A^-T; where A is too near to singular for that, the signed minors, which are right for every A.
 
-
-LETTERS = string.ascii_uppercase + string.ascii_lowercase
-
-
-def parse_einsum(operands):
-    """Bring both calling forms of `np.einsum` to lists of subscripts: inputs, output (None if implicit) and arrays."""
-    if isinstance(operands[0], str):
-        inputs, arrow, output = operands[0].replace(" ", "").replace("...", ".").partition("->")
-        return [list(s) for s in inputs.split(",")], list(output) if arrow else None, list(operands[1:])
-    lists = [*operands[1::2], operands[-1]] if len(operands) % 2 else operands[1::2]
-    lists = [["." if i is Ellipsis else LETTERS[i] for i in s] for s in lists]
-    arrays = list(operands[: 2 * (len(operands) // 2) : 2])
-    return lists[: len(arrays)], lists[len(arrays)] if len(operands) % 2 else None, arrays
-
-
-def einsum(*operands, optimize=False):
-    """``np.einsum`` in the form whose derivative is another einsum: explicit, and no subscript twice in one operand.
-
-    "ii->" becomes "ij,ij->" with an identity matrix for a second operand, and an ellipsis gets letters of its own.
+    These cost n^5 operations instead of n^3.
     """
-    inputs, output, arrays = parse_einsum(operands)
-    arrays = [unbox(x) for x in arrays]
-    if len(inputs) != len(arrays):
-        raise ValueError(f"np.einsum: there are subscripts for {len(inputs)} operands, and {len(arrays)} operands")
-    if output is None:
-        every = [letter for s in inputs for letter in s]
-        output = ["."] * ("." in every) + sorted(c for c in set(every) if every.count(c) == 1 and c != ".")
-    unused = iter([c for c in LETTERS if not any(c in s for s in inputs)])
-    depth = max([a.ndim - len(s) + 1 for s, a in zip(inputs, arrays) if "." in s], default=0)
-    dots = [next(unused) for _ in range(depth)]
-    for s, a in zip(inputs, arrays):
-        if "." in s:
-            at = s.index(".")
-            s[at:at + 1] = dots[depth - (a.ndim - len(s) + 1):]
-    if "." in output:
-        at = output.index(".")
-        output[at:at + 1] = dots
-    for s, a in list(zip(inputs, arrays)):
-        for at, letter in enumerate(s):
-            if letter in s[:at]:
-                s[at] = next(unused)
-                inputs.append([letter, s[at]])
-                arrays.append(np.eye(a.shape[at], dtype=a.dtype))
-    subscripts = ",".join("".join(s) for s in inputs) + "->" + "".join(output)
-    optimize = optimize if isinstance(optimize, (bool, str)) else True  # a path given by hand is one for this product alone
-    return record(explicit_einsum, einsum_vjps, arrays, {"subscripts": subscripts, "optimize": optimize})
+    n = a.shape[-1]
+    if n == 0 or np.all(np.linalg.cond(plain(a)) < 1e6):
+        return np.expand_dims(det, (-1, -2)) * transposed(np.linalg.inv(a))
+    others = np.array([[k for k in range(n) if k != i] for i in range(n)], dtype=int)
+    minors = a[..., others[:, None, :, None], others[None, :, None, :]]
+    return np.linalg.det(minors) * (-1) ** np.add.outer(np.arange(n), np.arange(n))
 
 
-@named("np.einsum")
-def explicit_einsum(*arrays, subscripts, optimize):
-    """``np.einsum`` with its arrays first, as `record` wants them."""
-    return np.einsum(subscripts, *arrays, optimize=optimize)
+RULES[np.linalg.det] = (lambda g, y, a: np.expand_dims(g, (-1, -2)) * cofactors(a, y),)
 
 
-def einsum_vjps(g, y, wanted, *arrays, subscripts, optimize):
-    """Y = einsum of A, B, ...: the cotangent of A is the einsum of G, B, ... with the subscripts of A for its output.
+@primitive((lambda g, y, a: np.expand_dims(g, (-1, -2)) * transposed(np.linalg.inv(a)),))
+def log_abs_det(a):
+    """Log of abs(det(A)), whose change is trace(A^-1 dA)."""
+    return np.linalg.slogdet(a).logabsdet
 
-    A subscript that only A has was summed over: its cotangent is the same all along it, a product with ones.
+
+def symmetric(a, upper=False):
+    """Complete the matrix of which one triangle is given, as NumPy does."""
+    a = transposed(a) if upper else a
+    return np.where(np.tri(a.shape[-1], dtype=bool), a, transposed(a))
+
+
+def cholesky_vjp(g, y, a):
+    """A = L L^T: with P the lower triangle of L^T G, its diagonal halved, the cotangent is L^-T P L^-1 (Murray 2016, eq. 8)."""
+    p = transposed(y) @ g * (np.tri(a.shape[-1]) - 0.5 * np.eye(a.shape[-1]))
+    return transposed(np.linalg.solve(transposed(y), transposed(np.linalg.solve(transposed(y), p))))
+
+
+@primitive((cholesky_vjp,))
+def cholesky_factor(a):
+    """L of A = L L^T."""
+    return np.linalg.cholesky(a)
+
+
+def cholesky(a, *, upper=False):
+    """``np.linalg.cholesky``, of the triangle that it reads."""
+    lower = cholesky_factor(symmetric(a, upper))
+    return transposed(lower) if upper else lower
+
+
+def turns(inner, gap, size):
+    """How much vectors i and j turn into each other: the antisymmetric part of V^T G over the distance of their values.
+
+    Vectors of equal values are not unique and have no derivative.
     """
-    inputs, output = subscripts.split("->")
-    inputs = inputs.split(",")
-    cotangents = []
-    for n in wanted:
-        others = [i for i in range(len(arrays)) if i != n]
-        known = output + "".join(inputs[i] for i in others)
-        alone = [(c, size) for c, size in zip(inputs[n], arrays[n].shape) if c not in known]
-        terms = ",".join([output, *(inputs[i] for i in others), *(c for c, _ in alone)])
-        cotangents.append(np.einsum(f"{terms}->{inputs[n]}", g, *(arrays[i] for i in others),
-                                    *(np.ones(size, g.dtype) for _, size in alone), optimize=optimize))
-    return cotangents
+    off = ~np.eye(inner.shape[-1], dtype=bool)
+    equal = np.abs(plain(gap)) <= inner.shape[-1] * np.finfo(gap.dtype).eps * np.expand_dims(plain(size), (-1, -2))
+    used = np.any(plain(inner) != 0, axis=-2, keepdims=True)
+    if np.any(equal & off & used):
+        raise np.linalg.LinAlgError("the derivative of eigenvectors, of singular vectors, or a second derivative of their values was asked "
+                                    "for where two values are equal to rounding, and does not exist")
+    return np.where(equal, 0.0, 0.5 * (inner - transposed(inner)) / np.where(equal, 1.0, gap))
+
+
+def eigen_vjp(g, y, a, UPLO):
+    """A = V diag(w) V^T: V (diag(g_w) + F * (V^T G_V)) V^T, with F_ij = 1 / (w_j - w_i) off the diagonal (Giles, section 3.1)."""
+    w, v, g_w, g_v = y[..., 0, :], y[..., 1:, :], g[..., 0, :], g[..., 1:, :]
+    gap = np.expand_dims(w, -2) - np.expand_dims(w, -1)
+    turn = turns(transposed(v) @ g_v, gap, np.max(np.abs(w), axis=-1))
+    return (v @ turn + v * np.expand_dims(g_w, -2)) @ transposed(v)
+
+
+@primitive((eigen_vjp,))
+def eigen(a, UPLO):
+    """Eigenvalues, in the first row, over the eigenvectors of a symmetric matrix."""
+    w, v = np.linalg.eigh(a, UPLO)
+    return np.concatenate([w[..., None, :], v], axis=-2)
+
+
+def singular_vjp(g, y, a):
+    """A = U diag(s) V^T: U diag(g_s) V^T, and what turns the vectors into each other and out of their space (Townsend 2016, eq. 39)."""
+    m = a.shape[-2]
+    u, s, v = y[..., :m, :], y[..., m:m + 1, :], y[..., m + 1:, :]
+    g_u, g_s, g_v = g[..., :m, :], g[..., m:m + 1, :], g[..., m + 1:, :]
+    gap = (s - transposed(s)) * (s + transposed(s))
+    inner_u, inner_v = transposed(u) @ g_u, transposed(v) @ g_v
+    size = np.max(s, axis=(-1, -2)) ** 2
+    turn = 2 * (turns(inner_u, gap, size) * s + transposed(s) * turns(inner_v, gap, size))
+    over_s = 1 / np.where(plain(s) == 0, 1.0, s)
+    out_u, out_v = (g_u - u @ inner_u) * over_s, (g_v - v @ inner_v) * over_s
+    return (u @ turn + u * g_s + out_u) @ transposed(v) + u @ transposed(out_v)
+
+
+@primitive((singular_vjp,))
+def singular(a):
+    """U, the singular values in one row, and V, one over the other."""
+    u, s, vt = np.linalg.svd(a, full_matrices=False)
+    return np.concatenate([u, s[..., None, :], transposed(vt)], axis=-2)
+
+
+Eigh, Svd = type(np.linalg.eigh(np.eye(1))), type(np.linalg.svd(np.eye(1)))
+
+
+def eigh(a, UPLO="L"):
+    """``np.linalg.eigh``, of the triangle that it reads."""
+    y = eigen(symmetric(a, UPLO.upper() == "U"), UPLO)
+    return Eigh(y[..., 0, :], y[..., 1:, :])
+
+
+def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
+    """``np.linalg.svd``; the vectors that complete U or V to a square matrix are not unique and have no derivative."""
+    m, n = a.shape[-2:]
+    y = singular(a)
+    if not compute_uv:
+        return y[..., m, :]
+    if full_matrices and m != n:
+        raise TypeError("np.linalg.svd: the vectors that full_matrices=True adds have no derivative; write full_matrices=False")
+    return Svd(y[..., :m, :], y[..., m, :], transposed(y[..., m + 1:, :]))
+
+
+def svdvals(x):
+    """``np.linalg.svdvals``."""
+    return np.linalg.svd(x, compute_uv=False)
+
+
+def matrix_power(a, n):
+    """``np.linalg.matrix_power`` by squaring."""
+    a, n = (np.linalg.inv(a), -n) if n < 0 else (a, n)
+    powers = []
+    while n:
+        if n % 2:
+            powers.append(a)
+        n //= 2
+        a = a @ a if n else a
+    return functools.reduce(np.matmul, powers) if powers else np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
+
+
+def pinv_vjp(g, y, a, rcond):
+    """P = A^+ at constant rank: dP = -P dA P + P P^T dA^T (I - A P) + (I - P A) dA^T P^T P (Golub and Pereyra 1973, eq. 4.12)."""
+    p, pt, gt = y, transposed(y), transposed(g)
+    return -pt @ g @ pt + (gt - a @ p @ gt) @ p @ pt + pt @ p @ (gt - gt @ p @ a)
+
+
+@primitive((pinv_vjp,))
+def pseudo_inverse(a, rcond):
+    """A^+ of Moore and Penrose."""
+    return np.linalg.pinv(a, rcond)
 
 
 @primitive((lambda g, y, x, axis, keepdims:
@@ -158,7 +188,8 @@ def euclidean(x, axis, keepdims):
 
 
 def norm(x, ord=None, axis=None, keepdims=False):
-    """``np.linalg.norm`` for every order that is a sum, a root or a maximum."""
+    """``np.linalg.norm`` for every order; at zero, where a norm has a corner, its VJP is zero."""
+    x = unbox(x)
     if ord is not None:
         np.linalg.norm(plain(x), ord, axis)  # refuses what NumPy refuses, in its words
     axis = tuple(range(x.ndim)) if axis is None else axis
@@ -170,20 +201,40 @@ def norm(x, ord=None, axis=None, keepdims=False):
             return (np.max if ord > 0 else np.min)(size, axis=axis, keepdims=keepdims)
         if ord == 0:
             return np.linalg.norm(plain(x), 0, axis=axis, keepdims=keepdims)
-        return np.sum(size ** ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+        powers = np.sum(size ** ord, axis=axis, keepdims=keepdims)
+        zero = plain(powers) == 0
+        return np.where(zero, 0.0, np.where(zero, 1.0, powers) ** (1 / ord))
     row, column = (i % x.ndim for i in axis)
     if ord in (1, -1, np.inf, -np.inf):
         summed, other = (row, column) if abs(ord) == 1 else (column, row)
         return (np.max if ord > 0 else np.min)(np.sum(size, axis=summed, keepdims=True), axis=(summed, other), keepdims=keepdims)
-    raise TypeError(f"np.linalg.norm: the matrix norm of order {ord!r} needs singular values and has no derivative rule; "
-                    "use ord='fro', 1 or np.inf")
+    s = np.linalg.svd(np.moveaxis(x, axis, (-2, -1)), compute_uv=False)
+    y = np.sum(s, axis=-1) if ord == "nuc" else s[..., 0 if ord == 2 else -1]
+    return np.expand_dims(y, axes_of(x, axis)) if keepdims else y
+
+
+def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
+    """``np.linalg.vector_norm``: of all elements, where no axis is given."""
+    if np.ndim(axis) == 0 and axis is not None:
+        return norm(x, ord, axis, keepdims)
+    y = norm(rows_of(x, axis), ord, -1)
+    return np.expand_dims(y, axes_of(x, axis)) if keepdims else y
 
 
 DERIVED.update({
-    np.dot: dot,
-    np.einsum: einsum,
-    np.linalg.norm: norm,
+    np.trace: lambda a, offset=0, axis1=0, axis2=1: np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1),
+    np.linalg.trace: lambda x, *, offset=0: np.sum(np.linalg.diagonal(x, offset=offset), axis=-1),
     np.linalg.inv: lambda a: np.linalg.solve(a, np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)),
-    np.outer: lambda a, b: np.multiply(np.reshape(a, (-1, 1)), np.reshape(b, (1, -1))),
-    np.trace: lambda a: np.sum(a[(np.arange(min(a.shape[:2])),) * 2], axis=0),
+    np.linalg.slogdet: lambda a: np.linalg.slogdet(plain(a))._replace(logabsdet=log_abs_det(a)),
+    np.linalg.cholesky: cholesky,
+    np.linalg.eigh: eigh,
+    np.linalg.eigvalsh: lambda a, UPLO="L": eigh(a, UPLO).eigenvalues,
+    np.linalg.svd: svd,
+    np.linalg.svdvals: svdvals,
+    np.linalg.matrix_power: matrix_power,
+    np.linalg.pinv: lambda a, rcond=1e-15: pseudo_inverse(a, rcond),
+    np.linalg.norm: norm,
+    np.linalg.vector_norm: vector_norm,
+    np.linalg.matrix_norm: lambda x, *, keepdims=False, ord="fro": norm(x, ord, (-2, -1), keepdims),
 })
+PLAIN.add(np.linalg.matrix_rank)

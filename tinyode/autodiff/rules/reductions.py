@@ -1,12 +1,14 @@
 """Reductions over axes: the cotangent of a sum goes back to every term of it.
 
-Where several elements share the maximum, each gets an equal part of the cotangent.
+Where several elements share the maximum, each gets an equal part of the cotangent; a median or a quantile is a mean of two elements of
+the sorted array, and ties are broken by their order. Elements that ``where=`` leaves out, or that the ``nan`` forms skip, get zero.
 """
 
 import math
 
 import numpy as np
 
+from ..dispatch import plain, unbox
 from ..operators import DERIVED, PLAIN, RULES
 
 
@@ -17,60 +19,170 @@ def spread(g, x, axis, keepdims):
     return np.expand_dims(g, axis)
 
 
-def sum_vjp(g, y, a, axis=None, *, keepdims=False):
-    """Y = sum of x: every x gets g."""
-    return np.broadcast_to(spread(g, a, axis, keepdims), a.shape)
+def sum_vjp(g, y, a, axis=None, dtype=None, *, keepdims=False, initial=0, where=True):
+    """Y = sum of x: every x that takes part gets g."""
+    g = spread(g, a, axis, keepdims)
+    return np.broadcast_to(g, a.shape) if where is True else np.where(where, g, 0.0)
 
 
-def prod_vjp(g, y, a, axis=None, *, keepdims=False):
-    """Y = product of x: each x gets g times the product of the others, right also where some x are zero."""
-    axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
-    kept = tuple([i for i in range(a.ndim) if i not in axes])
-    n = count(a, axes)
-    rows = np.reshape(np.transpose(a, kept + axes), (*[a.shape[i] for i in kept], n))
-    others = np.where(np.eye(n, dtype=bool), 1.0, rows[..., None, :])
-    product = others[..., 0] if n else rows  # the loop multiplies column by column, and is differentiable
-    for j in range(1, n):
-        product = product * others[..., j]
-    product = np.reshape(product, (*[a.shape[i] for i in kept], *[a.shape[i] for i in axes]))
-    return spread(g, a, axis, keepdims) * np.transpose(product, np.argsort(kept + axes))
-
-
-def extremum_vjp(g, y, a, axis=None, *, keepdims=False):
+def extremum_vjp(g, y, a, axis=None, *, keepdims=False, initial=None, where=True):
     """Y = max or min of x: the elements equal to y share g equally."""
-    hit = a == spread(y, a, axis, keepdims)
-    return spread(g, a, axis, keepdims) * (hit / np.sum(hit, axis=axis, keepdims=True))
+    hit = (a == spread(y, a, axis, keepdims)) & where
+    return spread(g, a, axis, keepdims) * (hit / np.maximum(1, np.sum(hit, axis=axis, keepdims=True)))
+
+
+def cumsum_vjp(g, y, a, axis=None):
+    """Y_i = sum of x_j up to i: x_j gets the sum of g_i from j on."""
+    if axis is None:
+        return np.reshape(np.flip(np.cumsum(np.flip(g))), a.shape)
+    return np.flip(np.cumsum(np.flip(g, axis), axis), axis)
 
 
 RULES.update({
     np.sum: (sum_vjp,),
-    np.prod: (prod_vjp,),
-    np.max: (extremum_vjp,),
-    np.min: (extremum_vjp,),
+    np.cumsum: (cumsum_vjp,),
+    np.max: (extremum_vjp,), np.amax: (extremum_vjp,),
+    np.min: (extremum_vjp,), np.amin: (extremum_vjp,),
 })
 
 
-def count(a, axis):
-    """How many elements of a fall together in a reduction over these axes."""
-    axes = range(a.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return math.prod([a.shape[i] for i in axes])
+def axes_of(a, axis):
+    """Write an axis argument as the tuple of the axes, counted from 0."""
+    return tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
 
 
-def mean(a, axis=None, *, keepdims=False):
+def count(a, axis, keepdims=False, where=True):
+    """How many elements of a fall together in a reduction over these axes: a number, or an array where some are left out."""
+    if where is True:
+        return a.dtype.type(math.prod([a.shape[i] for i in axes_of(a, axis)]))
+    return np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims, dtype=a.dtype)
+
+
+def rows_of(a, axis):
+    """Bring the axes of a reduction to the end and make one of them."""
+    axes = axes_of(a, axis)
+    kept = tuple([i for i in range(a.ndim) if i not in axes])
+    return np.reshape(np.transpose(a, kept + axes), (*[a.shape[i] for i in kept], math.prod([a.shape[i] for i in axes])))
+
+
+def prod(a, axis=None, *, keepdims=False, initial=None, where=True):
+    """``np.prod`` by halves, pair by pair: as many multiplications, and right where some x are zero, for every derivative."""
+    x = rows_of(a if where is True else np.where(where, a, 1.0), axis)
+    while x.shape[-1] > 1:
+        half = x.shape[-1] // 2
+        pairs = x[..., :half] * x[..., half:2 * half]
+        x = np.concatenate([pairs, x[..., -1:]], axis=-1) if x.shape[-1] % 2 else pairs
+    y = x[..., 0] if x.shape[-1] else np.ones(x.shape[:-1], a.dtype)
+    y = np.expand_dims(y, axes_of(a, axis)) if keepdims else y
+    return y if initial is None else y * initial
+
+
+def cumprod(a, axis=None):
+    """``np.cumprod`` by doubling: after k rounds, each element is the product of the 2^k that end with it."""
+    y = np.reshape(a, (-1,)) if axis is None else np.moveaxis(a, axis, 0)
+    shift = 1
+    while shift < y.shape[0]:
+        y = np.concatenate([y[:shift], y[shift:] * y[:-shift]])
+        shift *= 2
+    return np.positive(y) if axis is None else np.moveaxis(y, 0, axis)
+
+
+def mean(a, axis=None, *, keepdims=False, where=True):
     """``np.mean`` as a sum divided by a count."""
-    return np.sum(a, axis=axis, keepdims=keepdims) / count(a, axis)
+    return np.sum(a, axis=axis, keepdims=keepdims, where=where) / count(a, axis, keepdims, where)
 
 
-def var(a, axis=None, *, ddof=0, keepdims=False):
+def var(a, axis=None, *, ddof=0, keepdims=False, where=True):
     """``np.var`` as the mean squared distance from the mean."""
-    distance = a - np.mean(a, axis=axis, keepdims=True)
-    return np.sum(distance * distance, axis=axis, keepdims=keepdims) / np.float64(max(count(a, axis) - ddof, 0)).astype(a.dtype)
+    distance = a - np.mean(a, axis=axis, keepdims=True, where=where)
+    distance = distance if where is True else np.where(where, distance, 0.0)
+    return np.sum(distance * distance, axis=axis, keepdims=keepdims) / np.maximum(count(a, axis, keepdims, where) - ddof, 0)
 
 
-def std(a, axis=None, *, ddof=0, keepdims=False):
+def std(a, axis=None, *, ddof=0, keepdims=False, where=True):
     """``np.std`` as the root of the variance."""
-    return np.sqrt(np.var(a, axis=axis, ddof=ddof, keepdims=keepdims))
+    return np.sqrt(np.var(a, axis=axis, ddof=ddof, keepdims=keepdims, where=where))
 
 
-DERIVED.update({np.mean: mean, np.var: var, np.std: std})
-PLAIN.update({np.all, np.any, np.argmax, np.argmin, np.argsort, np.count_nonzero, np.searchsorted, np.nonzero})
+def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
+    """``np.average``: the weighted sum divided by the sum of the weights, which have the shape of a or of the axes averaged over."""
+    a = unbox(a)
+    weights = np.ones(a.shape, a.dtype) if weights is None else unbox(weights)
+    if weights.shape != a.shape:
+        axes = axes_of(a, axis)
+        if weights.shape != tuple([a.shape[i] for i in axes]):
+            raise ValueError(f"np.average: weights of shape {weights.shape} fit neither the array, {a.shape}, nor its axes {axis}")
+        weights = np.transpose(weights, tuple(np.argsort(axes)))
+        weights = np.reshape(weights, [n if i in axes else 1 for i, n in enumerate(a.shape)])
+    total = np.sum(np.broadcast_to(weights, a.shape), axis=axis, keepdims=keepdims)
+    y = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+    return (y, total) if returned else y
+
+
+def quantile(skip_nan):
+    """``np.quantile``, linear between neighbours: element q (n - 1) of the sorted rows, which have what is not a number at their ends."""
+    def derived(a, q, axis=None, *, keepdims=False):
+        rows, positions = np.sort(rows_of(a, axis), axis=-1), np.ravel(q)
+        invalid = np.isnan(rows)
+        n = np.sum(~invalid, axis=-1, keepdims=True) if skip_nan else rows.shape[-1]
+        positions = np.broadcast_to(np.maximum(n - 1, 0) * positions, (*rows.shape[:-1], positions.size))
+        below = np.floor(positions).astype(int)
+        low, high = (np.take_along_axis(rows, i, axis=-1) for i in (below, np.minimum(below + 1, np.maximum(n - 1, 0))))
+        y = low + (high - low) * (positions - below).astype(a.dtype)
+        if not skip_nan:
+            y = np.where(np.any(invalid, axis=-1, keepdims=True), np.nan, y)
+        axes = axes_of(a, axis)
+        shape = tuple([1 if i in axes else n for i, n in enumerate(a.shape)]) if keepdims else rows.shape[:-1]
+        return np.reshape(np.moveaxis(y, -1, 0), np.shape(q) + shape)
+
+    return derived
+
+
+def without_nan(function, empty=None):
+    """Derive the form of a reduction that skips what is not a number, by ``where=``."""
+    def derived(a, axis=None, **kwargs):
+        numbers = ~np.isnan(a)
+        if empty is None:
+            return function(a, axis=axis, where=numbers, **kwargs)
+        y = function(np.where(numbers, a, empty), axis=axis, **kwargs)
+        return np.where(np.any(numbers, axis=axis, keepdims=kwargs.get("keepdims", False)), y, np.nan)
+
+    return derived
+
+
+def logsumexp(array, axis=0, *, keepdims=False):
+    """``np.logaddexp.reduce``: log(sum of e^x), with the largest x taken out so that nothing overflows."""
+    largest = np.max(plain(array), axis=axis, keepdims=True)
+    largest = np.where(np.isfinite(largest), largest, 0.0).astype(array.dtype)
+    y = np.log(np.sum(np.exp(array - largest), axis=axis, keepdims=True)) + largest
+    return y if keepdims else np.squeeze(y, axis=axes_of(array, axis))
+
+
+def along_first(function):
+    """Derive the method of a ufunc: the function, but along the first axis unless told otherwise."""
+    return lambda array, axis=0, **kwargs: function(array, axis=axis, **kwargs)
+
+
+DERIVED.update({
+    np.prod: prod, np.cumprod: cumprod,
+    np.mean: mean, np.var: var, np.std: std, np.average: average,
+    np.ptp: lambda a, axis=None, *, keepdims=False: np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims),
+    np.quantile: quantile(skip_nan=False),
+    np.percentile: lambda a, q, axis=None, *, keepdims=False: np.quantile(a, np.asarray(q) / 100, axis=axis, keepdims=keepdims),
+    np.median: lambda a, axis=None, *, keepdims=False: np.quantile(a, 0.5, axis=axis, keepdims=keepdims),
+    # what is not a number left out
+    np.nansum: without_nan(np.sum), np.nanprod: without_nan(np.prod), np.nanmean: without_nan(np.mean),
+    np.nanvar: without_nan(np.var), np.nanstd: without_nan(np.std),
+    np.nanmax: without_nan(np.max, -np.inf), np.nanmin: without_nan(np.min, np.inf),
+    np.nancumsum: lambda a, axis=None: np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis),
+    np.nancumprod: lambda a, axis=None: np.cumprod(np.where(np.isnan(a), 1.0, a), axis=axis),
+    np.nanquantile: quantile(skip_nan=True),
+    np.nanpercentile: lambda a, q, axis=None, *, keepdims=False: np.nanquantile(a, np.asarray(q) / 100, axis=axis, keepdims=keepdims),
+    np.nanmedian: lambda a, axis=None, *, keepdims=False: np.nanquantile(a, 0.5, axis=axis, keepdims=keepdims),
+    # methods of ufuncs
+    np.add.reduce: along_first(np.sum), np.multiply.reduce: along_first(np.prod), np.logaddexp.reduce: logsumexp,
+    np.maximum.reduce: along_first(np.max), np.minimum.reduce: along_first(np.min),
+    np.fmax.reduce: along_first(np.nanmax), np.fmin.reduce: along_first(np.nanmin),
+    np.add.accumulate: along_first(np.cumsum), np.multiply.accumulate: along_first(np.cumprod),
+})
+PLAIN.update({np.all, np.any})

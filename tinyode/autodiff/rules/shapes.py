@@ -1,10 +1,14 @@
-"""Functions that rearrange elements: the cotangent is rearranged back."""
+"""Functions that change the shape, join and cut: the cotangent is brought back to the shape, cut and joined.
+
+The rarer ones, which move elements about, are all derived at once in `indexing`.
+"""
 
 import numpy as np
 
 from ..dispatch import unbox
 from ..operators import DERIVED, PLAIN, RULES
 from ..trace import record
+from .indexing import moved
 
 
 def broadcast_to_vjp(g, y, array, shape):
@@ -74,10 +78,53 @@ def stack(arrays, axis=0):
     return np.concatenate([np.expand_dims(a, axis) for a in arrays], axis=axis)
 
 
-def at_least(n, a):
+def at_least(n, *arys):
     """Put axes of length one in front until there are n."""
-    a = unbox(a)
-    return a if a.ndim >= n else np.reshape(a, (1,) * (n - a.ndim) + a.shape)
+    arys = [unbox(a) for a in arys]
+    arys = [a if a.ndim >= n else np.reshape(a, (1,) * (n - a.ndim) + a.shape) for a in arys]
+    return arys[0] if len(arys) == 1 else tuple(arys)
+
+
+def broadcast_arrays(*args):
+    """``np.broadcast_arrays`` as `np.broadcast_to` of each."""
+    args = [unbox(a) for a in args]
+    shape = np.broadcast_shapes(*[a.shape for a in args])
+    return tuple([np.broadcast_to(a, shape) for a in args])
+
+
+def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
+    """``np.meshgrid``: each vector along an axis of its own, and broadcast."""
+    grids = [np.reshape(x, [-1 if i == j else 1 for j in range(len(xi))]) for i, x in enumerate(map(unbox, xi))]
+    if indexing == "xy" and len(xi) > 1:
+        grids = [np.swapaxes(x, 0, 1) for x in grids]
+    return tuple(grids) if sparse else broadcast_arrays(*grids)
+
+
+PADS_BY_MOVING = {"edge", "wrap", "reflect", "symmetric"}  # and "constant", as an affine function
+PADS_BY_PRODUCT = {"mean", "linear_ramp", "reflect", "symmetric"}  # the last two where reflect_type is "odd"
+
+
+def pad(array, pad_width, mode="constant", **kwargs):
+    """``np.pad`` in every mode that is linear: what it makes of zeros, plus a linear function of the array.
+
+    That function moves elements, or is a product with a matrix along each axis: what np.pad makes of an identity matrix.
+    """
+    offset = {key: kwargs.pop(key) for key in ("constant_values", "end_values") if key in kwargs}
+    if mode == "constant":
+        y = moved(np.pad, "array", zeros=True)(array, pad_width, mode)
+    elif mode in PADS_BY_MOVING and kwargs.get("reflect_type", "even") == "even":
+        y = moved(np.pad, "array")(array, pad_width, mode, **kwargs)
+    elif mode in PADS_BY_PRODUCT:
+        y = array
+        for axis, widths in enumerate(np.broadcast_to(pad_width, (array.ndim, 2))):
+            here = {key: value if key == "reflect_type" else tuple(np.broadcast_to(value, (array.ndim, 2))[axis])
+                    for key, value in kwargs.items() if value is not None}
+            here = {key: value if key == "reflect_type" else (value, (1, 1)) for key, value in here.items()}
+            matrix = np.pad(np.eye(array.shape[axis], dtype=array.dtype), (tuple(widths), (0, 0)), mode, **here)
+            y = np.moveaxis(np.tensordot(matrix, y, (1, axis)), 0, axis)
+    else:
+        raise TypeError(f"np.pad: mode={mode!r} has no derivative rule; use np.concatenate")
+    return y + np.pad(np.zeros(array.shape, array.dtype), pad_width, mode, **kwargs, **offset) if offset else y
 
 
 def split(ary, indices_or_sections, axis=0):
@@ -101,17 +148,27 @@ def hstack(tup):
 
 DERIVED.update({
     np.concatenate: concatenate,
+    np.pad: pad,
     np.stack: stack,
     np.hstack: hstack,
     np.vstack: lambda tup: np.concatenate([at_least(2, a) for a in tup], axis=0),
     np.split: split,
     np.ravel: lambda a, order="C": np.reshape(a, (-1,), order=order),
-    np.atleast_1d: lambda a: at_least(1, a),
-    np.atleast_2d: lambda a: at_least(2, a),
+    np.atleast_1d: lambda *arys: at_least(1, *arys),
+    np.atleast_2d: lambda *arys: at_least(2, *arys),
+    np.broadcast_arrays: broadcast_arrays,
+    np.meshgrid: meshgrid,
     np.full_like: lambda a, fill_value, dtype=None: np.broadcast_to(
         unbox(fill_value), a.shape).astype(a.dtype if dtype is None else dtype),
-    np.copy: lambda a: np.positive(a),
+    np.copy: lambda a, order="K": np.positive(a),
+    np.matrix_transpose: lambda x: np.swapaxes(x, -1, -2),
+    np.linalg.matrix_transpose: lambda x: np.swapaxes(x, -1, -2),
 })
+if hasattr(np, "astype"):  # NumPy 2.1
+    DERIVED[np.astype] = lambda x, dtype, *, copy=True: x.astype(dtype)
+if hasattr(np, "unstack"):  # NumPy 2.1
+    DERIVED[np.unstack] = lambda x, *, axis=0: tuple(np.moveaxis(x, axis, 0))
 PLAIN.update({np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type, np.iscomplexobj, np.isrealobj,
+              np.can_cast, np.min_scalar_type, np.common_type, np.shares_memory, np.may_share_memory,
               np.array_repr, np.array_str, np.array2string})
 

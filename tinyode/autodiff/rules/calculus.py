@@ -1,0 +1,104 @@
+"""Differences, integrals and interpolation on grids: linear in the values, all compositions of slices.
+
+They are differentiable in the grid as well, where NumPy takes one.
+"""
+
+import numpy as np
+
+from ..dispatch import plain, unbox
+from ..operators import DERIVED
+
+
+def diff(a, n=1, axis=-1, prepend=None, append=None):
+    """``np.diff``: y_i = x_(i+1) - x_i, n times."""
+    a = unbox(a)
+    ends = [x if x is None or np.ndim(x) else np.broadcast_to(unbox(x), np.shape(np.take(plain(a), [0], axis))) for x in (prepend, append)]
+    if prepend is not None or append is not None:
+        a = np.concatenate([x for x in (ends[0], a, ends[1]) if x is not None], axis=axis)
+    y = np.moveaxis(a, axis, 0)
+    for _ in range(n):
+        y = y[1:] - y[:-1]
+    return np.moveaxis(y, 0, axis)
+
+
+def trapezoid(y, x=None, dx=1.0, axis=-1):
+    """``np.trapezoid``: the sum of h (y_i + y_(i+1)) / 2."""
+    y = np.moveaxis(unbox(y), axis, -1)
+    if x is None:
+        h = dx
+    else:
+        x = unbox(x)
+        h = np.diff(x if x.ndim == 1 else np.moveaxis(x, axis, -1), axis=-1)
+    return np.sum(h * (y[..., 1:] + y[..., :-1]) / 2, axis=-1)
+
+
+def gradient(f, *varargs, axis=None, edge_order=1):
+    """``np.gradient``: differences of second order inside, and of order ``edge_order`` at the ends, on even and uneven grids."""
+    f = unbox(f)
+    axes = range(f.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, f.ndim)
+    spacings = list(varargs) * (len(axes) if len(varargs) == 1 else 1) or [1.0] * len(axes)
+    if len(spacings) != len(axes):
+        raise TypeError(f"np.gradient: {len(varargs)} spacings for {len(axes)} axes; give one for all, or one for each")
+    slopes = []
+    for i, x in zip(axes, spacings):
+        y, x = np.moveaxis(f, i, -1), unbox(x)
+        if y.shape[-1] < edge_order + 1:
+            raise ValueError(f"np.gradient: an axis of length {y.shape[-1]} is too short; edge_order={edge_order} needs {edge_order + 1}")
+        h = np.diff(x) if x.ndim else np.broadcast_to(x, (y.shape[-1] - 1,))
+        if h.shape != (y.shape[-1] - 1,):
+            raise ValueError(f"np.gradient: {h.size + 1} coordinates for an axis of length {y.shape[-1]}")
+        slope = (y[..., 1:] - y[..., :-1]) / h
+        left, right = slope[..., :1], slope[..., -1:]
+        inside = (slope[..., :-1] * h[1:] + slope[..., 1:] * h[:-1]) / (h[:-1] + h[1:])
+        if edge_order == 2:  # the parabola through the last three points
+            left = left + (left - slope[..., 1:2]) * h[:1] / (h[:1] + h[1:2])
+            right = right + (right - slope[..., -2:-1]) * h[-1:] / (h[-1:] + h[-2:-1])
+        slopes.append(np.moveaxis(np.concatenate([left, inside, right], axis=-1), -1, i).astype(f.dtype))
+    return slopes[0] if len(slopes) == 1 else tuple(slopes)
+
+
+def interp(x, xp, fp, left=None, right=None, period=None):
+    """``np.interp``: the straight line between neighbours, the first and last value outside."""
+    x, xp, fp = (unbox(array).astype(float) for array in (x, xp, fp))
+    if period is not None:
+        x, xp = x % period, xp % period
+        order = np.argsort(plain(xp), kind="stable")
+        xp, fp = xp[order], fp[order]
+        xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
+        fp, left, right = np.concatenate([fp[-1:], fp, fp[:1]]), None, None
+    if len(xp) == 1:
+        y = np.broadcast_to(fp[0], x.shape)
+    else:
+        i = np.clip(np.searchsorted(plain(xp), plain(x), side="right") - 1, 0, len(xp) - 2)
+        y = fp[i] + (fp[i + 1] - fp[i]) / (xp[i + 1] - xp[i]) * (x - xp[i])
+    y = np.where(plain(x) < plain(xp)[0], fp[0] if left is None else left, y)
+    return np.where(plain(x) > plain(xp)[-1], fp[-1] if right is None else right, y)
+
+
+def linspace(start, stop, num=50, endpoint=True, *, retstep=False, axis=0):
+    """``np.linspace``: (1 - s) start + s stop for even s."""
+    start, stop = (x if type(x) in (int, float) else unbox(x) for x in (start, stop))
+    parts = max(num - 1 if endpoint else num, 1)
+    shape = (num,) + (1,) * max(np.ndim(start), np.ndim(stop))
+    s = np.reshape(np.arange(num) / parts, shape).astype(np.result_type(0.0, *[getattr(x, "dtype", x) for x in (start, stop)]))
+    y = np.moveaxis(start * (1 - s) + stop * s, 0, axis)
+    return (y, (stop - start) / parts) if retstep else y
+
+
+def polyval(p, x):
+    """``np.polyval`` by Horner's rule, the highest power first."""
+    p, x = unbox(p), unbox(x)
+    y = np.zeros_like(plain(x))
+    for i in range(p.shape[0]):
+        y = y * x + p[i]
+    return y
+
+
+DERIVED.update({
+    np.diff: diff,
+    np.trapezoid: trapezoid,
+    np.gradient: gradient,
+    np.interp: interp,
+    np.linspace: linspace,
+    np.polyval: polyval,
+})
