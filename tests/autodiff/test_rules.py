@@ -114,7 +114,7 @@ ARRAYS = {  # function: how it is used on an array of one to three axes, i being
     np.choose: lambda x, i: np.choose(np.arange(x.shape[-1]) % 2, [x, x * x]),
     np.select: lambda x, i: (np.select([x > 0.325, x > T], [x, x * x]), np.select([x > T], [x], np.exp(x)), np.select([x > T], [x], 2.0)),
     np.where: lambda x, i: np.where(x > T, x * x, 3.0) + np.where(x > T, 1.0, x),
-    np.clip: lambda x, i: np.clip(x, -0.17, 0.18) + np.clip(x, None, x.sum() + 20) + np.clip(x, min=-0.17, max=None),
+    np.clip: lambda x, i: np.clip(x, -0.175, 0.225) + np.clip(x, None, x.sum() + 20) + np.clip(x, min=-0.175, max=None),
     np.sort: lambda x, i: (np.sort(x, axis=i), np.sort(x, axis=None)),
     np.partition: lambda x, i: np.partition(x, x.shape[i] // 2, axis=i),
     np.bincount: lambda x, i: np.bincount(np.arange(x.size) // 2, x.ravel(), minlength=4).astype(x.dtype),

@@ -136,6 +136,50 @@ def test_array_of_traced_scalars():
     np.testing.assert_allclose(g, [[2, 0], [0, 6]])
 
 
+UFUNCS_OF_OBJECTS = [  # those that NumPy computes on arrays of objects, if all of them are traced
+    np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p, np.sqrt, np.cbrt, np.square, np.reciprocal, np.negative, np.positive,
+    np.absolute, np.fabs, np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan, np.sinh, np.cosh, np.tanh, np.arcsinh, np.arctanh,
+    np.degrees, np.radians, np.deg2rad, np.rad2deg, np.conjugate, np.sign, np.floor, np.ceil, np.trunc, np.rint]
+OF_OBJECTS = [  # and these also if there are constants among them; b is the array, c a plain one
+    lambda b, c: np.sum(b), lambda b, c: np.sum(b, axis=-1), lambda b, c: np.prod(b), lambda b, c: np.max(b),
+    lambda b, c: np.min(b, axis=0),
+    lambda b, c: np.dot(b, c), lambda b, c: np.dot(c, b), lambda b, c: b @ b, lambda b, c: np.where(b > 0.5, b, 2.0),
+    lambda b, c: np.linalg.norm(b), lambda b, c: np.linalg.norm(b, axis=0), lambda b, c: np.linalg.norm(b, 1, axis=-1),
+    lambda b, c: np.cumsum(b), lambda b, c: np.sort(b), lambda b, c: np.clip(b, 0.2, 0.5), lambda b, c: np.diff(b),
+    lambda b, c: np.outer(b, c),
+    lambda b, c: np.concatenate([b, c]), lambda b, c: np.stack([c, b]), lambda b, c: b.T, lambda b, c: np.reshape(b, -1),
+    lambda b, c: np.maximum(b, c), lambda b, c: np.minimum(c, b), lambda b, c: b + c, lambda b, c: c - b, lambda b, c: b * c,
+    lambda b, c: c / b, lambda b, c: b**2, lambda b, c: abs(b), lambda b, c: -b, lambda b, c: b % 0.3, lambda b, c: np.power(b, c),
+    lambda b, c: b[::-1], lambda b, c: b.sum(), lambda b, c: b.max(axis=0), lambda b, c: np.transpose(b),
+    lambda b, c: np.full((2, 2), b[0, 0])]
+
+
+@pytest.mark.parametrize("k", range(len(UFUNCS_OF_OBJECTS) + len(OF_OBJECTS)))
+@given(seeds)
+def test_arrays_of_traced_scalars_are_stacks_of_them(k, seed):
+    """np.array of nested lists of traced numbers: the numbers and gradients that np.stack would have."""
+    y, c = np.random.default_rng(seed).uniform(0.1, 0.9, (2, 2, 2))
+    if k < len(UFUNCS_OF_OBJECTS):
+        f, constant = lambda b, c: UFUNCS_OF_OBJECTS[k](b), lambda y: y[1, 1]
+    else:
+        f, constant = OF_OBJECTS[k - len(UFUNCS_OF_OBJECTS)], lambda y: 0.31
+    boxed = lambda y: f(np.array([[y[0, 0] * y[0, 1], constant(y)], [np.exp(-y[1, 0]), y[0, 0]]]), c)
+    stacked = lambda y: f(np.reshape(np.stack([y[0, 0] * y[0, 1], constant(y), np.exp(-y[1, 0]), y[0, 0]]), (2, 2)), c)
+    for with_boxes, with_stack in [(vjp(boxed, y)[0], vjp(stacked, y)[0]), (jacobian(boxed)(y), jacobian(stacked)(y)),
+                                   (jacobian(jacobian(boxed))(y), jacobian(jacobian(stacked))(y))]:
+        np.testing.assert_allclose(with_boxes, with_stack, rtol=1e-12, atol=1e-14)
+
+
+REFUSED_OF_OBJECTS = [np.mean, np.var, np.linalg.inv, np.isfinite, np.copysign, lambda b: np.asarray(b, dtype=float), np.linalg.det,
+                      lambda b: np.logaddexp(b, 1.0), lambda b: np.sin(np.append(b, 1.0)), lambda b: np.interp(b, [0, 1], [0, 1])]
+
+
+@pytest.mark.parametrize("f", REFUSED_OF_OBJECTS, ids=str)
+def test_what_numpy_alone_refuses_is_an_error_and_not_a_lost_gradient(f):
+    with pytest.raises((TypeError, ValueError)):
+        vjp(lambda y: f(np.array([[y[0], y[1]], [y[1], y[1]]])), np.array([0.3, 0.7]))
+
+
 def test_stop_gradient_and_unused_arguments():
     assert grad(lambda x: x * stop_gradient(x))(3.0) == 3.0
     assert grad(lambda x: np.sum(stop_gradient({"a": [x]})["a"][0]) + 0.0 * x)(3.0) == 0.0

@@ -14,6 +14,8 @@ from numpy import ndarray
 from . import trace
 from .operators import DERIVED, PLAIN, RULES, name_of
 
+IN_PLACE = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
+
 signature = functools.cache(inspect.signature)
 
 
@@ -48,7 +50,7 @@ def unbox(x):
         return array
     items = array.ravel().tolist()
     for item in items:
-        if type(item) is not trace.Node and not isinstance(item, (int, float, np.number)):
+        if type(item) is not trace.Node and not isinstance(item, (int, float, np.number, np.bool_)):
             raise TypeError(f"an array of objects can be differentiated where each is a number, traced or not; "
                             f"one is of type {type(item).__name__}: {item!r:.60}; write np.stack or np.concatenate to join rows")
     return np.reshape(_pack(*items), array.shape)
@@ -82,8 +84,14 @@ def call(function, args, kwargs):
     if function in PLAIN:
         return function(*plain(args), **plain(kwargs))
     name = name_of(function)
-    raise TypeError(f"{name} has no derivative rule, so its gradient would be lost; write it with functions that have one, give it "
-                    f"one with tinyode.custom_vjp, or pass stop_gradient(x) if {name} is to count as constant")
+    if function in IN_PLACE or name.endswith(".at"):
+        raise TypeError(f"{name} writes into an array, and a gradient would be lost; build a new array with np.where, np.stack, np.full or "
+                        "np.bincount")
+    raise TypeError(f"{name} has no derivative rule, so its gradient would be lost. Write it with functions that have one; or give it one:"
+                    f"\n\n    f = tinyode.custom_vjp(lambda x: {name}(x))"
+                    "\n    f.defvjp(lambda x: (f(x), x),        # the value, and what the next line needs"
+                    "\n             lambda x, g: (g * ...,))    # from that and the cotangent of the value: the cotangent of x"
+                    f"\n\nor pass stop_gradient(x), if {name} is to count as constant")
 
 
 def _check_settings(function, rule, args, kwargs):
@@ -94,7 +102,8 @@ def _check_settings(function, rule, args, kwargs):
     known = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
     for key in kwargs:
         if key not in known:
-            raise TypeError(f"{name_of(function)}: {key}= is not supported for traced values; leave it out")
+            raise TypeError(f"{name_of(function)}: {key}= is not supported for traced values; leave it out"
+                            + (", and choose with np.where" if key == "where" else ""))
     if len(args) > code.co_argcount and not code.co_flags & inspect.CO_VARARGS:
         raise TypeError(f"{name_of(function)}: too many arguments by position for traced values; give {', '.join(known[-2:])} by keyword, "
                         "and leave out what is not there")

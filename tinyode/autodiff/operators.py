@@ -16,8 +16,7 @@ PLAIN = set()  # NumPy functions with no derivative, computed on the value
 
 NOTHING = {}  # the keywords of a call without keywords
 NUMBERS = frozenset({float, int, bool, np.float64, np.float32, np.int64, np.int32, np.bool_})
-METHODS = frozenset({"all", "any", "argmax", "argmin", "argsort", "clip", "dot", "max", "mean", "min", "prod",
-                     "ravel", "round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "trace", "var"})
+IN_PLACE = frozenset({"fill", "partition", "put", "resize", "sort"})  # methods that write into their array
 
 
 def name_of(function):
@@ -66,7 +65,8 @@ def _unary(ufunc):
 def _no_number(kind, function):
     def method(self, *_):
         raise TypeError(f"{function} asks a traced array of shape {self.shape} for its plain {kind}, and the gradient would be lost; "
-                        "stay with NumPy functions (np.sin for math.sin), or write stop_gradient(x) where a constant is meant")
+                        "stay with NumPy functions (np.sin for math.sin; np.stack for np.array, or no dtype= there), or write "
+                        "stop_gradient(x) where a constant is meant")
 
     return method
 
@@ -75,7 +75,9 @@ class ArrayLike:
     """The part of a Node that is a matter of looks; `tinyode.autodiff.trace.Node` is the rest."""
 
     __slots__ = ()
-    T = property(lambda self: np.transpose(self))
+    T, mT = property(lambda self: np.transpose(self)), property(lambda self: np.matrix_transpose(self))
+    real, flat = property(lambda self: self), property(lambda self: np.ravel(self))
+    imag, nbytes = property(lambda self: np.zeros_like(self)), property(lambda self: self.value.nbytes)
 
     __add__, __radd__ = _binary(operator.add, np.add), _binary(operator.add, np.add, swapped=True)
     __sub__, __rsub__ = _binary(operator.sub, np.subtract), _binary(operator.sub, np.subtract, swapped=True)
@@ -88,6 +90,8 @@ class ArrayLike:
     __lt__, __le__, __gt__, __ge__ = map(_comparison, (operator.lt, operator.le, operator.gt, operator.ge))
     __eq__, __ne__, __floordiv__ = map(_comparison, (operator.eq, operator.ne, operator.floordiv))
     __rfloordiv__ = lambda self, other: other // self.value
+    __divmod__, __rdivmod__ = (lambda self, other: np.divmod(self, other)), (lambda self, other: np.divmod(other, self))
+    __floor__, __ceil__, __trunc__ = map(_unary, (np.floor, np.ceil, np.trunc))
     __hash__ = object.__hash__
 
     __float__, __int__ = _no_number("number", "float() or a function such as math.sin"), _no_number("number", "int()")
@@ -117,10 +121,10 @@ class ArrayLike:
     def __getattr__(self, name):
         """Find ``x.sin()``, which NumPy calls on the elements of an object array, and the methods of an array."""
         function = getattr(np, name, None)
-        if isinstance(function, np.ufunc) or name in METHODS:
+        known = callable(function) and (function in RULES or function in DERIVED or function in PLAIN)
+        if known and name not in IN_PLACE and (isinstance(function, np.ufunc) or hasattr(ndarray, name)):
             return lambda *args, **kwargs: function(self, *args, **kwargs)
-        has_rule = function in RULES or function in DERIVED if callable(function) else False
-        raise AttributeError(f"a traced array has no .{name}; " + (f"write it as a function, np.{name}(x), or " if has_rule else "")
+        raise AttributeError(f"a traced array has no .{name}; " + (f"write it as a function, np.{name}(x), or " if known else "")
                              + "take stop_gradient(x) for a plain array")
 
     def reshape(self, *shape, **kwargs):
@@ -140,6 +144,10 @@ class ArrayLike:
         if y.dtype.kind != "f":
             return y
         return self.handle.append(y, RULES[np.positive], ((0, self.index),), (self.value,))
+
+    def compress(self, condition, axis=None):
+        """``x.compress([True, False])``, as of an array."""
+        return np.compress(condition, self, axis)
 
     def flatten(self):
         """``x.flatten()``, as of an array."""

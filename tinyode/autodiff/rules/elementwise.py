@@ -15,6 +15,7 @@ import numpy as np
 
 from ..dispatch import plain, unbox
 from ..operators import DERIVED, PLAIN, RULES
+from ..trace import record
 
 LOG_2, LOG_10, DEGREE = math.log(2.0), math.log(10.0), math.pi / 180
 
@@ -103,8 +104,15 @@ RULES.update({
     np.fmin: (lambda g, y, a, b: larger(g, b, a) + number(g, a, b), lambda g, y, a, b: larger(g, a, b) + number(g, b, a)),
     np.copysign: (lambda g, y, a, b: g * np.sign(a) * np.copysign(1.0, plain(b)), None),
     np.heaviside: (None, lambda g, y, x, h: np.where(x == 0, g, 0.0)),
-    np.where: (None, lambda g, y, c, a, b: np.where(c, g, 0.0), lambda g, y, c, a, b: np.where(c, 0.0, g)),
 })
+
+
+WHERE = None, lambda g, y, c, a, b: np.where(c, g, 0.0), lambda g, y, c, a, b: np.where(c, 0.0, g)
+
+
+def where(condition, *choices):
+    """``np.where`` of three arguments, a choice; of one, the places where it holds."""
+    return record(np.where, WHERE, (plain(condition), *choices)) if choices else np.nonzero(plain(condition))
 
 
 def clip(a, a_min=None, a_max=None, *, min=None, max=None):
@@ -137,6 +145,7 @@ def frexp(x):
 
 
 DERIVED.update({
+    np.where: where,
     np.clip: clip,
     np.sinc: sinc,
     np.nan_to_num: nan_to_num,
