@@ -1,11 +1,10 @@
 """Print the library's speed and memory as ratios to peers measured in the same run: ``python tests/benchmarks/run.py``.
 
-Peers other than NumPy are optional, and named when they are missing: ``pip install scipy torch torchdiffeq autograd``. Each pair is
+Peers other than NumPy are optional, and named when they are missing: ``pip install scipy torch torchdiffeq autograd mygrad``. Each pair is
 timed in turns, and the ratio is that of the shortest times. Nothing here is a test: machines are noisy.
 """
 
 import compileall
-import importlib.util
 import os
 import subprocess
 import sys
@@ -14,82 +13,18 @@ import tracemalloc
 
 import by_hand
 import numpy as np
+from timing import PEERS, fastest, missing
+from vjps import SIZES, arrays, benchmark_vjps
 
 import tinyode
-
-SIZES = [(20, 2, 50), (128, 64, 64), (512, 64, 256)]
-PEERS = {name: importlib.util.find_spec(name) is not None for name in ("scipy", "torch", "torchdiffeq", "autograd")}
-
-
-def fastest(functions, seconds=3.0):
-    """Call the functions in turns, for about that long; return the shortest time of each."""
-    best = [np.inf] * len(functions)
-    for f in functions:
-        f()
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        for i, f in enumerate(functions):
-            n = 1
-            while True:
-                start = time.perf_counter()
-                for _ in range(n):
-                    f()
-                elapsed = time.perf_counter() - start
-                best[i] = min(best[i], elapsed / n)
-                if elapsed > 0.01:
-                    break
-                n *= 4
-    return best
-
-
-def arrays(batch, width, hidden):
-    rng = np.random.default_rng(0)
-    shapes = (batch, width), (width, hidden), (hidden,), (hidden, width), (width,)
-    return [rng.normal(size=shape) / np.sqrt(max(2, shape[0])) if i else rng.normal(size=shape) for i, shape in enumerate(shapes)]
 
 
 def field(t, y, W1, b1, W2, b2):
     return np.tanh((y * y * y) @ W1 + b1) @ W2 + b2
 
 
-def benchmark_vjp():
-    print("value and VJP of tanh(y^3 W1 + b1) W2 + b2, time relative to NumPy by hand"
-          + ("" if PEERS["autograd"] else "; autograd is missing") + ("" if PEERS["torch"] else "; torch is missing"))
-    for size, budget in zip(SIZES, (2.2, 1.5, 1.2)):
-        inputs = arrays(*size)
-        g = np.ones_like(inputs[0])
-
-        def ours(inputs=inputs, g=g):
-            return tinyode.vjp(by_hand.value, *inputs)[1](g)
-
-        functions = {"by hand": lambda inputs=inputs, g=g: by_hand.value_and_vjp(*inputs, g), "tinyode": ours}
-        for a, b in zip(ours(), functions["by hand"]()[1]):
-            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
-        if PEERS["autograd"]:
-            import autograd
-            import autograd.numpy as anp
-
-            value = lambda p: anp.tanh((p[0] * p[0] * p[0]) @ p[1] + p[2]) @ p[3] + p[4]
-            functions["autograd"] = lambda inputs=inputs, g=g: autograd.make_vjp(value)(tuple(inputs))[0](g)
-        if PEERS["torch"]:
-            import torch
-
-            tensors = [torch.tensor(x, requires_grad=True) for x in inputs]
-            tg = torch.tensor(g)
-
-            def by_torch(tensors=tensors, tg=tg):
-                y, W1, b1, W2, b2 = tensors
-                return torch.autograd.grad(torch.tanh((y * y * y) @ W1 + b1) @ W2 + b2, tensors, tg)
-
-            functions["torch"] = by_torch
-        times = fastest(list(functions.values()))
-        print(f"  {size!s:15} by hand {1e6 * times[0]:8.1f} us;  tinyode {times[1] / times[0]:.2f} (budget {budget})"
-              + "".join(f";  {name} {t / times[0]:.2f}" for name, t in list(zip(functions, times))[2:]))
-
-
 def benchmark_adjoint():
-    print("adjoint gradient of that field, dopri5, one interval, rtol 1e-6, atol 1e-9"
-          + ("" if PEERS["torchdiffeq"] else "; torchdiffeq is missing"))
+    print("adjoint gradient of that network, dopri5, one interval, rtol 1e-6, atol 1e-9" + missing("torchdiffeq"))
     for size, budget, faster in zip(SIZES, (2.0, 1.6, 1.15), (6, 5, 2.8)):
         inputs = arrays(*size)
         end, tolerances = 1.0, {"rtol": 1e-6, "atol": 1e-9}
@@ -176,5 +111,5 @@ def _seconds(command):
 
 if __name__ == "__main__":
     np.ones(31 * 10**6 // 8).sum()  # a warm allocator: otherwise large arrays measure page faults
-    for benchmark in (benchmark_vjp, benchmark_adjoint, benchmark_solver, benchmark_memory, benchmark_import):
+    for benchmark in (benchmark_vjps, benchmark_adjoint, benchmark_solver, benchmark_memory, benchmark_import):
         benchmark()

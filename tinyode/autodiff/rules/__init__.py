@@ -21,9 +21,20 @@ uses it: ``np.tanh: (lambda g, y, x: g * (1 - y * y),)``.
 stands beside dA is its cotangent: G B^T; in the same way A^T G for B (Giles, "An extended collection of matrix derivative results
 for forward and reverse mode algorithmic differentiation", 2008, section 2.2.1).
 
+Where to look
+-------------
+* `elementwise`: ufuncs and choices (``where``, ``clip``).
+* `reductions`: sums, products, extremes, means, medians over axes, their ``nan`` forms, running ones, the methods of ufuncs.
+* `shapes`: changing the shape, joining, cutting, padding.
+* `indexing`: ``x[...]``, sorting, and all functions that only move elements, in one table.
+* `calculus`: differences, integrals, interpolation on grids.
+* `products`: of matrices and tensors, einsum, convolution.
+* `linalg`: inverses, determinants, factorisations, norms.
+
 A function that is a composition of others is written as one, in ``DERIVED``: ``np.mean`` is ``np.sum`` divided by a count, and has
 no VJP of its own. Functions without a derivative that programs need on the way (``np.argmax``, ``np.floor``, comparisons) are in
-``PLAIN``. To add a rule, add a line to the table of the module where a reader would look for it.
+``PLAIN`` and see the value. To add a rule, add a line to the table of the module where a reader would look for it; to check it, give it to
+`tinyode.testing.check_vjp`.
 """
 
 from . import calculus, elementwise, indexing, linalg, products, reductions, shapes  # noqa: F401
