@@ -14,7 +14,7 @@ from tinyode.autodiff.operators import DERIVED, PLAIN, RULES
 from tinyode.testing import broadcasting_pairs, check_vjp, matrices, reductions, shapes
 
 
-def check(function, *primals):
+def check_rule(function, *primals):
     """Same value as NumPy, first and second derivative right, float32 kept as NumPy keeps it."""
     value, _ = vjp(function, *primals)
     expected = function(*primals)
@@ -196,7 +196,7 @@ def test_every_rule_of_the_table_is_tested_here():
 @given(shapes(), seeds)
 def test_unary(function, shape, seed):
     x = uniform(np.random.default_rng(seed), shape, *UNARY[function])
-    check(function if function is not np.frexp else lambda x: np.frexp(x)[0], x)
+    check_rule(function if function is not np.frexp else lambda x: np.frexp(x)[0], x)
 
 
 @pytest.mark.parametrize("function", BINARY, ids=name)
@@ -204,7 +204,7 @@ def test_unary(function, shape, seed):
 def test_binary_with_broadcasting(function, pair, seed):
     rng = np.random.default_rng(seed)
     a, b = (uniform(rng, shape, *interval) for shape, interval in zip(pair, BINARY[function]))
-    check(function, a, b)
+    check_rule(function, a, b)
     if function is not np.heaviside:
         check_vjp(lambda a: function(a, b), a)
     check_vjp(lambda b: function(a, b), b)
@@ -214,7 +214,7 @@ def test_binary_with_broadcasting(function, pair, seed):
 @pytest.mark.parametrize("function", CHOOSING, ids=name)
 @given(broadcasting_pairs(), seeds)
 def test_choosing_with_broadcasting(function, pair, seed):
-    check(function, *spaced(np.random.default_rng(seed), *pair))
+    check_rule(function, *spaced(np.random.default_rng(seed), *pair))
 
 
 @pytest.mark.parametrize("function", REDUCTIONS, ids=name)
@@ -224,7 +224,7 @@ def test_reductions(function, reduction, seed):
     (x,) = spaced(np.random.default_rng(seed), shape)
     if function in (np.std, np.nanstd) and np.min(np.var(x, axis=axis)) == 0:
         return  # the standard deviation of one element has a kink
-    check(lambda x: function(x, axis=axis, keepdims=keepdims), x)
+    check_rule(lambda x: function(x, axis=axis, keepdims=keepdims), x)
 
 
 @pytest.mark.parametrize("function", [np.sum, np.prod, np.max, np.min, np.mean, np.var, np.std], ids=name)
@@ -239,7 +239,7 @@ def test_reductions_where(function, reduction, seed):
     f = lambda x: function(x, axis=axis, keepdims=keepdims, where=mask, **further)
     if function is np.std and np.min(np.var(x, axis=axis, where=mask)) == 0:
         return
-    check(f, x)
+    check_rule(f, x)
 
 
 @pytest.mark.parametrize("function", [f for f in REDUCTIONS if f.__name__.startswith("nan")], ids=name)
@@ -253,7 +253,7 @@ def test_what_is_not_a_number_is_left_out(function, reduction, seed):
     if np.min(np.sum(~invalid, axis=axis)) < 2:
         return
     f = lambda x: function(np.where(invalid, np.nan, x), axis=axis, keepdims=keepdims)
-    check(f, x)
+    check_rule(f, x)
     g = vjp(lambda x: function(x, axis=axis, keepdims=keepdims), np.where(invalid, np.nan, x))
     assert np.all(g[1](np.ones_like(g[0]))[0][invalid] == 0)
 
@@ -262,23 +262,23 @@ def test_what_is_not_a_number_is_left_out(function, reduction, seed):
 @given(shapes(1), seeds)
 def test_methods_of_ufuncs(function, shape, seed):
     (x,) = spaced(np.random.default_rng(seed), shape)
-    check(function, x)
-    check(lambda x: function(x, axis=-1), x)
+    check_rule(function, x)
+    check_rule(lambda x: function(x, axis=-1), x)
     if function.__name__ == "reduce":
-        check(lambda x: function(x, axis=-1, keepdims=True), x)
+        check_rule(lambda x: function(x, axis=-1, keepdims=True), x)
 
 
 @pytest.mark.parametrize("function", ARRAYS, ids=name)
 @given(shapes(1), st.integers(0, 2), seeds)
 def test_arrays(function, shape, i, seed):
     (x,) = spaced(np.random.default_rng(seed), shape)
-    check(lambda x: ARRAYS[function](x, i % len(shape)), x)
+    check_rule(lambda x: ARRAYS[function](x, i % len(shape)), x)
 
 
 @pytest.mark.parametrize("function", MATRICES, ids=name)
 @given(st.integers(1, 3).flatmap(lambda n: st.sampled_from([(), (2,), (2, 1)]).flatmap(lambda batch: matrices(n, batch))))
 def test_matrices(function, a):
-    check(MATRICES[function], a)
+    check_rule(MATRICES[function], a)
 
 
 @given(broadcasting_pairs(), seeds)
@@ -383,7 +383,7 @@ def test_ties_in_sorted_order():
 def test_pad(mode, settings, seed):
     x = np.random.default_rng(seed).normal(size=(2, 3))
     for width in (1, (2, 0), ((3, 1), (2, 5))):
-        check(lambda x, width=width: np.pad(x, width, mode, **settings), x)
+        check_rule(lambda x, width=width: np.pad(x, width, mode, **settings), x)
 
 
 def test_pads_that_are_not_linear_are_refused():
@@ -398,9 +398,9 @@ def test_gradient_on_every_grid(order, seed):
     rng = np.random.default_rng(seed)
     f, x, y = rng.normal(size=(4, 3)), np.cumsum(rng.uniform(0.5, 1, 4)), np.cumsum(rng.uniform(0.5, 1, 3))
     for spacings in ([], [0.5], [0.5, 2.0], [x, y], [x, 0.3]):
-        check(lambda f, spacings=spacings: np.gradient(f, *spacings, edge_order=order), f)
+        check_rule(lambda f, spacings=spacings: np.gradient(f, *spacings, edge_order=order), f)
     check_vjp(lambda f, x, h: np.gradient(f, x, h, edge_order=order), f, x, 0.7)
-    check(lambda f: np.gradient(f, y, axis=-1), f)
+    check_rule(lambda f: np.gradient(f, y, axis=-1), f)
     with pytest.raises(TypeError, match=r"np.gradient: 3 spacings for 2 axes"):
         vjp(lambda f: np.gradient(f, 1, 2, 3), f)
     with pytest.raises(ValueError, match=r"np.gradient: 2 coordinates for an axis of length 4"):
@@ -415,9 +415,9 @@ def test_interp_in_every_argument(seed):
     xp, fp = np.arange(4.0) + rng.uniform(-0.2, 0.2, 4), rng.normal(size=4)
     x = np.array([[-1.0, 0.5], [2.5, 9.0]]) + rng.uniform(-0.2, 0.2, (2, 2))
     for settings in ({}, {"left": 7.0, "right": -7.0}, {"period": 3.7}):
-        check(lambda x, xp, fp, settings=settings: np.interp(x, xp, fp, **settings), x, xp, fp)
+        check_rule(lambda x, xp, fp, settings=settings: np.interp(x, xp, fp, **settings), x, xp, fp)
     check_vjp(lambda fp, left: np.interp(x, xp, fp, left=left), fp, 2.0)
-    check(lambda fp: np.interp(0.5, [1.0], fp[:1]), fp)
+    check_rule(lambda fp: np.interp(0.5, [1.0], fp[:1]), fp)
 
 
 @given(seeds)
@@ -428,7 +428,7 @@ def test_linspace_average_quantile_and_histograms(seed):
     check_vjp(lambda a, b: np.linspace(a, b, 4, retstep=True), 1.0, x)
     check_vjp(lambda x, v: np.average(x, weights=v, returned=True), x, v)
     check_vjp(lambda x, v: np.average(x, axis=(1, 0), weights=v.T, keepdims=True), x, v)
-    check(lambda x: np.average(x, axis=-1, weights=[1, 2, 3, 4.0]), x)
+    check_rule(lambda x: np.average(x, axis=-1, weights=[1, 2, 3, 4.0]), x)
     with pytest.raises(ValueError, match=r"np.average: weights of shape \(3,\) fit neither the array, \(3, 4\), nor its axes 1"):
         vjp(lambda x: np.average(x, axis=1, weights=np.ones(3)), x)
     check_vjp(lambda x: np.quantile(x, [[0.1, 0.5], [0.71, 1.0]], axis=(0, 1), keepdims=True), x)
@@ -440,7 +440,7 @@ def test_ldexp_and_meshgrid():
     check_vjp(lambda x: np.ldexp(x, np.array([1, -3])) ** 2, np.array([0.3, 0.7]))
     x, y, z = np.arange(2.0), np.arange(3.0), np.arange(4.0)
     for settings in ({}, {"sparse": True}, {"indexing": "ij"}):
-        check(lambda x, y, z, settings=settings: np.meshgrid(x, y, z, **settings), x, y, z)
+        check_rule(lambda x, y, z, settings=settings: np.meshgrid(x, y, z, **settings), x, y, z)
 
 
 @pytest.mark.parametrize("A", [[[1.0, 2.0], [2.0, 4.0]], np.zeros((2, 2)), np.arange(9.0).reshape(3, 3), [[0.0]]], ids=str)

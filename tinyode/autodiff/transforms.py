@@ -11,11 +11,11 @@ All of them take and return containers (nested tuples, lists and dicts) wherever
 numbers become float64, float32 stays float32, and a cotangent has the shape and dtype of its primal. What cannot be
 differentiated is an error that names it: see `tinyode.autodiff.trace` for how, and `tinyode.autodiff.rules` for the derivatives.
 
-``np.array`` knows nothing of traced numbers, and makes an object array of them. It is read as what it means, ``np.stack``, wherever it meets
-the engine: as a result, beside a traced array, in a function that also gets one. Alone, NumPy computes with it element by element: that
-works for arithmetic, comparisons, `sum`, `dot`, `max`, `where`, `norm` and their like, and for elementwise functions if all its elements
-are traced; where a constant is among them (``np.sin(np.array([x[0], 1.0]))``), and in `mean`, `linalg.inv` and whatever needs numbers at
-once, NumPy refuses it with words of its own. Write ``np.stack([x[0], 1.0])`` there, which takes constants too.
+``np.array`` knows nothing of traced numbers, and makes an object array of them. It is read as what it means, ``np.stack``, wherever it
+meets the engine: as a result, beside a traced array, in a function that also gets one. Alone, NumPy computes with it element by element:
+that works for arithmetic, comparisons, `sum`, `dot`, `max`, `where`, `norm` and their like, and for elementwise functions if all its
+elements are traced; where a constant is among them (``np.sin(np.array([x[0], 1.0]))``), and in `mean`, `linalg.inv` and whatever needs
+numbers at once, NumPy refuses it with words of its own. Write ``np.stack([x[0], 1.0])`` there, which takes constants too.
 
 A tape holds references to the arrays that the function met, not copies. So do not write into them: neither into the primals before
 the pullback has been called, nor, inside the function, into a buffer that has met a traced value (make a new array each time).
