@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tinyode import custom_vjp, stop_gradient
-from tinyode.testing import central_difference, check_vjp, inner
+from tinyode import custom_vjp, stop_gradient, vjp
+from tinyode.testing import axes, broadcasting_pairs, central_difference, check_vjp, complex_step, inner, matrices, reductions, shapes
 
 
 def square_with(backward):
@@ -48,3 +50,33 @@ def test_a_wrong_second_derivative_is_found():
     check_vjp(hidden, np.array([0.5, 1.5]), order=1)
     with pytest.raises(AssertionError, match="derivative 2: the vector-Jacobian product gives"):
         check_vjp(hidden, np.array([0.5, 1.5]), order=2)
+
+
+def test_complex_step_is_right_to_rounding():
+    f = lambda x, p: np.exp(x) * p["k"] / np.sqrt(np.sin(x)**3 + np.cos(x)**3)  # the example of Squire and Trapp
+    x, k, v = 1.5, 2.0, 0.7
+    exact = vjp(f, x, {"k": k})[1](1.0)[0] * v
+    np.testing.assert_allclose(complex_step(f, (x, {"k": k}), (v, {"k": 0.0})), exact, rtol=1e-15)
+    check_vjp(f, x, {"k": k}, difference=complex_step)
+    with pytest.raises(AssertionError, match="derivative 1"):
+        check_vjp(square_with(lambda x, g: (2 * g * x * (1 + 1e-11),)), np.array([0.5, 1.5]), difference=complex_step)
+    with pytest.raises(TypeError, match="complex_step: f returned a real value for a complex argument"):
+        complex_step(abs, (1.0,), (1.0,))
+
+
+def test_an_order_that_checks_nothing_is_refused():
+    with pytest.raises(ValueError, match="check_vjp: order=0 would check nothing"):
+        check_vjp(np.sin, 1.0, order=0)
+
+
+@given(st.data())
+def test_what_is_drawn(data):
+    shape = data.draw(shapes())
+    axis = data.draw(axes(len(shape)))
+    assert np.sum(np.ones(shape), axis=axis).ndim <= len(shape)
+    a, b = data.draw(broadcasting_pairs())
+    assert len(np.broadcast_shapes(a, b)) <= 3
+    shape, axis, keepdims = data.draw(reductions())
+    assert np.sum(np.ones(shape), axis=axis, keepdims=keepdims).ndim == len(shape) or not keepdims
+    A = data.draw(matrices(3, (2,)))
+    assert A.shape == (2, 3, 3) and np.all(np.linalg.cond(A) < 10) and np.all(np.diff(np.linalg.eigvalsh(A)) > 1)

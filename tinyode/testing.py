@@ -87,7 +87,7 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
     ----------
     f : function
     *primals : arrays or containers of arrays
-        Where; f must be smooth within `H`, 7e-4, of it. Everything is done in double precision.
+        Where; f must be smooth within `H`, 7e-4, of it. The difference is taken in double precision, the product in that of the primals.
     order : int
         2 checks the derivative of the vector-Jacobian product in the same way as well, and so on.
     difference : `central_difference` or `complex_step`
@@ -106,7 +106,16 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
     ------
     AssertionError
         If they differ; the message has both.
+    ValueError
+        If ``order`` is less than 1, which would check nothing.
+
+    Notes
+    -----
+    It is one comparison of two numbers: outputs or primals whose share in them is less than ``rtol``, because others are so much larger,
+    are not seen. Check those by themselves.
     """
+    if order < 1:
+        raise ValueError(f"check_vjp: order={order!r} would check nothing; give 1 or more")
     rtol = RTOL[difference] if rtol is None else rtol
     rng = rng or np.random.default_rng(0)
     for derivative in range(1, order + 1):
@@ -158,8 +167,8 @@ def broadcasting_pairs():
 def axes(ndim):
     """Draw an axis argument for a reduction: None, one axis counted from either end, or a tuple of several."""
     _, st = _hypothesis()
-    one = st.integers(-ndim, ndim - 1)
-    return st.none() | one | st.lists(one, min_size=1, max_size=ndim, unique_by=lambda i: i % ndim).map(tuple)
+    one = st.integers(-ndim, ndim - 1) if ndim else st.nothing()
+    return st.none() | one | st.lists(one, min_size=1, max_size=max(1, ndim), unique_by=lambda i: i % ndim).map(tuple)
 
 
 def reductions():
@@ -169,7 +178,7 @@ def reductions():
 
 
 def matrices(n, batch=()):
-    """Draw well-conditioned matrices, shape (*batch, n, n), with different eigenvalues: 3 to 3 n on the diagonal, 0.5 or less beside it."""
+    """Draw well-conditioned matrices, shape (*batch, n, n), with different eigenvalues: diag(3, 6, ... 3 n), plus 0.5 / n at most."""
     _, st = _hypothesis()
     return st.integers(0, 2**20).map(lambda seed: 3 * np.diag(np.arange(1.0, n + 1)) + np.random.default_rng(seed).uniform(
         -0.5, 0.5, (*batch, n, n)) / n)

@@ -170,7 +170,8 @@ MATRICES = {  # function: how it is used on a stack of well-conditioned matrices
     np.linalg.svd: lambda a: (np.linalg.svd(a), np.linalg.svd(a[..., :2, :], full_matrices=False), np.linalg.svd(a[..., :1], False)),
     np.linalg.svdvals: np.linalg.svdvals,
     np.linalg.pinv: lambda a: (np.linalg.pinv(a), np.linalg.pinv(a[..., :1]), np.linalg.pinv(a[..., :2, :])),
-    np.linalg.matrix_norm: lambda a: tuple(np.linalg.matrix_norm(a, ord=ord) for ord in ("fro", "nuc", 2, -2, 1, -1, np.inf, -np.inf)),
+    np.linalg.matrix_norm: lambda a: tuple(
+        np.linalg.matrix_norm(a + 0.6, ord=ord) for ord in ("fro", "nuc", 2, -2, 1, -1, np.inf, -np.inf)),
     np.linalg.norm: lambda a: np.linalg.norm(a, 2, axis=(0, -1), keepdims=True),
 }
 ELSEWHERE = {np.ldexp}
@@ -180,6 +181,39 @@ if hasattr(np, "matvec"):
 if hasattr(np, "unstack"):
     ARRAYS[np.astype] = lambda x, i: np.astype(x, x.dtype)
     ARRAYS[np.unstack] = lambda x, i: np.unstack(x, axis=i)
+
+
+ON_THE_VALUE = {  # functions without a derivative: how they are used, if not on one array of three numbers
+    np.less: lambda x: np.less(x, 0.5), np.less_equal: lambda x: np.less_equal(0.5, x), np.greater: lambda x: np.greater(x, x[::-1]),
+    np.greater_equal: lambda x: np.greater_equal(x, 0.5), np.equal: lambda x: np.equal(x, x[1]),
+    np.not_equal: lambda x: np.not_equal(x, x[1]), np.logical_and: lambda x: np.logical_and(x, [1, 0, 1]),
+    np.logical_or: lambda x: np.logical_or(x, 0),
+    np.logical_xor: lambda x: np.logical_xor(x, x), np.floor_divide: lambda x: np.floor_divide(x, 0.2), np.round: lambda x: np.round(x, 1),
+    np.around: lambda x: np.around(x, 1), np.isclose: lambda x: np.isclose(x, x[0]), np.allclose: lambda x: np.allclose(x, x),
+    np.array_equal: lambda x: np.array_equal(x, x), np.array_equiv: lambda x: np.array_equiv(x, x[0]), np.isin: lambda x: np.isin(x, x[:1]),
+    np.argpartition: lambda x: np.argpartition(x, 1)[1], np.searchsorted: lambda x: np.searchsorted([0.0, 0.5, 1.0], x),
+    np.digitize: lambda x: np.digitize(x, [0.0, 0.5, 1.0]), np.lexsort: lambda x: np.lexsort((x, -x)),
+    np.diag_indices_from: lambda x: np.diag_indices_from(np.outer(x, x)),
+    np.tril_indices_from: lambda x: np.tril_indices_from(np.outer(x, x)),
+    np.triu_indices_from: lambda x: np.triu_indices_from(np.outer(x, x), 1), np.empty_like: lambda x: np.empty_like(x).shape,
+    np.result_type: lambda x: np.result_type(x, np.float32), np.can_cast: lambda x: np.can_cast(x.dtype, int),
+    np.common_type: lambda x: np.common_type(x, x), np.shares_memory: lambda x: np.shares_memory(x, np.ones(3)),
+    np.may_share_memory: lambda x: np.may_share_memory(x, np.ones(3)), np.min_scalar_type: lambda x: np.min_scalar_type(x[0]),
+    np.linalg.matrix_rank: lambda x: np.linalg.matrix_rank(np.outer(x, x))}
+
+
+@pytest.mark.parametrize("function", PLAIN, ids=lambda f: f.__name__)
+def test_functions_without_a_derivative_see_the_value(function):
+    """At every level, and a product with them has the derivative of the other factor."""
+    x, seen = np.array([0.3, 0.7, 0.6]), []
+    call = ON_THE_VALUE.get(function, function)
+    grad(lambda x: seen.append(call(x)) or grad(lambda y: seen.append(call(y * x)) or np.sum(y))(x)[0] * x[0])(x)
+    for found, expected in zip(seen, (call(x), call(x * x))):
+        if isinstance(expected, (str, np.dtype, type)):
+            assert found == expected
+        for a, b in zip(tree.flatten(found)[0], tree.flatten(expected)[0]):
+            np.testing.assert_array_equal(a, b)
+            assert type(a) is type(b)
 
 
 def name(function):
@@ -401,12 +435,6 @@ def test_gradient_on_every_grid(order, seed):
         check_rule(lambda f, spacings=spacings: np.gradient(f, *spacings, edge_order=order), f)
     check_vjp(lambda f, x, h: np.gradient(f, x, h, edge_order=order), f, x, 0.7)
     check_rule(lambda f: np.gradient(f, y, axis=-1), f)
-    with pytest.raises(TypeError, match=r"np.gradient: 3 spacings for 2 axes"):
-        vjp(lambda f: np.gradient(f, 1, 2, 3), f)
-    with pytest.raises(ValueError, match=r"np.gradient: 2 coordinates for an axis of length 4"):
-        vjp(lambda f: np.gradient(f, x[:2], axis=0), f)
-    with pytest.raises(ValueError, match=r"np.gradient: an axis of length 1 is too short; edge_order=2 needs 3"):
-        vjp(lambda f: np.gradient(f[:1], axis=0, edge_order=2), f)
 
 
 @given(seeds)
@@ -429,8 +457,6 @@ def test_linspace_average_quantile_and_histograms(seed):
     check_vjp(lambda x, v: np.average(x, weights=v, returned=True), x, v)
     check_vjp(lambda x, v: np.average(x, axis=(1, 0), weights=v.T, keepdims=True), x, v)
     check_rule(lambda x: np.average(x, axis=-1, weights=[1, 2, 3, 4.0]), x)
-    with pytest.raises(ValueError, match=r"np.average: weights of shape \(3,\) fit neither the array, \(3, 4\), nor its axes 1"):
-        vjp(lambda x: np.average(x, axis=1, weights=np.ones(3)), x)
     check_vjp(lambda x: np.quantile(x, [[0.1, 0.5], [0.71, 1.0]], axis=(0, 1), keepdims=True), x)
     np.testing.assert_allclose(vjp(lambda x: np.quantile(x, [0.1, 0.5], axis=1), x)[0], np.quantile(x, [0.1, 0.5], axis=1))
     check_vjp(lambda v: np.bincount([0, 2, 2, 5], v[0]), v)
@@ -461,7 +487,7 @@ def test_equal_eigenvalues_have_eigenvalues_but_no_eigenvectors():
     np.testing.assert_allclose(grad(lambda a: np.sum(np.linalg.eigvalsh(a) ** 2))(A), 2 * A)
     np.testing.assert_allclose(grad(lambda a: np.linalg.norm(a, "nuc"))(A), A)
     for f in (lambda a: np.sum(np.linalg.eigh(a)[1] ** 3), lambda a: np.sum(np.linalg.svd(a)[0] ** 3)):
-        with pytest.raises(np.linalg.LinAlgError, match=r"where two values are equal to rounding, and does not exist"):
+        with pytest.raises(np.linalg.LinAlgError, match="where two values are equal to rounding"):
             grad(f)(A)
     with pytest.raises(np.linalg.LinAlgError, match="a second derivative of their values"):
         hessian(lambda a: np.sum(np.linalg.eigvalsh(a) ** 2))(A)
@@ -483,15 +509,68 @@ def test_multi_dot_chooses_its_order():
     np.testing.assert_allclose(pullback(v)[0], B.T @ (A.T @ v))
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda x: np.tensordot(x, x, ((0,), (0, 1))), r"np.tensordot: axes \[0\] of the first array and \[0, 1\] of the second differ"),
-    (lambda x: np.cross(x, x), "np.cross: vectors have three components, these 2 and 2"),
-    (lambda x: np.convolve(x[0], x[0], "middle"), "np.convolve: mode='middle' and lengths 2, 2"),
-    (lambda x: np.split(x, 3), "np.split: an axis of length 2 does not divide into 3 equal parts"),
-])
-def test_what_products_and_splits_refuse(call, message):
-    with pytest.raises(ValueError, match=message):
-        vjp(call, np.ones((2, 2)))
+X = np.array([[1.0, 2.0], [3.0, 5.0]])
+INVALID = [
+    lambda x: np.tensordot(x, x, ((0,), (0, 1))), lambda x: np.tensordot(x, x, 3), lambda x: np.convolve(x[0], x[0], "middle"),
+    lambda x: np.split(x, 3), lambda x: np.split(x, 2, axis=4), lambda x: np.linalg.matrix_power(x, 1.5), lambda x: np.quantile(x, 1.5),
+    lambda x: np.percentile(x, 300), lambda x: np.nanquantile(x, -0.5), lambda x: np.interp(x, [0, 1, 2.0], [0, 5.0]),
+    lambda x: np.interp(x, [0, 1], [0, 1], period=0), lambda x: np.bincount([-1, 0], x[0]), lambda x: np.diff(x, -1),
+    lambda x: np.linspace(x, 1.0, -3), lambda x: np.meshgrid(x[0], x[0], indexing="zz"), lambda x: np.gradient(x, edge_order=3),
+    lambda x: np.gradient(x, 1, 2, 3), lambda x: np.gradient(x, [1, 2, 3], axis=0), lambda x: np.average(x, weights=np.zeros((2, 2))),
+    lambda x: np.average(x, axis=1, weights=np.ones(3)), lambda x: np.linalg.multi_dot([x]), lambda x: np.einsum("...i->i", x),
+    lambda x: np.einsum("ii", x[:1]), lambda x: np.pad(x, 1, "constant", foo=3), lambda x: np.linalg.inv(x[:1]),
+    lambda x: np.linalg.svd(x[0]), lambda x: np.linalg.eigh(x[:1]), lambda x: np.linalg.cholesky(x[:1]),
+    lambda x: np.vecdot(x, x[:, :1]), lambda x: np.reshape(x, 3)]
+
+
+@pytest.mark.parametrize("call", INVALID, ids=lambda _: "")
+def test_what_numpy_refuses_is_refused(call):
+    with pytest.raises(Exception) as by_numpy:
+        call(X)
+    with pytest.raises(by_numpy.type):
+        vjp(call, X)
+
+
+def test_special_values_are_those_of_numpy():
+    infinite = np.inf
+    for f, *arrays in [
+        (np.median, [1, 2, infinite], [1, infinite, infinite], [-infinite, 1, infinite], [-infinite, -infinite, 3, 4]),
+        (lambda x: np.trapezoid(np.outer(x, x), dx=np.array([0.1, 0.2, 0.3]), axis=0), [1, 2, 3]),
+        (lambda x: np.interp([0.5, 1, 2], [0, 1, 1], x), [1, 2, 3]),
+        (lambda x: np.interp(x, [0, 1, 2], [5, 6, 8], period=-5), [-7, 0.5, 9]),
+        (lambda x: np.correlate(x[:2], x, "same"), [1, 2, 4], [1, 2, 4, 8]), (lambda x: np.diff(x, 0, prepend=1), [1, 2]),
+        (lambda x: np.linalg.norm(np.outer(x, x), "f"), [1, 2]), (lambda x: np.linalg.norm(x, -1), [infinite, infinite]),
+        (lambda x: np.gradient([1, 4, 9, 16], x), [0, 1, 2.5, 3]), (lambda x: np.nansum(x, where=x > 1), [1, 2, np.nan]),
+        (np.logaddexp.reduce, np.zeros((0, 2))), (lambda x: np.quantile(x, np.float32(0.3)), [1, 2, 4]),
+        (lambda x: np.percentile(x, [30, 60], axis=0), X), (lambda x: np.diff(x, prepend=0.0), np.zeros(0)),
+    ]:
+        for x in arrays:
+            x = np.asarray(x, float)
+            with np.errstate(divide="ignore", over="ignore"):
+                np.testing.assert_allclose(vjp(f, x)[0], f(x), rtol=1e-14)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        assert np.isnan(vjp(np.median, np.zeros(0))[0])
+
+
+def test_a_value_that_is_not_a_number_has_a_gradient_for_what_made_it_so():
+    assert grad(np.max)(np.array([1.0, np.nan])).tolist() == [0, 1]
+    assert grad(np.maximum)(np.nan, 1.0) == 1.0 and grad(np.minimum, 1)(np.nan, 1.0) == 0.0
+    assert np.isnan(grad(np.median)(np.array([2.0, np.nan, 3.0]))).any()
+
+
+def test_standard_deviation_of_equal_numbers():
+    np.testing.assert_array_equal(grad(np.std)(np.ones(3)), np.zeros(3))
+
+
+def test_a_number_of_single_precision_does_not_lower_the_others():
+    assert grad(lambda b: np.float32(1.7) ** b)(2.0) == grad(lambda b: float(np.float32(1.7)) ** b)(2.0)
+
+
+def test_det_of_a_large_matrix_near_to_singular():
+    A = np.eye(200)
+    A[0, 0] = 1e-7
+    np.testing.assert_allclose(grad(np.linalg.det)(A)[:2, :2], [[1, 0], [0, 1e-7]], atol=1e-15)
 
 
 INDICES = [0, -1, slice(None, None, 2), (0, 1), (slice(None), 0), (Ellipsis, 1), None, np.array([0, 0, 1]), [1, 0],

@@ -64,6 +64,10 @@ LOST = [
     (lambda x: x.sort(), AttributeError, r"no \.sort; write it as a function, np\.sort\(x\)"),
     (lambda x: x.fill(0.0), AttributeError, r"no \.fill"),
     (lambda x: np.mean(x, dtype=np.float32), TypeError, r"np\.mean: dtype= is not supported"),
+    (lambda x: np.sum(x, initial=x[0]), TypeError, "np.sum: initial= is a setting, not an operand"),
+    (lambda x: np.polyfit(x, x, 1), TypeError, r"custom_vjp\(lambda x: np\.polyfit\(x, \.\.\.\)\)"),
+    (lambda x: np.linalg.pinv(np.outer(x, x), 0.1), TypeError, "np.linalg.pinv: too many arguments by position"),
+    (lambda x: np.linalg.svd(np.outer(x, x), hermitian=True), TypeError, "np.linalg.svd: hermitian= is not supported"),
     (lambda x: np.tile(x, x), TypeError, "np.tile: reps is a setting, not an operand"),
     (lambda x: np.reshape(x, x), TypeError, r"np\.reshape: argument 1 is a setting"),
     (lambda x: x.foo, AttributeError, r"a traced array has no \.foo"),
@@ -143,7 +147,8 @@ def test_methods_on_the_value():
     def f(x):
         assert x.argmax() == 2 and x.argmin(axis=0).tolist() == [0, 1] and x.any() and x.all() and x.nbytes == 32
         assert x[0].searchsorted(2.0) == 1 and x.argsort(axis=1).tolist() == [[0, 1], [1, 0]] and len(x.nonzero()[0]) == 4
-        assert (math.floor(x[0, 0]), math.ceil(x[0, 0]), math.trunc(x[0, 1])) == (1, 2, 2)
+        assert [[0, 1, 2][i] for i in (math.floor(x[0, 0]), math.ceil(x[0, 0]), math.trunc(x[0, 1]), round(x[0, 0]))] == [1, 2, 2, 1]
+        assert round(x[0, 1], 0) == 2.0 and copy.copy(x) is x and x.flatten("F")[1] == 3.2 and x.copy(order="C")[0, 0] == 1.1
         assert np.where(x > 1)[0].tolist() == np.where(np.floor(x))[0].tolist() == [0, 0, 1]
         return np.sum(x)
 

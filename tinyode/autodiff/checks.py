@@ -12,6 +12,8 @@ def as_primal(x):
     """Return what a function is differentiated at: a Node, or a floating array."""
     if type(x) is Node:
         return x
+    if isinstance(x, (np.ma.MaskedArray, np.matrix)):
+        unbox(x)  # which refuses it
     array = np.asarray(x)
     if array.dtype == object and is_traced(array):
         return unbox(array)
@@ -34,17 +36,30 @@ def as_output(y):
                     "or a nested tuple, list or dict of them")
 
 
+def as_real(what, x):
+    """Return x as an array of real numbers."""
+    array = unbox(x) if x is not None else np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{what} is made of real numbers; got {x!r:.60}")
+    return array
+
+
 def as_cotangent(g, y):
     """Return a cotangent as an array like the value y that it belongs to."""
     if type(g) is np.ndarray and type(y) is np.ndarray and g.shape == y.shape and g.dtype is y.dtype and g.dtype != object:
         return g
-    g = unbox(g)
-    if g.dtype.kind not in "fiub":
-        raise TypeError(f"pullback: a cotangent is made of real numbers; got {g!r:.60}")
+    g = as_real("pullback: a cotangent", g)
     if g.shape != np.shape(y):
         raise ValueError(f"pullback: a cotangent of shape {np.shape(y)} was expected, like the value, got shape {g.shape}")
     dtype = getattr(y, "dtype", FLOAT64)
     return g if g.dtype == dtype or dtype.kind != "f" else g.astype(dtype)
+
+
+def check_floating(name, value):
+    """Refuse what a function returned if it is not made of floating-point numbers."""
+    if np.result_type(value).kind != "f":
+        raise TypeError(f"{name}: the function returned {value!r:.40}, which is not made of floating-point numbers, so every derivative "
+                        "would be zero; remove the rounding, comparison or conversion to whole numbers")
 
 
 def check_scalar(value):
@@ -54,9 +69,7 @@ def check_scalar(value):
     if np.size(value) != 1:
         raise TypeError(f"grad: the function returned an array of shape {np.shape(value)}; a gradient is of one number: reduce it "
                         "(np.sum, np.mean), or use vjp or jacobian")
-    if np.result_type(value).kind != "f":
-        raise TypeError(f"grad: the function returned {value!r:.40}, which is not a floating-point number, so every derivative would "
-                        "be zero; remove the rounding, comparison or conversion to whole numbers")
+    check_floating("grad", value)
 
 
 def own(cotangents, seeds):

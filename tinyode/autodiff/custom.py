@@ -5,13 +5,28 @@ import functools
 import numpy as np
 
 from .. import tree
-from .dispatch import is_traced, plain, unbox
+from .checks import as_real
+from .dispatch import is_traced, plain, signature, unbox
 from .trace import Node, peel
 
 
 def stop_gradient(x):
-    """Return the plain value of x, a constant to every derivative being taken; containers leaf by leaf."""
-    return tree.map(plain, x)
+    """Return the plain value of x, a constant to every derivative being taken; nested tuples, lists and dicts leaf by leaf.
+
+    Raises
+    ------
+    TypeError
+        If a leaf is an object of another kind, in which a traced value could hide.
+    """
+    return tree.map(_constant, x)
+
+
+def _constant(x):
+    value = plain(x)
+    if not (value is None or isinstance(value, (str, bytes, int, float, np.generic)) or type(value) is np.ndarray):
+        raise TypeError(f"stop_gradient: {value!r:.60} of type {type(value).__name__} is neither a number, an array, nor a nested tuple, "
+                        "list or dict of them, and a traced value in it would not be seen; take it apart")
+    return value
 
 
 class custom_vjp:
@@ -37,15 +52,23 @@ class custom_vjp:
     def __init__(self, f):
         self.f = f
         self.forward = self.backward = None
+        self.__name__ = type(f).__name__
         functools.update_wrapper(self, f)
 
     def defvjp(self, forward, backward):
         """Set the derivative: ``forward(*args) -> (value, residuals)``, ``backward(residuals, cotangent) -> cotangents``."""
+        for role, function in (("forward", forward), ("backward", backward)):
+            if not callable(function):
+                raise TypeError(f"custom_vjp: the {role} function of {self.__name__} is {function!r:.40}, which cannot be called")
         self.forward, self.backward = forward, backward
 
-    def __call__(self, *args):
-        """Call the function, or its ``forward`` where an argument is traced."""
-        name = getattr(self.f, "__name__", "f")
+    def __call__(self, *args, **kwargs):
+        """Call the function, or its ``forward`` where an argument is traced, with all arguments by position."""
+        name = self.__name__
+        if kwargs:
+            bound = signature(self.f).bind(*args, **kwargs)
+            bound.apply_defaults()
+            args = bound.args
         leaves, structure = tree.flatten(args)
         leaves = [unbox(x) if is_traced(x) else x for x in leaves]
         trace, values, parents = peel(leaves)
@@ -57,7 +80,7 @@ class custom_vjp:
         if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(f"custom_vjp: the forward function of {name} must return (value, residuals), got {result!r:.60}")
         value, unravel = tree.ravel(result[0])
-        if type(value) is Node and value.handle is trace:
+        if type(value) is Node and value.handle.level >= trace.level:
             raise TypeError(f"custom_vjp: {name} closes over a value that is being differentiated, and its gradient would be lost; "
                             "pass that value as an argument")
         if value.dtype.kind != "f":
@@ -82,9 +105,10 @@ class custom_vjp:
             leaves, structure = tree.flatten(x)
             zeros = [np.zeros(np.shape(leaf)) for leaf in leaves]
             cs, c_structure = (zeros, structure) if c is None else tree.flatten(c)
-            cs = [z if leaf is None else unbox(leaf) for leaf, z in zip(cs, zeros)]
+            what = f"custom_vjp: the cotangent that the backward function of {name} returned for argument {number}"
+            cs = [z if leaf is None else as_real(what, leaf) for leaf, z in zip(cs, zeros)]
             if c_structure != structure or [leaf.shape for leaf in cs] != [z.shape for z in zeros]:
                 raise ValueError(f"custom_vjp: the backward function of {name} returned, for argument {number}, a cotangent of shape "
                                  f"{tree.map(np.shape, c)}; the argument has shape {tree.map(np.shape, x)}")
-            flat += cs
+            flat += [leaf.copy() if type(leaf) is np.ndarray else leaf for leaf in cs]  # the user may write into it
         return flat

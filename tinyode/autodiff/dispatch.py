@@ -12,7 +12,7 @@ import numpy as np
 from numpy import ndarray
 
 from . import trace
-from .operators import DERIVED, PLAIN, RULES, name_of
+from .operators import CHECKED, DERIVED, PLAIN, RULES, name_of
 
 IN_PLACE = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
 
@@ -50,9 +50,9 @@ def unbox(x):
         return array
     items = array.ravel().tolist()
     for item in items:
-        if type(item) is not trace.Node and not isinstance(item, (int, float, np.number, np.bool_)):
-            raise TypeError(f"an array of objects can be differentiated where each is a number, traced or not; "
-                            f"one is of type {type(item).__name__}: {item!r:.60}; write np.stack or np.concatenate to join rows")
+        if not isinstance(item, (trace.Node, np.ndarray, int, float, np.number, np.bool_)) or np.ndim(item):
+            raise TypeError("an array of objects can be differentiated where each is a number, traced or not; one is of type "
+                            f"{type(item).__name__}, shape {np.shape(item)}: {item!r:.60}; write np.stack or np.concatenate to join rows")
     return np.reshape(_pack(*items), array.shape)
 
 
@@ -72,6 +72,9 @@ def call(function, args, kwargs):
     derived = DERIVED.get(function)
     if derived is not None:
         _check_settings(function, derived, args, kwargs)
+        if function in CHECKED:
+            with np.errstate(all="ignore"):
+                function(*plain(args), **plain(kwargs))
         return derived(*args, **kwargs)
     vjps = RULES.get(function)
     if vjps is not None:
@@ -80,15 +83,20 @@ def call(function, args, kwargs):
         if any(is_traced(value) for value in kwargs.values()):
             bound = signature(function).bind(*args, **kwargs)
             args, kwargs = bound.args, bound.kwargs
+            for key in kwargs:
+                if is_traced(kwargs[key]):
+                    raise TypeError(f"{name_of(function)}: {key}= is a setting, not an operand, and cannot be a traced value; pass a plain "
+                                    "number, or stop_gradient(value)")
         return trace.record(function, vjps, args, kwargs)
     if function in PLAIN:
         return function(*plain(args), **plain(kwargs))
     name = name_of(function)
     if function in IN_PLACE or name.endswith(".at"):
-        raise TypeError(f"{name} writes into an array, and a gradient would be lost; build a new array with np.where, np.stack, np.full or "
-                        "np.bincount")
+        raise TypeError(f"{name} writes into an array, and a gradient would be lost; build a new array with np.where, np.stack, np.full "
+                        "(without dtype=) or np.bincount")
+    more = ", ..." if len(args) > 1 or kwargs else ""
     raise TypeError(f"{name} has no derivative rule, so its gradient would be lost. Write it with functions that have one; or give it one:"
-                    f"\n\n    f = tinyode.custom_vjp(lambda x: {name}(x))"
+                    f"\n\n    f = tinyode.custom_vjp(lambda x: {name}(x{more}))"
                     "\n    f.defvjp(lambda x: (f(x), x),        # the value, and what the next line needs"
                     "\n             lambda x, g: (g * ...,))    # from that and the cotangent of the value: the cotangent of x"
                     f"\n\nor pass stop_gradient(x), if {name} is to count as constant")
@@ -97,11 +105,9 @@ def call(function, args, kwargs):
 def _check_settings(function, rule, args, kwargs):
     """Refuse, while the function is called and by its own name, what its rule does not know."""
     code = rule.__code__
-    if code.co_flags & inspect.CO_VARKEYWORDS:
-        return
     known = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
     for key in kwargs:
-        if key not in known:
+        if key not in known and not code.co_flags & inspect.CO_VARKEYWORDS:
             raise TypeError(f"{name_of(function)}: {key}= is not supported for traced values; leave it out"
                             + (", and choose with np.where" if key == "where" else ""))
     if len(args) > code.co_argcount and not code.co_flags & inspect.CO_VARARGS:
@@ -111,7 +117,7 @@ def _check_settings(function, rule, args, kwargs):
 
 def is_floating(y, function):
     """Whether a result has a derivative; what it may not be is refused."""
-    kind = getattr(y, "dtype", np.dtype(object)).kind
+    kind = getattr(getattr(y, "dtype", None), "kind", "O")
     if kind == "c":
         raise TypeError(f"{name_of(function)}: the result is complex, and derivatives here are of real functions; "
                         "write the real and imaginary parts as an axis of length 2")

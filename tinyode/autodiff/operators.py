@@ -1,10 +1,11 @@
 """What makes a traced array look like an array: Python's operators, the common methods, and the refusals.
 
 Operators record directly instead of by way of NumPy's protocol, because they are what most code consists of. Whatever would
-hand out a plain number, or write into an array, and so lose a gradient without a word, is an error here that says what to write
-instead.
+hand out a plain number (but for printing and rounding), or write into an array, and so lose a gradient without a word, is an error here
+that says what to write instead.
 """
 
+import math
 import operator
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy import ndarray
 
 RULES = {}  # NumPy function -> its VJPs; see tinyode.autodiff.rules
 DERIVED = {}  # NumPy function -> the same function written in terms of others
+CHECKED = set()  # of these, those that leave it to NumPy to refuse arguments: it computes the value first
 PLAIN = set()  # NumPy functions with no derivative, computed on the value
 
 NOTHING = {}  # the keywords of a call without keywords
@@ -22,7 +24,7 @@ IN_PLACE = frozenset({"fill", "partition", "put", "resize", "sort"})  # methods 
 def name_of(function):
     """Write a function as its caller did."""
     name = getattr(function, "__name__", repr(function))
-    if isinstance(function, np.ufunc):
+    if getattr(np, name, None) is function:
         return f"np.{name}"
     if isinstance(getattr(function, "__self__", None), np.ufunc):
         return f"np.{function.__self__.__name__}.{name}"
@@ -62,6 +64,15 @@ def _unary(ufunc):
     return lambda self: ufunc(self)
 
 
+def _whole(function):
+    def method(self, *digits):
+        while isinstance(self, ArrayLike):
+            self = self.value
+        return function(self, *digits)
+
+    return method
+
+
 def _no_number(kind, function):
     def method(self, *_):
         raise TypeError(f"{function} asks a traced array of shape {self.shape} for its plain {kind}, and the gradient would be lost; "
@@ -91,15 +102,12 @@ class ArrayLike:
     __eq__, __ne__, __floordiv__ = map(_comparison, (operator.eq, operator.ne, operator.floordiv))
     __rfloordiv__ = lambda self, other: other // self.value
     __divmod__, __rdivmod__ = (lambda self, other: np.divmod(self, other)), (lambda self, other: np.divmod(other, self))
-    __floor__, __ceil__, __trunc__ = map(_unary, (np.floor, np.ceil, np.trunc))
+    __floor__, __ceil__, __trunc__, __round__ = map(_whole, (math.floor, math.ceil, math.trunc, round))
     __hash__ = object.__hash__
 
     __float__, __int__ = _no_number("number", "float() or a function such as math.sin"), _no_number("number", "int()")
     __complex__, __index__ = _no_number("number", "complex()"), _no_number("integer", "an index, range() or a shape")
     item, tolist = _no_number("number", ".item()"), _no_number("numbers", ".tolist()")
-
-    def __round__(self, digits=0):
-        return np.round(self, digits)
 
     def __bool__(self):
         return bool(self.value)
@@ -149,23 +157,21 @@ class ArrayLike:
         """``x.compress([True, False])``, as of an array."""
         return np.compress(condition, self, axis)
 
-    def flatten(self):
+    def flatten(self, order="C"):
         """``x.flatten()``, as of an array."""
-        return np.copy(np.reshape(self, (-1,)))
+        return np.copy(np.reshape(self, (-1,), order=order))
 
-    def copy(self):
+    def copy(self, order="C"):
         """``x.copy()``, as of an array."""
         return np.copy(self)
 
-    def __deepcopy__(self, memo):
-        """Nothing writes into a traced array, so it is its own deep copy; one with a tape of its own would lose the gradient."""
+    def __deepcopy__(self, memo=None):
+        """Nothing writes into a traced array, so it is its own copy; one with a tape of its own would lose the gradient."""
         return self
+
+    __copy__ = __deepcopy__
 
     def __reduce__(self):
         raise TypeError("a traced array cannot be pickled, because its gradient would be lost; pickle stop_gradient(x)")
 
-    def __format__(self, spec):
-        value = self
-        while isinstance(value, ArrayLike):
-            value = value.value
-        return format(value, spec)
+    __format__ = _whole(format)

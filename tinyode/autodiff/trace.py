@@ -112,20 +112,20 @@ def sweep(tape, seeds, n_inputs):
                 c = vjps[argnum](g, y, *args, **kwargs) if kwargs else vjps[argnum](g, y, *args)
             else:
                 c = next(all_at_once)
-            if c.shape != args[argnum].shape:
-                c = fit(c, args[argnum])
+            shape = args[argnum].shape
+            if c.shape != shape:
+                c = fit(c, shape)
             known = cotangents[parent]
             cotangents[parent] = c if known is None else known + c
     return cotangents
 
 
-def fit(g, x):
+def fit(g, shape):
     """Bring a cotangent to the shape of its primal: the adjoint of broadcasting is summing.
 
     If x of shape (3, 1) was broadcast to y of shape (2, 3, 4), each element of x went to 8 places, and its cotangent is the
     sum over these.
     """
-    shape = x.shape
     leading = g.ndim - len(shape)
     if leading > 0:
         g = np.add.reduce(g, axis=0 if leading == 1 else tuple(range(leading)))

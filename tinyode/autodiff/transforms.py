@@ -15,10 +15,15 @@ differentiated is an error that names it: see `tinyode.autodiff.trace` for how, 
 meets the engine: as a result, beside a traced array, in a function that also gets one. Alone, NumPy computes with it element by element:
 that works for arithmetic, comparisons, `sum`, `dot`, `max`, `where`, `norm` and their like, and for elementwise functions if all its
 elements are traced; where a constant is among them (``np.sin(np.array([x[0], 1.0]))``), and in `mean`, `linalg.inv` and whatever needs
-numbers at once, NumPy refuses it with words of its own. Write ``np.stack([x[0], 1.0])`` there, which takes constants too.
+numbers at once, NumPy refuses it with words of its own. Write ``np.stack([x[0], 1.0])`` there, which takes constants too. (Compared
+element by element, of two that are equal one gets the whole cotangent, and what is not a number may lose against a number.)
+
+A traced array is not an instance of ``np.ndarray``, nor a traced number of ``float``: ask for ``np.ndim(x)`` and ``x.dtype`` where code
+depends on such things. It is never written into.
 
 A tape holds references to the arrays that the function met, not copies. So do not write into them: neither into the primals before
-the pullback has been called, nor, inside the function, into a buffer that has met a traced value (make a new array each time).
+the pullback has been called, nor, inside the function, into a buffer, a mask or a list of indices that has met a traced value (make a
+new one each time).
 ``x += 1`` with a traced x makes a new array and binds x to it; another name for the old one, or a slice of it, keeps the old values.
 """
 
@@ -27,7 +32,7 @@ import functools
 import numpy as np
 
 from .. import tree
-from .checks import FLOAT64, as_cotangent, as_output, as_primal, check_scalar, own
+from .checks import FLOAT64, as_cotangent, as_output, as_primal, as_real, check_floating, check_scalar, own
 from .trace import Node, Trace, sweep
 
 
@@ -71,7 +76,8 @@ def vjp(f, *primals):
         seeds = [as_cotangent(g, y) for g, y in zip(seeds, values)]
         return tree.unflatten(structure, own(pull(seeds), seeds))
 
-    return tree.unflatten(out_structure, values), pullback
+    copies = [y.copy()[()] if type(y) is np.ndarray else y for y in values]  # the pullback needs its own
+    return tree.unflatten(out_structure, copies), pullback
 
 
 def vjp_of_list(f, leaves):
@@ -139,6 +145,7 @@ def jvp(f, primals, tangents):
         raise ValueError(f"jvp: the tangents have the structure {tree.describe(tree.flatten(tangents)[1])}, the primals "
                          f"{tree.describe(tree.flatten(primals)[1])}; they must agree")
     for x, v in zip(tree.flatten(primals)[0], tree.flatten(tangents)[0]):
+        as_real("jvp: a tangent", v)
         if np.shape(x) != np.shape(v):
             raise ValueError(f"jvp: a primal of shape {np.shape(x)} has a tangent of shape {np.shape(v)}; they must agree")
     value, pullback = vjp(f, *primals)
@@ -223,6 +230,8 @@ def jacobian(f, argnum=0):
         of_selected, selected = _select(f, argnum, args, kwargs)
         value, pullback = vjp(of_selected, *selected)
         leaves, structure = tree.flatten(value)
+        for leaf in leaves:
+            check_floating("jacobian", leaf)
         like = tuple(selected) if isinstance(argnum, tuple) else selected[0]
         blocks = []
         for k, leaf in enumerate(leaves):
@@ -240,7 +249,8 @@ def jacobian(f, argnum=0):
 
 def _join_rows(shape, x, *rows):
     """Return the rows, each shaped like x, as one array of shape ``shape + x.shape``."""
-    return np.reshape(np.stack(rows), shape + np.shape(x)) if rows else np.zeros(shape + np.shape(x), np.result_type(x, np.float32))
+    dtype = np.result_type(x)
+    return np.reshape(np.stack(rows), shape + np.shape(x)) if rows else np.zeros(shape + np.shape(x), dtype if dtype.kind == "f" else float)
 
 
 def hessian(f, argnum=0):

@@ -6,16 +6,15 @@ They are differentiable in the grid as well, where NumPy takes one.
 import numpy as np
 
 from ..dispatch import plain, unbox
-from ..operators import DERIVED
+from ..operators import CHECKED, DERIVED
 
 
 def diff(a, n=1, axis=-1, prepend=None, append=None):
     """``np.diff``: y_i = x_(i+1) - x_i, n times."""
     a = unbox(a)
-    ends = [x if x is None or np.ndim(x) else np.broadcast_to(unbox(x), np.shape(np.take(plain(a), [0], axis))) for x in (prepend, append)]
-    if prepend is not None or append is not None:
-        a = np.concatenate([x for x in (ends[0], a, ends[1]) if x is not None], axis=axis)
-    y = np.moveaxis(a, axis, 0)
+    end = [1 if i == axis % a.ndim else size for i, size in enumerate(a.shape)]
+    before, after = ([] if x is None or n == 0 else [unbox(x) if np.ndim(x) else np.broadcast_to(unbox(x), end)] for x in (prepend, append))
+    y = np.moveaxis(np.concatenate([*before, a, *after], axis=axis) if before or after else a, axis, 0)
     for _ in range(n):
         y = y[1:] - y[:-1]
     return np.moveaxis(y, 0, axis)
@@ -23,30 +22,24 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
 
 def trapezoid(y, x=None, dx=1.0, axis=-1):
     """``np.trapezoid``: the sum of h (y_i + y_(i+1)) / 2."""
-    y = np.moveaxis(unbox(y), axis, -1)
-    if x is None:
-        h = dx
-    else:
+    y, h = unbox(y), dx
+    before = (slice(None),) * (axis % y.ndim)
+    if x is not None:
         x = unbox(x)
-        h = np.diff(x if x.ndim == 1 else np.moveaxis(x, axis, -1), axis=-1)
-    return np.sum(h * (y[..., 1:] + y[..., :-1]) / 2, axis=-1)
+        h = np.diff(x, axis=axis) if x.ndim > 1 else np.reshape(np.diff(x), (-1,) + (1,) * (y.ndim - len(before) - 1))
+    return np.sum(h * (y[(*before, slice(1, None))] + y[(*before, slice(None, -1))]) / 2, axis=axis)
 
 
 def gradient(f, *varargs, axis=None, edge_order=1):
     """``np.gradient``: differences of second order inside, and of order ``edge_order`` at the ends, on even and uneven grids."""
     f = unbox(f)
+    f = f if f.dtype.kind == "f" else f.astype(float)
     axes = range(f.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, f.ndim)
     spacings = list(varargs) * (len(axes) if len(varargs) == 1 else 1) or [1.0] * len(axes)
-    if len(spacings) != len(axes):
-        raise TypeError(f"np.gradient: {len(varargs)} spacings for {len(axes)} axes; give one for all, or one for each")
     slopes = []
     for i, x in zip(axes, spacings):
         y, x = np.moveaxis(f, i, -1), unbox(x)
-        if y.shape[-1] < edge_order + 1:
-            raise ValueError(f"np.gradient: an axis of length {y.shape[-1]} is too short; edge_order={edge_order} needs {edge_order + 1}")
         h = np.diff(x) if x.ndim else np.broadcast_to(x, (y.shape[-1] - 1,))
-        if h.shape != (y.shape[-1] - 1,):
-            raise ValueError(f"np.gradient: {h.size + 1} coordinates for an axis of length {y.shape[-1]}")
         slope = (y[..., 1:] - y[..., :-1]) / h
         left, right = slope[..., :1], slope[..., -1:]
         inside = (slope[..., :-1] * h[1:] + slope[..., 1:] * h[:-1]) / (h[:-1] + h[1:])
@@ -61,6 +54,7 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     """``np.interp``: the straight line between neighbours, the first and last value outside."""
     x, xp, fp = (unbox(array).astype(float) for array in (x, xp, fp))
     if period is not None:
+        period = np.abs(period)
         x, xp = x % period, xp % period
         order = np.argsort(plain(xp), kind="stable")
         xp, fp = xp[order], fp[order]
@@ -70,7 +64,8 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         y = np.broadcast_to(fp[0], x.shape)
     else:
         i = np.clip(np.searchsorted(plain(xp), plain(x), side="right") - 1, 0, len(xp) - 2)
-        y = fp[i] + (fp[i + 1] - fp[i]) / (xp[i + 1] - xp[i]) * (x - xp[i])
+        h, start = xp[i + 1] - xp[i], i + (plain(x) == plain(xp)[i + 1])  # the last node may be there twice
+        y = fp[start] + (fp[i + 1] - fp[i]) / np.where(plain(h) == 0, 1.0, h) * (x - xp[start])
     y = np.where(plain(x) < plain(xp)[0], fp[0] if left is None else left, y)
     return np.where(plain(x) > plain(xp)[-1], fp[-1] if right is None else right, y)
 
@@ -102,3 +97,4 @@ DERIVED.update({
     np.linspace: linspace,
     np.polyval: polyval,
 })
+CHECKED.update({np.diff, np.gradient, np.interp, np.linspace})

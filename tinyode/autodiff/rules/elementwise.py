@@ -31,18 +31,15 @@ def power_base(g, y, a, b):
 def power_exponent(g, y, a, b):
     """d(a^b)/db = a^b log a, and its limit 0 for a = 0, b > 0."""
     zero = (a == 0) & (b >= 0)
-    return g * np.where(zero, 0.0, y * np.log(np.where(zero, 1.0, a)))
+    return g * np.where(zero, 0.0, y * np.log(np.where(zero, y.dtype.type(1), a)))
 
 
-def larger(g, a, b):
-    """Return the part of g that goes to a in max(a, b): all of it where a > b, half where they are equal, none where a < b."""
-    return np.where(a == b, 0.5 * g, np.where(a > b, g, 0.0))
+def chosen(g, y, a, b):
+    """Return the part of g that goes to a, where y is one of a and b: all or nothing, and half where they are equal."""
+    return np.where(a == b, 0.5 * g, np.where((y == a) | (np.isnan(y) & np.isnan(a)), g, 0.0))
 
 
-def number(g, a, b):
-    """Return the part of g that goes to a in fmax(a, b), apart from `larger`: all of it where b is not a number and a is."""
-    return np.where(np.isnan(b) & ~np.isnan(a), g, 0.0)
-
+CHOSEN = chosen, lambda g, y, a, b: chosen(g, y, b, a)
 
 RULES.update({
     # arithmetic
@@ -98,10 +95,7 @@ RULES.update({
     np.arccosh: (lambda g, y, x: g / np.sqrt((x - 1) * (x + 1)),),
     np.arctanh: (lambda g, y, x: g / ((1 - x) * (1 + x)),),
     # choosing
-    np.maximum: (lambda g, y, a, b: larger(g, a, b), lambda g, y, a, b: larger(g, b, a)),
-    np.minimum: (lambda g, y, a, b: larger(g, b, a), lambda g, y, a, b: larger(g, a, b)),
-    np.fmax: (lambda g, y, a, b: larger(g, a, b) + number(g, a, b), lambda g, y, a, b: larger(g, b, a) + number(g, b, a)),
-    np.fmin: (lambda g, y, a, b: larger(g, b, a) + number(g, a, b), lambda g, y, a, b: larger(g, a, b) + number(g, b, a)),
+    np.maximum: CHOSEN, np.minimum: CHOSEN, np.fmax: CHOSEN, np.fmin: CHOSEN,
     np.copysign: (lambda g, y, a, b: g * np.sign(a) * np.copysign(1.0, plain(b)), None),
     np.heaviside: (None, lambda g, y, x, h: np.where(x == 0, g, 0.0)),
 })

@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import tree
 from ..dispatch import is_traced, plain, signature, unbox
-from ..operators import DERIVED, PLAIN, RULES, name_of
+from ..operators import CHECKED, DERIVED, PLAIN, RULES, name_of
 from ..trace import primitive
 
 
@@ -113,6 +113,7 @@ def bincount(x, weights=None, minlength=0):
 
 
 DERIVED.update({np.sort: sort, np.partition: partition, np.bincount: bincount})
+CHECKED.add(np.bincount)
 PLAIN.update({np.argmax, np.argmin, np.argsort, np.argpartition, np.argwhere, np.nonzero, np.flatnonzero, np.searchsorted, np.digitize,
               np.lexsort, np.nanargmax, np.nanargmin, np.count_nonzero, np.diag_indices_from, np.tril_indices_from,
               np.triu_indices_from})

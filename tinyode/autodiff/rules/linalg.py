@@ -9,11 +9,11 @@ import functools
 
 import numpy as np
 
-from ..dispatch import plain, unbox
-from ..operators import DERIVED, PLAIN, RULES
+from ..dispatch import is_traced, plain, unbox
+from ..operators import CHECKED, DERIVED, PLAIN, RULES
 from ..trace import primitive
 from .products import transposed
-from .reductions import axes_of, rows_of, spread
+from .reductions import axes_of, euclidean, rows_of
 
 
 def solve_right(g, y, a, b):
@@ -33,12 +33,16 @@ RULES[np.linalg.solve] = (solve_matrix, solve_right)
 
 
 def cofactors(a, det):
-    """d det(A) / dA = det(A) A^-T; where A is too near to singular for that, the signed minors, which are right for every A.
+    """d det(A) / dA = det(A) A^-T, as it is for singular A too: with A = U S V^T, U diag(products of the other s) V^T.
 
-    These cost n^5 operations instead of n^3.
+    For a further derivative, where A is singular to 6 digits or more, the signed minors (n^5 operations, so of up to 20 rows only).
     """
     n = a.shape[-1]
-    if n == 0 or np.all(np.linalg.cond(plain(a)) < 1e6):
+    if not is_traced(a):
+        u, s, vt = np.linalg.svd(a)
+        others = np.prod(np.where(np.eye(n, dtype=bool), 1.0, s[..., None, :]), axis=-1)
+        return np.expand_dims(np.linalg.det(u) * np.linalg.det(vt), (-1, -2)) * (u * others[..., None, :]) @ vt
+    if n > 20 or n == 0 or np.all(np.linalg.cond(plain(a)) < 1e6):
         return np.expand_dims(det, (-1, -2)) * transposed(np.linalg.inv(a))
     others = np.array([[k for k in range(n) if k != i] for i in range(n)], dtype=int)
     minors = a[..., others[:, None, :, None], others[None, :, None, :]]
@@ -56,6 +60,8 @@ def log_abs_det(a):
 
 def symmetric(a, upper=False):
     """Complete the matrix of which one triangle is given, as NumPy does."""
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise np.linalg.LinAlgError(f"a square matrix, or a stack of them, was expected; got shape {a.shape}")
     a = transposed(a) if upper else a
     return np.where(np.tri(a.shape[-1], dtype=bool), a, transposed(a))
 
@@ -83,12 +89,11 @@ def turns(inner, gap, size):
 
     Vectors of equal values are not unique and have no derivative.
     """
-    off = ~np.eye(inner.shape[-1], dtype=bool)
-    equal = np.abs(plain(gap)) <= inner.shape[-1] * np.finfo(gap.dtype).eps * np.expand_dims(plain(size), (-1, -2))
-    used = np.any(plain(inner) != 0, axis=-2, keepdims=True)
-    if np.any(equal & off & used):
+    equal = np.abs(plain(gap)) <= inner.shape[-1] * np.finfo(gap.dtype).eps * np.expand_dims(size, (-1, -2))
+    used = is_traced(inner) or np.any(inner != 0, axis=-2, keepdims=True)
+    if np.any(equal & used & ~np.eye(inner.shape[-1], dtype=bool)):
         raise np.linalg.LinAlgError("the derivative of eigenvectors, of singular vectors, or a second derivative of their values was asked "
-                                    "for where two values are equal to rounding, and does not exist")
+                                    "for where two values are equal to rounding; the vectors are not unique there and have none")
     return np.where(equal, 0.0, 0.5 * (inner - transposed(inner)) / np.where(equal, 1.0, gap))
 
 
@@ -96,7 +101,7 @@ def eigen_vjp(g, y, a, UPLO):
     """A = V diag(w) V^T: V (diag(g_w) + F * (V^T G_V)) V^T, with F_ij = 1 / (w_j - w_i) off the diagonal (Giles, section 3.1)."""
     w, v, g_w, g_v = y[..., 0, :], y[..., 1:, :], g[..., 0, :], g[..., 1:, :]
     gap = np.expand_dims(w, -2) - np.expand_dims(w, -1)
-    turn = turns(transposed(v) @ g_v, gap, np.max(np.abs(w), axis=-1))
+    turn = turns(transposed(v) @ g_v, gap, np.max(np.abs(plain(w)), axis=-1, initial=0.0))
     return (v @ turn + v * np.expand_dims(g_w, -2)) @ transposed(v)
 
 
@@ -114,7 +119,7 @@ def singular_vjp(g, y, a):
     g_u, g_s, g_v = g[..., :m, :], g[..., m:m + 1, :], g[..., m + 1:, :]
     gap = (s - transposed(s)) * (s + transposed(s))
     inner_u, inner_v = transposed(u) @ g_u, transposed(v) @ g_v
-    size = np.max(s, axis=(-1, -2)) ** 2
+    size = np.max(plain(s), axis=(-1, -2), initial=0.0) ** 2
     turn = 2 * (turns(inner_u, gap, size) * s + transposed(s) * turns(inner_v, gap, size))
     over_s = 1 / np.where(plain(s) == 0, 1.0, s)
     out_u, out_v = (g_u - u @ inner_u) * over_s, (g_v - v @ inner_v) * over_s
@@ -137,20 +142,36 @@ def eigh(a, UPLO="L"):
     return Eigh(y[..., 0, :], y[..., 1:, :])
 
 
-def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
+def svd(a, full_matrices=True, compute_uv=True):
     """``np.linalg.svd``; the vectors that complete U or V to a square matrix are not unique and have no derivative."""
-    m, n = a.shape[-2:]
-    y = singular(a)
     if not compute_uv:
-        return y[..., m, :]
+        return np.linalg.svdvals(a)
+    y = singular(a)
+    m, n = a.shape[-2:]
     if full_matrices and m != n:
         raise TypeError("np.linalg.svd: the vectors that full_matrices=True adds have no derivative; write full_matrices=False")
     return Svd(y[..., :m, :], y[..., m, :], transposed(y[..., m + 1:, :]))
 
 
-def svdvals(x):
-    """``np.linalg.svdvals``."""
-    return np.linalg.svd(x, compute_uv=False)
+def eigenvalues_vjp(g, y, a, UPLO="L"):
+    """Dw = diag(V^T dA V), and there is nothing to divide by: right for equal eigenvalues too."""
+    v = np.linalg.eigh(a, UPLO).eigenvectors
+    return (v * np.expand_dims(g, -2)) @ transposed(v)
+
+
+@primitive((eigenvalues_vjp,))
+def eigenvalues(a, UPLO):
+    """``np.linalg.eigvalsh`` of a symmetric matrix."""
+    return np.linalg.eigvalsh(a, UPLO)
+
+
+def singular_values_vjp(g, y, x):
+    """Ds = diag(U^T dA V)."""
+    u, _, vt = np.linalg.svd(x, full_matrices=False)
+    return (u * np.expand_dims(g, -2)) @ vt
+
+
+RULES[np.linalg.svdvals] = (singular_values_vjp,)
 
 
 def matrix_power(a, n):
@@ -165,35 +186,23 @@ def matrix_power(a, n):
     return functools.reduce(np.matmul, powers) if powers else np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
 
 
-def pinv_vjp(g, y, a, rcond):
+def pinv_vjp(g, y, a):
     """P = A^+ at constant rank: dP = -P dA P + P P^T dA^T (I - A P) + (I - P A) dA^T P^T P (Golub and Pereyra 1973, eq. 4.12)."""
     p, pt, gt = y, transposed(y), transposed(g)
     return -pt @ g @ pt + (gt - a @ p @ gt) @ p @ pt + pt @ p @ (gt - gt @ p @ a)
 
 
-@primitive((pinv_vjp,))
-def pseudo_inverse(a, rcond):
-    """A^+ of Moore and Penrose."""
-    return np.linalg.pinv(a, rcond)
-
-
-@primitive((lambda g, y, x, axis, keepdims:
-            spread(g, x, axis, keepdims) * x / spread(np.where(y == 0, 1.0, y), x, axis, keepdims),))
-def euclidean(x, axis, keepdims):
-    """Root of the sum of squares; at zero, where it has a corner, the VJP is zero, as that of abs is.
-
-    Second derivatives do not exist there; for a smooth function of it, such as its square, write np.sum(x * x).
-    """
-    return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
+RULES[np.linalg.pinv] = (pinv_vjp,)
 
 
 def norm(x, ord=None, axis=None, keepdims=False):
     """``np.linalg.norm`` for every order; at zero, where a norm has a corner, its VJP is zero."""
     x = unbox(x)
     if ord is not None:
-        np.linalg.norm(plain(x), ord, axis)  # refuses what NumPy refuses, in its words
+        with np.errstate(all="ignore"):
+            np.linalg.norm(plain(x), ord, axis)  # refuses what NumPy refuses, in its words
     axis = tuple(range(x.ndim)) if axis is None else axis
-    if ord is None or (ord == 2 and (np.ndim(axis) == 0 or len(axis) == 1)) or ord == "fro":
+    if ord is None or (ord == 2 and (np.ndim(axis) == 0 or len(axis) == 1)) or ord in ("fro", "f"):
         return euclidean(x, axis, keepdims)
     size = np.abs(x)
     if np.ndim(axis) == 0 or len(axis) == 1:
@@ -202,13 +211,13 @@ def norm(x, ord=None, axis=None, keepdims=False):
         if ord == 0:
             return np.linalg.norm(plain(x), 0, axis=axis, keepdims=keepdims)
         powers = np.sum(size ** ord, axis=axis, keepdims=keepdims)
-        zero = plain(powers) == 0
+        zero = (plain(powers) == 0) & (ord > 0)
         return np.where(zero, 0.0, np.where(zero, 1.0, powers) ** (1 / ord))
     row, column = (i % x.ndim for i in axis)
     if ord in (1, -1, np.inf, -np.inf):
         summed, other = (row, column) if abs(ord) == 1 else (column, row)
         return (np.max if ord > 0 else np.min)(np.sum(size, axis=summed, keepdims=True), axis=(summed, other), keepdims=keepdims)
-    s = np.linalg.svd(np.moveaxis(x, axis, (-2, -1)), compute_uv=False)
+    s = np.linalg.svdvals(np.moveaxis(x, axis, (-2, -1)))
     y = np.sum(s, axis=-1) if ord == "nuc" else s[..., 0 if ord == 2 else -1]
     return np.expand_dims(y, axes_of(x, axis)) if keepdims else y
 
@@ -224,17 +233,16 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
 DERIVED.update({
     np.trace: lambda a, offset=0, axis1=0, axis2=1: np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1),
     np.linalg.trace: lambda x, *, offset=0: np.sum(np.linalg.diagonal(x, offset=offset), axis=-1),
-    np.linalg.inv: lambda a: np.linalg.solve(a, np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)),
+    np.linalg.inv: lambda a: np.linalg.solve(a, np.eye(a.shape[-1], dtype=a.dtype)),
     np.linalg.slogdet: lambda a: np.linalg.slogdet(plain(a))._replace(logabsdet=log_abs_det(a)),
     np.linalg.cholesky: cholesky,
     np.linalg.eigh: eigh,
-    np.linalg.eigvalsh: lambda a, UPLO="L": eigh(a, UPLO).eigenvalues,
+    np.linalg.eigvalsh: lambda a, UPLO="L": eigenvalues(symmetric(a, UPLO.upper() == "U"), UPLO),
     np.linalg.svd: svd,
-    np.linalg.svdvals: svdvals,
     np.linalg.matrix_power: matrix_power,
-    np.linalg.pinv: lambda a, rcond=1e-15: pseudo_inverse(a, rcond),
     np.linalg.norm: norm,
     np.linalg.vector_norm: vector_norm,
     np.linalg.matrix_norm: lambda x, *, keepdims=False, ord="fro": norm(x, ord, (-2, -1), keepdims),
 })
+CHECKED.add(np.linalg.matrix_power)
 PLAIN.add(np.linalg.matrix_rank)

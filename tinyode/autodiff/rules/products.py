@@ -9,7 +9,7 @@ import string
 import numpy as np
 
 from ..dispatch import unbox
-from ..operators import DERIVED, RULES
+from ..operators import CHECKED, DERIVED, RULES
 from ..trace import primitive, record
 from .shapes import at_least, named
 
@@ -70,6 +70,8 @@ def einsum(*operands, optimize=False):
     arrays = [unbox(x) for x in arrays]
     if len(inputs) != len(arrays):
         raise ValueError(f"np.einsum: there are subscripts for {len(inputs)} operands, and {len(arrays)} operands")
+    if output is not None and "." not in output and any("." in s for s in inputs):
+        raise ValueError("np.einsum: the output has no ellipsis, and the axes of the inputs' would be summed over without saying so")
     if output is None:
         every = [letter for s in inputs for letter in s]
         output = ["."] * ("." in every) + sorted(c for c in set(every) if every.count(c) == 1 and c != ".")
@@ -86,6 +88,8 @@ def einsum(*operands, optimize=False):
     for s, a in list(zip(inputs, arrays)):
         for at, letter in enumerate(s):
             if letter in s[:at]:
+                if a.shape[at] != a.shape[s.index(letter)]:
+                    raise ValueError(f"np.einsum: subscript {letter!r} names axes of length {a.shape[s.index(letter)]} and {a.shape[at]}")
                 s[at] = next(unused)
                 inputs.append([letter, s[at]])
                 arrays.append(np.eye(a.shape[at], dtype=a.dtype))
@@ -124,8 +128,6 @@ def tensordot(a, b, axes=2):
     left, right = (range(-axes, 0), range(axes)) if isinstance(axes, (int, np.integer)) else axes
     left, right = ([i] if np.ndim(i) == 0 else list(i) for i in (left, right))
     n = len(left)
-    if len(right) != n or [a.shape[i] for i in left] != [b.shape[i] for i in right]:
-        raise ValueError(f"np.tensordot: axes {left} of the first array and {right} of the second differ in number or length")
     a, b = np.moveaxis(a, left, range(-n, 0)), np.moveaxis(b, right, range(n))
     size, outer = math.prod(b.shape[:n]), (a.shape[:a.ndim - n], b.shape[n:])
     y = np.reshape(a, (math.prod(outer[0]), size)) @ np.reshape(b, (size, math.prod(outer[1])))
@@ -180,16 +182,15 @@ def convolve(a, v, mode="full"):
     """``np.convolve``: the whole convolution, or its middle."""
     a, v = at_least(1, a), at_least(1, v)
     longer, shorter = max(len(a), len(v)), min(len(a), len(v))
-    if mode not in ("full", "same", "valid") or not shorter:
-        raise ValueError(f"np.convolve: mode={mode!r} and lengths {len(a)}, {len(v)}; mode is 'full', 'same' or 'valid', lengths are not 0")
     start, length = {"full": (0, longer + shorter - 1), "same": ((shorter - 1) // 2, longer),
                      "valid": (shorter - 1, longer - shorter + 1)}[mode]
     return convolution(a, v)[start:start + length]
 
 
 def correlate(a, v, mode="valid"):
-    """``np.correlate``: the convolution with v reversed."""
-    return np.convolve(a, at_least(1, v)[::-1], mode)
+    """``np.correlate``: the convolution with v reversed; of the shorter with the longer, the other way round and reversed."""
+    a, v = at_least(1, a, v)
+    return np.convolve(a, v[::-1], mode) if len(a) >= len(v) else np.convolve(v, a[::-1], mode)[::-1]
 
 
 def multi_dot(arrays):
@@ -220,6 +221,8 @@ DERIVED.update({
     np.linalg.tensordot: lambda x1, x2, *, axes=2: np.tensordot(x1, x2, axes),
     np.linalg.vecdot: vecdot,
 })
+CHECKED.update({np.tensordot, np.convolve, np.correlate, np.vecdot, np.linalg.multi_dot, np.linalg.outer})
 if hasattr(np, "matvec"):  # NumPy 2.2
     DERIVED[np.matvec] = lambda x1, x2: np.matmul(unbox(x1), np.expand_dims(unbox(x2), -1))[..., 0]
+    CHECKED.update({np.matvec, np.vecmat})
     DERIVED[np.vecmat] = lambda x1, x2: np.matmul(np.expand_dims(unbox(x1), -2), unbox(x2))[..., 0, :]

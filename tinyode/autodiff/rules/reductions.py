@@ -1,7 +1,8 @@
 """Reductions over axes: the cotangent of a sum goes back to every term of it.
 
 Where several elements share the maximum, each gets an equal part of the cotangent; a median or a quantile is a mean of two elements of
-the sorted array, and ties are broken by their order. Elements that ``where=`` leaves out, or that the ``nan`` forms skip, get zero.
+the sorted array, and ties are broken by their order. A standard deviation of zero has a corner, and its VJP there is zero. Elements that
+``where=`` leaves out, or that the ``nan`` forms skip, get zero.
 """
 
 import math
@@ -9,7 +10,8 @@ import math
 import numpy as np
 
 from ..dispatch import plain, unbox
-from ..operators import DERIVED, PLAIN, RULES
+from ..operators import CHECKED, DERIVED, PLAIN, RULES
+from ..trace import primitive
 
 
 def spread(g, x, axis, keepdims):
@@ -27,7 +29,8 @@ def sum_vjp(g, y, a, axis=None, dtype=None, *, keepdims=False, initial=0, where=
 
 def extremum_vjp(g, y, a, axis=None, *, keepdims=False, initial=None, where=True):
     """Y = max or min of x: the elements equal to y share g equally."""
-    hit = (a == spread(y, a, axis, keepdims)) & where
+    y = spread(y, a, axis, keepdims)
+    hit = ((a == y) | (np.isnan(a) & np.isnan(y))) & where
     return spread(g, a, axis, keepdims) * (hit / np.maximum(1, np.sum(hit, axis=axis, keepdims=True)))
 
 
@@ -92,16 +95,32 @@ def mean(a, axis=None, *, keepdims=False, where=True):
     return np.sum(a, axis=axis, keepdims=keepdims, where=where) / count(a, axis, keepdims, where)
 
 
+def deviations(a, axis, where):
+    """Distances from the mean, zero where an element is left out."""
+    distance = a - np.mean(a, axis=axis, keepdims=True, where=where)
+    return distance if where is True else np.where(where, distance, 0.0)
+
+
 def var(a, axis=None, *, ddof=0, keepdims=False, where=True):
     """``np.var`` as the mean squared distance from the mean."""
-    distance = a - np.mean(a, axis=axis, keepdims=True, where=where)
-    distance = distance if where is True else np.where(where, distance, 0.0)
-    return np.sum(distance * distance, axis=axis, keepdims=keepdims) / np.maximum(count(a, axis, keepdims, where) - ddof, 0)
+    distance, n = deviations(a, axis, where), count(a, axis, keepdims, where)
+    return np.sum(distance * distance, axis=axis, keepdims=keepdims) / np.maximum(n - ddof, 0)
 
 
 def std(a, axis=None, *, ddof=0, keepdims=False, where=True):
-    """``np.std`` as the root of the variance."""
-    return np.sqrt(np.var(a, axis=axis, ddof=ddof, keepdims=keepdims, where=where))
+    """``np.std``, the root of the variance; where that is zero, and the root has a corner, its VJP is zero."""
+    distance, n = deviations(a, axis, where), count(a, axis, keepdims, where)
+    return euclidean(distance, axis, keepdims) / np.sqrt(np.maximum(n - ddof, 0))
+
+
+@primitive((lambda g, y, x, axis, keepdims:
+            spread(g, x, axis, keepdims) * x / spread(np.where(y == 0, 1.0, y), x, axis, keepdims),))
+def euclidean(x, axis, keepdims):
+    """Root of the sum of squares; at zero, where it has a corner, the VJP is zero, as that of abs is.
+
+    Second derivatives do not exist there; for a smooth function of it, such as its square, write np.sum(x * x).
+    """
+    return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
 
 
 def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
@@ -110,8 +129,6 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
     weights = np.ones(a.shape, a.dtype) if weights is None else unbox(weights)
     if weights.shape != a.shape:
         axes = axes_of(a, axis)
-        if weights.shape != tuple([a.shape[i] for i in axes]):
-            raise ValueError(f"np.average: weights of shape {weights.shape} fit neither the array, {a.shape}, nor its axes {axis}")
         weights = np.transpose(weights, tuple(np.argsort(axes)))
         weights = np.reshape(weights, [n if i in axes else 1 for i, n in enumerate(a.shape)])
     total = np.sum(np.broadcast_to(weights, a.shape), axis=axis, keepdims=keepdims)
@@ -122,15 +139,20 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
 def quantile(skip_nan):
     """``np.quantile``, linear between neighbours: element q (n - 1) of the sorted rows, which have what is not a number at their ends."""
     def derived(a, q, axis=None, *, keepdims=False):
-        rows, positions = np.sort(rows_of(a, axis), axis=-1), np.ravel(q)
+        a, q = unbox(a), q if type(q) in (int, float) else unbox(q)
+        rows = np.sort(rows_of(a, axis), axis=-1)
+        rows = rows if rows.shape[-1] else np.full((*rows.shape[:-1], 1), np.nan, a.dtype)
         invalid = np.isnan(rows)
-        n = np.sum(~invalid, axis=-1, keepdims=True) if skip_nan else rows.shape[-1]
-        positions = np.broadcast_to(np.maximum(n - 1, 0) * positions, (*rows.shape[:-1], positions.size))
+        last = (np.sum(~invalid, axis=-1, keepdims=True) if skip_nan else np.asarray(rows.shape[-1])) - 1
+        positions = np.maximum(last, 0) * np.ravel(q)
+        positions = np.broadcast_to(positions, (*rows.shape[:-1], positions.shape[-1]))
         below = np.floor(positions).astype(int)
-        low, high = (np.take_along_axis(rows, i, axis=-1) for i in (below, np.minimum(below + 1, np.maximum(n - 1, 0))))
-        y = low + (high - low) * (positions - below).astype(a.dtype)
+        part = (positions - below).astype(np.result_type(a.dtype, getattr(q, "dtype", q)))
+        low, high = (np.take_along_axis(rows, i, axis=-1) for i in (below, np.minimum(below + 1, np.maximum(last, 0))))
+        at = plain(part) == 0  # an element, and its neighbour may be infinite
+        y = np.where(at, low, (1 - part) * np.where(at, 0.0, low) + part * np.where(at, 0.0, high))
         if not skip_nan:
-            y = np.where(np.any(invalid, axis=-1, keepdims=True), np.nan, y)
+            y = y * np.where(np.any(invalid, axis=-1, keepdims=True), np.nan, 1.0).astype(a.dtype)
         axes = axes_of(a, axis)
         shape = tuple([1 if i in axes else n for i, n in enumerate(a.shape)]) if keepdims else rows.shape[:-1]
         return np.reshape(np.moveaxis(y, -1, 0), np.shape(q) + shape)
@@ -138,10 +160,18 @@ def quantile(skip_nan):
     return derived
 
 
+of_all, of_numbers = quantile(skip_nan=False), quantile(skip_nan=True)
+
+
+def percent(q):
+    """A hundredth of q, which stays a Python number if it is one."""
+    return (q if type(q) in (int, float) else unbox(q)) / 100
+
+
 def without_nan(function, empty=None):
     """Derive the form of a reduction that skips what is not a number, by ``where=``."""
-    def derived(a, axis=None, **kwargs):
-        numbers = ~np.isnan(a)
+    def derived(a, axis=None, *, where=True, **kwargs):
+        numbers = ~np.isnan(a) & where
         if empty is None:
             return function(a, axis=axis, where=numbers, **kwargs)
         y = function(np.where(numbers, a, empty), axis=axis, **kwargs)
@@ -152,7 +182,7 @@ def without_nan(function, empty=None):
 
 def logsumexp(array, axis=0, *, keepdims=False):
     """``np.logaddexp.reduce``: log(sum of e^x), with the largest x taken out so that nothing overflows."""
-    largest = np.max(plain(array), axis=axis, keepdims=True)
+    largest = np.max(plain(array), axis=axis, keepdims=True, initial=-np.inf)
     largest = np.where(np.isfinite(largest), largest, 0.0).astype(array.dtype)
     y = np.log(np.sum(np.exp(array - largest), axis=axis, keepdims=True)) + largest
     return y if keepdims else np.squeeze(y, axis=axes_of(array, axis))
@@ -167,22 +197,23 @@ DERIVED.update({
     np.prod: prod, np.cumprod: cumprod,
     np.mean: mean, np.var: var, np.std: std, np.average: average,
     np.ptp: lambda a, axis=None, *, keepdims=False: np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims),
-    np.quantile: quantile(skip_nan=False),
-    np.percentile: lambda a, q, axis=None, *, keepdims=False: np.quantile(a, np.asarray(q) / 100, axis=axis, keepdims=keepdims),
-    np.median: lambda a, axis=None, *, keepdims=False: np.quantile(a, 0.5, axis=axis, keepdims=keepdims),
+    np.quantile: of_all,
+    np.percentile: lambda a, q, axis=None, *, keepdims=False: of_all(a, percent(q), axis, keepdims=keepdims),
+    np.median: lambda a, axis=None, *, keepdims=False: of_all(a, 0.5, axis, keepdims=keepdims),
     # what is not a number left out
     np.nansum: without_nan(np.sum), np.nanprod: without_nan(np.prod), np.nanmean: without_nan(np.mean),
     np.nanvar: without_nan(np.var), np.nanstd: without_nan(np.std),
     np.nanmax: without_nan(np.max, -np.inf), np.nanmin: without_nan(np.min, np.inf),
     np.nancumsum: lambda a, axis=None: np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis),
     np.nancumprod: lambda a, axis=None: np.cumprod(np.where(np.isnan(a), 1.0, a), axis=axis),
-    np.nanquantile: quantile(skip_nan=True),
-    np.nanpercentile: lambda a, q, axis=None, *, keepdims=False: np.nanquantile(a, np.asarray(q) / 100, axis=axis, keepdims=keepdims),
-    np.nanmedian: lambda a, axis=None, *, keepdims=False: np.nanquantile(a, 0.5, axis=axis, keepdims=keepdims),
+    np.nanquantile: of_numbers,
+    np.nanpercentile: lambda a, q, axis=None, *, keepdims=False: of_numbers(a, percent(q), axis, keepdims=keepdims),
+    np.nanmedian: lambda a, axis=None, *, keepdims=False: of_numbers(a, 0.5, axis, keepdims=keepdims),
     # methods of ufuncs
     np.add.reduce: along_first(np.sum), np.multiply.reduce: along_first(np.prod), np.logaddexp.reduce: logsumexp,
     np.maximum.reduce: along_first(np.max), np.minimum.reduce: along_first(np.min),
     np.fmax.reduce: along_first(np.nanmax), np.fmin.reduce: along_first(np.nanmin),
     np.add.accumulate: along_first(np.cumsum), np.multiply.accumulate: along_first(np.cumprod),
 })
+CHECKED.update({np.average, np.quantile, np.nanquantile, np.median, np.nanmedian, np.percentile, np.nanpercentile})
 PLAIN.update({np.all, np.any})

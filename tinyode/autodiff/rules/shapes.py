@@ -6,7 +6,7 @@ The rarer ones, which move elements about, are all derived at once in `indexing`
 import numpy as np
 
 from ..dispatch import unbox
-from ..operators import DERIVED, PLAIN, RULES
+from ..operators import CHECKED, DERIVED, PLAIN, RULES
 from ..trace import record
 from .indexing import moved
 
@@ -131,8 +131,6 @@ def split(ary, indices_or_sections, axis=0):
     """``np.split`` by slices."""
     n = ary.shape[axis]
     if np.ndim(indices_or_sections) == 0:
-        if n % indices_or_sections:
-            raise ValueError(f"np.split: an axis of length {n} does not divide into {indices_or_sections} equal parts")
         inner = range(n // indices_or_sections, n, n // indices_or_sections)
     else:
         inner = indices_or_sections
@@ -168,6 +166,7 @@ if hasattr(np, "astype"):  # NumPy 2.1
     DERIVED[np.astype] = lambda x, dtype, *, copy=True: x.astype(dtype)
 if hasattr(np, "unstack"):  # NumPy 2.1
     DERIVED[np.unstack] = lambda x, *, axis=0: tuple(np.moveaxis(x, axis, 0))
+CHECKED.update({np.pad, np.split, np.meshgrid})
 PLAIN.update({np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type, np.iscomplexobj, np.isrealobj,
               np.can_cast, np.min_scalar_type, np.common_type, np.shares_memory, np.may_share_memory,
               np.array_repr, np.array_str, np.array2string})
