@@ -1,6 +1,7 @@
 """What passes in and out of a derivative: primals, values, cotangents, made arrays of real numbers or refused by name."""
 
 import numpy as np
+from numpy import ndarray
 
 from .dispatch import is_traced, unbox
 from .trace import Node
@@ -28,10 +29,10 @@ def as_primal(x):
 
 def as_output(y):
     """Return what the function gave as a Node or an array."""
-    if type(y) is np.ndarray and y.dtype == object:
+    if type(y) is ndarray and y.dtype == object:
         return unbox(y)
-    if isinstance(y, (int, float, np.number, np.bool_, np.ndarray)) and np.asarray(y).dtype.kind in "fiub":
-        return y if isinstance(y, np.ndarray) else np.asarray(y)[()]
+    if isinstance(y, (int, float, np.number, np.bool_, ndarray)) and np.asarray(y).dtype.kind in "fiub":
+        return y if isinstance(y, ndarray) else np.asarray(y)[()]
     raise TypeError(f"the function being differentiated returned {y!r:.60} of type {type(y).__name__}; it must return a real array, "
                     "or a nested tuple, list or dict of them")
 
@@ -46,7 +47,7 @@ def as_real(what, x):
 
 def as_cotangent(g, y):
     """Return a cotangent as an array like the value y that it belongs to."""
-    if type(g) is np.ndarray and type(y) is np.ndarray and g.shape == y.shape and g.dtype is y.dtype and g.dtype != object:
+    if type(g) is ndarray and g.dtype is y.dtype and g.shape == y.shape:
         return g
     g = as_real("pullback: a cotangent", g)
     if g.shape != np.shape(y):
@@ -76,7 +77,8 @@ def own(cotangents, seeds):
     """Copy what is shared, so that the caller may write into each cotangent."""
     met = {id(g) for g in seeds}
     for i, c in enumerate(cotangents):
-        if type(c) is np.ndarray and (c.base is not None or id(c) in met or not c.ndim):
-            cotangents[i] = c = c.copy()[()]  # a number, as NumPy's own functions return for 0-d arrays
-        met.add(id(c))
+        if type(c) is ndarray:
+            if c.base is not None or id(c) in met or not c.ndim:
+                cotangents[i] = c = c.copy()[()]  # a number, as NumPy's own functions return for 0-d arrays
+            met.add(id(c))
     return cotangents

@@ -1,4 +1,4 @@
-"""Derivatives written by the user, `custom_vjp`, and none at all, `stop_gradient`."""
+"""Derivatives written by hand: by the user, `custom_vjp`, by the library, `primitive` and `with_rule`; and none at all, `stop_gradient`."""
 
 import functools
 
@@ -7,7 +7,7 @@ import numpy as np
 from .. import tree
 from .checks import as_real
 from .dispatch import is_traced, plain, signature, unbox
-from .trace import Node, peel
+from .trace import Node, peel, record
 
 
 def stop_gradient(x):
@@ -27,6 +27,33 @@ def _constant(x):
         raise TypeError(f"stop_gradient: {value!r:.60} of type {type(value).__name__} is neither a number, an array, nor a nested tuple, "
                         "list or dict of them, and a traced value in it would not be seen; take it apart")
     return value
+
+
+def primitive(vjps):
+    """Give a function of our own its VJPs, so that it can be called with Nodes like NumPy's."""
+
+    def decorate(function):
+        def wrapper(*args, **kwargs):
+            if any(is_traced(x) for x in args):
+                return record(wrapper, vjps, args, kwargs)
+            return function(*args, **kwargs)
+
+        wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
+        return wrapper
+
+    return decorate
+
+
+def with_rule(function, backward, leaves):
+    """Compute ``function(*leaves)``, with a derivative of our own at every level.
+
+    ``function`` sees plain arrays only and returns one array. ``backward(g, y, wanted, *leaves)`` returns the cotangents of the
+    wanted leaves; it is NumPy code, and sees Nodes where a derivative of the derivative is being taken.
+    """
+    trace, values, parents = peel(leaves)
+    if trace is None:
+        return function(*leaves)
+    return trace.append(with_rule(function, backward, values), backward, parents, values)
 
 
 class custom_vjp:

@@ -1,8 +1,14 @@
 """What happens when NumPy meets a Node: functions find their rules here, and arrays of objects are read as what they mean.
 
 NumPy hands every call that it recognises to the Node among its arguments (``__array_ufunc__``, ``__array_function__``), and the
-function is looked up in the tables of `tinyode.autodiff.rules`. Where NumPy has no hook, ``np.array([y[1], -y[0]])``, it builds an
-object array with 0-d Nodes in it; `unbox` reads such an array as the stack of its elements, wherever one meets the engine.
+function is looked up in the tables of `tinyode.autodiff.rules`.
+
+``np.array`` knows nothing of traced numbers, and makes an object array of them. It is read as what it means, ``np.stack``, wherever it
+meets the engine: as a result, beside a traced array, in a function that also gets one. Alone, NumPy computes with it element by element:
+that works for arithmetic, comparisons, `sum`, `dot`, `max`, `where`, `norm` and their like, and for elementwise functions if all its
+elements are traced; where a constant is among them (``np.sin(np.array([x[0], 1.0]))``), and in `mean`, `linalg.inv` and whatever needs
+numbers at once, NumPy refuses it with words of its own. Write ``np.stack([x[0], 1.0])`` there, which takes constants too. (Compared
+element by element, of two that are equal one gets the whole cotangent, and what is not a number may lose against a number.)
 """
 
 import functools

@@ -104,11 +104,12 @@ def sweep(tape, seeds, n_inputs):
         if g is None:
             continue
         vjps, parents, y, args, kwargs = tape[position]
-        if type(vjps) is not tuple:
+        one_each = type(vjps) is tuple
+        if not one_each:
             g = g if g.dtype == y.dtype else g.astype(y.dtype)
             all_at_once = iter(vjps(g, y, tuple([argnum for argnum, _ in parents]), *args, **kwargs))
         for argnum, parent in parents:
-            if type(vjps) is tuple:
+            if one_each:
                 c = vjps[argnum](g, y, *args, **kwargs) if kwargs else vjps[argnum](g, y, *args)
             else:
                 c = next(all_at_once)
@@ -182,33 +183,6 @@ def _as_operand(x):
     if type(x) is Node or type(x) in NUMBERS or x is None:
         return x
     return dispatch.unbox(x) if isinstance(x, (ndarray, list, tuple)) else x
-
-
-def primitive(vjps):
-    """Give a function of our own its VJPs, so that it can be called with Nodes like NumPy's."""
-
-    def decorate(function):
-        def wrapper(*args, **kwargs):
-            if any(dispatch.is_traced(x) for x in args):
-                return record(wrapper, vjps, args, kwargs)
-            return function(*args, **kwargs)
-
-        wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
-        return wrapper
-
-    return decorate
-
-
-def with_rule(function, backward, leaves):
-    """Compute ``function(*leaves)``, with a derivative of our own at every level.
-
-    ``function`` sees plain arrays only and returns one array. ``backward(g, y, wanted, *leaves)`` returns the cotangents of the
-    wanted leaves; it is NumPy code, and sees Nodes where a derivative of the derivative is being taken.
-    """
-    trace, values, parents = peel(leaves)
-    if trace is None:
-        return function(*leaves)
-    return trace.append(with_rule(function, backward, values), backward, parents, values)
 
 
 class Node(ArrayLike):

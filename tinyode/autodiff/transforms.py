@@ -11,15 +11,8 @@ All of them take and return containers (nested tuples, lists and dicts) wherever
 numbers become float64, float32 stays float32, and a cotangent has the shape and dtype of its primal. What cannot be
 differentiated is an error that names it: see `tinyode.autodiff.trace` for how, and `tinyode.autodiff.rules` for the derivatives.
 
-``np.array`` knows nothing of traced numbers, and makes an object array of them. It is read as what it means, ``np.stack``, wherever it
-meets the engine: as a result, beside a traced array, in a function that also gets one. Alone, NumPy computes with it element by element:
-that works for arithmetic, comparisons, `sum`, `dot`, `max`, `where`, `norm` and their like, and for elementwise functions if all its
-elements are traced; where a constant is among them (``np.sin(np.array([x[0], 1.0]))``), and in `mean`, `linalg.inv` and whatever needs
-numbers at once, NumPy refuses it with words of its own. Write ``np.stack([x[0], 1.0])`` there, which takes constants too. (Compared
-element by element, of two that are equal one gets the whole cotangent, and what is not a number may lose against a number.)
-
-A traced array is not an instance of ``np.ndarray``, nor a traced number of ``float``: ask for ``np.ndim(x)`` and ``x.dtype`` where code
-depends on such things. It is never written into.
+What ``np.array([x[0], 1.0])`` can do is said in `tinyode.autodiff.dispatch`. A traced array is not an instance of ``np.ndarray``, nor a
+traced number of ``float``: ask for ``np.ndim(x)`` and ``x.dtype`` where code depends on such things. It is never written into.
 
 A tape holds references to the arrays that the function met, not copies. So do not write into them: neither into the primals before
 the pullback has been called, nor, inside the function, into a buffer, a mask or a list of indices that has met a traced value (make a
@@ -30,6 +23,7 @@ new one each time).
 import functools
 
 import numpy as np
+from numpy import ndarray
 
 from .. import tree
 from .checks import FLOAT64, as_cotangent, as_output, as_primal, as_real, check_floating, check_scalar, own
@@ -59,7 +53,7 @@ def vjp(f, *primals):
         By the pullback, if its argument does not match ``value``.
     """
     leaves, structure = tree.flatten(primals)
-    leaves = [x if type(x) is np.ndarray and x.dtype is FLOAT64 else as_primal(x) for x in leaves]
+    leaves = [x if type(x) is ndarray and x.dtype is FLOAT64 else as_primal(x) for x in leaves]
     trace = Trace()
     try:
         value = f(*tree.unflatten(structure, trace.inputs(leaves)))
@@ -76,8 +70,8 @@ def vjp(f, *primals):
         seeds = [as_cotangent(g, y) for g, y in zip(seeds, values)]
         return tree.unflatten(structure, own(pull(seeds), seeds))
 
-    copies = [y.copy()[()] if type(y) is np.ndarray else y for y in values]  # the pullback needs its own
-    return tree.unflatten(out_structure, copies), pullback
+    own_values = [(y.copy() if y.ndim else y[()]) if type(y) is ndarray else y for y in values]  # the caller may write into them
+    return tree.unflatten(out_structure, own_values), pullback
 
 
 def vjp_of_list(f, leaves):

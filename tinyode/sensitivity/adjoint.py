@@ -27,8 +27,8 @@ import math
 import numpy as np
 
 from .. import tree
+from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import plain, unbox
-from ..autodiff.trace import with_rule
 from ..autodiff.transforms import vjp_of_list
 from ..solvers.options import SolverError, Stats
 from ..solvers.solve import observe, steps

@@ -12,8 +12,8 @@ import numpy as np
 
 from .. import tree
 from ..autodiff import jacobian, vjp
+from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
-from ..autodiff.trace import with_rule
 from ..solvers.state import CLOSURE, check_state
 from .adjoint import replaced
 

@@ -8,9 +8,9 @@ import operator
 import numpy as np
 
 from ... import tree
+from ..custom import primitive
 from ..dispatch import is_traced, plain, signature, unbox
 from ..operators import CHECKED, DERIVED, PLAIN, RULES, name_of
-from ..trace import primitive
 
 
 def is_basic(index):

@@ -9,9 +9,9 @@ import functools
 
 import numpy as np
 
+from ..custom import primitive
 from ..dispatch import is_traced, plain, unbox
 from ..operators import CHECKED, DERIVED, PLAIN, RULES
-from ..trace import primitive
 from .products import transposed
 from .reductions import axes_of, euclidean, rows_of
 

@@ -8,9 +8,10 @@ import string
 
 import numpy as np
 
+from ..custom import primitive
 from ..dispatch import unbox
 from ..operators import CHECKED, DERIVED, RULES
-from ..trace import primitive, record
+from ..trace import record
 from .shapes import at_least, named
 
 

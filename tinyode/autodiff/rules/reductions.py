@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
+from ..custom import primitive
 from ..dispatch import plain, unbox
 from ..operators import CHECKED, DERIVED, PLAIN, RULES
-from ..trace import primitive
 
 
 def spread(g, x, axis, keepdims):
