@@ -73,6 +73,7 @@ ARRAYS = {  # function: how it is used on an array of one to three axes, i being
     np.flipud: lambda x, i: np.flipud(x),
     np.roll: lambda x, i: np.roll(x, 2, axis=i) * np.roll(x, -1),
     np.rot90: lambda x, i: np.rot90(np.atleast_2d(x), 3),
+    np.astype: lambda x, i: np.astype(x, x.dtype),
     np.atleast_1d: lambda x, i: np.atleast_1d(x, x.sum()),
     np.atleast_2d: lambda x, i: np.atleast_2d(x),
     np.atleast_3d: lambda x, i: np.atleast_3d(x),
@@ -114,7 +115,7 @@ ARRAYS = {  # function: how it is used on an array of one to three axes, i being
     np.choose: lambda x, i: np.choose(np.arange(x.shape[-1]) % 2, [x, x * x]),
     np.select: lambda x, i: (np.select([x > 0.325, x > T], [x, x * x]), np.select([x > T], [x], np.exp(x)), np.select([x > T], [x], 2.0)),
     np.where: lambda x, i: np.where(x > T, x * x, 3.0) + np.where(x > T, 1.0, x),
-    np.clip: lambda x, i: np.clip(x, -0.175, 0.225) + np.clip(x, None, x.sum() + 20) + np.clip(x, min=-0.175, max=None),
+    np.clip: lambda x, i: np.clip(x, -0.175, 0.225) + np.clip(x, None, x.sum() + 20),
     np.sort: lambda x, i: (np.sort(x, axis=i), np.sort(x, axis=None)),
     np.partition: lambda x, i: np.partition(x, x.shape[i] // 2, axis=i),
     np.bincount: lambda x, i: np.bincount(np.arange(x.size) // 2, x.ravel(), minlength=4).astype(x.dtype),
@@ -179,7 +180,6 @@ if hasattr(np, "matvec"):
     ARRAYS[np.matvec] = lambda x, i: np.matvec(np.exp(x[..., None, :] + x[..., None]), x)
     ARRAYS[np.vecmat] = lambda x, i: np.vecmat(x, np.exp(x[..., None, :] - x[..., None]))
 if hasattr(np, "unstack"):
-    ARRAYS[np.astype] = lambda x, i: np.astype(x, x.dtype)
     ARRAYS[np.unstack] = lambda x, i: np.unstack(x, axis=i)
 
 
@@ -202,7 +202,8 @@ ON_THE_VALUE = {  # functions without a derivative: how they are used, if not on
     np.linalg.matrix_rank: lambda x: np.linalg.matrix_rank(np.outer(x, x))}
 
 
-@pytest.mark.parametrize("function", PLAIN, ids=lambda f: f.__name__)
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated")
+@pytest.mark.parametrize("function", sorted(PLAIN, key=lambda f: f.__name__), ids=lambda f: f.__name__)
 def test_functions_without_a_derivative_see_the_value(function):
     """At every level, and a product with them has the derivative of the other factor."""
     x, seen = np.array([0.3, 0.7, 0.6]), []
@@ -376,7 +377,9 @@ def test_empty_arrays_and_degrees_of_freedom_as_in_numpy():
     assert vjp(lambda x: np.full_like(x, 1.5) * x, np.ones(2, np.float32))[0].dtype == np.float32
     x = np.ones(3)
     assert vjp(np.copy, x)[0] is not x and not np.shares_memory(vjp(lambda x: x.flatten(), x)[0], x)
-    check_vjp(lambda x: np.roll(x, np.uint8(1)) * np.arange(3.0), x)
+    if hasattr(np, "unstack"):  # NumPy 2.0 itself cannot
+        check_vjp(lambda x: np.roll(x, np.uint8(1)) * np.arange(3.0), x)
+        check_vjp(lambda x: np.clip(x, min=0.5, max=None), x)
 
 
 def test_logsumexp_where_it_would_overflow():

@@ -153,6 +153,10 @@ class ArrayLike:
             return y
         return self.handle.append(y, RULES[np.positive], ((0, self.index),), (self.value,))
 
+    def clip(self, min=None, max=None):
+        """``x.clip(0.0, 1.0)``, as of an array."""
+        return np.clip(self, min, max)
+
     def compress(self, condition, axis=None):
         """``x.compress([True, False])``, as of an array."""
         return np.compress(condition, self, axis)

@@ -147,6 +147,7 @@ def hstack(tup):
 DERIVED.update({
     np.concatenate: concatenate,
     np.pad: pad,
+    np.astype: lambda x, dtype, *, copy=True: x.astype(dtype),
     np.stack: stack,
     np.hstack: hstack,
     np.vstack: lambda tup: np.concatenate([at_least(2, a) for a in tup], axis=0),
@@ -162,8 +163,6 @@ DERIVED.update({
     np.matrix_transpose: lambda x: np.swapaxes(x, -1, -2),
     np.linalg.matrix_transpose: lambda x: np.swapaxes(x, -1, -2),
 })
-if hasattr(np, "astype"):  # NumPy 2.1
-    DERIVED[np.astype] = lambda x, dtype, *, copy=True: x.astype(dtype)
 if hasattr(np, "unstack"):  # NumPy 2.1
     DERIVED[np.unstack] = lambda x, *, axis=0: tuple(np.moveaxis(x, axis, 0))
 CHECKED.update({np.pad, np.split, np.meshgrid})
