@@ -19,7 +19,7 @@ uses it: ``np.tanh: (lambda g, y, x: g * (1 - y * y),)``.
 
 *matmul.* Y = A B. A change dA changes Y by dA B, and the loss by <G, dA B> = trace(G^T dA B) = trace(B G^T dA) = <G B^T, dA>. What
 stands beside dA is its cotangent: G B^T; in the same way A^T G for B (Giles, "An extended collection of matrix derivative results
-for forward and reverse mode algorithmic differentiation", 2008, section 2.2.1).
+for forward and reverse mode algorithmic differentiation", 2008, section 2.2).
 
 Where to look
 -------------

@@ -67,7 +67,7 @@ def symmetric(a, upper=False):
 
 
 def cholesky_vjp(g, y, a):
-    """A = L L^T: with P the lower triangle of L^T G, its diagonal halved, the cotangent is L^-T P L^-1 (Murray 2016, eq. 8)."""
+    """A = L L^T: with P the lower triangle of L^T G, its diagonal halved, the cotangent is L^-T P L^-1 (Murray 2016, arXiv:1602.07527)."""
     p = transposed(y) @ g * (np.tri(a.shape[-1]) - 0.5 * np.eye(a.shape[-1]))
     return transposed(np.linalg.solve(transposed(y), transposed(np.linalg.solve(transposed(y), p))))
 
@@ -113,7 +113,10 @@ def eigen(a, UPLO):
 
 
 def singular_vjp(g, y, a):
-    """A = U diag(s) V^T: U diag(g_s) V^T, and what turns the vectors into each other and out of their space (Townsend 2016, eq. 39)."""
+    """A = U diag(s) V^T: U diag(g_s) V^T, and what turns the vectors into each other and out of their space.
+
+    Townsend, "Differentiating the singular value decomposition" (2016).
+    """
     m = a.shape[-2]
     u, s, v = y[..., :m, :], y[..., m:m + 1, :], y[..., m + 1:, :]
     g_u, g_s, g_v = g[..., :m, :], g[..., m:m + 1, :], g[..., m + 1:, :]
