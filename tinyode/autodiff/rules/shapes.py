@@ -100,28 +100,30 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
     return tuple(grids) if sparse else broadcast_arrays(*grids)
 
 
-PADS_BY_MOVING = {"edge", "wrap", "reflect", "symmetric"}  # and "constant", as an affine function
-PADS_BY_PRODUCT = {"mean", "linear_ramp", "reflect", "symmetric"}  # the last two where reflect_type is "odd"
-
-
 def pad(array, pad_width, mode="constant", **kwargs):
     """``np.pad`` in every mode that is linear: what it makes of zeros, plus a linear function of the array.
 
-    That function moves elements, or is a product with a matrix along each axis: what np.pad makes of an identity matrix.
+    That function moves elements; or adds, along one axis after the other, weighted sums of the elements near to the ends, the weights
+    being what np.pad makes of an identity matrix.
     """
     offset = {key: kwargs.pop(key) for key in ("constant_values", "end_values") if key in kwargs}
-    if mode == "constant":
-        y = moved(np.pad, "array", zeros=True)(array, pad_width, mode)
-    elif mode in PADS_BY_MOVING and kwargs.get("reflect_type", "even") == "even":
-        y = moved(np.pad, "array")(array, pad_width, mode, **kwargs)
-    elif mode in PADS_BY_PRODUCT:
+    if mode in ("constant", "edge", "wrap") or (mode in ("reflect", "symmetric") and kwargs.get("reflect_type") != "odd"):
+        y = moved(np.pad, "array", zeros=mode == "constant")(array, pad_width, mode, **kwargs)
+    elif mode in ("mean", "linear_ramp", "reflect", "symmetric"):
         y = array
-        for axis, widths in enumerate(np.broadcast_to(pad_width, (array.ndim, 2))):
-            here = {key: value if key == "reflect_type" else tuple(np.broadcast_to(value, (array.ndim, 2))[axis])
-                    for key, value in kwargs.items() if value is not None}
-            here = {key: value if key == "reflect_type" else (value, (1, 1)) for key, value in here.items()}
-            matrix = np.pad(np.eye(array.shape[axis], dtype=array.dtype), (tuple(widths), (0, 0)), mode, **here)
-            y = np.moveaxis(np.tensordot(matrix, y, (1, axis)), 0, axis)
+        for axis, (before, after) in enumerate(np.broadcast_to(pad_width, (array.ndim, 2)).tolist()):
+            y = np.moveaxis(y, axis, 0)
+            n = len(y)
+            if mode == "mean":
+                lengths = [min(n, length or n) for length in np.broadcast_to(kwargs.get("stat_length"), (array.ndim, 2))[axis]]
+                first, last = (np.broadcast_to(np.mean(part, axis=0), (width, *y.shape[1:]))
+                               for part, width in zip((y[:lengths[0]], y[n - lengths[1]:]), (before, after)))
+            else:
+                k = min(n, 2 * max(before, after) + 2)
+                near = y[np.r_[:k - k // 2, n - k // 2:n]]
+                weights = np.pad(np.eye(k, dtype=y.dtype), ((before, after), (0, 0)), mode, **kwargs)
+                first, last = (np.tensordot(part, near, 1) for part in (weights[:before], weights[before + k:]))
+            y = np.moveaxis(np.concatenate([first, y, last]), 0, axis)
     else:
         raise TypeError(f"np.pad: mode={mode!r} has no derivative rule; use np.concatenate")
     return y + np.pad(np.zeros(array.shape, array.dtype), pad_width, mode, **kwargs, **offset) if offset else y
