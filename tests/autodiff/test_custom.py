@@ -61,7 +61,26 @@ def test_what_the_backward_function_returns_is_copied():
 def test_arguments_by_keyword():
     power = custom_vjp(lambda x, n=2: x**n)
     power.defvjp(lambda x, n: (x**n, (x, n)), lambda r, g: (g * r[1] * r[0] ** (r[1] - 1), None))
-    assert grad(lambda x: power(x, n=3))(2.0) == grad(lambda x: power(n=3, x=x))(2.0) == 12.0
+    assert grad(lambda x: power(x, n=3))(2.0) == grad(lambda x: power(n=3, x=x))(2.0) == 12.0 and grad(power)(3.0) == 6.0
+    only = custom_vjp(lambda x, *, n=2: x**n)
+    only.defvjp(lambda x: (x**2, x), lambda x, g: (2 * g * x,))
+    assert only(3.0, n=3) == 27.0
+    with pytest.raises(TypeError, match="custom_vjp: <lambda> has arguments by keyword only, n, which its forward"):
+        grad(only)(3.0)
+
+
+def test_the_backward_function_may_write_into_its_cotangent():
+    h = custom_vjp(lambda x: x * 1.0)
+
+    def backward(x, g):
+        g *= 2
+        return (g,)
+
+    h.defvjp(lambda x: (x * 1.0, x), backward)
+    w = np.ones(2)
+    pullback = vjp(lambda x: h(x) + x, np.ones(2))[1]
+    assert pullback(w)[0].tolist() == pullback(w)[0].tolist() == [3, 3] and w.tolist() == [1, 1]
+    assert grad(lambda x: np.sum(h(x) + x))(np.ones(2)).tolist() == [3, 3]
 
 
 def test_closing_over_a_value_of_an_inner_derivative_is_refused():

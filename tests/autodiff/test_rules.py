@@ -11,7 +11,7 @@ from strategies import seeds, spaced, uniform
 
 from tinyode import grad, hessian, jvp, tree, vjp
 from tinyode.autodiff.operators import DERIVED, PLAIN, RULES
-from tinyode.testing import broadcasting_pairs, check_vjp, matrices, reductions, shapes
+from tinyode.testing import broadcasting_pairs, central_difference, check_vjp, inner, matrices, reductions, shapes
 
 
 def check_rule(function, *primals):
@@ -382,7 +382,66 @@ def test_empty_arrays_and_degrees_of_freedom_as_in_numpy():
         check_vjp(lambda x: np.clip(x, min=0.5, max=None), x)
 
 
+def test_elementwise_rules_at_special_places():
+    assert grad(lambda b: 0.0**b)(0.0) == 0.0 and grad(lambda b: 0.0**b)(2.0) == 0.0
+    for a, b in [(2.0, -3.0), (-2.0, -3.0), (-2.0, 3.0), (2.0, -0.0)]:
+        assert grad(np.copysign)(a, b) == np.sign(a) * np.copysign(1.0, b)
+    assert grad(np.heaviside, (0, 1))(0.0, 0.3) == (0.0, 1.0) and grad(np.heaviside, (0, 1))(2.0, 0.3) == (0.0, 0.0)
+    assert grad(np.fabs)(2.0) == 1.0 and vjp(np.modf, -1.75)[0] == (-0.75, -1.0) and grad(lambda x: np.modf(x)[0])(-1.75) == 1.0
+    for f, x, slope in [(np.arcsin, 1 - 1e-12, 1 / np.sqrt(2e-12 - 1e-24)), (np.arccos, -1 + 1e-12, -1 / np.sqrt(2e-12 - 1e-24)),
+                        (np.arcsinh, 1e200, 1e-200), (np.arccosh, 1e200, 1e-200)]:
+        np.testing.assert_allclose(grad(f)(x), slope, rtol=1e-4 if abs(x) < 1 else 1e-15)  # x itself is near 1 to 4 digits only
+        np.testing.assert_allclose(grad(f)(x), 1 / grad({np.arcsin: np.sin, np.arccos: np.cos, np.arcsinh: np.sinh,
+                                                          np.arccosh: np.cosh}[f])(f(x)), rtol=1e-4 if abs(x) < 1 else 1e-12)
+    fourth = grad(grad(grad(grad(np.sinc))))
+    for x in (0.15, 0.29, 0.31):  # on both sides of where the series ends; the derivative of sin(z)/z by its integral over cos(z s)
+        s = (np.arange(20000) + 0.5) / 20000
+        np.testing.assert_allclose(fourth(x), np.mean((np.pi * s) ** 4 * np.cos(np.pi * x * s)), rtol=1e-8)
+
+
+def test_extremes_beside_what_is_not_a_number():
+    nan, inf = np.nan, np.inf
+    assert vjp(np.nanmax, np.array([nan, -inf]))[1](1.0)[0].tolist() == [0, 1]
+    assert vjp(np.nanmin, np.array([inf, nan, nan]))[1](1.0)[0].tolist() == [1, 0, 0]
+    assert vjp(lambda x: np.nanmax(x, initial=0.0), np.array([nan]))[0] == 0.0
+    assert vjp(np.fmax.reduce, np.array([1.0, nan, 3.0]))[0] == 3.0 and grad(np.fmin.reduce)(np.array([nan, 3.0])).tolist() == [0, 1]
+    x = np.array([2.0, nan, 3.0])
+    for f in (np.nancumsum, np.nancumprod):
+        np.testing.assert_array_equal(vjp(f, x)[0], f(x))
+    masked = vjp(lambda x: np.max(x, where=np.array([True, False, True]), initial=0.0), np.array([1.0, 3.0, 3.0]))
+    assert masked[1](1.0)[0].tolist() == [0, 0, 1]
+
+
+def test_quantile_is_differentiable_in_its_level():
+    x = np.array([1.0, 2.0, 4.0])
+    assert grad(lambda q: np.quantile(x, q))(0.25) == 2.0 and grad(lambda q: np.quantile(x, q))(0.5) == 4.0  # the slope to the right
+
+
+def test_sorting_many_equal_elements_keeps_their_order():
+    x = np.repeat([1.0, 0.0], 40)
+    np.testing.assert_array_equal(vjp(np.sort, x)[1](np.arange(80.0))[0], np.roll(np.arange(80.0), 40))
+
+
+def test_axes_of_shapes_and_products():
+    x = np.random.default_rng(0).normal(size=(2, 3, 4))
+    check_rule(lambda x: np.roll(x, (1, 2), axis=(0, 2)), x)
+    check_rule(lambda x: np.transpose(x, (-1, 0, -2)), x)
+    check_rule(lambda x: np.pad(x, 1, "mean", stat_length=((1, 2), (3, 1), (2, 4))), x)
+    check_rule(lambda x: np.cross(x, np.exp(x[0]), axisa=1, axisb=0, axisc=0), x)
+    check_rule(lambda x: np.cross(np.exp(x[0]), x, axisa=0, axisb=1, axisc=1), x)
+    check_rule(lambda x: np.einsum("...i,...ij->...j", x[0], np.stack([x[0, :, :, None] * x[0, :, None]] * 2)), x)
+
+
+@pytest.mark.parametrize("ord", [3, 0.5, 1])
+def test_norms_at_zero(ord):
+    assert vjp(lambda x: np.linalg.norm(x, ord), np.zeros(3))[0] == 0.0
+    if ord == 3:
+        np.testing.assert_array_equal(grad(lambda x: np.linalg.norm(x, ord))(np.zeros(3)), np.zeros(3))
+
+
 def test_logsumexp_where_it_would_overflow():
+    with np.errstate(divide="ignore"):
+        assert vjp(np.logaddexp.reduce, np.full(2, -np.inf))[0] == -np.inf
     x = np.array([1000.0, 1001.0, -np.inf])
     y, pullback = vjp(np.logaddexp.reduce, x)
     np.testing.assert_allclose(y, 1001 + np.log1p(np.exp(-1)))
@@ -539,7 +598,7 @@ def test_special_values_are_those_of_numpy():
     for f, *arrays in [
         (np.median, [1, 2, infinite], [1, infinite, infinite], [-infinite, 1, infinite], [-infinite, -infinite, 3, 4]),
         (lambda x: np.trapezoid(np.outer(x, x), dx=np.array([0.1, 0.2, 0.3]), axis=0), [1, 2, 3]),
-        (lambda x: np.interp([0.5, 1, 2], [0, 1, 1], x), [1, 2, 3]),
+        (lambda x: np.interp([0.5, 1, 2], [0, 1, 1], x), [1, 2, 3]), (lambda x: np.interp(x, [3, 7, 9], [5, 6, 8], period=5), [-7, 0.5, 9]),
         (lambda x: np.interp(x, [0, 1, 2], [5, 6, 8], period=-5), [-7, 0.5, 9]),
         (lambda x: np.correlate(x[:2], x, "same"), [1, 2, 4], [1, 2, 4, 8]), (lambda x: np.diff(x, 0, prepend=1), [1, 2]),
         (lambda x: np.linalg.norm(np.outer(x, x), "f"), [1, 2]), (lambda x: np.linalg.norm(x, -1), [infinite, infinite]),
@@ -568,6 +627,43 @@ def test_standard_deviation_of_equal_numbers():
 
 def test_a_number_of_single_precision_does_not_lower_the_others():
     assert grad(lambda b: np.float32(1.7) ** b)(2.0) == grad(lambda b: float(np.float32(1.7)) ** b)(2.0)
+
+
+def test_det_of_singular_among_others_and_of_large_factors():
+    rng = np.random.default_rng(0)
+    A = np.stack([rng.normal(size=(3, 3)), np.arange(9.0).reshape(3, 3)])
+    check_vjp(np.linalg.det, A, order=3)
+    A = np.diag([1e2] * 155 + [1e-2] * 155)  # the product of half of its values overflows
+    np.testing.assert_allclose(np.diag(grad(np.linalg.det)(A))[[0, -1]], [0.01, 100])
+    A = rng.normal(size=(25, 25))
+    A[0] = A[1]
+    with pytest.raises(np.linalg.LinAlgError, match="a second derivative at a matrix of 25 rows that is singular"):
+        hessian(lambda t: np.linalg.det(A + t * np.eye(25)))(0.0)
+
+
+@pytest.mark.parametrize("smallest", [1e-2, 1e-4, 1e-6, 1e-9])
+def test_third_derivative_of_det_of_ill_conditioned_matrices(smallest):
+    """d3/dt3 of det(A + t B) is six times det(B), whatever A is."""
+    rng = np.random.default_rng(0)
+    U, V, B = (rng.normal(size=(3, 3)) for _ in range(3))
+    A = np.linalg.qr(U)[0] @ np.diag([1.0, 1.0, smallest]) @ np.linalg.qr(V)[0]
+    third = grad(grad(grad(lambda t: np.linalg.det(A + t * B))))(0.0)
+    np.testing.assert_allclose(third, 6 * np.linalg.det(B), rtol=1e-8)
+
+
+def test_singular_vectors_of_small_and_of_no_value():
+    rng = np.random.default_rng(0)
+    Q, P = (np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(2))
+    loss = lambda a: np.sum(np.linalg.svd(a)[0] * np.linalg.svd(a)[0][::-1] ** 2)
+    A = Q @ np.diag([1.0, 3e-4, 1e-4]) @ P.T
+    direction = 1e-6 * rng.normal(size=(3, 3))  # below the smallest value
+    np.testing.assert_allclose(inner(grad(loss)(A), direction), central_difference(loss, (A,), (direction,), 1e-2), rtol=1e-5)
+    grad(loss)(Q @ np.diag([1.0, 3e-9, 1e-9]) @ P.T)  # known to seven digits, and not equal
+    with pytest.raises(np.linalg.LinAlgError, match="or one is zero"):
+        grad(lambda a: np.sum(np.linalg.svd(a, full_matrices=False)[0][:, 1]))(np.array([[1.0, 0], [0, 0], [0, 0]]))
+    grad(lambda a: np.sum(np.linalg.svd(a, full_matrices=False)[0][:, 0]))(np.array([[1.0, 0], [0, 0], [0, 0]]))
+    for values in (lambda a: np.linalg.eigh(a)[0], lambda a: np.linalg.svd(a)[1]):
+        np.testing.assert_allclose(jvp(values, (np.eye(2),), (np.eye(2),))[1], [1, 1])
 
 
 def test_det_of_a_large_matrix_near_to_singular():

@@ -1,6 +1,7 @@
 """Derivatives written by hand: by the user, `custom_vjp`, by the library, `primitive` and `with_rule`; and none at all, `stop_gradient`."""
 
 import functools
+import inspect
 
 import numpy as np
 
@@ -90,17 +91,19 @@ class custom_vjp:
         self.forward, self.backward = forward, backward
 
     def __call__(self, *args, **kwargs):
-        """Call the function, or its ``forward`` where an argument is traced, with all arguments by position."""
+        """Call the function; where an argument is traced its ``forward``, with all arguments, defaults included, by position."""
         name = self.__name__
-        if kwargs:
+        if not any(is_traced(x) for x in tree.flatten((args, kwargs))[0]):
+            return self.f(*args, **kwargs)
+        if kwargs or inspect.isfunction(self.f):
             bound = signature(self.f).bind(*args, **kwargs)
             bound.apply_defaults()
             args = bound.args
+            if bound.kwargs:
+                raise TypeError(f"custom_vjp: {name} has arguments by keyword only, {', '.join(bound.kwargs)}, which its forward function "
+                                "cannot be given; let them be given by position")
         leaves, structure = tree.flatten(args)
-        leaves = [unbox(x) if is_traced(x) else x for x in leaves]
-        trace, values, parents = peel(leaves)
-        if trace is None:
-            return self.f(*args)
+        trace, values, parents = peel([unbox(x) if is_traced(x) else x for x in leaves])
         if self.forward is None:
             raise TypeError(f"custom_vjp: {name} has no derivative yet; call {name}.defvjp(forward, backward)")
         result = self.forward(*tree.unflatten(structure, values))
@@ -114,7 +117,7 @@ class custom_vjp:
             raise TypeError(f"custom_vjp: the forward function of {name} returned a value of dtype {value.dtype}; it must be floating")
 
         def vjps(g, y, wanted, *_):
-            cotangents = self.backward(result[1], unravel(g))
+            cotangents = self.backward(result[1], unravel(g.copy()))  # which the user may write into
             flat = self._check(name, cotangents, tree.unflatten(structure, values))
             return [flat[i] for i in wanted]
 

@@ -110,7 +110,9 @@ def call(function, args, kwargs):
 
 def _check_settings(function, rule, args, kwargs):
     """Refuse, while the function is called and by its own name, what its rule does not know."""
-    code = rule.__code__
+    code = getattr(rule, "__code__", None)
+    if code is None:  # a partial function, or one of NumPy's: they know themselves
+        return
     known = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
     for key in kwargs:
         if key not in known and not code.co_flags & inspect.CO_VARKEYWORDS:

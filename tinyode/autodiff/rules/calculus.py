@@ -5,6 +5,7 @@ They are differentiable in the grid as well, where NumPy takes one.
 
 import numpy as np
 
+from ..checks import as_real
 from ..dispatch import plain, unbox
 from ..operators import CHECKED, DERIVED
 
@@ -32,7 +33,7 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
 
 def gradient(f, *varargs, axis=None, edge_order=1):
     """``np.gradient``: differences of second order inside, and of order ``edge_order`` at the ends, on even and uneven grids."""
-    f = unbox(f)
+    f = as_real("np.gradient: the array", f)
     f = f if f.dtype.kind == "f" else f.astype(float)
     axes = range(f.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, f.ndim)
     spacings = list(varargs) * (len(axes) if len(varargs) == 1 else 1) or [1.0] * len(axes)
@@ -51,8 +52,8 @@ def gradient(f, *varargs, axis=None, edge_order=1):
 
 
 def interp(x, xp, fp, left=None, right=None, period=None):
-    """``np.interp``: the straight line between neighbours, the first and last value outside."""
-    x, xp, fp = (unbox(array).astype(float) for array in (x, xp, fp))
+    """``np.interp``: the straight line between neighbours, the first and last value outside; at a node, the slope to its right."""
+    x, xp, fp = (as_real("np.interp: each argument", array).astype(float) for array in (x, xp, fp))
     if period is not None:
         period = np.abs(period)
         x, xp = x % period, xp % period

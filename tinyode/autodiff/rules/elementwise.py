@@ -35,7 +35,7 @@ def power_exponent(g, y, a, b):
 
 
 def chosen(g, y, a, b):
-    """Return the part of g that goes to a, where y is one of a and b: all or nothing, and half where they are equal."""
+    """Return the part of g that goes to a, where y is one of a and b: half if they are equal, else all or nothing (all for each NaN)."""
     return np.where(a == b, 0.5 * g, np.where((y == a) | (np.isnan(y) & np.isnan(a)), g, 0.0))
 
 
@@ -81,8 +81,8 @@ RULES.update({
     np.sin: (lambda g, y, x: g * np.cos(x),),
     np.cos: (lambda g, y, x: -g * np.sin(x),),
     np.tan: (lambda g, y, x: g * (1 + y * y),),
-    np.arcsin: (lambda g, y, x: g / np.sqrt(1 - x * x),),
-    np.arccos: (lambda g, y, x: -g / np.sqrt(1 - x * x),),
+    np.arcsin: (lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)),),
+    np.arccos: (lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)),),
     np.arctan: (lambda g, y, x: g / (1 + x * x),),
     np.arctan2: (lambda g, y, a, b: g * (b / np.hypot(a, b)) / np.hypot(a, b),
                  lambda g, y, a, b: -g * (a / np.hypot(a, b)) / np.hypot(a, b)),
@@ -91,8 +91,8 @@ RULES.update({
     np.sinh: (lambda g, y, x: g * np.cosh(x),),
     np.cosh: (lambda g, y, x: g * np.sinh(x),),
     np.tanh: (lambda g, y, x: g * (1 - y * y),),
-    np.arcsinh: (lambda g, y, x: g / np.sqrt(x * x + 1),),
-    np.arccosh: (lambda g, y, x: g / np.sqrt((x - 1) * (x + 1)),),
+    np.arcsinh: (lambda g, y, x: g / np.hypot(x, 1.0),),
+    np.arccosh: (lambda g, y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)),),
     np.arctanh: (lambda g, y, x: g / ((1 - x) * (1 + x)),),
     # choosing
     np.maximum: CHOSEN, np.minimum: CHOSEN, np.fmax: CHOSEN, np.fmin: CHOSEN,

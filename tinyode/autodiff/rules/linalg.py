@@ -35,15 +35,26 @@ RULES[np.linalg.solve] = (solve_matrix, solve_right)
 def cofactors(a, det):
     """d det(A) / dA = det(A) A^-T, as it is for singular A too: with A = U S V^T, U diag(products of the other s) V^T.
 
-    For a further derivative, where A is singular to 6 digits or more, the signed minors (n^5 operations, so of up to 20 rows only).
+    For a further derivative, where the inverse would cost 3 digits or more, the signed minors: n^5 operations, so of up to 20 rows.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If a further derivative is asked for at a larger matrix that is singular to 6 digits.
     """
     n = a.shape[-1]
     if not is_traced(a):
         u, s, vt = np.linalg.svd(a)
-        others = np.prod(np.where(np.eye(n, dtype=bool), 1.0, s[..., None, :]), axis=-1)
+        others = np.where(np.eye(n, dtype=bool), 1.0, s[..., None, :])
+        pairs = (others * others[..., ::-1])[..., :n // 2]  # large times small, so that nothing overflows on the way
+        others = np.prod(pairs, axis=-1) * (others[..., n // 2] if n % 2 else 1.0)
         return np.expand_dims(np.linalg.det(u) * np.linalg.det(vt), (-1, -2)) * (u * others[..., None, :]) @ vt
-    if n > 20 or n == 0 or np.all(np.linalg.cond(plain(a)) < 1e6):
+    cond = np.max(np.linalg.cond(plain(a)), initial=0.0) if n else 0.0
+    if cond < (1e3 if n <= 20 else 1e6):
         return np.expand_dims(det, (-1, -2)) * transposed(np.linalg.inv(a))
+    if n > 20:
+        raise np.linalg.LinAlgError(f"np.linalg.det: a second derivative at a matrix of {n} rows that is singular to 6 digits or more "
+                                    "cannot be had")
     others = np.array([[k for k in range(n) if k != i] for i in range(n)], dtype=int)
     minors = a[..., others[:, None, :, None], others[None, :, None, :]]
     return np.linalg.det(minors) * (-1) ** np.add.outer(np.arange(n), np.arange(n))
@@ -84,25 +95,30 @@ def cholesky(a, *, upper=False):
     return transposed(lower) if upper else lower
 
 
-def turns(inner, gap, size):
-    """How much vectors i and j turn into each other: the antisymmetric part of V^T G over the distance of their values.
+def near(s, t=0.0):
+    """Whether two of these values, or each of them and t, are equal to rounding."""
+    s = plain(s)
+    return np.abs(s - plain(t)) <= max(s.shape[-2:]) * np.finfo(s.dtype).eps * np.max(np.abs(s), axis=(-1, -2), keepdims=True, initial=0.0)
 
-    Vectors of equal values are not unique and have no derivative.
-    """
-    equal = np.abs(plain(gap)) <= inner.shape[-1] * np.finfo(gap.dtype).eps * np.expand_dims(size, (-1, -2))
-    used = is_traced(inner) or np.any(inner != 0, axis=-2, keepdims=True)
-    if np.any(equal & used & ~np.eye(inner.shape[-1], dtype=bool)):
+
+def check_unique(ambiguous, g):
+    """Refuse the derivative of vectors that are not unique, where it is asked for: where a column of g is not zero, or may not be."""
+    if np.any(ambiguous & (is_traced(g) or np.any(g != 0, axis=-2, keepdims=True))):
         raise np.linalg.LinAlgError("the derivative of eigenvectors, of singular vectors, or a second derivative of their values was asked "
-                                    "for where two values are equal to rounding; the vectors are not unique there and have none")
+                                    "for where two values are equal to rounding, or one is zero; the vectors are not unique there")
+
+
+def turns(inner, gap, equal):
+    """How much vectors i and j turn into each other: the antisymmetric part of V^T G over the distance of their values."""
+    check_unique(equal & ~np.eye(inner.shape[-1], dtype=bool), inner)
     return np.where(equal, 0.0, 0.5 * (inner - transposed(inner)) / np.where(equal, 1.0, gap))
 
 
 def eigen_vjp(g, y, a, UPLO):
     """A = V diag(w) V^T: V (diag(g_w) + F * (V^T G_V)) V^T, with F_ij = 1 / (w_j - w_i) off the diagonal (Giles, section 3.1)."""
-    w, v, g_w, g_v = y[..., 0, :], y[..., 1:, :], g[..., 0, :], g[..., 1:, :]
-    gap = np.expand_dims(w, -2) - np.expand_dims(w, -1)
-    turn = turns(transposed(v) @ g_v, gap, np.max(np.abs(plain(w)), axis=-1, initial=0.0))
-    return (v @ turn + v * np.expand_dims(g_w, -2)) @ transposed(v)
+    w, v, g_w, g_v = y[..., :1, :], y[..., 1:, :], g[..., :1, :], g[..., 1:, :]
+    turn = turns(transposed(v) @ g_v, w - transposed(w), near(w, transposed(w)))
+    return (v @ turn + v * g_w) @ transposed(v)
 
 
 @primitive((eigen_vjp,))
@@ -120,13 +136,18 @@ def singular_vjp(g, y, a):
     m = a.shape[-2]
     u, s, v = y[..., :m, :], y[..., m:m + 1, :], y[..., m + 1:, :]
     g_u, g_s, g_v = g[..., :m, :], g[..., m:m + 1, :], g[..., m + 1:, :]
-    gap = (s - transposed(s)) * (s + transposed(s))
+    gap, equal = (s - transposed(s)) * (s + transposed(s)), near(s, transposed(s))
     inner_u, inner_v = transposed(u) @ g_u, transposed(v) @ g_v
-    size = np.max(plain(s), axis=(-1, -2), initial=0.0) ** 2
-    turn = 2 * (turns(inner_u, gap, size) * s + transposed(s) * turns(inner_v, gap, size))
-    over_s = 1 / np.where(plain(s) == 0, 1.0, s)
-    out_u, out_v = (g_u - u @ inner_u) * over_s, (g_v - v @ inner_v) * over_s
-    return (u @ turn + u * g_s + out_u) @ transposed(v) + u @ transposed(out_v)
+    turn = 2 * (turns(inner_u, gap, equal) * s + transposed(s) * turns(inner_v, gap, equal))
+    total = (u @ turn + u * g_s) @ transposed(v)
+    if a.shape[-2] == a.shape[-1]:
+        return total
+    zero = near(s)
+    check_unique(zero, g_u if a.shape[-2] > a.shape[-1] else g_v)
+    over_s = 1 / np.where(zero, 1.0, s)
+    if a.shape[-2] > a.shape[-1]:
+        return total + ((g_u - u @ inner_u) * over_s) @ transposed(v)
+    return total + u @ transposed((g_v - v @ inner_v) * over_s)
 
 
 @primitive((singular_vjp,))
@@ -141,8 +162,8 @@ Eigh, Svd = type(np.linalg.eigh(np.eye(1))), type(np.linalg.svd(np.eye(1)))
 
 def eigh(a, UPLO="L"):
     """``np.linalg.eigh``, of the triangle that it reads."""
-    y = eigen(symmetric(a, UPLO.upper() == "U"), UPLO)
-    return Eigh(y[..., 0, :], y[..., 1:, :])
+    a = symmetric(a, UPLO.upper() == "U")
+    return Eigh(eigenvalues(a, UPLO), eigen(a, UPLO)[..., 1:, :])
 
 
 def svd(a, full_matrices=True, compute_uv=True):
@@ -153,7 +174,7 @@ def svd(a, full_matrices=True, compute_uv=True):
     m, n = a.shape[-2:]
     if full_matrices and m != n:
         raise TypeError("np.linalg.svd: the vectors that full_matrices=True adds have no derivative; write full_matrices=False")
-    return Svd(y[..., :m, :], y[..., m, :], transposed(y[..., m + 1:, :]))
+    return Svd(y[..., :m, :], np.linalg.svdvals(a), transposed(y[..., m + 1:, :]))
 
 
 def eigenvalues_vjp(g, y, a, UPLO="L"):

@@ -137,7 +137,7 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
 
 
 def quantile(skip_nan):
-    """``np.quantile``, linear between neighbours: element q (n - 1) of the sorted rows, which have what is not a number at their ends."""
+    """``np.quantile``, linear between neighbours: element q (n - 1) of the sorted rows, what is not a number last."""
     def derived(a, q, axis=None, *, keepdims=False):
         a, q = unbox(a), q if type(q) in (int, float) else unbox(q)
         rows = np.sort(rows_of(a, axis), axis=-1)
@@ -149,7 +149,7 @@ def quantile(skip_nan):
         below = np.floor(positions).astype(int)
         part = (positions - below).astype(np.result_type(a.dtype, getattr(q, "dtype", q)))
         low, high = (np.take_along_axis(rows, i, axis=-1) for i in (below, np.minimum(below + 1, np.maximum(last, 0))))
-        at = plain(part) == 0  # an element, and its neighbour may be infinite
+        at = (plain(part) == 0) & ~np.isfinite(plain(low + high))  # an element beside one that is infinite
         y = np.where(at, low, (1 - part) * np.where(at, 0.0, low) + part * np.where(at, 0.0, high))
         if not skip_nan:
             y = y * np.where(np.any(invalid, axis=-1, keepdims=True), np.nan, 1.0).astype(a.dtype)
@@ -172,9 +172,9 @@ def without_nan(function, empty=None):
     """Derive the form of a reduction that skips what is not a number, by ``where=``."""
     def derived(a, axis=None, *, where=True, **kwargs):
         numbers = ~np.isnan(a) & where
-        if empty is None:
+        if empty is None or "initial" in kwargs:
             return function(a, axis=axis, where=numbers, **kwargs)
-        y = function(np.where(numbers, a, empty), axis=axis, **kwargs)
+        y = function(a, axis=axis, where=numbers, initial=empty, **kwargs)
         return np.where(np.any(numbers, axis=axis, keepdims=kwargs.get("keepdims", False)), y, np.nan)
 
     return derived

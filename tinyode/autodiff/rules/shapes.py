@@ -5,7 +5,8 @@ The rarer ones, which move elements about, are all derived at once in `indexing`
 
 import numpy as np
 
-from ..dispatch import unbox
+from ... import tree
+from ..dispatch import is_traced, unbox
 from ..operators import CHECKED, DERIVED, PLAIN, RULES
 from ..trace import record
 from .indexing import moved
@@ -107,6 +108,8 @@ def pad(array, pad_width, mode="constant", **kwargs):
     being what np.pad makes of an identity matrix.
     """
     offset = {key: kwargs.pop(key) for key in ("constant_values", "end_values") if key in kwargs}
+    if any(is_traced(value) for value in tree.flatten(offset)[0]):
+        raise TypeError("np.pad: constant_values= and end_values= are settings, not operands, and cannot be traced; use np.concatenate")
     if mode in ("constant", "edge", "wrap") or (mode in ("reflect", "symmetric") and kwargs.get("reflect_type") != "odd"):
         y = moved(np.pad, "array", zeros=mode == "constant")(array, pad_width, mode, **kwargs)
     elif mode in ("mean", "linear_ramp", "reflect", "symmetric"):
