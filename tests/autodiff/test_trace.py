@@ -144,6 +144,12 @@ def test_methods_attributes_iteration(method):
     check_vjp(method, x)
 
 
+def test_iterating_over_many_rows():
+    x = np.random.default_rng(0).normal(size=(101, 2))
+    check_vjp(lambda x: np.stack([row[0] * np.sin(row[1]) for row in x]), x)
+    check_vjp(lambda x: [part**2 for part in np.split(x[:100], 50)], x)
+
+
 def test_methods_on_the_value():
     x = np.array([[1.1, 2.3], [3.2, 0.7]])
 

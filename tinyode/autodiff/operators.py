@@ -5,6 +5,7 @@ hand out a plain number (but for printing and rounding), or write into an array,
 that says what to write instead.
 """
 
+import itertools
 import math
 import operator
 
@@ -116,7 +117,10 @@ class ArrayLike:
         return len(self.value)
 
     def __iter__(self):
-        return (self[i] for i in range(len(self)))
+        n = len(self)
+        if n <= 32:
+            return (self[i] for i in range(n))
+        return itertools.chain(self[:n // 2], self[n // 2:])  # by halves, each element is added to log n cotangents and not to n
 
     def __getitem__(self, index):
         trace, x = self.handle, self.value

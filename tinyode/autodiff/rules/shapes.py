@@ -133,14 +133,13 @@ def pad(array, pad_width, mode="constant", **kwargs):
 
 
 def split(ary, indices_or_sections, axis=0):
-    """``np.split`` by slices."""
-    n = ary.shape[axis]
+    """``np.split``: into equal parts by iterating over them, or by slices."""
+    x = np.moveaxis(ary, axis, 0)
     if np.ndim(indices_or_sections) == 0:
-        inner = range(n // indices_or_sections, n, n // indices_or_sections)
+        parts = list(np.reshape(x, (indices_or_sections, len(x) // indices_or_sections, *x.shape[1:])))
     else:
-        inner = indices_or_sections
-    before = (slice(None),) * (axis % ary.ndim)
-    return [ary[(*before, slice(start, end))] for start, end in zip([0, *inner], [*inner, n])]
+        parts = [x[start:end] for start, end in zip([0, *indices_or_sections], [*indices_or_sections, len(x)])]
+    return [np.moveaxis(part, 0, axis) for part in parts]
 
 
 def hstack(tup):
