@@ -41,6 +41,12 @@ class Stepper:
         """Evaluate the first stage, f(t, y)."""
         self.f(t, y[:self.coupled], self.first)
 
+    def slope(self, t, y):
+        """Return f(t, y) in an array of its own, shape (n,)."""
+        k = np.empty_like(self.first)
+        self.f(t, y[:self.coupled], k)
+        return k
+
     def step(self, t, t1, y, h):
         """Take one step of size h from t to t1; the first stage must be there. Return the state at t1, shape (n,)."""
         head, f = y[:self.coupled], self.f
@@ -56,10 +62,13 @@ class Stepper:
         """Return the estimated error of the step just taken, shape (n,)."""
         return self.h_e.dot(self.K)
 
-    def advance(self, t, y):
-        """Make ready for the step after the one just taken, which begins at (t, y). Return the evaluations of f that it took."""
-        if self.first_same_as_last:
-            self.first[:] = self.last
+    def advance(self, t, y, k=None):
+        """Make ready for the step after the one just taken, which begins at (t, y), where f is k if that is known.
+
+        Return the evaluations of f that it took.
+        """
+        if self.first_same_as_last or k is not None:
+            self.first[:] = self.last if k is None else k
             return 0
         self.start(t, y)
         return 1

@@ -24,7 +24,10 @@ BELOW_ROUNDING = ("the step is below rounding: the solution may have a singulari
 
 
 class Step(NamedTuple):
-    """One accepted step, from y at t to y1 at t1 = t + h; K are its stages, overwritten when the next step begins."""
+    """One accepted step, from y at t to y1 at t1 = t + h; K are its stages, overwritten when the next step begins.
+
+    ``k1`` is f at the end, where an adaptive method needs it to interpolate, else None.
+    """
 
     t: float
     t1: float
@@ -32,6 +35,7 @@ class Step(NamedTuple):
     y: np.ndarray
     y1: np.ndarray
     K: np.ndarray
+    k1: np.ndarray | None = None
 
 
 def steps(f, y, times, options, stats, coupled=None):
@@ -100,12 +104,7 @@ def _adaptive(stepper, tableau, y, times, options, stats):
     sign = math.copysign(1.0, end - t)
     size = options.first_step
     if size is None:
-        def of_head(t, y):
-            k = np.empty_like(stepper.K[0])
-            stepper.f(t, y, k)
-            return k[:n]
-
-        size = first_step(of_head, t, y[:n], stepper.K[0, :n], tableau.error_order, rtol, atol, end - t)
+        size = first_step(lambda t, y: stepper.slope(t, y)[:n], t, y[:n], stepper.K[0, :n], tableau.error_order, rtol, atol, end - t)
         stats.nfev += 1
     controller = Controller(tableau.error_order)
     while True:
@@ -125,11 +124,15 @@ def _adaptive(stepper, tableau, y, times, options, stats):
         if error <= 1 and all_finite(y1):  # an error is small beside a state that is infinite
             stats.accepted += 1
             size = controller.accept(abs(h), error)
-            yield Step(t, t1, h, y, y1, stepper.K)
+            k1 = None
+            if tableau.interpolant is None:
+                k1 = stepper.last if tableau.first_same_as_last else stepper.slope(t1, y1)
+                stats.nfev += not tableau.first_same_as_last
+            yield Step(t, t1, h, y, y1, stepper.K, k1)
             if last:
                 return
             t, y = t1, y1
-            stats.nfev += stepper.advance(t, y)
+            stats.nfev += stepper.advance(t, y, k1)
         else:
             stats.rejected += 1
             error = error if error > 1 else math.inf
@@ -169,7 +172,9 @@ def observe(walk, y0, times, tableau):
                 if times[i] == step.t1:
                     ys[i] = step.y1
                 else:
-                    Q = coefficients(tableau, step.y, step.h, step.K) if Q is None else Q
+                    if Q is None:
+                        Q = (coefficients(tableau, step.y, step.h, step.K) if step.k1 is None else
+                             hermite(step.y, step.y1, step.h, step.K[0], step.k1))
                     ys[i] = evaluate(step.y, Q, (times[i] - step.t) / step.h)
                 i += 1
     return ys

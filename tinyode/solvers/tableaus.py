@@ -14,6 +14,7 @@ set of weights on the same stages, of another order, and the difference of the t
 A new explicit method is a new entry here and nothing else.
 """
 
+import functools
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -66,16 +67,20 @@ def numbers(line):
     return [Fraction(word) for word in line.split()]
 
 
-def tableau(name, order, a, b, reference, b_hat=None, error_order=None, interpolant=None):
+def tableau(name, order, a, b, reference, c=None, b_hat=None, e=None, error_order=None, interpolant=None):
     """Write down an explicit method by the rows of its matrix, from the second one on.
 
-    The nodes follow from the row sums, c_i = sum_j a_ij (HNW, equation II.1.9), taken exactly.
+    The nodes follow from the row sums, c_i = sum_j a_ij (HNW, equation II.1.9), taken exactly; ``c`` gives them where the rows are
+    rounded decimals. The error estimate is given by its weights ``e``, or by the other method's, ``b_hat``.
     """
     b = numbers(b)
     rows = [[], *map(numbers, a)]
-    c = [sum(row, Fraction(0)) for row in rows]
+    c = [sum(row, Fraction(0)) for row in rows] if c is None else numbers(c)
     square = [row + [Fraction(0)] * (len(b) - len(row)) for row in rows]
-    e = None if b_hat is None else [x - y for x, y in zip(b, numbers(b_hat))]
+    if b_hat is not None:
+        e = [x - y for x, y in zip(b, numbers(b_hat))]
+    elif e is not None:
+        e = numbers(e)
     arrays = [None if x is None else np.array(x, dtype=float) for x in (square, b, c, e, interpolant)]
     for array in arrays:
         if array is not None:
@@ -101,6 +106,21 @@ def dopri5_interpolant(b):
     return rows
 
 
+def tsit5_interpolant():
+    """Expand Tsitouras's (2011) continuous extension, which he gives in factors, in powers of theta."""
+    factors = [
+        ["0 -1.0530884977290216", "-1.3299890189751412 1", "0.7139816917074209 -1.4364028541716351 1"],
+        ["0 0 0.1017", "1.2949852507374631 -2.1966568338249754 1"],
+        ["0 0 2.490627285651252793", "1.57803468208092486 -2.38535645472061657 1"],
+        ["0 0 -16.54810288924490272", "-1.21712927295533244 1", "-0.61620406037800089 1"],
+        ["0 0 47.37952196281928122", "-1.203071208372362603 1", "-0.658047292653547382 1"],
+        ["0 0 -34.87065786149660974", "-1.2 1", "-2/3 1"],
+        ["0 0 2.5", "-1 1", "-0.6 1"]]
+    rows = [functools.reduce(np.convolve, [np.array(numbers(factor)) for factor in row]) for row in factors]
+    return [row[1:] for row in rows]
+
+
+TSIT5_B = "0.09646076681806523 0.01 0.4798896504144996 1.379008574103742 -3.290069515436081 2.324710524099774 0"
 DOPRI5_B = "35/384 0 500/1113 125/192 -2187/6784 11/84 0"
 
 TABLEAUS = {method.name: method for method in [
@@ -114,8 +134,27 @@ TABLEAUS = {method.name: method for method in [
         "heun", 2, a=["1"], b="1/2 1/2",
         reference="Heun (1900), the explicit trapezoidal rule; HNW, section II.1"),
     tableau(
+        "ralston", 2, a=["2/3"], b="1/4 3/4",
+        reference="Ralston (1962), the least bound of the error of all methods of two stages and order 2"),
+    tableau(
         "rk4", 4, a=["1/2", "0 1/2", "0 0 1"], b="1/6 1/3 1/3 1/6",
         reference="Kutta (1901), 'the' Runge-Kutta method; HNW, table II.1.2"),
+    tableau(
+        "rk4_38", 4, a=["1/3", "-1/3 1", "1 -1 1"], b="1/8 3/8 3/8 1/8",
+        reference="Kutta (1901), the 3/8 rule; HNW, table II.1.2"),
+    tableau(
+        "heun_euler", 2, a=["1"], b="1/2 1/2", b_hat="1 0", error_order=1,
+        reference="Heun's method with Euler's in it"),
+    tableau(
+        "bosh3", 3, a=["1/2", "0 3/4", "2/9 1/3 4/9"], b="2/9 1/3 4/9 0", b_hat="7/24 1/4 1/3 1/8", error_order=2,
+        reference="Bogacki and Shampine (1989); its dense output is Hermite's cubic"),
+    tableau(
+        "fehlberg45", 4,
+        a=["1/4", "3/32 9/32", "1932/2197 -7200/2197 7296/2197", "439/216 -8 3680/513 -845/4104",
+           "-8/27 2 -3544/2565 1859/4104 -11/40"],
+        b="25/216 0 1408/2565 2197/4104 -1/5 0",
+        b_hat="16/135 0 6656/12825 28561/56430 -9/50 2/55", error_order=4,
+        reference="Fehlberg (1969), which advances by the method of order 4; HNW, table II.5.1"),
     tableau(
         "dopri5", 5,
         a=["1/5",
@@ -128,6 +167,19 @@ TABLEAUS = {method.name: method for method in [
         b_hat="5179/57600 0 7571/16695 393/640 -92097/339200 187/2100 1/40", error_order=4,
         interpolant=dopri5_interpolant(DOPRI5_B),
         reference="Dormand and Prince (1980); HNW, table II.5.2"),
+    tableau(
+        "tsit5", 5, c="0 0.161 0.327 0.9 0.9800255409045097 1 1",
+        a=["0.161",
+           "-0.008480655492356989 0.335480655492357",
+           "2.8971530571054935 -6.359448489975075 4.3622954328695815",
+           "5.325864828439257 -11.748883564062828 7.4955393428898365 -0.09249506636175525",
+           "5.86145544294642 -12.92096931784711 8.159367898576159 -0.071584973281401 -0.028269050394068383",
+           TSIT5_B],
+        b=TSIT5_B,
+        e="-0.00178001105222577714 -0.0008164344596567469 0.007880878010261995 -0.1447110071732629 0.5823571654525552 "
+          "-0.45808210592918697 1/66",
+        error_order=4, interpolant=tsit5_interpolant(),
+        reference="Tsitouras (2011), Runge-Kutta pairs of order 5(4) satisfying only the first column simplifying assumption"),
 ]}
 
 
