@@ -98,7 +98,8 @@ def test_P7_dL_dt0_without_integrating_it():
 
 @pytest.mark.parametrize("method, step_size", [("euler", 2e-4), ("midpoint", 1e-2), ("heun", 1e-2), ("rk4", 5e-2), ("dopri5", 1e-1),
                                                ("dopri5", None), ("ralston", 1e-2), ("rk4_38", 5e-2), ("heun_euler", None),
-                                               ("bosh3", None), ("fehlberg45", None), ("tsit5", None)])
+                                               ("bosh3", None), ("fehlberg45", None), ("tsit5", None),
+                                               ("dop853", None)])
 def test_every_method(method, step_size):
     y0, parameters = np.array([0.5, -1.0]), init(np.random.default_rng(0))
     t, w = np.array([0.0, 0.4, 1.0]), np.array([[1.0, 2.0], [0.5, 0.3], [-1.0, 1.0]])

@@ -35,9 +35,10 @@ def slope(sizes, errors):
 @pytest.mark.parametrize("t", [(0.0, END), (END, 0.0)], ids=["forwards", "backwards"])
 def test_P1_G3_N3_order_of_convergence(method, t):
     """The error falls as h^p: first order for Euler (P1, G3, N3), for each method what its tableau says."""
-    sizes = END / np.array([64, 96, 128, 192])
+    sizes = END / np.array([64, 96, 128, 192] if TABLEAUS[method].order < 6 else [6, 8, 10, 12])
     errors = [np.abs(solve(f, exact(t[0]), t, method=method, step_size=h).y[-1] - exact(t[1])).max() for h in sizes]
-    assert abs(slope(sizes, errors) - TABLEAUS[method].order) < 0.15
+    above = slope(sizes, errors) - TABLEAUS[method].order
+    assert abs(above) < 0.15 if TABLEAUS[method].order < 6 else -0.25 < above < 1.2  # its steps are long still, where rounding begins
 
 
 def test_N_tangent_local_error_is_of_second_order():
@@ -48,11 +49,11 @@ def test_N_tangent_local_error_is_of_second_order():
 
 @pytest.mark.parametrize("method", TABLEAUS)
 def test_order_of_dense_output(method):
-    """The error at a point inside the steps: h^4 for Hermite's cubic and dopri5's interpolant, or the method's own order if less."""
-    sizes = END / np.array([32, 48, 64, 96])
+    """The error at a point inside the steps: h^4 for Hermite's cubic and the interpolants of dopri5 and tsit5, h^7 for that of dop853."""
+    sizes = END / np.array([32, 48, 64, 96] if TABLEAUS[method].order < 6 else [4, 6, 8, 10])
     inside = [np.arange(math.ceil(END / h)) * h + 0.37 * h for h in sizes]
     errors = [np.abs(solve(f, Y0, (0.0, END), method=method, step_size=h)(t) - exact(t)).max() for h, t in zip(sizes, inside)]
-    expected = min(TABLEAUS[method].order, 4)
+    expected = min(TABLEAUS[method].order, 4) if method != "dop853" else 7
     assert expected - 0.25 < slope(sizes, errors) < expected + (1.2 if TABLEAUS[method].interpolant is not None else 0.25)
 
 

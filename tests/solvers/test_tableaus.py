@@ -32,6 +32,8 @@ def test_order_conditions(method):
     assert not np.triu(method.a).any()
     for found, required in order_conditions(method.a, method.b, method.c, method.order):
         assert abs(found - required) < 1e-14
+    for k in range(1, method.order + 1):  # B(p), which is all that is checked here of orders above 5; the rest by slopes
+        assert abs(method.b @ method.c ** (k - 1) - 1 / k) < 1e-14
     if method.order < 5:  # and it has no higher order than it says
         assert any(abs(found - required) > 1e-3 for found, required in order_conditions(method.a, method.b, method.c, method.order + 1))
 
@@ -39,6 +41,12 @@ def test_order_conditions(method):
 @pytest.mark.parametrize("method", [m for m in METHODS if m.e is not None], ids=lambda m: m.name)
 def test_the_error_estimate_is_of_the_order_it_says(method):
     b_hat = method.b - method.e
+    if method.e3 is not None:  # dop853 has two estimates, of orders 5 and 3, and h^6 h^6 / h^4 is h^8
+        for estimate, order in ((method.e, 5), (method.e3, 3)):
+            for found, required in order_conditions(method.a, method.b - estimate, method.c, order):
+                assert abs(found - required) < 1e-14
+            assert abs((method.b - estimate) @ method.c**order - 1 / (order + 1)) > 1e-4
+        return
     for found, required in order_conditions(method.a, b_hat, method.c, method.error_order):
         assert abs(found - required) < 1e-14
     assert any(abs(found - required) > 1e-5 for weights in (method.b, b_hat)  # Fehlberg advances by the lower of the two
@@ -48,16 +56,21 @@ def test_the_error_estimate_is_of_the_order_it_says(method):
 @pytest.mark.parametrize("method", [m for m in METHODS if m.interpolant is not None], ids=lambda m: m.name)
 def test_the_interpolant_meets_the_order_conditions_everywhere(method):
     """b(theta) must satisfy each condition of order k with its right side times theta^k, and be b at the end, C1 at both."""
-    powers = np.arange(1, method.interpolant.shape[1] + 1)
+    powers, more = np.arange(1, method.interpolant.shape[1] + 1), len(method.interpolant) - method.stages
+    a = np.pad(method.a, ((0, more), (0, more)))
+    a[method.stages:] = method.extra if more else 0
+    b, c = np.pad(method.b, (0, more)), a.sum(axis=1)
     for theta in np.linspace(0, 1, 7):
         weights = method.interpolant @ theta**powers
         orders = [1, 2, 3, 3, 4, 4, 4, 4]
-        for order, (found, required) in zip(orders, order_conditions(method.a, weights, method.c, 4)):
-            assert abs(found - required * theta**order) < 1e-13
-    np.testing.assert_allclose(method.interpolant.sum(axis=1), method.b, atol=1e-14)
-    first, last = np.eye(method.stages)[0], np.eye(method.stages)[-1]
-    np.testing.assert_allclose(method.interpolant[:, 0], first, atol=1e-14)
-    np.testing.assert_allclose(method.interpolant @ powers, last, atol=1e-13)
+        for order, (found, required) in zip(orders, order_conditions(a, weights, c, 4)):
+            assert abs(found - required * theta**order) < 1e-12
+        for k in range(1, powers[-1] + 1 if more else 5):
+            assert abs(weights @ c ** (k - 1) - theta**k / k) < 1e-12
+    np.testing.assert_allclose(method.interpolant.sum(axis=1), b, atol=1e-12)
+    first, last = np.eye(len(b))[0], np.eye(len(b))[method.stages - 1]
+    np.testing.assert_allclose(method.interpolant[:, 0], first, atol=1e-12)
+    np.testing.assert_allclose(method.interpolant @ powers, last, atol=1e-12)
 
 
 def test_the_interpolant_of_dopri5_against_the_form_in_the_code():

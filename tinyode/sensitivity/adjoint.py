@@ -63,15 +63,17 @@ def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
         theta, times = leaves[k:], check_times(t)
         leaves, structure = check_state(list(leaves[:k]))
         y = np.concatenate([leaf.reshape(-1) for leaf in leaves])
+        stats, tableau = Stats(), find(options.method)
         if coupled is None:
-            return observe(steps(flat_field(f, leaves, structure, (theta,)), y, times, options, Stats()), y, times, find(options.method))
+            flat = flat_field(f, leaves, structure, (theta,))
+            return observe(steps(flat, y, times, options, stats), flat, y, times, tableau, stats)
         cut_coupled = tree.cutter(leaves[:coupled])
 
         def flat(t, y, k):  # of our own augmented dynamics, which need no check
             np.concatenate([d.reshape(-1) for d in f(t, cut_coupled(y), theta)], out=k)
 
         size = sum([leaf.size for leaf in leaves[:coupled]])
-        return observe(steps(flat, y, times, options, Stats(), size), y, times, find(options.method))
+        return observe(steps(flat, y, times, options, stats, size), flat, y, times, tableau, stats)
 
     def backward(g, zs, wanted, t, *leaves):
         theta = leaves[k:]

@@ -30,10 +30,12 @@ class Stepper:
         self.f, self.coupled = f, coupled
         self.K = np.zeros((s, len(y)), dtype)
         self.first, self.last = self.K[0], self.K[-1]
-        self.tableau_rows = np.vstack([tableau.a, tableau.b, np.zeros(s) if tableau.e is None else tableau.e]).astype(dtype)
-        self.h_times_rows = np.zeros((s + 2, s), dtype)  # h A, h b, h e
+        nothing = np.zeros(s)
+        self.tableau_rows = np.vstack([tableau.a, tableau.b, nothing if tableau.e is None else tableau.e,
+                                       nothing if tableau.e3 is None else tableau.e3]).astype(dtype)
+        self.h_times_rows = np.zeros((s + 3, s), dtype)  # h A, h b, h e, h e3
         self.stages = [(c, self.K[i], self.h_times_rows[i, :i], self.K[:i, :coupled]) for i, c in enumerate(tableau.c.tolist()) if i]
-        self.h_b, self.h_e = self.h_times_rows[-2:]
+        self.h_b, self.h_e, self.h_e3 = self.h_times_rows[-3:]
         self.first_same_as_last = tableau.first_same_as_last
         self.stage_is_end = self.first_same_as_last and coupled == len(y)
 
@@ -62,6 +64,10 @@ class Stepper:
         """Return the estimated error of the step just taken, shape (n,)."""
         return self.h_e.dot(self.K)
 
+    def second_error(self):
+        """Return the second estimate of it, shape (n,)."""
+        return self.h_e3.dot(self.K)
+
     def advance(self, t, y, k=None):
         """Make ready for the step after the one just taken, which begins at (t, y), where f is k if that is known.
 
@@ -74,8 +80,13 @@ class Stepper:
         return 1
 
 
-def coefficients(tableau, y, h, K):
+def coefficients(f, tableau, t, y, h, K):
     """Return the polynomial of the tableau's own interpolant: y(t + theta h) = y + sum_j Q[j - 1] theta^j, Q of shape (d, n)."""
+    if tableau.extra is not None:
+        s, more = len(K), np.empty((len(tableau.extra), len(y)), y.dtype)
+        K = np.concatenate([K, more])
+        for i, row in enumerate(tableau.extra.astype(y.dtype), s):
+            f(t + float(row.sum()) * h, y + h * row[:i].dot(K[:i]), K[i])
     return (h * tableau.interpolant.T.astype(y.dtype)) @ K
 
 

@@ -106,7 +106,14 @@ def _adaptive(stepper, tableau, y, times, options, stats):
     if size is None:
         size = first_step(lambda t, y: stepper.slope(t, y)[:n], t, y[:n], stepper.K[0, :n], tableau.error_order, rtol, atol, end - t)
         stats.nfev += 1
-    controller = Controller(tableau.error_order)
+    controller = Controller(tableau.error_order, pi=tableau.e3 is None)
+
+    def measure(e, y, y1):
+        if n == len(y):
+            return error_norm(e, y, y1, rtol, atol)
+        return max(error_norm(e[:n], y[:n], y1[:n], rtol, atol),
+                   quadrature_norm(e[n:], y[n:], y1[n:], stepper.K[-1, n:], abs(end - t), rtol, atol))
+
     while True:
         _check_count(stats, options, t, sign * size)
         last = 1.01 * size >= abs(end - t)  # rather a step 1 % longer than one that is all rounding error
@@ -114,12 +121,10 @@ def _adaptive(stepper, tableau, y, times, options, stats):
         h = t1 - t  # what t really advances by, where t is large
         if h == 0:
             raise SolverError(BELOW_ROUNDING, t, sign * size)
-        y1, e = stepper.step(t, t1, y, h), stepper.error()
-        if n == len(y):
-            error = error_norm(e, y, y1, rtol, atol)
-        else:
-            error = max(error_norm(e[:n], y[:n], y1[:n], rtol, atol),
-                        quadrature_norm(e[n:], y[n:], y1[n:], stepper.K[-1, n:], abs(end - t), rtol, atol))
+        y1 = stepper.step(t, t1, y, h)
+        error = measure(stepper.error(), y, y1)
+        if tableau.e3 is not None and 0 < error < math.inf:
+            error *= error / math.hypot(error, 0.1 * measure(stepper.second_error(), y, y1))
         stats.nfev += tableau.stages - 1
         if error <= 1 and all_finite(y1):  # an error is small beside a state that is infinite
             stats.accepted += 1
@@ -155,8 +160,10 @@ def _check_count(stats, options, t, h):
                           "more with max_steps, or ask for less accuracy with rtol and atol", t, h)
 
 
-def observe(walk, y0, times, tableau):
+def observe(walk, f, y0, times, tableau, stats):
     """Follow the steps, and read the state at the times: at their ends as it is, inside them off the interpolant.
+
+    An interpolant with stages of its own evaluates f again.
 
     Returns
     -------
@@ -172,9 +179,11 @@ def observe(walk, y0, times, tableau):
                 if times[i] == step.t1:
                     ys[i] = step.y1
                 else:
-                    if Q is None:
-                        Q = (coefficients(tableau, step.y, step.h, step.K) if step.k1 is None else
-                             hermite(step.y, step.y1, step.h, step.K[0], step.k1))
+                    if Q is None and step.k1 is None:
+                        Q = coefficients(f, tableau, step.t, step.y, step.h, step.K)
+                        stats.nfev += 0 if tableau.extra is None else len(tableau.extra)
+                    elif Q is None:
+                        Q = hermite(step.y, step.y1, step.h, step.K[0], step.k1)
                     ys[i] = evaluate(step.y, Q, (times[i] - step.t) / step.h)
                 i += 1
     return ys
@@ -269,12 +278,12 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
             taken.append((step, step.K.copy()))
             yield step
 
-    ys = observe(kept(), y, times, tableau)
+    ys = observe(kept(), flat, y, times, tableau, stats)
 
     def coefficients_of(i):
         step, K = taken[i]
         if tableau.interpolant is not None:
-            return coefficients(tableau, step.y, step.h, K)
+            return coefficients(flat, tableau, step.t, step.y, step.h, K)
         if i + 1 < len(taken):
             slope = taken[i + 1][1][0]
         else:  # the only value of f that stepping did not need

@@ -71,12 +71,12 @@ class Controller:
 
     h_new = h * 0.9 err_n^(-alpha) err_(n-1)^beta, alpha = 1 / q - 0.75 beta, beta = 0.2 / q (0.04 for dopri5, as in the code DOPRI5),
     q one more than the order of the error estimate's lower method. It is smoother than h * 0.9 err^(-1/q) where stability and not
-    accuracy holds the step down (Hairer and Wanner II, section IV.2).
+    accuracy holds the step down (Hairer and Wanner II, section IV.2). With ``pi=False``, beta = 0, as in the code DOP853.
     """
 
-    def __init__(self, error_order):
+    def __init__(self, error_order, pi=True):
         q = error_order + 1
-        self.beta = 0.2 / q
+        self.beta = 0.2 / q if pi else 0.0
         self.alpha = 1 / q - 0.75 * self.beta
         self.previous_error = 1e-4
         self.rejected = False

@@ -35,10 +35,14 @@ class Tableau:
         Weights of the error estimate; None for a method without one, which runs at fixed steps.
     error_order : int or None
         The order of the error estimate's lower method, which decides how it scales with the step.
-    interpolant : array, shape (s, d), or None
+    interpolant : array, shape (s + x, d), or None
         Coefficients of the dense output: y(t + theta h) ~ y + h sum_i b_i(theta) k_i, with b_i(theta) = sum_j interpolant[i, j-1] theta^j.
         None: cubic Hermite interpolation between y and f at both ends of the step.
     reference : str
+    e3 : array, shape (s,), or None
+        Weights of a second estimate, of lower order, which corrects the first: error^2 / sqrt(error^2 + 0.01 error3^2) (HNW, II.10.17).
+    extra : array, shape (x, s + x), or None
+        Rows of a for x more stages, which the dense output alone needs; their nodes are the sums of the rows.
     """
 
     name: str
@@ -50,6 +54,8 @@ class Tableau:
     error_order: int | None
     interpolant: np.ndarray | None
     reference: str
+    e3: np.ndarray | None = None
+    extra: np.ndarray | None = None
 
     @property
     def stages(self):
@@ -67,7 +73,8 @@ def numbers(line):
     return [Fraction(word) for word in line.split()]
 
 
-def tableau(name, order, a, b, reference, c=None, b_hat=None, e=None, error_order=None, interpolant=None):
+def tableau(name, order, a, b, reference, c=None, b_hat=None, e=None, error_order=None, interpolant=None, e3=None,
+            extra=None):
     """Write down an explicit method by the rows of its matrix, from the second one on.
 
     The nodes follow from the row sums, c_i = sum_j a_ij (HNW, equation II.1.9), taken exactly; ``c`` gives them where the rows are
@@ -81,29 +88,30 @@ def tableau(name, order, a, b, reference, c=None, b_hat=None, e=None, error_orde
         e = [x - y for x, y in zip(b, numbers(b_hat))]
     elif e is not None:
         e = numbers(e)
-    arrays = [None if x is None else np.array(x, dtype=float) for x in (square, b, c, e, interpolant)]
+    e3 = e3 and numbers(e3)
+    extra = extra and [row + [Fraction(0)] * (len(b) + len(extra) - len(row)) for row in map(numbers, extra)]
+    arrays = [None if x is None else np.array(x, dtype=float) for x in (square, b, c, e, interpolant, e3, extra)]
     for array in arrays:
         if array is not None:
             array.flags.writeable = False
-    square, b, c, e, interpolant = arrays
-    return Tableau(name, order, square, b, c, e, error_order, interpolant, reference)
+    square, b, c, e, interpolant, e3, extra = arrays
+    return Tableau(name, order, square, b, c, e, error_order, interpolant, reference, e3, extra)
 
 
-def dopri5_interpolant(b):
-    """Expand Hairer's continuous extension of dopri5 (HNW, section II.6, and the code DOPRI5) in powers of theta.
+def hairer_interpolant(b, *d):
+    """Expand the continuous extensions of Hairer's codes DOPRI5 and DOP853 (HNW, sections II.6 and II.10) in powers of theta.
 
-    y + theta [h sum b_i k_i + (1 - theta) [u + theta [v + (1 - theta) w]]], with u = h k_1 - h sum b_i k_i,
-    v = h sum b_i k_i - h k_7 - u and w = h sum d_i k_i, for which f is not evaluated again.
+    y + theta [F0 + (1 - theta) [F1 + theta [F2 + (1 - theta) [F3 + ...]]]], where F0 = h sum b_i k_i is the step, F1 = h k_1 - F0,
+    F2 = 2 F0 - h k_1 - h k_s with k_s = f at the end, and F3, ... = h sum d_i k_i.
     """
-    d = numbers("-12715105075/11282082432 0 87487479700/32700410799 -10690763975/1880347072 701980252875/199316789632 "
-                "-1453857185/822651844 69997945/29380423")
-    rows = []
-    for i, (b_i, d_i) in enumerate(zip(numbers(b), d)):
-        u = (i == 0) - b_i
-        v = b_i - (i == 6) - u
-        # theta b + (theta - theta^2) u + (theta^2 - theta^3) v + (theta^2 - 2 theta^3 + theta^4) d
-        rows.append([b_i + u, -u + v + d_i, -v - 2 * d_i, d_i])
-    return rows
+    b, *d = map(numbers, (b, *d))
+    end, b = len(b) - 1, b + [Fraction(0)] * (len(d[0]) - len(b))
+    parts = [b, [(i == 0) - x for i, x in enumerate(b)], [2 * x - (i == 0) - (i == end) for i, x in enumerate(b)], *d]
+    power, total = np.array([Fraction(0), Fraction(1)]), 0  # theta
+    for number, part in enumerate(parts):
+        total = total + np.outer(part, np.append(power[1:], [Fraction(0)] * (len(parts) - len(power) + 1)))
+        power = np.convolve(power, [1, -1] if number % 2 == 0 else [0, 1])
+    return total
 
 
 def tsit5_interpolant():
@@ -120,6 +128,8 @@ def tsit5_interpolant():
     return [row[1:] for row in rows]
 
 
+DOP853_B = ("0.054293734116568765 0 0 0 0 4.450312892752409 1.8915178993145003 -5.801203960010585 0.3111643669578199 "
+            "-0.1521609496625161 0.20136540080403034 0.04471061572777259 0")
 TSIT5_B = "0.09646076681806523 0.01 0.4798896504144996 1.379008574103742 -3.290069515436081 2.324710524099774 0"
 DOPRI5_B = "35/384 0 500/1113 125/192 -2187/6784 11/84 0"
 
@@ -165,7 +175,9 @@ TABLEAUS = {method.name: method for method in [
            DOPRI5_B],
         b=DOPRI5_B,
         b_hat="5179/57600 0 7571/16695 393/640 -92097/339200 187/2100 1/40", error_order=4,
-        interpolant=dopri5_interpolant(DOPRI5_B),
+        interpolant=hairer_interpolant(
+            DOPRI5_B, "-12715105075/11282082432 0 87487479700/32700410799 -10690763975/1880347072 701980252875/199316789632 "
+                      "-1453857185/822651844 69997945/29380423"),
         reference="Dormand and Prince (1980); HNW, table II.5.2"),
     tableau(
         "tsit5", 5, c="0 0.161 0.327 0.9 0.9800255409045097 1 1",
@@ -180,6 +192,50 @@ TABLEAUS = {method.name: method for method in [
           "-0.45808210592918697 1/66",
         error_order=4, interpolant=tsit5_interpolant(),
         reference="Tsitouras (2011), Runge-Kutta pairs of order 5(4) satisfying only the first column simplifying assumption"),
+    tableau(
+        "dop853", 8,
+        c="0 0.05260015195876773 0.0789002279381516 0.1183503419072274 0.2816496580927726 0.3333333333333333 0.25 "
+          "0.3076923076923077 0.6512820512820513 0.6 0.8571428571428571 1 1",
+        a=["0.05260015195876773",
+           "0.0197250569845379 0.0591751709536137",
+           "0.02958758547680685 0 0.08876275643042054",
+           "0.2413651341592667 0 -0.8845494793282861 0.924834003261792",
+           "0.037037037037037035 0 0 0.17082860872947386 0.12546768756682242",
+           "0.037109375 0 0 0.17025221101954405 0.06021653898045596 -0.017578125",
+           "0.03709200011850479 0 0 0.17038392571223998 0.10726203044637328 -0.015319437748624402 0.008273789163814023",
+           "0.6241109587160757 0 0 -3.3608926294469414 -0.868219346841726 27.59209969944671 20.154067550477894 -43.48988418106996",
+           "0.47766253643826434 0 0 -2.4881146199716677 -0.590290826836843 21.230051448181193 15.279233632882423 "
+           "-33.28821096898486 -0.020331201708508627",
+           "-0.9371424300859873 0 0 5.186372428844064 1.0914373489967295 -8.149787010746927 -18.52006565999696 22.739487099350505 "
+           "2.4936055526796523 -3.0467644718982196",
+           "2.273310147516538 0 0 -10.53449546673725 -2.0008720582248625 -17.9589318631188 27.94888452941996 -2.8589982771350235 "
+           "-8.87285693353063 12.360567175794303 0.6433927460157636",
+           DOP853_B],
+        b=DOP853_B, error_order=7,
+        e="0.01312004499419488 0 0 0 0 -1.2251564463762044 -0.4957589496572502 1.6643771824549864 -0.35032884874997366 "
+          "0.3341791187130175 0.08192320648511571 -0.022355307863886294 0",
+        e3="-0.18980075407240762 0 0 0 0 4.450312892752409 1.8915178993145003 -5.801203960010585 -0.4226823213237919 "
+           "-0.1521609496625161 0.20136540080403034 0.02265179219836082 0",
+        extra=["0.056167502283047954 0 0 0 0 0 0.25350021021662483 -0.2462390374708025 -0.12419142326381637 0.15329179827876568 "
+               "0.00820105229563469 0.007567897660545699 -0.008298",
+               "0.03183464816350214 0 0 0 0 0.028300909672366776 0.053541988307438566 -0.05492374857139099 0 0 -0.00010834732869724932 "
+               "0.0003825710908356584 -0.00034046500868740456 0.1413124436746325",
+               "-0.42889630158379194 0 0 0 0 -4.697621415361164 7.683421196062599 4.06898981839711 0.3567271874552811 0 0 0 "
+               "-0.0013990241651590145 2.9475147891527724 -9.15095847217987"],
+        interpolant=hairer_interpolant(
+            DOP853_B,
+            "-8.428938276109013 0 0 0 0 0.5667149535193777 -3.0689499459498917 2.38466765651207 2.117034582445028 "
+            "-0.871391583777973 2.2404374302607883 0.6315787787694688 -0.08899033645133331 18.148505520854727 -9.194632392478356 "
+            "-4.436036387594894",
+            "10.427508642579134 0 0 0 0 242.28349177525817 165.20045171727028 -374.5467547226902 -22.113666853125306 "
+            "7.733432668472264 -30.674084731089398 -9.332130526430229 15.697238121770845 -31.139403219565178 -9.35292435884448 "
+            "35.81684148639408",
+            "19.985053242002433 0 0 0 0 -387.0373087493518 -189.17813819516758 527.8081592054236 -11.57390253995963 6.8812326946963 "
+            "-1.0006050966910838 0.7777137798053443 -2.778205752353508 -60.19669523126412 84.32040550667716 11.99229113618279",
+            "-25.69393346270375 0 0 0 0 -154.18974869023643 -231.5293791760455 357.6391179106141 93.40532418362432 "
+            "-37.45832313645163 104.0996495089623 29.8402934266605 -43.53345659001114 96.32455395918828 -39.17726167561544 "
+            "-149.72683625798564"),
+        reference="Dormand and Prince (1989), Hairer's code DOP853; HNW, section II.10"),
 ]}
 
 
