@@ -314,3 +314,30 @@ def test_ragged_input_is_refused_by_name():
         solve(lambda t, y: [[1, 2], [3]], Y0, [0, 1])
     with pytest.raises(ValueError, match=r"method=\['rk4'\] is not known"):
         solve(f, Y0, [0, 1], method=["rk4"])
+
+
+@pytest.mark.parametrize("method", [name for name, tableau in TABLEAUS.items() if tableau.e is not None])
+def test_longest_and_shortest_step(method):
+    """A pulse between long steps is missed, and seen by steps no longer than it; without limits nothing changes."""
+    pulse = lambda t, y: np.exp(-((t - 5.0) / 0.05) ** 2) * np.ones(1)
+    area = 0.05 * np.sqrt(np.pi)
+    seen = solve(pulse, np.zeros(1), [0, 10.0], method=method, rtol=1e-4, atol=1e-6, max_step=0.05)
+    assert abs(seen.y[-1, 0] - area) < 1e-4 and seen.stats.accepted >= 200
+    times = []
+    solve(lambda t, y: times.append(t) or -y, 1.0, [0, 1.0], method=method, max_step=0.03125, first_step=0.5)
+    assert np.max(np.diff(np.unique(times))) <= 0.03125 + 1e-12
+    with pytest.raises(SolverError, match=r"the error asks for a step below min_step=0.2: the problem is stiff here"):
+        solve(lambda t, y: -1000 * (y - np.cos(t)), 0.0, [0, 10.0], method=method, min_step=0.2)
+    assert solve(lambda t, y: -y, 1.0, [0, 0.1004], method=method, max_step=0.1, first_step=0.1).stats.accepted >= 2
+    free, limited = (solve(f, Y0, [0, END], method=method, **limits).stats for limits in ({}, {"min_step": 1e-9, "max_step": 1e9}))
+    assert (free.nfev, free.accepted) == (limited.nfev, limited.accepted)
+
+
+def test_limits_that_cannot_be():
+    with pytest.raises(ValueError, match=r"min_step=0.2 is larger than max_step=0.1"):
+        solve(f, Y0, [0, 1], min_step=0.2, max_step=0.1)
+    for wrong in (0.0, -1.0, np.nan, "a"):
+        with pytest.raises(ValueError, match=r"max_step=.* must be a positive number; the direction of time comes from t"):
+            solve(f, Y0, [0, 1], max_step=wrong)
+    with pytest.raises(ValueError, match=r"max_step=0.1 has no meaning where the steps are of fixed size"):
+        solve(f, Y0, [0, 1], method="rk4", max_step=0.1)

@@ -35,6 +35,9 @@ class Stats:
     jacobians: int = 0
 
 
+LENGTHS = frozenset({"step_size", "first_step", "max_step", "min_step"})  # None where they are not given
+
+
 class Options(NamedTuple):
     """How to step; the public functions take these one by one."""
 
@@ -44,6 +47,8 @@ class Options(NamedTuple):
     step_size: float | None = None
     first_step: float | None = None
     max_steps: int = 100_000
+    max_step: float | None = None
+    min_step: float | None = None
 
     @property
     def fixed(self):
@@ -54,13 +59,16 @@ class Options(NamedTuple):
         """Return these options as plain numbers; raise ValueError, naming it, for one that cannot be."""
         find(self.method, prefix + "method")
         numbers = {name: value for name, value in self._asdict().items()
-                   if name != "method" and not (value is None and name in ("step_size", "first_step"))}
+                   if name != "method" and not (value is None and name in LENGTHS)}
         for name, value in numbers.items():
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
                 raise ValueError(f"{prefix}{name}={value!r} must be a positive number"
-                                 + ("; the direction of time comes from t" if name in ("step_size", "first_step") else ""))
+                                 + ("; the direction of time comes from t" if name in LENGTHS else ""))
         if self.max_steps != int(self.max_steps):
             raise ValueError(f"{prefix}max_steps={self.max_steps!r} must be a whole number")
-        if self.fixed and self.first_step is not None:
-            raise ValueError(f"first_step={self.first_step!r} has no meaning where the steps are of fixed size; leave it out")
+        for name in ("first_step", "max_step", "min_step"):
+            if self.fixed and getattr(self, name) is not None:
+                raise ValueError(f"{name}={getattr(self, name)!r} has no meaning where the steps are of fixed size; leave it out")
+        if self.max_step is not None and self.min_step is not None and self.min_step > self.max_step:
+            raise ValueError(f"min_step={self.min_step!r} is larger than max_step={self.max_step!r}; no step would be right")
         return self._replace(**{name: int(value) if name == "max_steps" else float(value) for name, value in numbers.items()})

@@ -106,6 +106,7 @@ def _adaptive(stepper, tableau, y, times, options, stats):
     if size is None:
         size = first_step(lambda t, y: stepper.slope(t, y)[:n], t, y[:n], stepper.K[0, :n], tableau.error_order, rtol, atol, end - t)
         stats.nfev += 1
+    longest, shortest = options.max_step or math.inf, options.min_step or 0.0
     controller = Controller(tableau.error_order, pi=tableau.e3 is None)
 
     def measure(e, y, y1):
@@ -115,8 +116,9 @@ def _adaptive(stepper, tableau, y, times, options, stats):
                    quadrature_norm(e[n:], y[n:], y1[n:], stepper.K[-1, n:], abs(end - t), rtol, atol))
 
     while True:
+        size = min(size, longest)
         _check_count(stats, options, t, sign * size)
-        last = 1.01 * size >= abs(end - t)  # rather a step 1 % longer than one that is all rounding error
+        last = min(1.01 * size, longest) >= abs(end - t)  # rather a step 1 % longer than one that is all rounding error
         t1 = end if last else t + sign * size
         h = t1 - t  # what t really advances by, where t is large
         if h == 0:
@@ -142,6 +144,9 @@ def _adaptive(stepper, tableau, y, times, options, stats):
             stats.rejected += 1
             error = error if error > 1 else math.inf
             size = controller.reject(abs(h), error)
+            if size < shortest:
+                raise SolverError(f"the error asks for a step below min_step={shortest}: the problem is stiff here, or the solution has a "
+                                  "singularity; allow a smaller step, or larger rtol and atol", t, sign * size)
             if size <= 4 * math.ulp(t):
                 if math.isfinite(error):
                     raise SolverError(BELOW_ROUNDING, t, h)
@@ -227,7 +232,8 @@ class Solution:
         return self._interpolate(t)
 
 
-def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_steps=100_000):
+def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_steps=100_000,
+          max_step=None, min_step=None):
     """Solve dy/dt = f(t, y, *args), y(t[0]) = y0, in plain numbers; `tinyode.odeint` is the differentiable one.
 
     Parameters
@@ -250,6 +256,10 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
         The first step of an adaptive method; by default Hairer's guess.
     max_steps : int
         After so many steps, accepted and rejected, the solve stops with an error.
+    max_step : float, optional
+        No step of an adaptive method is longer than this.
+    min_step : float, optional
+        Where the error asks for a step shorter than this the solve stops with an error. (The last step may be shorter.)
 
     Returns
     -------
@@ -266,7 +276,7 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
     -----
     Hairer, Norsett and Wanner I (1993), sections II.4 to II.6.
     """
-    options = Options(method, rtol, atol, step_size, first_step, max_steps).check()
+    options = Options(method, rtol, atol, step_size, first_step, max_steps, max_step, min_step).check()
     times = check_times(t)
     leaves, structure = check_state(y0)
     y = np.concatenate([leaf.reshape(-1) for leaf in leaves])
