@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from tinyode import SolverError, grad, solve
+from tinyode.solvers import StepTooSmall, TooManySteps
 from tinyode.solvers.tableaus import TABLEAUS
 
 END = 3.0
@@ -341,3 +342,26 @@ def test_limits_that_cannot_be():
             solve(f, Y0, [0, 1], max_step=wrong)
     with pytest.raises(ValueError, match=r"max_step=0.1 has no meaning where the steps are of fixed size"):
         solve(f, Y0, [0, 1], method="rk4", max_step=0.1)
+
+
+@pytest.mark.parametrize("options, kind", [
+    ({}, StepTooSmall), ({"method": "bosh3"}, StepTooSmall), ({"method": "dop853"}, StepTooSmall), ({"method": "heun_euler"}, StepTooSmall),
+    ({"max_steps": 20, "method": "tsit5"}, TooManySteps), ({"method": "rk4", "step_size": 0.001}, SolverError)], ids=str)
+def test_an_error_carries_the_solution_so_far(options, kind):
+    """y' = y^2, y(0) = 1 is 1 / (1 - t), and blows up at 1."""
+    with pytest.raises(SolverError) as caught:
+        solve(lambda t, y: {"y": y["y"] ** 2}, {"y": np.ones(2)}, [0, 0.25, 0.5, 2.0], **options)
+    solution = caught.value.solution
+    assert type(caught.value) is kind
+    n = len(solution.t) - 1
+    assert solution.t[:n].tolist() == [0, 0.25, 0.5][:n] and 0.2 < solution.t[-1] < 1.01
+    np.testing.assert_allclose(solution.y["y"][:n, 0], 1 / (1 - solution.t[:n]), rtol=1e-4)
+    np.testing.assert_allclose(solution(0.1)["y"], 1 / 0.9, rtol=1e-4)
+    with pytest.raises(ValueError, match="lies outside the interval"):
+        solution(1.5)
+
+
+def test_an_error_before_the_first_step_has_no_solution():
+    with pytest.raises(SolverError, match="f is not finite at the initial state") as caught:
+        solve(lambda t, y: np.full(1, np.nan), np.ones(1), [0, 1])
+    assert caught.value.solution is None

@@ -18,11 +18,21 @@ class SolverError(RuntimeError):
         The time that was reached.
     h : float
         The size of the step that was being tried, with its sign.
+    solution : Solution or None
+        What `tinyode.solve` had until then: the states at the times asked for that were reached, and at the last one that was.
     """
 
     def __init__(self, message, t, h):
         super().__init__(f"{message} (at t = {t!r}, step {h:.3g})")
-        self.t, self.h = t, h
+        self.t, self.h, self.solution = t, h, None
+
+
+class StepTooSmall(SolverError):
+    """The error asks for a step below rounding, or below ``min_step``."""
+
+
+class TooManySteps(SolverError):
+    """``max_steps`` were not enough."""
 
 
 @dataclass

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.dispatch import is_traced
-from .options import Options, SolverError, Stats
+from .options import Options, SolverError, Stats, StepTooSmall, TooManySteps
 from .runge_kutta import Stepper, coefficients, evaluate, hermite
 from .state import check_state, check_times, flat_field
 from .step_size import Controller, error_norm, first_step, quadrature_norm
@@ -76,15 +76,15 @@ def _fixed(stepper, tableau, y, times, options, stats):
     for start, end in zip(times[:-1], times[1:]):
         n = 1 if options.step_size is None else abs(end - start) / options.step_size
         if n > options.max_steps:
-            raise SolverError(f"step_size={options.step_size} cuts t into more than max_steps={options.max_steps} steps; take longer "
-                              "steps, or allow more", start, math.copysign(options.step_size, end - start))
+            raise TooManySteps(f"step_size={options.step_size} cuts t into more than max_steps={options.max_steps} steps; take longer "
+                               "steps, or allow more", start, math.copysign(options.step_size, end - start))
         n = max(1, math.ceil(n * (1 - 1e-12)))  # 0.3 / 0.1 is three steps, whichever way it rounds
         h = (end - start) / n
         for j in range(n):
             t, t1 = start + j * h, end if j == n - 1 else start + (j + 1) * h
             _check_count(stats, options, t, h)
             if t1 == t:
-                raise SolverError(BELOW_ROUNDING, t, h)
+                raise StepTooSmall(BELOW_ROUNDING, t, h)
             if not at_start:
                 stats.nfev += stepper.advance(t, y)
             y1 = stepper.step(t, t1, y, h)
@@ -122,7 +122,7 @@ def _adaptive(stepper, tableau, y, times, options, stats):
         t1 = end if last else t + sign * size
         h = t1 - t  # what t really advances by, where t is large
         if h == 0:
-            raise SolverError(BELOW_ROUNDING, t, sign * size)
+            raise StepTooSmall(BELOW_ROUNDING, t, sign * size)
         y1 = stepper.step(t, t1, y, h)
         error = measure(stepper.error(), y, y1)
         if tableau.e3 is not None and 0 < error < math.inf:
@@ -145,11 +145,11 @@ def _adaptive(stepper, tableau, y, times, options, stats):
             error = error if error > 1 else math.inf
             size = controller.reject(abs(h), error)
             if size < shortest:
-                raise SolverError(f"the error asks for a step below min_step={shortest}: the problem is stiff here, or the solution has a "
-                                  "singularity; allow a smaller step, or larger rtol and atol", t, sign * size)
+                raise StepTooSmall(f"the error asks for a step below min_step={shortest}: the problem is stiff here, or the solution has a "
+                                   "singularity; allow a smaller step, or larger rtol and atol", t, sign * size)
             if size <= 4 * math.ulp(t):
                 if math.isfinite(error):
-                    raise SolverError(BELOW_ROUNDING, t, h)
+                    raise StepTooSmall(BELOW_ROUNDING, t, h)
                 raise SolverError("f or the state is not finite beyond this time, however small the step: the solution blows up here, or "
                                   "leaves the domain of f; end the interval earlier, or check f", t, h)
 
@@ -161,8 +161,8 @@ def all_finite(y):
 
 def _check_count(stats, options, t, h):
     if stats.accepted + stats.rejected >= options.max_steps:
-        raise SolverError(f"max_steps={options.max_steps} steps were not enough; is the problem stiff, or the tolerance too small? Allow "
-                          "more with max_steps, or ask for less accuracy with rtol and atol", t, h)
+        raise TooManySteps(f"max_steps={options.max_steps} steps were not enough; is the problem stiff, or the tolerance too small? Allow "
+                           "more with max_steps, or ask for less accuracy with rtol and atol", t, h)
 
 
 def observe(walk, f, y0, times, tableau, stats):
@@ -268,7 +268,8 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
     Raises
     ------
     SolverError
-        If the solve cannot go on; it says where and what to try.
+        If the solve cannot go on; it says where and what to try, and its ``solution`` is what there was until then. `StepTooSmall` and
+        `TooManySteps` are kinds of it.
     TypeError, ValueError
         If an argument cannot be; they name it.
 
@@ -287,8 +288,6 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
         for step in steps(flat, y, times, options, stats):
             taken.append((step, step.K.copy()))
             yield step
-
-    ys = observe(kept(), flat, y, times, tableau, stats)
 
     def coefficients_of(i):
         step, K = taken[i]
@@ -309,7 +308,16 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
             here = of_step == i
             step, _ = taken[i]
             theta = ((t.ravel()[here] - step.t) / step.h)[:, None].astype(y.dtype)
-            result[here] = evaluate(step.y, coefficients_of(i), theta)
+            result[here] = np.where(theta == 1, step.y1, evaluate(step.y, coefficients_of(i), theta))
         return tree.unflatten(structure, cut(result.reshape(*t.shape, y.size)))
 
+    try:
+        ys = observe(kept(), flat, y, times, tableau, stats)
+    except SolverError as error:
+        if taken:
+            start, end = times[0], taken[-1][0].t1
+            reached = [t for t in times if abs(t - start) < abs(end - start)] + [end]
+            with np.errstate(all="ignore"):
+                error.solution = Solution(np.array(reached), interpolate(np.array(reached)), stats, interpolate)
+        raise
     return Solution(np.array(times), tree.unflatten(structure, cut(ys)), stats, interpolate)
