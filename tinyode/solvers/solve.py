@@ -5,16 +5,14 @@ record. What a step is stands in `runge_kutta`, how long it may be in `step_size
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import tree
-from ..autodiff.dispatch import is_traced
 from .options import Options, SolverError, Stats, StepTooSmall, TooManySteps
 from .runge_kutta import Stepper, coefficients, evaluate, hermite
+from .solution import Solution
 from .state import check_state, check_times, flat_field
 from .step_size import Controller, error_norm, first_step, quadrature_norm
 from .tableaus import find
@@ -192,44 +190,6 @@ def observe(walk, f, y0, times, tableau, stats):
                     ys[i] = evaluate(step.y, Q, (times[i] - step.t) / step.h)
                 i += 1
     return ys
-
-
-@dataclass(frozen=True)
-class Solution:
-    """A solved initial value problem.
-
-    Attributes
-    ----------
-    t : array, shape (T,)
-        The times asked for.
-    y : array, shape (T, *y0.shape), or a container of such
-        The states there.
-    stats : Stats
-        ``nfev``, ``accepted``, ``rejected``, ``jacobians``.
-    """
-
-    t: np.ndarray
-    y: Any
-    stats: Stats
-    _interpolate: Callable = field(repr=False)
-
-    def __call__(self, t):
-        """Return the state at any times inside the interval, shape (*t.shape, *y0.shape), by the method's interpolant.
-
-        Raises
-        ------
-        ValueError
-            If a time lies outside the interval.
-        """
-        if is_traced(t):
-            raise TypeError("solution(t) computes plain numbers, and t is a traced value, whose gradient would be lost; use odeint")
-        t = np.asarray(t, dtype=float)
-        low, high = sorted((self.t[0], self.t[-1]))
-        outside = t[~((t >= low) & (t <= high))]
-        if outside.size:
-            raise ValueError(f"solution(t): t = {outside[0]} lies outside the interval from {low} to {high} that was solved; "
-                             "a solution is not extrapolated")
-        return self._interpolate(t)
 
 
 def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_steps=100_000,

@@ -1,0 +1,48 @@
+"""What a solve returns: the states at the times asked for, what it cost, and a function of time for all that lies between."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.dispatch import is_traced
+from .options import Stats
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A solved initial value problem.
+
+    Attributes
+    ----------
+    t : array, shape (T,)
+        The times asked for.
+    y : array, shape (T, *y0.shape), or a container of such
+        The states there.
+    stats : Stats
+        ``nfev``, ``accepted``, ``rejected``, ``jacobians``.
+    """
+
+    t: np.ndarray
+    y: Any
+    stats: Stats
+    _interpolate: Callable = field(repr=False)
+
+    def __call__(self, t):
+        """Return the state at any times inside the interval, shape (*t.shape, *y0.shape), by the method's interpolant.
+
+        Raises
+        ------
+        ValueError
+            If a time lies outside the interval.
+        """
+        if is_traced(t):
+            raise TypeError("solution(t) computes plain numbers, and t is a traced value, whose gradient would be lost; use odeint")
+        t = np.asarray(t, dtype=float)
+        low, high = sorted((self.t[0], self.t[-1]))
+        outside = t[~((t >= low) & (t <= high))]
+        if outside.size:
+            raise ValueError(f"solution(t): t = {outside[0]} lies outside the interval from {low} to {high} that was solved; "
+                             "a solution is not extrapolated")
+        return self._interpolate(t)
