@@ -68,13 +68,10 @@ class Stepper:
         """Return the second estimate of it, shape (n,)."""
         return self.h_e3.dot(self.K)
 
-    def advance(self, t, y, k=None):
-        """Make ready for the step after the one just taken, which begins at (t, y), where f is k if that is known.
-
-        Return the evaluations of f that it took.
-        """
-        if self.first_same_as_last or k is not None:
-            self.first[:] = self.last if k is None else k
+    def advance(self, t, y):
+        """Make ready for the step after the one just taken, which begins at (t, y). Return the evaluations of f that it took."""
+        if self.first_same_as_last:
+            self.first[:] = self.last
             return 0
         self.start(t, y)
         return 1

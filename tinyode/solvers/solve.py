@@ -22,10 +22,7 @@ BELOW_ROUNDING = ("the step is below rounding: the solution may have a singulari
 
 
 class Step(NamedTuple):
-    """One accepted step, from y at t to y1 at t1 = t + h; K are its stages, overwritten when the next step begins.
-
-    ``k1`` is f at the end, where an adaptive method needs it to interpolate, else None.
-    """
+    """One accepted step, from y at t to y1 at t1 = t + h; K are its stages, overwritten when the next step begins."""
 
     t: float
     t1: float
@@ -33,7 +30,6 @@ class Step(NamedTuple):
     y: np.ndarray
     y1: np.ndarray
     K: np.ndarray
-    k1: np.ndarray | None = None
 
 
 def steps(f, y, times, options, stats, coupled=None):
@@ -129,15 +125,11 @@ def _adaptive(stepper, tableau, y, times, options, stats):
         if error <= 1 and all_finite(y1):  # an error is small beside a state that is infinite
             stats.accepted += 1
             size = controller.accept(abs(h), error)
-            k1 = None
-            if tableau.interpolant is None:
-                k1 = stepper.last if tableau.first_same_as_last else stepper.slope(t1, y1)
-                stats.nfev += not tableau.first_same_as_last
-            yield Step(t, t1, h, y, y1, stepper.K, k1)
+            yield Step(t, t1, h, y, y1, stepper.K)
             if last:
                 return
             t, y = t1, y1
-            stats.nfev += stepper.advance(t, y, k1)
+            stats.nfev += stepper.advance(t, y)
         else:
             stats.rejected += 1
             error = error if error > 1 else math.inf
@@ -163,10 +155,21 @@ def _check_count(stats, options, t, h):
                            "more with max_steps, or ask for less accuracy with rtol and atol", t, h)
 
 
+def polynomial(f, tableau, step, stats):
+    """Return the polynomial of a step's dense output, for `evaluate`; what it needs besides the stages, f is evaluated for."""
+    if tableau.interpolant is not None:
+        stats.nfev += 0 if tableau.extra is None else len(tableau.extra)
+        return coefficients(f, tableau, step.t, step.y, step.h, step.K)
+    slope = step.K[-1]
+    if not tableau.first_same_as_last:
+        slope = np.empty_like(slope)
+        f(step.t1, step.y1, slope)
+        stats.nfev += 1
+    return hermite(step.y, step.y1, step.h, step.K[0], slope)
+
+
 def observe(walk, f, y0, times, tableau, stats):
     """Follow the steps, and read the state at the times: at their ends as it is, inside them off the interpolant.
-
-    An interpolant with stages of its own evaluates f again.
 
     Returns
     -------
@@ -182,11 +185,7 @@ def observe(walk, f, y0, times, tableau, stats):
                 if times[i] == step.t1:
                     ys[i] = step.y1
                 else:
-                    if Q is None and step.k1 is None:
-                        Q = coefficients(f, tableau, step.t, step.y, step.h, step.K)
-                        stats.nfev += 0 if tableau.extra is None else len(tableau.extra)
-                    elif Q is None:
-                        Q = hermite(step.y, step.y1, step.h, step.K[0], step.k1)
+                    Q = polynomial(f, tableau, step, stats) if Q is None else Q
                     ys[i] = evaluate(step.y, Q, (times[i] - step.t) / step.h)
                 i += 1
     return ys
@@ -246,36 +245,25 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
 
     def kept():
         for step in steps(flat, y, times, options, stats):
-            taken.append((step, step.K.copy()))
+            taken.append(step._replace(K=step.K.copy()))
             yield step
-
-    def coefficients_of(i):
-        step, K = taken[i]
-        if tableau.interpolant is not None:
-            return coefficients(flat, tableau, step.t, step.y, step.h, K)
-        if i + 1 < len(taken):
-            slope = taken[i + 1][1][0]
-        else:  # the only value of f that stepping did not need
-            slope = np.empty_like(y)
-            flat(step.t1, step.y1, slope)
-        return hermite(step.y, step.y1, step.h, K[0], slope)
 
     def interpolate(t):
         sign = math.copysign(1.0, times[-1] - times[0])
-        of_step = np.searchsorted([sign * step.t1 for step, _ in taken[:-1]], sign * t.ravel())
+        of_step = np.searchsorted([sign * step.t1 for step in taken[:-1]], sign * t.ravel())
         result = np.empty((t.size, y.size), y.dtype)
         for i in np.unique(of_step):
             here = of_step == i
-            step, _ = taken[i]
+            step = taken[i]
             theta = ((t.ravel()[here] - step.t) / step.h)[:, None].astype(y.dtype)
-            result[here] = np.where(theta == 1, step.y1, evaluate(step.y, coefficients_of(i), theta))
+            result[here] = np.where(theta == 1, step.y1, evaluate(step.y, polynomial(flat, tableau, step, Stats()), theta))
         return tree.unflatten(structure, cut(result.reshape(*t.shape, y.size)))
 
     try:
         ys = observe(kept(), flat, y, times, tableau, stats)
     except SolverError as error:
         if taken:
-            start, end = times[0], taken[-1][0].t1
+            start, end = times[0], taken[-1].t1
             reached = [t for t in times if abs(t - start) < abs(end - start)] + [end]
             with np.errstate(all="ignore"):
                 error.solution = Solution(np.array(reached), interpolate(np.array(reached)), stats, interpolate)

@@ -161,13 +161,13 @@ Eigh, Svd = type(np.linalg.eigh(np.eye(1))), type(np.linalg.svd(np.eye(1)))
 
 
 def eigh(a, UPLO="L"):
-    """``np.linalg.eigh``, of the triangle that it reads."""
+    """``np.linalg.eigh``, of the triangle that it reads; the values by a rule of their own, which asks nothing of the vectors."""
     a = symmetric(a, UPLO.upper() == "U")
     return Eigh(eigenvalues(a, UPLO), eigen(a, UPLO)[..., 1:, :])
 
 
 def svd(a, full_matrices=True, compute_uv=True):
-    """``np.linalg.svd``; the vectors that complete U or V to a square matrix are not unique and have no derivative."""
+    """``np.linalg.svd``, its values apart as in `eigh`; the vectors that complete U or V to a square have no derivative."""
     if not compute_uv:
         return np.linalg.svdvals(a)
     y = singular(a)
