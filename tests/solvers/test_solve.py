@@ -36,7 +36,7 @@ def slope(sizes, errors):
 @pytest.mark.parametrize("t", [(0.0, END), (END, 0.0)], ids=["forwards", "backwards"])
 def test_P1_G3_N3_order_of_convergence(method, t):
     """The error falls as h^p: first order for Euler (P1, G3, N3), for each method what its tableau says."""
-    sizes = END / np.array([64, 96, 128, 192] if TABLEAUS[method].order < 6 else [6, 8, 10, 12])
+    sizes = END / np.array([6, 8, 10, 12] if TABLEAUS[method].order > 5 else [32, 48, 64, 96])
     errors = [np.abs(solve(f, exact(t[0]), t, method=method, step_size=h).y[-1] - exact(t[1])).max() for h in sizes]
     above = slope(sizes, errors) - TABLEAUS[method].order
     assert abs(above) < 0.15 if TABLEAUS[method].order < 6 else -0.25 < above < 1.2  # its steps are long still, where rounding begins
@@ -51,11 +51,14 @@ def test_N_tangent_local_error_is_of_second_order():
 @pytest.mark.parametrize("method", TABLEAUS)
 def test_order_of_dense_output(method):
     """The error at a point inside the steps: h^4 for Hermite's cubic and the interpolants of dopri5 and tsit5, h^7 for that of dop853."""
-    sizes = END / np.array([32, 48, 64, 96] if TABLEAUS[method].order < 6 else [4, 6, 8, 10])
+    sizes = END / np.array([32, 48, 64, 96] if method != "dop853" else [4, 6, 8, 10])
     inside = [np.arange(math.ceil(END / h)) * h + 0.37 * h for h in sizes]
     errors = [np.abs(solve(f, Y0, (0.0, END), method=method, step_size=h)(t) - exact(t)).max() for h, t in zip(sizes, inside)]
-    expected = min(TABLEAUS[method].order, 4) if method != "dop853" else 7
-    assert expected - 0.25 < slope(sizes, errors) < expected + (1.2 if TABLEAUS[method].interpolant is not None else 0.25)
+    tableau = TABLEAUS[method]
+    expected = min(tableau.order, 4) if method != "dop853" else 7
+    if tableau.implicit and tableau.interpolant is not None:  # a polynomial of degree d is wrong by h^(d + 1)
+        expected = min(tableau.order, tableau.interpolant.shape[1] + 1)
+    assert expected - 0.25 < slope(sizes, errors) < expected + (0.25 if tableau.interpolant is None or tableau.implicit else 1.2)
 
 
 @pytest.mark.parametrize("method", TABLEAUS)
@@ -66,7 +69,7 @@ def test_dense_output_joins_smoothly_and_keeps_shapes(method):
         assert np.abs(solution.y - exact(solution.t)).max() < 1e-4
         counted = []
         solve(lambda t, y: counted.append(t) or f(t, y), Y0, np.linspace(0, END, 7), method=method)
-        assert len(counted) == solution.stats.nfev
+        assert len(counted) == solution.stats.nfev + solution.stats.jacobians  # the engine, too, calls f
     assert solution(1.0).shape == (3,) and solution(np.ones((2, 4))).shape == (2, 4, 3) and solution([]).shape == (0, 3)
     for time in (-1e-9, END + 1e-9, np.nan):
         with pytest.raises(ValueError, match=r"lies outside the interval from 0.0 to 3.0"):

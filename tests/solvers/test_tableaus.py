@@ -8,6 +8,10 @@ import pytest
 from tinyode.solvers.tableaus import TABLEAUS, find
 
 METHODS = list(TABLEAUS.values())
+IMPLICIT = {"implicit_euler", "implicit_midpoint", "trapezoid", "sdirk2", "gauss_legendre4", "gauss_legendre6", "radau_iia3", "radau_iia5",
+            "trbdf2", "kvaerno3", "kvaerno5"}
+COLLOCATION = [TABLEAUS[name] for name in ("implicit_euler", "implicit_midpoint", "trapezoid", "gauss_legendre4", "gauss_legendre6",
+                                           "radau_iia3", "radau_iia5")]
 
 
 def order_conditions(a, weights, c, order):
@@ -29,7 +33,7 @@ def order_conditions(a, weights, c, order):
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_order_conditions(method):
     np.testing.assert_allclose(method.a.sum(axis=1), method.c, atol=1e-14)
-    assert not np.triu(method.a).any()
+    assert method.implicit == (method.name in IMPLICIT)
     for found, required in order_conditions(method.a, method.b, method.c, method.order):
         assert abs(found - required) < 1e-14
     for k in range(1, method.order + 1):  # B(p), which is all that is checked here of orders above 5; the rest by slopes
@@ -53,7 +57,45 @@ def test_the_error_estimate_is_of_the_order_it_says(method):
                for found, required in order_conditions(method.a, weights, method.c, method.error_order + 1))
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if m.interpolant is not None], ids=lambda m: m.name)
+@pytest.mark.parametrize("method", COLLOCATION, ids=lambda m: m.name)
+def test_collocation(method):
+    """C(s), sum_j a_ij c_j^(k-1) = c_i^k / k, and the same of the dense output; and the tables that the books print."""
+    k = np.arange(1, method.stages + 1)
+    powers = method.c[:, None] ** (k - 1)
+    np.testing.assert_allclose(method.a @ powers, method.c[:, None] ** k / k, atol=1e-15)
+    for theta in np.linspace(0, 1, 7):
+        np.testing.assert_allclose(method.interpolant @ theta**k @ powers, theta**k / k, atol=1e-15)
+    np.testing.assert_allclose(method.interpolant.sum(axis=1), method.b, atol=1e-15)
+
+
+def test_collocation_against_the_tables_in_the_books():
+    """HNW, tables II.7.3 and II.7.4; HW, tables IV.5.5 and IV.5.6."""
+    r3, r6, r15 = np.sqrt([3, 6, 15])
+    tables = {"gauss_legendre4": [[1 / 4, 1 / 4 - r3 / 6], [1 / 4 + r3 / 6, 1 / 4]],
+              "gauss_legendre6": [[5 / 36, 2 / 9 - r15 / 15, 5 / 36 - r15 / 30], [5 / 36 + r15 / 24, 2 / 9, 5 / 36 - r15 / 24],
+                                  [5 / 36 + r15 / 30, 2 / 9 + r15 / 15, 5 / 36]],
+              "radau_iia3": [[5 / 12, -1 / 12], [3 / 4, 1 / 4]],
+              "radau_iia5": [[(88 - 7 * r6) / 360, (296 - 169 * r6) / 1800, (-2 + 3 * r6) / 225],
+                             [(296 + 169 * r6) / 1800, (88 + 7 * r6) / 360, (-2 - 3 * r6) / 225],
+                             [(16 - r6) / 36, (16 + r6) / 36, 1 / 9]]}
+    for name, a in tables.items():
+        np.testing.assert_allclose(find(name).a, a, atol=1e-15)
+
+
+@pytest.mark.parametrize("name, at_infinity", [
+    ("implicit_euler", 0), ("implicit_midpoint", -1), ("trapezoid", -1), ("sdirk2", 0), ("gauss_legendre4", 1), ("gauss_legendre6", -1),
+    ("radau_iia3", 0), ("radau_iia5", 0), ("trbdf2", 0), ("kvaerno3", 0), ("kvaerno5", 0)])
+def test_implicit_methods_are_A_stable(name, at_infinity):
+    """R(z) = 1 + z b^T (I - z A)^-1 1 is at most 1 on the imaginary axis and left of it, and 0 at infinity if the method is L-stable."""
+    method = find(name)
+    R = lambda z: 1 + z * method.b @ np.linalg.solve(np.eye(method.stages) - z * method.a, np.ones(method.stages))
+    for size in 10.0 ** np.linspace(-3, 3, 61):
+        for angle in np.linspace(np.pi / 2, 3 * np.pi / 2, 13):
+            assert abs(R(size * np.exp(1j * angle))) < 1 + 1e-9
+    np.testing.assert_allclose(R(-1e9), at_infinity, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m.interpolant is not None and not m.implicit], ids=lambda m: m.name)
 def test_the_interpolant_meets_the_order_conditions_everywhere(method):
     """b(theta) must satisfy each condition of order k with its right side times theta^k, and be b at the end, C1 at both."""
     powers, more = np.arange(1, method.interpolant.shape[1] + 1), len(method.interpolant) - method.stages

@@ -30,9 +30,10 @@ from .. import tree
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import plain, unbox
 from ..autodiff.transforms import vjp_of_list
+from ..solvers.dense import observe
 from ..solvers.options import SolverError, Stats
-from ..solvers.solve import observe, steps
-from ..solvers.state import check_state, check_times, flat_field
+from ..solvers.solve import steps
+from ..solvers.state import check_state, check_times, flat_field, flat_jacobian
 from ..solvers.tableaus import find
 
 
@@ -64,16 +65,18 @@ def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
         leaves, structure = check_state(list(leaves[:k]))
         y = np.concatenate([leaf.reshape(-1) for leaf in leaves])
         stats, tableau = Stats(), find(options.method)
+        head, structure_of_head = tree.flatten(leaves[:coupled])
+        jacobian = flat_jacobian(lambda t, z, theta: f(t, z, theta)[:coupled], head, structure_of_head, (theta,))
         if coupled is None:
             flat = flat_field(f, leaves, structure, (theta,))
-            return observe(steps(flat, y, times, options, stats), flat, y, times, tableau, stats)
-        cut_coupled = tree.cutter(leaves[:coupled])
+        else:
+            cut_head = tree.cutter(head)
 
-        def flat(t, y, k):  # of our own augmented dynamics, which need no check
-            np.concatenate([d.reshape(-1) for d in f(t, cut_coupled(y), theta)], out=k)
+            def flat(t, y, k):  # of our own augmented dynamics, which need no check
+                np.concatenate([d.reshape(-1) for d in f(t, cut_head(y), theta)], out=k)
 
-        size = sum([leaf.size for leaf in leaves[:coupled]])
-        return observe(steps(flat, y, times, options, stats, size), flat, y, times, tableau, stats)
+        walk = steps(flat, y, times, options, stats, sum([leaf.size for leaf in head]), jacobian)
+        return observe(walk, flat, y, times, tableau, stats)
 
     def backward(g, zs, wanted, t, *leaves):
         theta = leaves[k:]
@@ -94,12 +97,13 @@ def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
             dz, pullback = vjp_of_list(of_traced, [*z, *[theta[n] for n in learned]])
             return [*dz, *pullback([-a_i for a_i in a])]  # f, -a^T df/dz, -a^T df/dtheta
 
+        of_z_and_a = adjoint_options._replace(**{name: doubled(getattr(adjoint_options, name), zs.shape[1]) for name in ("rtol", "atol")})
         a = cut(g[-1])
         a_theta = [np.zeros(theta[n].shape, theta[n].dtype) for n in learned]
         cut_s = tree.cutter([*a, *a, *a_theta])
         for i in range(len(t) - 1, 0, -1):
             s0 = [*cut(zs[i]), *a, *a_theta]
-            s = cut_s(backwards(aug_dynamics, s0, t[i - 1:i + 1][::-1], theta, adjoint_options, adjoint_options, 2 * k)[-1])
+            s = cut_s(backwards(aug_dynamics, s0, t[i - 1:i + 1][::-1], theta, of_z_and_a, of_z_and_a, 2 * k)[-1])
             a, a_theta = s[k:2 * k], s[2 * k:]
             if i > 1:
                 a = [a_j + g_j for a_j, g_j in zip(a, cut(g[i - 1]))]
@@ -117,6 +121,13 @@ def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
         return [cotangents[n] * np.array(scale, cotangents[n].dtype) for n in wanted]
 
     return with_rule(forward, backward, (t, *z0, *theta))
+
+
+def doubled(tolerance, n):
+    """Return a tolerance for z as one for z and a, of n components each, of which the last may be quadratures without one of their own."""
+    if np.ndim(tolerance) == 0:
+        return tolerance
+    return np.tile(np.append(tolerance, np.full(n - len(tolerance), np.min(tolerance))), 2)
 
 
 def replaced(items, positions, values):

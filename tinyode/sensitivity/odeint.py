@@ -3,7 +3,7 @@
 from .. import tree
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..solvers.options import Options
-from ..solvers.state import check_leaf, check_times
+from ..solvers.state import check_leaf, check_times, flat_tolerance
 from ..solvers.tableaus import find
 from .adjoint import odesolve
 
@@ -59,13 +59,18 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     >>> grad(lambda k: odeint(lambda t, y, k: -k * y, 1.0, np.array([0.0, 2.0]), k)[-1])(0.5)
     np.float64(-0.735758...)
     """
+    z0, structure = tree.flatten(y0)
+    z0 = [unbox(z) if is_traced(z) else check_leaf(z) for z in z0]
+    rtol, atol = flat_tolerance(rtol, z0, structure, "rtol"), flat_tolerance(atol, z0, structure, "atol")
     options = Options(method, rtol, atol, step_size, first_step, max_steps).check()
     if not isinstance(gradient, str) or gradient not in GRADIENTS:
         raise ValueError(f"gradient={gradient!r} is not known; the ways to take derivatives are {', '.join(map(repr, GRADIENTS))}")
     if checkpoints is not None:
         raise ValueError(f"checkpoints={checkpoints!r} has no meaning for gradient={gradient!r}, which stores no steps; leave it out")
-    adjoint_options = Options(method if adjoint_method is None else adjoint_method, rtol if adjoint_rtol is None else adjoint_rtol,
-                              atol if adjoint_atol is None else adjoint_atol, step_size, None, max_steps)
+    adjoint_options = Options(method if adjoint_method is None else adjoint_method,
+                              rtol if adjoint_rtol is None else flat_tolerance(adjoint_rtol, z0, structure, "adjoint_rtol"),
+                              atol if adjoint_atol is None else flat_tolerance(adjoint_atol, z0, structure, "adjoint_atol"),
+                              step_size, None, max_steps)
     if adjoint_method is not None and find(adjoint_method, "adjoint_method").e is not None:
         adjoint_options = adjoint_options._replace(step_size=None)
     adjoint_options = adjoint_options.check("adjoint_")
@@ -75,8 +80,6 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     check_times(plain(t))
     t = unbox(t)
     t = t if t.dtype.kind == "f" else t.astype(float)
-    z0, structure = tree.flatten(y0)
-    z0 = [unbox(z) if is_traced(z) else check_leaf(z) for z in z0]
     theta, args_structure = tree.flatten(args)
     theta = [unbox(p) if is_traced(p) else p for p in theta]
 

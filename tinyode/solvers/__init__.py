@@ -1,7 +1,12 @@
-"""Solvers of initial value problems, in plain numbers. Read `tableaus`, `runge_kutta`, `step_size`, `solve`, in this order."""
+"""Solvers of initial value problems, in plain numbers.
 
-from .options import SolverError, StepTooSmall, TooManySteps
+Read `tableau` (what a method is), `tableaus` (the methods), `runge_kutta` (one step), `step_size` (its length) and `solve` (the loop), in
+this order; then `dense` (what lies inside a step), `events`, `implicit` (steps of stiff problems) and `batch` (a clock for each sample).
+"""
+
+from .events import Event, Events
+from .options import NewtonFailed, SolverError, StepTooSmall, TooManySteps
 from .solution import Solution
 from .solve import solve
 
-__all__ = ["Solution", "SolverError", "StepTooSmall", "TooManySteps", "solve"]
+__all__ = ["Event", "Events", "NewtonFailed", "Solution", "SolverError", "StepTooSmall", "TooManySteps", "solve"]

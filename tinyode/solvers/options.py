@@ -1,6 +1,7 @@
 """How to step, what it cost, and the error that ends it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,14 +36,23 @@ class TooManySteps(SolverError):
     """``max_steps`` were not enough."""
 
 
+class NewtonFailed(SolverError):
+    """The equations of an implicit step could not be solved."""
+
+
 @dataclass
 class Stats:
-    """What a solve cost: evaluations of f, steps accepted and rejected, evaluations of its Jacobian."""
+    """What a solve cost: evaluations of f, steps accepted and rejected.
+
+    Of an implicit method also: evaluations of the Jacobian, factorisations of I - h lambda J, and steps at which Newton's method failed.
+    """
 
     nfev: int = 0
     accepted: int = 0
     rejected: int = 0
     jacobians: int = 0
+    factorisations: int = 0
+    newton_failures: int = 0
 
 
 LENGTHS = frozenset({"step_size", "first_step", "max_step", "min_step"})  # None where they are not given
@@ -52,13 +62,14 @@ class Options(NamedTuple):
     """How to step; the public functions take these one by one."""
 
     method: str = "dopri5"
-    rtol: float = 1e-6
-    atol: float = 1e-9
+    rtol: float | np.ndarray = 1e-6
+    atol: float | np.ndarray = 1e-9
     step_size: float | None = None
     first_step: float | None = None
     max_steps: int = 100_000
     max_step: float | None = None
     min_step: float | None = None
+    norm: Callable | None = None
 
     @property
     def fixed(self):
@@ -66,10 +77,13 @@ class Options(NamedTuple):
         return self.step_size is not None or find(self.method).e is None
 
     def check(self, prefix=""):
-        """Return these options as plain numbers; raise ValueError, naming it, for one that cannot be."""
+        """Return these options as plain numbers; raise ValueError, naming it, for one that cannot be.
+
+        Tolerances that are arrays are left to `state.flat_tolerance`, a norm to `state.flat_norm`.
+        """
         find(self.method, prefix + "method")
         numbers = {name: value for name, value in self._asdict().items()
-                   if name != "method" and not (value is None and name in LENGTHS)}
+                   if name not in ("method", "norm") and not (value is None and name in LENGTHS) and not isinstance(value, np.ndarray)}
         for name, value in numbers.items():
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
                 raise ValueError(f"{prefix}{name}={value!r} must be a positive number"

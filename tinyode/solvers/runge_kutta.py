@@ -1,4 +1,4 @@
-"""One explicit Runge-Kutta step, of any tableau: the stages, the error estimate and the interpolant.
+"""One explicit Runge-Kutta step, of any tableau: the stages and the error estimate.
 
     k_i = f(t + c_i h, y + h sum_{j<i} a_ij k_j)
     y1  = y + h sum_i b_i k_i
@@ -23,11 +23,13 @@ class Stepper:
     coupled : int
         How many components, counted from the first, f depends upon. The others are quadratures: they are integrated along, and no
         stage needs their value.
+    stats : Stats
+        Whose evaluations of f are counted up.
     """
 
-    def __init__(self, f, tableau, y, coupled):
+    def __init__(self, f, tableau, y, coupled, stats):
         s, dtype = tableau.stages, y.dtype
-        self.f, self.coupled = f, coupled
+        self.f, self.tableau, self.coupled, self.stats = f, tableau, coupled, stats
         self.K = np.zeros((s, len(y)), dtype)
         self.first, self.last = self.K[0], self.K[-1]
         nothing = np.zeros(s)
@@ -42,11 +44,13 @@ class Stepper:
     def start(self, t, y):
         """Evaluate the first stage, f(t, y)."""
         self.f(t, y[:self.coupled], self.first)
+        self.stats.nfev += 1
 
     def slope(self, t, y):
         """Return f(t, y) in an array of its own, shape (n,)."""
         k = np.empty_like(self.first)
         self.f(t, y[:self.coupled], k)
+        self.stats.nfev += 1
         return k
 
     def step(self, t, t1, y, h):
@@ -56,6 +60,7 @@ class Stepper:
         for c, k, row, above in self.stages:
             stage = head + row.dot(above)
             f(t1 if c == 1.0 else t + c * h, stage, k)  # t + h may round to beyond t1
+        self.stats.nfev += len(self.stages)
         if self.stage_is_end:
             return stage  # the last stage was f there
         return y + self.h_b.dot(self.K)
@@ -69,33 +74,15 @@ class Stepper:
         return self.h_e3.dot(self.K)
 
     def advance(self, t, y):
-        """Make ready for the step after the one just taken, which begins at (t, y). Return the evaluations of f that it took."""
+        """Make ready for the step after the one just taken, which begins at (t, y)."""
         if self.first_same_as_last:
             self.first[:] = self.last
-            return 0
-        self.start(t, y)
-        return 1
+        else:
+            self.start(t, y)
 
-
-def coefficients(f, tableau, t, y, h, K):
-    """Return the polynomial of the tableau's own interpolant: y(t + theta h) = y + sum_j Q[j - 1] theta^j, Q of shape (d, n)."""
-    if tableau.extra is not None:
-        s, more = len(K), np.empty((len(tableau.extra), len(y)), y.dtype)
-        K = np.concatenate([K, more])
-        for i, row in enumerate(tableau.extra.astype(y.dtype), s):
-            f(t + float(row.sum()) * h, y + h * row[:i].dot(K[:i]), K[i])
-    return (h * tableau.interpolant.T.astype(y.dtype)) @ K
-
-
-def hermite(y0, y1, h, k0, k1):
-    """Return the same for the cubic that has values y0, y1 and slopes k0, k1 at the ends of the step (HNW, equation II.6.7)."""
-    d = y1 - y0
-    return np.stack([h * k0, 3 * d - h * (2 * k0 + k1), h * (k0 + k1) - 2 * d])
-
-
-def evaluate(y, Q, theta):
-    """Evaluate y + sum_j Q[j - 1] theta^j by Horner's rule."""
-    value = Q[-1]
-    for q in Q[-2::-1]:
-        value = q + theta * value
-    return y + theta * value
+    def not_finite(self, t, y, h):
+        """Return the first (t, y) of the step just tried at which f was not finite, or None."""
+        for i, c in enumerate(self.tableau.c.tolist()):
+            if not np.isfinite(self.K[i]).all():
+                return t + c * h, y[:self.coupled] + self.h_times_rows[i, :i].dot(self.K[:i, :self.coupled])
+        return None

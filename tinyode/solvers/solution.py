@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.dispatch import is_traced
+from .events import Events
 from .options import Stats
 
 
@@ -21,12 +22,15 @@ class Solution:
     y : array, shape (T, *y0.shape), or a container of such
         The states there.
     stats : Stats
-        ``nfev``, ``accepted``, ``rejected``, ``jacobians``.
+        ``nfev``, ``accepted``, ``rejected``, ``jacobians``, ``factorisations``, ``newton_failures``.
+    event : Events or None
+        The events asked for: their times ``t`` (E,), states ``y`` (E, *y0.shape), and for each its ``index`` among them (E,).
     """
 
     t: np.ndarray
     y: Any
     stats: Stats
+    event: Events | None
     _interpolate: Callable = field(repr=False)
 
     def __call__(self, t):

@@ -1,38 +1,30 @@
-"""Initial value problems dy/dt = f(t, y), y(t0) = y0: the integration loop, `solve` and its `Solution`.
+"""Initial value problems dy/dt = f(t, y), y(t0) = y0: the integration loop, and `solve`.
 
 The loop reads as in the book (Hairer, Norsett and Wanner I, section II.4): propose a step, measure its error, accept or reject it,
-record. What a step is stands in `runge_kutta`, how long it may be in `step_size`, the methods in `tableaus`.
+record. What a step is stands in `runge_kutta` and `implicit`, how long it may be in `step_size`, what lies inside it in `dense`, the
+methods in `tableaus`.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from .. import tree
-from .options import Options, SolverError, Stats, StepTooSmall, TooManySteps
-from .runge_kutta import Stepper, coefficients, evaluate, hermite
+from .dense import Step, evaluate, observe, polynomial
+from .events import Events, check_events, watch
+from .implicit import ImplicitStepper
+from .options import NewtonFailed, Options, SolverError, Stats, StepTooSmall, TooManySteps
+from .runge_kutta import Stepper
 from .solution import Solution
-from .state import check_state, check_times, flat_field
+from .state import check_state, check_times, flat_event, flat_field, flat_jacobian, flat_norm, flat_tolerance
 from .step_size import Controller, error_norm, first_step, quadrature_norm
 from .tableaus import find
 
-BELOW_ROUNDING = ("the step is below rounding: the solution may have a singularity here, or the problem is stiff, or the tolerances ask "
-                  "for more than this dtype holds; try larger rtol and atol, or a larger step")
+BELOW_ROUNDING = ("the step is below rounding: the solution may have a singularity here, or the problem is stiff (try method='kvaerno5'), "
+                  "or the tolerances ask for more than this dtype holds (try larger rtol and atol, or a larger step)")
 
 
-class Step(NamedTuple):
-    """One accepted step, from y at t to y1 at t1 = t + h; K are its stages, overwritten when the next step begins."""
-
-    t: float
-    t1: float
-    h: float
-    y: np.ndarray
-    y1: np.ndarray
-    K: np.ndarray
-
-
-def steps(f, y, times, options, stats, coupled=None):
+def steps(f, y, times, options, stats, coupled=None, jacobian=None):
     """Generate the accepted steps from times[0] to times[-1].
 
     Parameters
@@ -46,6 +38,8 @@ def steps(f, y, times, options, stats, coupled=None):
         Counted up.
     coupled : int, optional
         See `Stepper`.
+    jacobian : function, optional
+        See `ImplicitStepper`; implicit methods need it.
 
     Yields
     ------
@@ -56,11 +50,12 @@ def steps(f, y, times, options, stats, coupled=None):
     SolverError
     """
     tableau = find(options.method)
-    stepper = Stepper(f, tableau, y, len(y) if coupled is None else coupled)
+    arguments = f, tableau, y, len(y) if coupled is None else coupled, stats
+    stepper = ImplicitStepper(*arguments, jacobian, options) if tableau.implicit else Stepper(*arguments)
     stepper.start(times[0], y)
-    stats.nfev += 1
     if not np.isfinite(stepper.K[0]).all():
-        raise SolverError(f"f is not finite at the initial state: f(t0, y0) = {stepper.K[0]}; check f and y0", times[0], 0.0)
+        raise SolverError(f"f is not finite at the initial state: f(t0, y0) = {stepper.K[0]!s:.200} at y0 = {y!s:.200}; check f and y0",
+                          times[0], 0.0)
     yield from (_fixed if options.fixed else _adaptive)(stepper, tableau, y, times, options, stats)
 
 
@@ -80,13 +75,15 @@ def _fixed(stepper, tableau, y, times, options, stats):
             if t1 == t:
                 raise StepTooSmall(BELOW_ROUNDING, t, h)
             if not at_start:
-                stats.nfev += stepper.advance(t, y)
+                stepper.advance(t, y)
             y1 = stepper.step(t, t1, y, h)
             at_start = False
-            stats.nfev += tableau.stages - 1
+            if y1 is None:
+                raise NewtonFailed("Newton's method did not solve the equations of this step; try a smaller step_size, or an adaptive "
+                                   "method such as kvaerno5" + blame(stepper, t, y, h), t, h)
             if not all_finite(y1):
                 raise SolverError("the state is no longer finite: the solution has blown up, or the step is too long for it; "
-                                  "try a smaller step_size, or an adaptive method such as dopri5", t, h)
+                                  "try a smaller step_size, or an adaptive method such as dopri5" + blame(stepper, t, y, h), t, h)
             stats.accepted += 1
             yield Step(t, t1, h, y, y1, stepper.K)
             y = y1
@@ -98,16 +95,17 @@ def _adaptive(stepper, tableau, y, times, options, stats):
     sign = math.copysign(1.0, end - t)
     size = options.first_step
     if size is None:
-        size = first_step(lambda t, y: stepper.slope(t, y)[:n], t, y[:n], stepper.K[0, :n], tableau.error_order, rtol, atol, end - t)
-        stats.nfev += 1
+        size = first_step(lambda t, y: stepper.slope(t, y)[:n], t, y[:n], stepper.K[0, :n], tableau.error_order, rtol, atol,
+                          options.norm, end - t)
     longest, shortest = options.max_step or math.inf, options.min_step or 0.0
-    controller = Controller(tableau.error_order, pi=tableau.e3 is None)
+    least = float(np.min(rtol)), float(np.min(atol))
+    controller = Controller(tableau.error_order, pi=tableau.e3 is None, keep=1.2 if tableau.implicit else 1.0)
 
     def measure(e, y, y1):
         if n == len(y):
-            return error_norm(e, y, y1, rtol, atol)
-        return max(error_norm(e[:n], y[:n], y1[:n], rtol, atol),
-                   quadrature_norm(e[n:], y[n:], y1[n:], stepper.K[-1, n:], abs(end - t), rtol, atol))
+            return error_norm(e, y, y1, rtol, atol, options.norm)
+        return max(error_norm(e[:n], y[:n], y1[:n], rtol, atol, options.norm),
+                   quadrature_norm(e[n:], y[n:], y1[n:], stepper.K[-1, n:], abs(end - t), *least))
 
     while True:
         size = min(size, longest)
@@ -118,10 +116,15 @@ def _adaptive(stepper, tableau, y, times, options, stats):
         if h == 0:
             raise StepTooSmall(BELOW_ROUNDING, t, sign * size)
         y1 = stepper.step(t, t1, y, h)
+        if y1 is None:
+            size, controller.rejected = abs(h) / 2, True
+            if size <= 4 * math.ulp(t):
+                raise NewtonFailed("Newton's method does not solve the equations of a step from here, however small the step; is f smooth?"
+                                   + blame(stepper, t, y, h), t, h)
+            continue
         error = measure(stepper.error(), y, y1)
         if tableau.e3 is not None and 0 < error < math.inf:
             error *= error / math.hypot(error, 0.1 * measure(stepper.second_error(), y, y1))
-        stats.nfev += tableau.stages - 1
         if error <= 1 and all_finite(y1):  # an error is small beside a state that is infinite
             stats.accepted += 1
             size = controller.accept(abs(h), error)
@@ -129,19 +132,26 @@ def _adaptive(stepper, tableau, y, times, options, stats):
             if last:
                 return
             t, y = t1, y1
-            stats.nfev += stepper.advance(t, y)
+            stepper.advance(t, y)
         else:
             stats.rejected += 1
             error = error if error > 1 else math.inf
             size = controller.reject(abs(h), error)
             if size < shortest:
-                raise StepTooSmall(f"the error asks for a step below min_step={shortest}: the problem is stiff here, or the solution has a "
-                                   "singularity; allow a smaller step, or larger rtol and atol", t, sign * size)
+                raise StepTooSmall(f"the error asks for a step below min_step={shortest}: the problem is stiff here (try "
+                                   "method='kvaerno5'), or the solution has a singularity; allow a smaller step, or larger rtol and atol",
+                                   t, sign * size)
             if size <= 4 * math.ulp(t):
                 if math.isfinite(error):
                     raise StepTooSmall(BELOW_ROUNDING, t, h)
                 raise SolverError("f or the state is not finite beyond this time, however small the step: the solution blows up here, or "
-                                  "leaves the domain of f; end the interval earlier, or check f", t, h)
+                                  "leaves the domain of f; end the interval earlier, or check f" + blame(stepper, t, y, h), t, h)
+
+
+def blame(stepper, t, y, h):
+    """Say where in the step just tried f was not finite first, if it was."""
+    found = stepper.not_finite(t, y, h)
+    return "" if found is None else f"; f is not finite at t = {found[0]!r}, y = {found[1]!s:.200}"
 
 
 def all_finite(y):
@@ -150,49 +160,13 @@ def all_finite(y):
 
 
 def _check_count(stats, options, t, h):
-    if stats.accepted + stats.rejected >= options.max_steps:
-        raise TooManySteps(f"max_steps={options.max_steps} steps were not enough; is the problem stiff, or the tolerance too small? Allow "
-                           "more with max_steps, or ask for less accuracy with rtol and atol", t, h)
-
-
-def polynomial(f, tableau, step, stats):
-    """Return the polynomial of a step's dense output, for `evaluate`; what it needs besides the stages, f is evaluated for."""
-    if tableau.interpolant is not None:
-        stats.nfev += 0 if tableau.extra is None else len(tableau.extra)
-        return coefficients(f, tableau, step.t, step.y, step.h, step.K)
-    slope = step.K[-1]
-    if not tableau.first_same_as_last:
-        slope = np.empty_like(slope)
-        f(step.t1, step.y1, slope)
-        stats.nfev += 1
-    return hermite(step.y, step.y1, step.h, step.K[0], slope)
-
-
-def observe(walk, f, y0, times, tableau, stats):
-    """Follow the steps, and read the state at the times: at their ends as it is, inside them off the interpolant.
-
-    Returns
-    -------
-    array, shape (len(times), n)
-    """
-    ys = np.empty((len(times), len(y0)), y0.dtype)
-    ys[0] = y0
-    i = 1
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is rejected, or an error with its time
-        for step in walk:
-            Q = None
-            while i < len(times) and abs(times[i] - step.t) <= abs(step.t1 - step.t):
-                if times[i] == step.t1:
-                    ys[i] = step.y1
-                else:
-                    Q = polynomial(f, tableau, step, stats) if Q is None else Q
-                    ys[i] = evaluate(step.y, Q, (times[i] - step.t) / step.h)
-                i += 1
-    return ys
+    if stats.accepted + stats.rejected + stats.newton_failures >= options.max_steps:
+        raise TooManySteps(f"max_steps={options.max_steps} steps were not enough; is the problem stiff (try method='kvaerno5'), or the "
+                           "tolerance too small? Allow more with max_steps, or ask for less accuracy with rtol and atol", t, h)
 
 
 def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_steps=100_000,
-          max_step=None, min_step=None):
+          max_step=None, min_step=None, norm=None, jacobian=None, event=None):
     """Solve dy/dt = f(t, y, *args), y(t[0]) = y0, in plain numbers; `tinyode.odeint` is the differentiable one.
 
     Parameters
@@ -206,7 +180,7 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
         Passed on to f.
     method : str
         A name of `tinyode.solvers.tableaus.TABLEAUS`.
-    rtol, atol : float
+    rtol, atol : float, or array or container like y0
         For adaptive methods: the error of a step, per component, is held below about atol + rtol |y|, in root mean square.
     step_size : float, optional
         Take steps of fixed size: each interval of t is cut into equal steps no longer than this. None: adaptive where the method has
@@ -219,32 +193,49 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
         No step of an adaptive method is longer than this.
     min_step : float, optional
         Where the error asks for a step shorter than this the solve stops with an error. (The last step may be shorter.)
+    norm : function, optional
+        ``norm(x)`` returns the size of x = error / (atol + rtol |y|), which has the shape, or the structure, of y; a step is accepted
+        at 1 or below. By default the root mean square.
+    jacobian : function, optional
+        For implicit methods: ``jacobian(t, y, *args)`` returns df/dy, shape (n, n) for a state of n elements. By default it is
+        computed by the engine, so f must be one that can be differentiated.
+    event : function, Event, or list of such, optional
+        ``event(t, y, *args)`` returns a number, whose changes of sign are the events; see `tinyode.solvers.events`.
 
     Returns
     -------
     Solution
+        Where a terminal event has ended it, its last time is that of the event.
 
     Raises
     ------
     SolverError
-        If the solve cannot go on; it says where and what to try, and its ``solution`` is what there was until then. `StepTooSmall` and
-        `TooManySteps` are kinds of it.
+        If the solve cannot go on; it says where and what to try, and its ``solution`` is what there was until then. `StepTooSmall`,
+        `TooManySteps` and `NewtonFailed` are kinds of it.
     TypeError, ValueError
         If an argument cannot be; they name it.
 
     Notes
     -----
-    Hairer, Norsett and Wanner I (1993), sections II.4 to II.6.
+    Hairer, Norsett and Wanner I (1993), sections II.4 to II.6; for implicit methods Hairer and Wanner II (1996), section IV.8.
+    ``kvaerno5`` evaluates f beyond the last time, by up to 0.23 of the last step; no other method does.
     """
-    options = Options(method, rtol, atol, step_size, first_step, max_steps, max_step, min_step).check()
-    times = check_times(t)
     leaves, structure = check_state(y0)
+    rtol, atol = [flat_tolerance(value, leaves, structure, name) for value, name in ((rtol, "rtol"), (atol, "atol"))]
+    options = Options(method, rtol, atol, step_size, first_step, max_steps, max_step, min_step, flat_norm(norm, leaves, structure)).check()
+    times, tableau, stats, taken = check_times(t), find(method), Stats(), []
+    if jacobian is not None and not tableau.implicit:
+        raise ValueError(f"jacobian has no meaning for method={method!r}, which is explicit; leave it out")
     y = np.concatenate([leaf.reshape(-1) for leaf in leaves])
     flat, cut = flat_field(f, leaves, structure, args), tree.cutter(leaves)
-    tableau, stats, taken = find(method), Stats(), []
 
-    def kept():
-        for step in steps(flat, y, times, options, stats):
+    events, found = check_events(event), []
+
+    def walk():
+        walk = steps(flat, y, times, options, stats, jacobian=flat_jacobian(f, leaves, structure, args, jacobian))
+        if events:
+            walk = watch(walk, events, flat_event(leaves, structure, args), flat, tableau, stats, found)
+        for step in walk:
             taken.append(step._replace(K=step.K.copy()))
             yield step
 
@@ -254,18 +245,26 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
         result = np.empty((t.size, y.size), y.dtype)
         for i in np.unique(of_step):
             here = of_step == i
-            step = taken[i]
-            theta = ((t.ravel()[here] - step.t) / step.h)[:, None].astype(y.dtype)
-            result[here] = np.where(theta == 1, step.y1, evaluate(step.y, polynomial(flat, tableau, step, Stats()), theta))
+            result[here] = evaluate(taken[i], polynomial(flat, tableau, taken[i], Stats()), t.ravel()[here][:, None])
         return tree.unflatten(structure, cut(result.reshape(*t.shape, y.size)))
 
-    try:
-        ys = observe(kept(), flat, y, times, tableau, stats)
-    except SolverError as error:
-        if taken:
-            start, end = times[0], taken[-1].t1
-            reached = [t for t in times if abs(t - start) < abs(end - start)] + [end]
+    def solution(ys):
+        """Return it as far as it got: to the last time, or to the end of the last step."""
+        reached, states = np.array(times), tree.unflatten(structure, cut(ys))
+        if len(ys) < len(times):
+            end = taken[-1].t1
+            reached = np.array([t for t in times if abs(t - times[0]) < abs(end - times[0])] + [end])
             with np.errstate(all="ignore"):
-                error.solution = Solution(np.array(reached), interpolate(np.array(reached)), stats, interpolate)
+                states = interpolate(reached)
+        happened = None
+        if events:
+            flat_states = np.array([state for _, state, _ in found], y.dtype).reshape(-1, y.size)
+            happened = Events(np.array([t for t, _, _ in found]), tree.unflatten(structure, cut(flat_states)),
+                              np.array([i for _, _, i in found], int))
+        return Solution(reached, states, stats, happened, interpolate)
+
+    try:
+        return solution(observe(walk(), flat, y, times, tableau, stats))
+    except SolverError as error:
+        error.solution = solution(y[None]) if taken else None
         raise
-    return Solution(np.array(times), tree.unflatten(structure, cut(ys)), stats, interpolate)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy import ndarray
 
 from .. import tree
-from ..autodiff.dispatch import is_traced
+from ..autodiff.dispatch import is_traced, unbox
+from ..autodiff.transforms import jacobian
 
 ONE_IN_LIST = tree.flatten([0.0])[1]
 CLOSURE = ("f returned a traced value although its arguments are plain: it closes over a value that is being differentiated, and the "
@@ -59,6 +60,82 @@ def check_leaf(leaf, name="y0"):
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite; got {leaf!r:.80}")
     return array if array.dtype.kind == "f" else array.astype(float)
+
+
+def flat_tolerance(value, leaves, structure, name):
+    """Return a tolerance as a float, or as a vector with one for each component of the flat state.
+
+    It may be one number, an array that broadcasts to the state, or, where the state is a container, a container of such of its structure.
+    """
+    if isinstance(value, (int, float, np.number)) or (structure is tree.LEAF and np.ndim(value) == 0):
+        return value
+    parts, found = ([value], structure) if structure is tree.LEAF else tree.flatten(value)
+    try:
+        if found != structure:
+            raise ValueError
+        flat = np.concatenate([np.broadcast_to(np.asarray(part, float), leaf.shape).reshape(-1) for part, leaf in zip(parts, leaves)])
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be one number, or one for each component of y0, in the shape (or the container) of y0; got "
+                         f"{value!r:.80}") from None
+    if not ((flat > 0) & np.isfinite(flat)).all():
+        raise ValueError(f"{name} must be positive in every component; got {value!r:.80}")
+    return flat
+
+
+def flat_norm(norm, leaves, structure):
+    """Turn the user's norm of states into one of flat vectors; None stays None."""
+    if norm is None:
+        return None
+    cut = tree.cutter(leaves)
+
+    def flat(x):
+        value = norm(tree.unflatten(structure, cut(x)))
+        if np.ndim(value) or np.asarray(value).dtype.kind not in "fiu" or value < 0:
+            raise ValueError(f"norm returned {value!r:.60}; it must return a number that is not negative")
+        return float(value)
+
+    return flat
+
+
+def flat_event(leaves, structure, args):
+    """Return a function ``(event, t, y)`` that computes an event's function at a flat state, with its checks."""
+    cut = tree.cutter(leaves)
+
+    def flat(event, t, y):
+        y.setflags(write=False)
+        value = event.function(t, tree.unflatten(structure, cut(y)), *args)
+        if is_traced(value):
+            raise TypeError("event" + CLOSURE[1:])
+        if np.size(value) != 1 or np.asarray(value).dtype.kind not in "fiub":
+            raise ValueError(f"event returned {value!r:.60}; it must return one real number")
+        value = float(np.reshape(value, ()))
+        if math.isnan(value):
+            raise ValueError(f"event returned nan at t = {t!r}, y = {y!s:.200}; it must return a number there")
+        return value
+
+    return flat
+
+
+def flat_jacobian(f, leaves, structure, args, given=None):
+    """Return a function ``(t, y)`` for the Jacobian df/dy of flat vectors, shape (n, n), by the engine or by the user's own function."""
+    cut = tree.cutter(leaves)
+
+    def by_engine(t, y):
+        def flat(y):
+            dy = f(t, tree.unflatten(structure, cut(y)), *args)
+            parts = [dy] if structure is tree.LEAF else tree.flatten(dy)[0]
+            return np.concatenate([np.reshape(unbox(part), (-1,)) for part in parts])
+
+        return jacobian(flat)(y)
+
+    def by_user(t, y):
+        J = np.asarray(given(t, tree.unflatten(structure, cut(y)), *args))
+        if J.size != y.size**2 or J.dtype.kind not in "fiu":
+            raise ValueError(f"jacobian returned {J.dtype} of shape {J.shape}; it must return df/dy, real numbers of shape "
+                             f"{(y.size, y.size)}, rows for the elements of f, columns for those of y, in order")
+        return J.reshape(y.size, y.size)
+
+    return by_engine if given is None else by_user
 
 
 def check_derivative(dy, shape, dtype):

@@ -19,9 +19,12 @@ def rms(x):
     return math.sqrt(square / x.size)
 
 
-def error_norm(error, y0, y1, rtol, atol):
-    """Return the root mean square of error / (atol + rtol max(|y0|, |y1|)), HNW II.4.11: a step is good enough at 1 or below."""
-    return rms(error / (atol + rtol * np.maximum(np.abs(y0), np.abs(y1))))
+def error_norm(error, y0, y1, rtol, atol, norm=None):
+    """Return the root mean square of error / (atol + rtol max(|y0|, |y1|)), HNW II.4.11: a step is good enough at 1 or below.
+
+    ``norm`` is a norm of vectors to be taken instead of the root mean square.
+    """
+    return (norm or rms)(error / (atol + rtol * np.maximum(np.abs(y0), np.abs(y1))))
 
 
 def quadrature_norm(error, q0, q1, rate, left, rtol, atol):
@@ -35,7 +38,7 @@ def quadrature_norm(error, q0, q1, rate, left, rtol, atol):
     return rms(error) / (atol + rtol * max(rms(q0), rms(q1), left * rms(rate)))
 
 
-def first_step(f, t, y, k, order, rtol, atol, span):
+def first_step(f, t, y, k, order, rtol, atol, norm, span):
     """Guess the first step, HNW II.4 "Starting Step Size"; it costs one evaluation of f.
 
     Parameters
@@ -46,6 +49,8 @@ def first_step(f, t, y, k, order, rtol, atol, span):
         Where to start, and f there.
     order : int
         Of the error estimate's lower method.
+    rtol, atol, norm
+        See `error_norm`.
     span : float
         The length of the interval, with its sign; f is not evaluated outside it.
 
@@ -55,11 +60,12 @@ def first_step(f, t, y, k, order, rtol, atol, span):
         The size, positive.
     """
     zero = np.zeros_like(y)
-    d0, d1 = error_norm(y, y, zero, rtol, atol), error_norm(k, y, zero, rtol, atol)
+    size = lambda x: error_norm(x, y, zero, rtol, atol, norm)
+    d0, d1 = size(y), size(k)
     h0 = 1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1
     h0 = min(max(h0, 10 * math.ulp(t)), abs(span))
     signed = math.copysign(h0, span)
-    d2 = error_norm(f(t + signed, y + signed * k) - k, y, zero, rtol, atol) / h0
+    d2 = size(f(t + signed, y + signed * k) - k) / h0
     largest = max(d1, d2)
     h1 = max(1e-6, 1e-3 * h0) if largest <= 1e-15 else (0.01 / largest) ** (1 / (order + 1))
     h = min(100 * h0, h1, abs(span))
@@ -71,11 +77,13 @@ class Controller:
 
     h_new = h * 0.9 err_n^(-alpha) err_(n-1)^beta, alpha = 1 / q - 0.75 beta, beta = 0.2 / q (0.04 for dopri5, as in the code DOPRI5),
     q one more than the order of the error estimate's lower method. It is smoother than h * 0.9 err^(-1/q) where stability and not
-    accuracy holds the step down (Hairer and Wanner II, section IV.2). With ``pi=False``, beta = 0, as in the code DOP853.
+    accuracy holds the step down (Hairer and Wanner II, section IV.2). With ``pi=False``, beta = 0, as in the code DOP853. A step that could
+    grow by no more than the factor ``keep`` stays as it is, which saves an implicit method a factorisation (the same, section IV.8).
     """
 
-    def __init__(self, error_order, pi=True):
+    def __init__(self, error_order, pi=True, keep=1.0):
         q = error_order + 1
+        self.keep = keep
         self.beta = 0.2 / q if pi else 0.0
         self.alpha = 1 / q - 0.75 * self.beta
         self.previous_error = 1e-4
@@ -88,7 +96,7 @@ class Controller:
         if self.rejected:  # right after a rejection the step does not grow
             factor = min(1.0, factor)
         self.previous_error, self.rejected = max(error, 1e-4), False  # the floor of the code DOPRI5
-        return h * factor
+        return h if 1.0 <= factor <= self.keep else h * factor
 
     def reject(self, h, error):
         """Return the step to try after one whose error was above 1, or not finite; without the memory, as in the code DOPRI5."""

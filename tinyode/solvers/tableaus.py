@@ -1,137 +1,33 @@
-"""Butcher tableaus: a Runge-Kutta method is data.
+"""The methods, as data: a new method is a new entry here and nothing else. What the numbers mean stands in `tableau`.
 
-A method with s stages takes one step of size h from (t, y) by
-
-    k_i = f(t + c_i h, y + h sum_j a_ij k_j),     i = 1 ... s
-    y(t + h) ~ y + h sum_i b_i k_i
-
-so the numbers a (a strictly lower triangular matrix for an explicit method), b and c say all there is to say (Hairer, Norsett and
-Wanner, "Solving Ordinary Differential Equations I", 2nd edition, 1993, section II.1; below: HNW). An embedded method gives a second
-set of weights on the same stages, of another order, and the difference of the two estimates the error:
-
-    error = h sum_i e_i k_i,     e = b - b_hat
-
-A new explicit method is a new entry here and nothing else.
+HNW and HW are Hairer, Norsett and Wanner, "Solving Ordinary Differential Equations" I (1993) and Hairer and Wanner II (1996).
 """
 
-import functools
-from dataclasses import dataclass
-from fractions import Fraction
+import math
 
-import numpy as np
-
-
-@dataclass(frozen=True)
-class Tableau:
-    """The numbers of one Runge-Kutta method.
-
-    Attributes
-    ----------
-    name : str
-    order : int
-        p: the error of one step is O(h^(p+1)), of the solution O(h^p).
-    a, b, c : arrays of shapes (s, s), (s,), (s,)
-    e : array, shape (s,), or None
-        Weights of the error estimate; None for a method without one, which runs at fixed steps.
-    error_order : int or None
-        The order of the error estimate's lower method, which decides how it scales with the step.
-    interpolant : array, shape (s + x, d), or None
-        Coefficients of the dense output: y(t + theta h) ~ y + h sum_i b_i(theta) k_i, with b_i(theta) = sum_j interpolant[i, j-1] theta^j.
-        None: cubic Hermite interpolation between y and f at both ends of the step.
-    reference : str
-    e3 : array, shape (s,), or None
-        Weights of a second estimate, of lower order, which corrects the first: error^2 / sqrt(error^2 + 0.01 error3^2) (HNW, II.10.17).
-    extra : array, shape (x, s + x), or None
-        Rows of a for x more stages, which the dense output alone needs; their nodes are the sums of the rows.
-    """
-
-    name: str
-    order: int
-    a: np.ndarray
-    b: np.ndarray
-    c: np.ndarray
-    e: np.ndarray | None
-    error_order: int | None
-    interpolant: np.ndarray | None
-    reference: str
-    e3: np.ndarray | None = None
-    extra: np.ndarray | None = None
-
-    @property
-    def stages(self):
-        """The number of stages, s."""
-        return len(self.b)
-
-    @property
-    def first_same_as_last(self):
-        """Whether the last stage is f at the end of the step, and so the first of the next step."""
-        return self.stages > 1 and self.c[-1] == 1.0 and np.array_equal(self.a[-1], self.b)
-
-
-def numbers(line):
-    """Read a row of fractions exactly: ``"1/2 -3"`` is [Fraction(1, 2), Fraction(-3)]."""
-    return [Fraction(word) for word in line.split()]
-
-
-def tableau(name, order, a, b, reference, c=None, b_hat=None, e=None, error_order=None, interpolant=None, e3=None,
-            extra=None):
-    """Write down an explicit method by the rows of its matrix, from the second one on.
-
-    The nodes follow from the row sums, c_i = sum_j a_ij (HNW, equation II.1.9), taken exactly; ``c`` gives them where the rows are
-    rounded decimals. The error estimate is given by its weights ``e``, or by the other method's, ``b_hat``.
-    """
-    b = numbers(b)
-    rows = [[], *map(numbers, a)]
-    c = [sum(row, Fraction(0)) for row in rows] if c is None else numbers(c)
-    square = [row + [Fraction(0)] * (len(b) - len(row)) for row in rows]
-    if b_hat is not None:
-        e = [x - y for x, y in zip(b, numbers(b_hat))]
-    elif e is not None:
-        e = numbers(e)
-    e3 = e3 and numbers(e3)
-    extra = extra and [row + [Fraction(0)] * (len(b) + len(extra) - len(row)) for row in map(numbers, extra)]
-    arrays = [None if x is None else np.array(x, dtype=float) for x in (square, b, c, e, interpolant, e3, extra)]
-    for array in arrays:
-        if array is not None:
-            array.flags.writeable = False
-    square, b, c, e, interpolant, e3, extra = arrays
-    return Tableau(name, order, square, b, c, e, error_order, interpolant, reference, e3, extra)
-
-
-def hairer_interpolant(b, *d):
-    """Expand the continuous extensions of Hairer's codes DOPRI5 and DOP853 (HNW, sections II.6 and II.10) in powers of theta.
-
-    y + theta [F0 + (1 - theta) [F1 + theta [F2 + (1 - theta) [F3 + ...]]]], where F0 = h sum b_i k_i is the step, F1 = h k_1 - F0,
-    F2 = 2 F0 - h k_1 - h k_s with k_s = f at the end, and F3, ... = h sum d_i k_i.
-    """
-    b, *d = map(numbers, (b, *d))
-    end, b = len(b) - 1, b + [Fraction(0)] * (len(d[0]) - len(b))
-    parts = [b, [(i == 0) - x for i, x in enumerate(b)], [2 * x - (i == 0) - (i == end) for i, x in enumerate(b)], *d]
-    power, total = np.array([Fraction(0), Fraction(1)]), 0  # theta
-    for number, part in enumerate(parts):
-        total = total + np.outer(part, np.append(power[1:], [Fraction(0)] * (len(parts) - len(power) + 1)))
-        power = np.convolve(power, [1, -1] if number % 2 == 0 else [0, 1])
-    return total
-
-
-def tsit5_interpolant():
-    """Expand Tsitouras's (2011) continuous extension, which he gives in factors, in powers of theta."""
-    factors = [
-        ["0 -1.0530884977290216", "-1.3299890189751412 1", "0.7139816917074209 -1.4364028541716351 1"],
-        ["0 0 0.1017", "1.2949852507374631 -2.1966568338249754 1"],
-        ["0 0 2.490627285651252793", "1.57803468208092486 -2.38535645472061657 1"],
-        ["0 0 -16.54810288924490272", "-1.21712927295533244 1", "-0.61620406037800089 1"],
-        ["0 0 47.37952196281928122", "-1.203071208372362603 1", "-0.658047292653547382 1"],
-        ["0 0 -34.87065786149660974", "-1.2 1", "-2/3 1"],
-        ["0 0 2.5", "-1 1", "-0.6 1"]]
-    rows = [functools.reduce(np.convolve, [np.array(numbers(factor)) for factor in row]) for row in factors]
-    return [row[1:] for row in rows]
-
+from .tableau import collocation, hairer_interpolant, tableau, tsit5_interpolant
 
 DOP853_B = ("0.054293734116568765 0 0 0 0 4.450312892752409 1.8915178993145003 -5.801203960010585 0.3111643669578199 "
             "-0.1521609496625161 0.20136540080403034 0.04471061572777259 0")
 TSIT5_B = "0.09646076681806523 0.01 0.4798896504144996 1.379008574103742 -3.290069515436081 2.324710524099774 0"
 DOPRI5_B = "35/384 0 500/1113 125/192 -2187/6784 11/84 0"
+
+SQRT2, SQRT3, SQRT6, SQRT15 = math.sqrt(2), math.sqrt(3), math.sqrt(6), math.sqrt(15)
+ALEXANDER = 1 - SQRT2 / 2  # gamma of sdirk2
+TRBDF2_B = [SQRT2 / 4, SQRT2 / 4]
+KVAERNO3 = 0.4358665215084590  # gamma: the root of 6 x^3 - 18 x^2 + 9 x - 1 that makes it L-stable
+KVAERNO3_ROWS = [
+    [KVAERNO3],
+    [(-4 * KVAERNO3**2 + 6 * KVAERNO3 - 1) / (4 * KVAERNO3), (1 - 2 * KVAERNO3) / (4 * KVAERNO3)],
+    [(6 * KVAERNO3 - 1) / (12 * KVAERNO3), -1 / ((24 * KVAERNO3 - 12) * KVAERNO3),
+     (-6 * KVAERNO3**2 + 6 * KVAERNO3 - 1) / (6 * KVAERNO3 - 3)]]
+KVAERNO5_ROWS = [
+    "0.26",
+    "0.13 0.84033320996790809",
+    "0.22371961478320505 0.47675532319799699 -0.06470895363112615",
+    "0.16648564323248321 0.10450018841591720 0.03631482272098715 -0.13090704451073998",
+    "0.13855640231268224 0 -0.04245337201752043 0.02446657898003141 0.61943039072480676",
+    "0.13659751177640291 0 -0.05496908796538376 -0.04118626728321046 0.62993304899016403 0.06962479448202728"]
 
 TABLEAUS = {method.name: method for method in [
     tableau(
@@ -236,8 +132,44 @@ TABLEAUS = {method.name: method for method in [
             "-37.45832313645163 104.0996495089623 29.8402934266605 -43.53345659001114 96.32455395918828 -39.17726167561544 "
             "-149.72683625798564"),
         reference="Dormand and Prince (1989), Hairer's code DOP853; HNW, section II.10"),
+    collocation(
+        "implicit_euler", 1, [1.0],
+        reference="HW, section IV.3; L-stable"),
+    collocation(
+        "implicit_midpoint", 2, [0.5],
+        reference="HW, section IV.3; Gauss's with one stage, symplectic"),
+    collocation(
+        "trapezoid", 2, [0.0, 1.0],
+        reference="Crank and Nicolson (1947); HW, section IV.3; A-stable, and damps nothing"),
+    tableau(
+        "sdirk2", 2, a=[[1 - ALEXANDER]], b=[1 - ALEXANDER, ALEXANDER], diagonal=[ALEXANDER] * 2,
+        interpolant=[[2 - 2 * ALEXANDER, ALEXANDER - 1], [2 * ALEXANDER - 1, 1 - ALEXANDER]],
+        reference="Alexander (1977), L-stable; its dense output is the parabola with both end values and the slope at the end"),
+    collocation(
+        "gauss_legendre4", 4, [0.5 - SQRT3 / 6, 0.5 + SQRT3 / 6],
+        reference="Hammer and Hollingsworth (1955); HNW, table II.7.3; symplectic"),
+    collocation(
+        "gauss_legendre6", 6, [0.5 - SQRT15 / 10, 0.5, 0.5 + SQRT15 / 10],
+        reference="Kuntzmann (1961), Butcher (1964); HNW, table II.7.4; symplectic"),
+    collocation(
+        "radau_iia3", 3, [1 / 3, 1.0],
+        reference="Ehle (1969), Axelsson (1969); HW, table IV.5.5; L-stable"),
+    collocation(
+        "radau_iia5", 5, [(4 - SQRT6) / 10, (4 + SQRT6) / 10, 1.0],
+        reference="Ehle (1969); HW, table IV.5.6; L-stable"),
+    tableau(
+        "trbdf2", 2, a=[[ALEXANDER], TRBDF2_B], b=[*TRBDF2_B, ALEXANDER], diagonal=[0, ALEXANDER, ALEXANDER],
+        b_hat=[(1 - SQRT2 / 4) / 3, (3 * SQRT2 / 4 + 1) / 3, ALEXANDER / 3], error_order=2,
+        reference="Bank and others (1985); Hosea and Shampine (1996), who give it the estimate, of order 3; L-stable"),
+    tableau(
+        "kvaerno3", 3, a=KVAERNO3_ROWS, b=[*KVAERNO3_ROWS[-1], KVAERNO3], diagonal=[0, *[KVAERNO3] * 3],
+        b_hat=[*KVAERNO3_ROWS[-2], KVAERNO3, 0], error_order=2,
+        reference="Kvaerno (2004), Singly diagonally implicit Runge-Kutta methods with an explicit first stage; L-stable"),
+    tableau(
+        "kvaerno5", 5, a=KVAERNO5_ROWS, b=KVAERNO5_ROWS[-1] + " 0.26", diagonal="0 0.26 0.26 0.26 0.26 0.26 0.26",
+        b_hat=KVAERNO5_ROWS[-2] + " 0.26 0", error_order=4,
+        reference="Kvaerno (2004); L-stable; its third stage lies beyond the step, by 0.23 of it, and so beyond the end of the last one"),
 ]}
-
 
 def find(method, name="method"):
     """Return the tableau of this name.

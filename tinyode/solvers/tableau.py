@@ -1,0 +1,155 @@
+"""Butcher tableaus: a Runge-Kutta method is data.
+
+A method with s stages takes one step of size h from (t, y) by
+
+    k_i = f(t + c_i h, y + h sum_j a_ij k_j),     i = 1 ... s
+    y(t + h) ~ y + h sum_i b_i k_i
+
+so the numbers a, b and c say all there is to say (Hairer, Norsett and Wanner, "Solving Ordinary Differential Equations I", 2nd
+edition, 1993, section II.1; below: HNW). Where a is strictly lower triangular each stage follows from those before it, and the method is
+explicit; otherwise stages are solved for, singly where a is lower triangular, and all together where it is full (Hairer and Wanner II,
+2nd edition, 1996, chapter IV; below: HW). An embedded method gives a second set of weights on the same stages, of another order, and the
+difference of the two estimates the error:
+
+    error = h sum_i e_i k_i,     e = b - b_hat
+
+Here is what a tableau is, and how one is written down; the methods themselves are in `tableaus`.
+"""
+
+import functools
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Tableau:
+    """The numbers of one Runge-Kutta method.
+
+    Attributes
+    ----------
+    name : str
+    order : int
+        p: the error of one step is O(h^(p+1)), of the solution O(h^p).
+    a, b, c : arrays of shapes (s, s), (s,), (s,)
+    e : array, shape (s,), or None
+        Weights of the error estimate; None for a method without one, which runs at fixed steps.
+    error_order : int or None
+        The order of the error estimate's lower method, which decides how it scales with the step.
+    interpolant : array, shape (s + x, d), or None
+        Coefficients of the dense output: y(t + theta h) ~ y + h sum_i b_i(theta) k_i, with b_i(theta) = sum_j interpolant[i, j-1] theta^j.
+        None: cubic Hermite interpolation between y and f at both ends of the step.
+    reference : str
+    e3 : array, shape (s,), or None
+        Weights of a second estimate, of lower order, which corrects the first: error^2 / sqrt(error^2 + 0.01 error3^2) (HNW, II.10.17).
+    extra : array, shape (x, s + x), or None
+        Rows of a for x more stages, which the dense output alone needs; their nodes are the sums of the rows.
+    """
+
+    name: str
+    order: int
+    a: np.ndarray
+    b: np.ndarray
+    c: np.ndarray
+    e: np.ndarray | None
+    error_order: int | None
+    interpolant: np.ndarray | None
+    reference: str
+    e3: np.ndarray | None = None
+    extra: np.ndarray | None = None
+
+    @property
+    def stages(self):
+        """The number of stages, s."""
+        return len(self.b)
+
+    @property
+    def first_same_as_last(self):
+        """Whether the last stage is f at the end of the step, and so what the next step begins with."""
+        return self.c[-1] == 1.0 and np.array_equal(self.a[-1], self.b)
+
+    @property
+    def implicit(self):
+        """Whether stages depend on themselves or on later ones."""
+        return bool(np.triu(self.a).any())
+
+
+def numbers(line):
+    """Read a row of fractions exactly: ``"1/2 -3"`` is [Fraction(1, 2), Fraction(-3)]; a row of floats is as exact as they are."""
+    return [Fraction(word) for word in (line.split() if isinstance(line, str) else line)]
+
+
+def tableau(name, order, a, b, reference, c=None, b_hat=None, e=None, error_order=None, interpolant=None, e3=None,
+            extra=None, diagonal=None):
+    """Write down a method by the rows of its matrix below the diagonal, from the second one on, and its ``diagonal`` if it is implicit.
+
+    The nodes follow from the row sums, c_i = sum_j a_ij (HNW, equation II.1.9), taken exactly; ``c`` gives them where the rows are
+    rounded decimals. The error estimate is given by its weights ``e``, or by the other method's, ``b_hat``.
+    """
+    b = numbers(b)
+    rows = [[], *map(numbers, a)]
+    if diagonal is not None:
+        rows = [[*row, entry] for row, entry in zip(rows, numbers(diagonal))]
+    c = [sum(row, Fraction(0)) for row in rows] if c is None else numbers(c)
+    square = [row + [Fraction(0)] * (len(b) - len(row)) for row in rows]
+    if b_hat is not None:
+        e = [x - y for x, y in zip(b, numbers(b_hat))]
+    elif e is not None:
+        e = numbers(e)
+    e3 = e3 and numbers(e3)
+    extra = extra and [row + [Fraction(0)] * (len(b) + len(extra) - len(row)) for row in map(numbers, extra)]
+    arrays = [None if x is None else np.array(x, dtype=float) for x in (square, b, c, e, interpolant, e3, extra)]
+    for array in arrays:
+        if array is not None:
+            array.flags.writeable = False
+    square, b, c, e, interpolant, e3, extra = arrays
+    return Tableau(name, order, square, b, c, e, error_order, interpolant, reference, e3, extra)
+
+
+def hairer_interpolant(b, *d):
+    """Expand the continuous extensions of Hairer's codes DOPRI5 and DOP853 (HNW, sections II.6 and II.10) in powers of theta.
+
+    y + theta [F0 + (1 - theta) [F1 + theta [F2 + (1 - theta) [F3 + ...]]]], where F0 = h sum b_i k_i is the step, F1 = h k_1 - F0,
+    F2 = 2 F0 - h k_1 - h k_s with k_s = f at the end, and F3, ... = h sum d_i k_i.
+    """
+    b, *d = map(numbers, (b, *d))
+    end, b = len(b) - 1, b + [Fraction(0)] * (len(d[0]) - len(b))
+    parts = [b, [(i == 0) - x for i, x in enumerate(b)], [2 * x - (i == 0) - (i == end) for i, x in enumerate(b)], *d]
+    power, total = np.array([Fraction(0), Fraction(1)]), 0  # theta
+    for number, part in enumerate(parts):
+        total = total + np.outer(part, np.append(power[1:], [Fraction(0)] * (len(parts) - len(power) + 1)))
+        power = np.convolve(power, [1, -1] if number % 2 == 0 else [0, 1])
+    return total
+
+
+def tsit5_interpolant():
+    """Expand Tsitouras's (2011) continuous extension, which he gives in factors, in powers of theta."""
+    factors = [
+        ["0 -1.0530884977290216", "-1.3299890189751412 1", "0.7139816917074209 -1.4364028541716351 1"],
+        ["0 0 0.1017", "1.2949852507374631 -2.1966568338249754 1"],
+        ["0 0 2.490627285651252793", "1.57803468208092486 -2.38535645472061657 1"],
+        ["0 0 -16.54810288924490272", "-1.21712927295533244 1", "-0.61620406037800089 1"],
+        ["0 0 47.37952196281928122", "-1.203071208372362603 1", "-0.658047292653547382 1"],
+        ["0 0 -34.87065786149660974", "-1.2 1", "-2/3 1"],
+        ["0 0 2.5", "-1 1", "-0.6 1"]]
+    rows = [functools.reduce(np.convolve, [np.array(numbers(factor)) for factor in row]) for row in factors]
+    return [row[1:] for row in rows]
+
+
+def collocation(name, order, c, reference):
+    """Write down the method whose polynomial of degree s satisfies the differential equation at the nodes c (HNW, section II.7).
+
+    a_ij = int_0^(c_i) l_j, b_j = int_0^1 l_j, with l_j the Lagrange polynomials of the nodes. The polynomial itself, with weights
+    b_j(theta) = int_0^theta l_j, is the dense output.
+    """
+    s = len(c)
+    l = np.linalg.inv(np.vander(c, increasing=True))  # column j: the coefficients of l_j
+    integral = l.T / np.arange(1, s + 1)  # of theta^1, theta^2, ... in b_j(theta)
+    a, b = [[[sum(coefficient * end ** k for k, coefficient in enumerate(row, 1)) for row in integral.tolist()] for end in ends]
+            for ends in (c, [1.0])]
+    arrays = [np.array(x) for x in (a, b[0], c, integral)]
+    for array in arrays:
+        array.flags.writeable = False
+    a, b, c, integral = arrays
+    return Tableau(name, order, a, b, c, None, None, integral, reference)
