@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from detest import PROBLEMS as DETEST
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds
@@ -13,6 +14,7 @@ from tinyode.solvers import StepTooSmall, TooManySteps
 from tinyode.solvers.tableaus import TABLEAUS
 
 END = 3.0
+IMPLICIT = [name for name, tableau in TABLEAUS.items() if tableau.implicit]
 
 
 def f(t, y, k=1.0):
@@ -368,3 +370,111 @@ def test_an_error_before_the_first_step_has_no_solution():
     with pytest.raises(SolverError, match="f is not finite at the initial state") as caught:
         solve(lambda t, y: np.full(1, np.nan), np.ones(1), [0, 1])
     assert caught.value.solution is None
+
+
+def test_tolerances_per_component():
+    """A fast oscillation of no interest beside a slow decay: told so, the solver follows the decay alone, in a third of the steps."""
+    f = lambda t, y: np.array([-y[0], 30 * y[2], -30 * y[1]])
+    y0, one = np.array([1.0, 1e-3, 0.0]), solve(lambda t, y: -y, np.ones(1), [0, 3.0])
+    same = solve(f, y0, [0, 3.0])
+    coarse = solve(f, y0, [0, 3.0], atol=[1e-9, 1.0, 1.0], rtol=np.array(1e-6))
+    assert coarse.stats.accepted < same.stats.accepted / 3
+    assert abs(coarse.y[-1, 0] - np.exp(-3)) < 1e-6 and abs(one.y[-1, 0] - np.exp(-3)) < 1e-6
+    np.testing.assert_array_equal(solve(f, y0, [0, 3.0], rtol=[1e-6] * 3, atol=np.full(3, 1e-9)).y, same.y)
+    container = solve(lambda t, y: {"a": -y["a"], "b": np.array([30 * y["b"][1], -30 * y["b"][0]])}, {"a": 1.0, "b": y0[1:]}, [0, 3.0],
+                      atol={"a": 1e-9, "b": np.ones(2)}, rtol={"a": 1e-6, "b": 1e-6})
+    np.testing.assert_allclose(container.y["a"], coarse.y[:, 0], rtol=1e-12)
+    matrix = solve(lambda t, y: -y, np.ones((2, 3)), [0, 1.0], atol=np.full((2, 3), 1e-9), rtol=np.full(3, 1e-6))
+    np.testing.assert_array_equal(matrix.y, solve(lambda t, y: -y, np.ones((2, 3)), [0, 1.0]).y)
+
+
+@pytest.mark.parametrize("tolerance, message", [
+    ({"rtol": [1e-6, 1e-6]}, r"rtol must be one number, or one for each component of y0, in the shape \(or the container\) of y0; got"),
+    ({"atol": {"a": 1e-6}}, "atol={'a': 1e-06} must be a positive number"),
+    ({"atol": [1e-6, 0.0, 1e-6]}, "atol must be positive in every component"),
+    ({"rtol": [1e-6, np.nan, 1e-6]}, "rtol must be positive in every component"),
+    ({"atol": "small"}, "atol='small' must be a positive number"),
+])
+def test_tolerances_are_refused_by_name(tolerance, message):
+    with pytest.raises(ValueError, match=message):
+        solve(f, Y0, [0, 1], **tolerance)
+
+
+def test_a_norm_of_the_users_own():
+    """The maximum is stricter than the root mean square, one component alone laxer, and so are the steps."""
+    met = []
+    largest = solve(f, Y0, [0, END], norm=lambda x: met.append(x.shape) or np.max(np.abs(x)))
+    assert set(met) == {(3,)} and largest.stats.accepted > solve(f, Y0, [0, END]).stats.accepted
+    seen = solve(lambda t, y: {"a": -y["a"], "b": 30 * y["b"]}, {"a": 1.0, "b": 1.0}, [0, 1.0], norm=lambda x: abs(float(x["a"])))
+    assert seen.stats.accepted == solve(lambda t, y: -y, 1.0, [0, 1.0]).stats.accepted
+    np.testing.assert_array_equal(solve(f, Y0, [0, END], norm=lambda x: np.sqrt(x.dot(x) / 3)).y, solve(f, Y0, [0, END]).y)
+    for norm in (lambda x: x, lambda x: -1.0, lambda x: None):
+        with pytest.raises(ValueError, match=r"norm returned .*; it must return a number that is not negative"):
+            solve(f, Y0, [0, END], norm=norm)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "tsit5", "dop853", "bosh3", "kvaerno5", "trbdf2"])
+@pytest.mark.parametrize("jump", [
+    lambda t, y: np.where(t < 1, 1.0, -1.0) * np.ones(1), lambda t, y: 1 - 2 * (y > 1) * (t < 5),
+    lambda t, y: np.ones(1) * (10.0 if 0.7 < t < 0.9 else 1.0)], ids=["in time", "in state", "pulse"])
+def test_discontinuities_are_rejected_and_passed(method, jump):
+    """Whatever the jump, the solve goes on, and is as right as the tolerance; sliding along y = 1 too, for a while."""
+    if jump(0.0, np.full(1, 2.0))[0] == -1:
+        with pytest.raises(SolverError):  # between two fields that point at each other there is no solution, and the solver says where
+            solve(jump, np.zeros(1), [0, 5.0], method=method, max_steps=3000,
+                  jacobian=(lambda t, y: [[0.0]]) if method in IMPLICIT else None)
+        return
+    solution = solve(jump, np.zeros(1), [0, 2.0], method=method, rtol=1e-6, atol=1e-8, max_step=0.2)
+    exact = 0.0 if jump(1.5, np.zeros(1))[0] == -1 else 2 + 9 * 0.2
+    assert abs(solution.y[-1, 0] - exact) < 1e-3 and solution.stats.rejected > 0
+
+
+def test_what_is_not_finite_is_shown():
+    """t and y of the first evaluation of f that was not finite."""
+    with np.errstate(all="ignore"):
+        with pytest.raises(SolverError, match=r"f is not finite at the initial state: f\(t0, y0\) = \[nan\] at y0 = \[-1\.\]"):
+            solve(lambda t, y: np.sqrt(y), np.full(1, -1.0), [0, 1])
+        for options in ({}, {"method": "rk4", "step_size": 0.1}):
+            with pytest.raises(SolverError, match=r"; f is not finite at t = 0\.5\d*, y = \[0\.(5|49)"):
+                solve(lambda t, y: 1.0 + 0 * np.sqrt(0.5 - y), np.zeros(1), [0, 1], **options)
+
+
+@pytest.mark.parametrize("name", DETEST)
+def test_detest(name):
+    """The 25 problems of DETEST at three tolerances: errors follow the tolerance for every family of methods."""
+    f, y0, end = DETEST[name]
+    allowed = 3000 if name[0] == "D" else 1000  # an orbit multiplies errors by the time along it, and by its eccentricity
+    for method, tolerances in (("dopri5", (1e-3, 1e-6, 1e-9)), ("tsit5", (1e-3, 1e-6, 1e-9)), ("dop853", (1e-3, 1e-6, 1e-9)),
+                               ("bosh3", (1e-3, 1e-5)), ("kvaerno5", (1e-3, 1e-5)), ("fehlberg45", (1e-3, 1e-6))):
+        errors = [np.max(np.abs(solve(f, np.array(y0), [0, 20.0], method=method, rtol=tol, atol=tol).y[-1] - end)) for tol in tolerances]
+        assert all(error < allowed * tol for error, tol in zip(errors, tolerances)), (method, errors)
+        assert errors[-1] < errors[0] or errors[0] < 1e-6  # smaller tolerance, smaller error
+
+
+@pytest.mark.parametrize("method", [name for name, tableau in TABLEAUS.items() if tableau.e is not None and name != "heun_euler"])
+def test_the_error_is_proportional_to_the_tolerance(method):
+    """Log error against log tolerance has a slope near 1 (for trbdf2, whose estimate is of a higher order than it, 2/3)."""
+    tolerances = 10.0 ** -np.arange(3, 8 if TABLEAUS[method].order < 4 else 10)
+    errors = [np.abs(solve(f, Y0, [0, END], method=method, rtol=tol, atol=tol).y[-1] - exact(END)).max() for tol in tolerances]
+    assert (0.55 if method == "trbdf2" else 0.7) < slope(tolerances, errors) < 1.25
+
+
+@pytest.mark.parametrize("method, tolerance", [("dopri5", 1e-9), ("tsit5", 1e-9), ("dop853", 1e-11), ("kvaerno5", 1e-9)])
+def test_time_reversed(method, tolerance):
+    """There and back again: the pendulum, and Lorenz's system while it is still predictable."""
+    lorenz = lambda t, y: np.array([10 * (y[1] - y[0]), y[0] * (28 - y[2]) - y[1], y[0] * y[1] - 8 / 3 * y[2]])
+    for f, y0, T in ((lambda t, y: np.array([y[1], -np.sin(y[0])]), np.array([2.0, 0.5]), 20.0), (lorenz, np.ones(3), 0.5)):
+        there = solve(f, y0, [0, T], method=method, rtol=tolerance, atol=tolerance).y[-1]
+        back = solve(f, there, [T, 0], method=method, rtol=tolerance, atol=tolerance).y[-1]
+        assert 0 < np.max(np.abs(back - y0)) < 1e5 * tolerance
+
+
+@pytest.mark.parametrize("method", ["dopri5", "tsit5", "dop853"])
+def test_conserved_quantities_over_a_long_run(method):
+    """Energy and angular momentum over fifty Kepler orbits of eccentricity 0.5 drift no faster than the tolerance and the time allow."""
+    kepler = lambda t, y: np.array([y[2], y[3], *(-y[:2] / np.sum(y[:2]**2)**1.5)])
+    y = solve(kepler, np.array([0.5, 0.0, 0.0, np.sqrt(3.0)]), np.linspace(0, 100 * np.pi, 51), method=method, rtol=1e-9, atol=1e-11).y
+    energy = np.sum(y[:, 2:]**2, axis=1) / 2 - 1 / np.sqrt(np.sum(y[:, :2]**2, axis=1))
+    momentum = y[:, 0] * y[:, 3] - y[:, 1] * y[:, 2]
+    assert np.max(np.abs(energy + 0.5)) < 1e-6 and np.max(np.abs(momentum - np.sqrt(0.75))) < 1e-6
+    assert np.max(np.abs(y[:, 0] - 0.5)) < 1e-3  # every period ends where it began

@@ -4,7 +4,8 @@ After each accepted step an event's function g(t, y) is computed at the ends of 
 through three of these comes near to zero, at the bottom of its dip. Each change of sign is located by Ridders's method, to the rounding
 of time; how right it is depends on the dense output, and so on the tolerances.
 
-A zero at the first time is no event: the sign of g there is the one that it takes on next. So a solution may be continued from an event,
+A zero at the first time is no event, nor is one before time and state have moved by more than rounding: the sign of g there is the one
+that it takes on next. So a solution may be continued from an event,
 with another state, without meeting it again. Nor is one that g touches and turns back from: the least change makes it two, or none.
 """
 
@@ -92,8 +93,7 @@ def watch(walk, events, g, f, tableau, stats, found):
         for i, event in enumerate(events):
             along = functools.partial(_along, g, event, at)
             for time, sign in _changes(along, step, signs[i]):
-                at_start = first and abs(time - step.t) <= 4 * math.ulp(max(abs(step.t), abs(step.t1)))
-                if signs[i] and not at_start and event.direction * sign >= 0:
+                if signs[i] and (not first or _moved(step, time, at(time))) and event.direction * sign >= 0:
                     here.append((time, i))
                 signs[i] = sign
         first = False
@@ -107,6 +107,12 @@ def watch(walk, events, g, f, tableau, stats, found):
     for i, event in enumerate(events):  # one that falls on the last time has had no room to change its sign
         if signs[i] and event.direction * -signs[i] >= 0 and g(event, step.t1, step.y1) == 0:
             found.append((step.t1, step.y1, i))
+
+
+def _moved(step, t, y):
+    """Whether time and state are no longer those of the beginning of a step, by more than rounding."""
+    few = 8 * np.finfo(y.dtype).eps
+    return abs(t - step.t) > few * abs(step.t) and np.max(np.abs(y - step.y)) > few * np.max(np.abs(step.y))
 
 
 def _along(g, event, at, t):
@@ -130,10 +136,10 @@ def _changes(g, step, sign):
 
 def _dip(g, times, values):
     """Return (time, value) where g has another sign than at all three times, if it turns between them and a parabola comes near zero."""
-    sign = np.sign(values[1])
+    sign = np.sign(values[0])
     a, b, c = [sign * value for value in values]
     curvature, slope = (a - 2 * b + c) / 2, (c - a) / 2  # b + slope x + curvature x^2, x from -1 to 1
-    if not (min(a, b, c) > 0 and curvature > 0 and abs(slope) < 2 * curvature):
+    if not (min(a, c) > 0 <= b and abs(slope) < 2 * curvature):
         return None
     if b - slope**2 / (4 * curvature) > 0.25 * (max(a, b, c) - min(a, b, c)):
         return None

@@ -7,7 +7,8 @@ of them where it is full. With what the blocks before it add to y in Y0, a block
 
     (I - h A (x) J) D = F - K,      K <- K + D,      J = df/dy
 
-It is a simplified one: J is that of the beginning of a step, and is kept while it serves. Where A = T diag(lambda) T^-1, the system
+It is a simplified one: J is that of the beginning of a step, and is kept while it serves. (Where that fails, an adaptive method takes a
+shorter step; at fixed steps J is evaluated in every iteration.) Where A = T diag(lambda) T^-1, the system
 of s n unknowns falls apart into one of n for each eigenvalue, of which a conjugate pair needs one:
 
     D = sum_i T_i (I - h lambda_i J)^-1 (T^-1 (F - K))_i
@@ -83,8 +84,8 @@ class ImplicitStepper(Stepper):
         self.jacobian, self.blocks = jacobian, blocks(tableau.a)
         self.guesses = [guess(tableau.c, i) for i in range(tableau.stages)]
         self.J, self.fresh, self.slow, self.inverses, self.h, self.eta, self.trouble = None, False, False, {}, None, 1.0, None
-        eps = float(np.finfo(y.dtype).eps)
-        if options.fixed:
+        self.fixed, eps = options.fixed, float(np.finfo(y.dtype).eps)
+        if self.fixed:
             self.scale, self.tolerance, self.most = (10 * eps, 10 * eps), 1.0, 50
         else:
             rtol = float(np.min(options.rtol))
@@ -110,18 +111,27 @@ class ImplicitStepper(Stepper):
         np.multiply(self.tableau_rows, h, out=self.h_times_rows)
         while True:
             if self.J is None:
-                self.J = self.jacobian(t, y[:self.coupled])
-                if not np.isfinite(self.J).all():
-                    raise SolverError(f"the Jacobian of f is not finite at y = {y[:self.coupled]!s:.200}; check f there", t, h)
-                self.stats.jacobians += 1
-                self.fresh, self.eta = True, 1.0
-                self.inverses.clear()
+                self.linearise(t, y[:self.coupled])
+                self.fresh = True
             if all(self.solved(block, t, t1, y, h) for block in self.blocks):
                 return y + self.h_b.dot(self.K)
             if self.fresh:
-                self.stats.newton_failures += 1
-                return None
+                break
             self.J = None
+        if self.fixed and all(self.solved(block, t, t1, y, h, simplified=False) for block in self.blocks):
+            self.slow = True
+            return y + self.h_b.dot(self.K)
+        self.stats.newton_failures += 1
+        return None
+
+    def linearise(self, t, y):
+        """Evaluate the Jacobian."""
+        self.J = self.jacobian(t, y)
+        if not np.isfinite(self.J).all():
+            raise SolverError(f"the Jacobian of f is not finite at y = {y!s:.200}; check f there", t, 0.0)
+        self.stats.jacobians += 1
+        self.eta = 1.0
+        self.inverses.clear()
 
     def inverse(self, block, h):
         """Return (I - h lambda J)^-1 for each eigenvalue of a block, shape (m, n, n)."""
@@ -134,7 +144,7 @@ class ImplicitStepper(Stepper):
             self.inverses[key] = np.linalg.inv(np.eye(len(self.J)) - (h * block.eigenvalues)[:, None, None] * self.J)
         return self.inverses[key]
 
-    def solved(self, block, t, t1, y, h):
+    def solved(self, block, t, t1, y, h, simplified=True):
         """Find the stages of a block, in K; return whether Newton's method converged."""
         first, stop, eigenvalues, T, T_inv = block
         n, rows = self.coupled, self.h_times_rows[first:stop]
@@ -146,14 +156,16 @@ class ImplicitStepper(Stepper):
             return True
         A, K, F = rows[:, first:stop], self.K[first:stop, :n], np.empty((stop - first, len(y)), y.dtype)
         K[:] = self.guesses[first] @ self.K[:first, :n] if first else self.before[:n]
-        try:
-            inverse = self.inverse(block, h)
-        except np.linalg.LinAlgError:  # singular
-            return False
         size = None
         for left in range(self.most - 1, -1, -1):
             Y = Y0 + A @ K
             self.evaluate(times, Y, F)
+            try:
+                if not simplified:
+                    self.linearise(times[-1], Y[-1])
+                inverse = self.inverse(block, h)
+            except np.linalg.LinAlgError:  # singular
+                return False
             D = (T @ (inverse @ (T_inv @ (F[:, :n] - K))[:, :, None])[:, :, 0]).real
             K += D
             previous, size = size, max([error_norm(h * d, y[:n], y_i, *self.scale) for d, y_i in zip(D, Y)])
@@ -161,7 +173,9 @@ class ImplicitStepper(Stepper):
                 bad = [i for i, k in enumerate(F) if not np.isfinite(k).all()]
                 self.trouble = (times[bad[0]], Y[bad[0]]) if bad else None
                 return False
-            if previous is None:
+            if not simplified:
+                eta = 1.0
+            elif previous is None:
                 eta = max(self.eta, 1e-16) ** 0.8  # how it converged the last time, a little mistrusted
             elif size < previous:
                 rate = size / previous

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .step_size import rms
 from .tableaus import find
 
 
@@ -69,7 +70,7 @@ class Options(NamedTuple):
     max_steps: int = 100_000
     max_step: float | None = None
     min_step: float | None = None
-    norm: Callable | None = None
+    norm: Callable = rms
 
     @property
     def fixed(self):

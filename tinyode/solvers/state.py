@@ -8,6 +8,7 @@ from numpy import ndarray
 from .. import tree
 from ..autodiff.dispatch import is_traced, unbox
 from ..autodiff.transforms import jacobian
+from .step_size import rms
 
 ONE_IN_LIST = tree.flatten([0.0])[1]
 CLOSURE = ("f returned a traced value although its arguments are plain: it closes over a value that is being differentiated, and the "
@@ -83,9 +84,9 @@ def flat_tolerance(value, leaves, structure, name):
 
 
 def flat_norm(norm, leaves, structure):
-    """Turn the user's norm of states into one of flat vectors; None stays None."""
+    """Turn the user's norm of states into one of flat vectors; None is the root mean square."""
     if norm is None:
-        return None
+        return rms
     cut = tree.cutter(leaves)
 
     def flat(x):

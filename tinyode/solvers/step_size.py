@@ -19,12 +19,12 @@ def rms(x):
     return math.sqrt(square / x.size)
 
 
-def error_norm(error, y0, y1, rtol, atol, norm=None):
+def error_norm(error, y0, y1, rtol, atol, norm=rms):
     """Return the root mean square of error / (atol + rtol max(|y0|, |y1|)), HNW II.4.11: a step is good enough at 1 or below.
 
     ``norm`` is a norm of vectors to be taken instead of the root mean square.
     """
-    return (norm or rms)(error / (atol + rtol * np.maximum(np.abs(y0), np.abs(y1))))
+    return norm(error / (atol + rtol * np.maximum(np.abs(y0), np.abs(y1))))
 
 
 def quadrature_norm(error, q0, q1, rate, left, rtol, atol):
