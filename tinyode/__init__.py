@@ -12,9 +12,9 @@
 from . import datasets, nn, optim, tree
 from .autodiff import custom_vjp, grad, hessian, jacobian, jvp, stop_gradient, value_and_grad, vjp
 from .sensitivity import NewtonError, odeint, root
-from .solvers import Event, Solution, SolverError, solve
+from .solvers import Event, Solution, SolverError, solve, solve_batch
 
 __version__ = "0.1.0"
 
 __all__ = ["Event", "NewtonError", "Solution", "SolverError", "custom_vjp", "datasets", "grad", "hessian", "jacobian", "jvp", "nn",
-           "odeint", "optim", "root", "solve", "stop_gradient", "tree", "value_and_grad", "vjp"]
+           "odeint", "optim", "root", "solve", "solve_batch", "stop_gradient", "tree", "value_and_grad", "vjp"]

@@ -4,9 +4,10 @@ Read `tableau` (what a method is), `tableaus` (the methods), `runge_kutta` (one 
 this order; then `dense` (what lies inside a step), `events`, `implicit` (steps of stiff problems) and `batch` (a clock for each sample).
 """
 
+from .batch import solve_batch
 from .events import Event, Events
 from .options import NewtonFailed, SolverError, StepTooSmall, TooManySteps
 from .solution import Solution
 from .solve import solve
 
-__all__ = ["Event", "Events", "NewtonFailed", "Solution", "SolverError", "StepTooSmall", "TooManySteps", "solve"]
+__all__ = ["Event", "Events", "NewtonFailed", "Solution", "SolverError", "StepTooSmall", "TooManySteps", "solve", "solve_batch"]

@@ -41,6 +41,8 @@ class Solution:
         ValueError
             If a time lies outside the interval.
         """
+        if self._interpolate is None:
+            raise ValueError("solve_batch keeps no steps between the times; ask for the times you need in its t")
         if is_traced(t):
             raise TypeError("solution(t) computes plain numbers, and t is a traced value, whose gradient would be lost; use odeint")
         t = np.asarray(t, dtype=float)

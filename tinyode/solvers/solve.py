@@ -17,7 +17,7 @@ from .options import NewtonFailed, Options, SolverError, Stats, StepTooSmall, To
 from .runge_kutta import Stepper
 from .solution import Solution
 from .state import check_state, check_times, flat_event, flat_field, flat_jacobian, flat_norm, flat_tolerance
-from .step_size import Controller, error_norm, first_step, quadrature_norm
+from .step_size import Controller, error_norm, first_steps, quadrature_norm
 from .tableaus import find
 
 BELOW_ROUNDING = ("the step is below rounding: the solution may have a singularity here, or the problem is stiff (try method='kvaerno5'), "
@@ -61,7 +61,26 @@ def steps(f, y, times, options, stats, coupled=None, jacobian=None):
 
 def _fixed(stepper, tableau, y, times, options, stats):
     """Equal steps within each interval of ``times``, no longer than ``step_size``; one where that is None."""
-    at_start = True
+    for t, t1, h in grid(times, options):
+        _check_count(stats, options, t, h)
+        if t1 == t:
+            raise StepTooSmall(BELOW_ROUNDING, t, h)
+        if stats.accepted:
+            stepper.advance(t, y)
+        y1 = stepper.step(t, t1, y, h)
+        if y1 is None:
+            raise NewtonFailed("Newton's method did not solve the equations of this step; try a smaller step_size, or an adaptive method "
+                               "such as kvaerno5" + blame(stepper, t, y, h), t, h)
+        if not all_finite(y1):
+            raise SolverError("the state is no longer finite: the solution has blown up, or the step is too long for it; try a smaller "
+                              "step_size, or an adaptive method such as dopri5" + blame(stepper, t, y, h), t, h)
+        stats.accepted += 1
+        yield Step(t, t1, h, y, y1, stepper.K)
+        y = y1
+
+
+def grid(times, options):
+    """Generate (t, t1, h) of each step of fixed size."""
     for start, end in zip(times[:-1], times[1:]):
         n = 1 if options.step_size is None else abs(end - start) / options.step_size
         if n > options.max_steps:
@@ -70,23 +89,7 @@ def _fixed(stepper, tableau, y, times, options, stats):
         n = max(1, math.ceil(n * (1 - 1e-12)))  # 0.3 / 0.1 is three steps, whichever way it rounds
         h = (end - start) / n
         for j in range(n):
-            t, t1 = start + j * h, end if j == n - 1 else start + (j + 1) * h
-            _check_count(stats, options, t, h)
-            if t1 == t:
-                raise StepTooSmall(BELOW_ROUNDING, t, h)
-            if not at_start:
-                stepper.advance(t, y)
-            y1 = stepper.step(t, t1, y, h)
-            at_start = False
-            if y1 is None:
-                raise NewtonFailed("Newton's method did not solve the equations of this step; try a smaller step_size, or an adaptive "
-                                   "method such as kvaerno5" + blame(stepper, t, y, h), t, h)
-            if not all_finite(y1):
-                raise SolverError("the state is no longer finite: the solution has blown up, or the step is too long for it; "
-                                  "try a smaller step_size, or an adaptive method such as dopri5" + blame(stepper, t, y, h), t, h)
-            stats.accepted += 1
-            yield Step(t, t1, h, y, y1, stepper.K)
-            y = y1
+            yield start + j * h, end if j == n - 1 else start + (j + 1) * h, h
 
 
 def _adaptive(stepper, tableau, y, times, options, stats):
@@ -95,8 +98,9 @@ def _adaptive(stepper, tableau, y, times, options, stats):
     sign = math.copysign(1.0, end - t)
     size = options.first_step
     if size is None:
-        size = first_step(lambda t, y: stepper.slope(t, y)[:n], t, y[:n], stepper.K[0, :n], tableau.error_order, rtol, atol,
-                          options.norm, end - t)
+        size = first_steps(lambda t, y: stepper.slope(t.item(), y[0])[None, :n], np.array([t]), y[None, :n], stepper.K[:1, :n],
+                           tableau.error_order, lambda x: np.array([error_norm(x[0], y[:n], y[:n], rtol, atol, options.norm)]),
+                           np.array([end - t])).item()
     longest, shortest = options.max_step or math.inf, options.min_step or 0.0
     least = float(np.min(rtol)), float(np.min(atol))
     controller = Controller(tableau.error_order, pi=tableau.e3 is None, keep=1.2 if tableau.implicit else 1.0)

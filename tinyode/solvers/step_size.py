@@ -38,38 +38,38 @@ def quadrature_norm(error, q0, q1, rate, left, rtol, atol):
     return rms(error) / (atol + rtol * max(rms(q0), rms(q1), left * rms(rate)))
 
 
-def first_step(f, t, y, k, order, rtol, atol, norm, span):
-    """Guess the first step, HNW II.4 "Starting Step Size"; it costs one evaluation of f.
+def first_steps(f, t, y, k, order, norm, span):
+    """Guess the first step of each of m problems, HNW II.4 "Starting Step Size"; it costs one evaluation of f.
 
     Parameters
     ----------
     f : function
         ``f(t, y)`` returns dy/dt.
-    t, y, k : float, array, array
+    t, y, k : arrays, shapes (m,), (m, n), (m, n)
         Where to start, and f there.
     order : int
         Of the error estimate's lower method.
-    rtol, atol, norm
-        See `error_norm`.
-    span : float
+    norm : function
+        ``norm(x)`` returns the size of vectors beside the tolerances at y: (m, n) to (m,).
+    span : array, shape (m,)
         The length of the interval, with its sign; f is not evaluated outside it.
 
     Returns
     -------
-    float
-        The size, positive.
+    array, shape (m,)
+        The sizes, positive.
     """
-    zero = np.zeros_like(y)
-    size = lambda x: error_norm(x, y, zero, rtol, atol, norm)
-    d0, d1 = size(y), size(k)
-    h0 = 1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1
-    h0 = min(max(h0, 10 * math.ulp(t)), abs(span))
-    signed = math.copysign(h0, span)
-    d2 = size(f(t + signed, y + signed * k) - k) / h0
-    largest = max(d1, d2)
-    h1 = max(1e-6, 1e-3 * h0) if largest <= 1e-15 else (0.01 / largest) ** (1 / (order + 1))
-    h = min(100 * h0, h1, abs(span))
-    return h if 0 < h < math.inf else h0  # f was not finite there: let the controller find out
+    longest = np.abs(span)
+    d0, d1 = norm(y), norm(k)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        h0 = np.where((d0 < 1e-5) | (d1 < 1e-5), 1e-6, 0.01 * d0 / d1)
+        h0 = np.minimum(np.maximum(h0, 10 * np.spacing(np.abs(t))), longest)
+        signed = np.copysign(h0, span)
+        d2 = norm(f(t + signed, y + signed[:, None].astype(y.dtype) * k) - k) / h0
+        largest = np.maximum(d1, d2)
+        h1 = np.where(largest <= 1e-15, np.maximum(1e-6, 1e-3 * h0), (0.01 / largest) ** (1 / (order + 1)))
+        h = np.minimum(np.minimum(100 * h0, h1), longest)
+    return np.where((h > 0) & np.isfinite(h), h, h0)  # f was not finite there: let the controller find out
 
 
 class Controller:

@@ -1,0 +1,305 @@
+"""Many initial value problems at once, `solve_batch`: each with its own step size, error, and times.
+
+One system for all samples takes the steps that the hardest of them asks for. Here every sample has a clock of its own, and one call of f
+still serves them all: the state is a matrix with a row for each sample, and time, step size and error are columns. It is the loop of
+`solve`, with rows for numbers; a row that has come to its end is dropped.
+"""
+
+import math
+
+import numpy as np
+
+from .. import tree
+from ..autodiff.dispatch import is_traced
+from .options import Options, SolverError, Stats, StepTooSmall, TooManySteps
+from .solution import Solution
+from .solve import BELOW_ROUNDING, grid
+from .state import check_derivative, check_state, check_times, flat_tolerance
+from .step_size import GROW, SAFETY, SHRINK, Controller, first_steps
+from .tableaus import find
+
+
+def solve_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_steps=100_000,
+                max_step=None, min_step=None, batched=()):
+    """Solve dy/dt = f(t, y, *args) for B samples at once, each with its own step size and, if wanted, its own times.
+
+    Parameters
+    ----------
+    f : function
+        ``f(t, y, *args)`` computes the derivatives of several samples at once, row by row: y has the shape (A, ...), or is a container of
+        such, and t the shape (A, 1, ...) with as many axes, so that it broadcasts. A is B at first; samples that have come to
+        their end are left out, unless f fails without them, because it closes over arrays with a row for each sample.
+    y0 : array, shape (B, ...), or container of such
+    t : array, shape (T,) or (B, T)
+        Times as in `solve`, the same for all samples or a row for each. Rows may differ in their interval and direction.
+    *args
+        Passed on to f.
+    method, rtol, atol, step_size, first_step, max_steps, max_step, min_step
+        As in `solve`, for each sample; implicit methods are not for batches. Tolerances may differ between samples: they broadcast to y0.
+    batched : tuple of int
+        Which of ``args`` (0 is the first) are arrays, or containers of arrays, with a row for each sample: they are cut as y is.
+
+    Returns
+    -------
+    Solution
+        Its ``y`` has the shape (T, *y0.shape), its ``stats`` an array of shape (B,) for each number: what the same sample takes by itself.
+        It has no dense output and no events.
+
+    Raises
+    ------
+    SolverError
+        If a sample cannot go on. It has its index, ``sample``; its ``solution`` is NaN where samples have not come to.
+    TypeError, ValueError
+        If an argument cannot be; they name it.
+
+    Examples
+    --------
+    Three decays, of which each has its own rate and its own times:
+
+    >>> k = np.array([[1.0], [10.0], [100.0]])
+    >>> solve_batch(lambda t, y, k: -k * y, np.ones((3, 1)), [0.0, 1.0] / k, k, batched=(0,)).y[-1, :, 0]
+    array([0.367879..., 0.367879..., 0.367879...])
+    """
+    leaves, structure = check_state(y0)
+    counts = {leaf.shape[0] if leaf.ndim else None for leaf in leaves}
+    if len(counts) > 1 or None in counts:
+        raise ValueError(f"y0 must have a leading axis of samples, of one length; got {' and '.join(str(leaf.shape) for leaf in leaves)}")
+    B = counts.pop()
+    rtol, atol = [flat_tolerance(value, leaves, structure, name) for value, name in ((rtol, "rtol"), (atol, "atol"))]
+    options = Options(method, rtol, atol, step_size, first_step, max_steps, max_step, min_step).check()
+    if find(method).implicit:
+        raise ValueError(f"method={method!r} is implicit, and solve_batch is for explicit methods; call solve for each sample")
+    if not isinstance(batched, (tuple, list)) or not all(isinstance(n, int) and 0 <= n < len(args) for n in batched):
+        raise ValueError(f"batched={batched!r} must be a tuple of numbers, below {len(args)}, of the args with a row for each sample")
+    times = check_batch_times(t, B)
+    rows = Rows(f, leaves, structure, args, batched)
+    options = options._replace(rtol=rows.matrix(rtol), atol=rows.matrix(atol))
+    stats, ys = Stats(*np.zeros((6, B), int)), np.full((times.shape[1], B, rows.y.shape[1]), np.nan, rows.y.dtype)
+
+    def solution():
+        return Solution(times if np.ndim(t) == 2 else times[0], rows.shaped(ys), stats, None, None)
+
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            march(rows, times, options, stats, ys)
+    except SolverError as error:
+        error.solution = solution()
+        raise
+    return solution()
+
+
+def check_batch_times(t, B):
+    """Return times as an array of shape (B, T), with the checks of `check_times` on each row."""
+    if is_traced(t) or np.ndim(t) < 2:
+        return np.tile(check_times(t), (B, 1))
+    if len(t) != B:
+        raise ValueError(f"t must be a vector of times, or have a row for each of the {B} samples; got the shape {np.shape(t)}")
+    try:
+        return np.array([check_times(row) for row in t])
+    except ValueError as error:
+        raise ValueError(f"{error} (in a row of t, one row for each sample)") from None
+
+
+class Rows:
+    """The user's f as one of matrices, with a row for each sample.
+
+    Attributes
+    ----------
+    y : array, shape (B, n)
+        The initial states.
+    """
+
+    def __init__(self, f, leaves, structure, args, batched):
+        self.f, self.structure, self.args, self.batched, self.whole = f, structure, args, batched, False
+        self.leaves, self.cut, self.axes = leaves, tree.cutter([leaf[0] for leaf in leaves]), max(leaf.ndim for leaf in leaves)
+        self.y = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+        self.latest_t, self.latest_y = None, self.y.copy()
+
+    def shaped(self, y):
+        """Return an array of shape (..., n) as the user's container of arrays."""
+        return tree.unflatten(self.structure, self.cut(y))
+
+    def matrix(self, tolerance):
+        """Return a tolerance as a number, or with the shape of ``y``."""
+        if np.ndim(tolerance) == 0:
+            return tolerance
+        ends = np.cumsum([leaf.size for leaf in self.leaves])[:-1]
+        return np.concatenate([part.reshape(len(self.y), -1) for part in np.split(tolerance, ends)], axis=1)
+
+    def __call__(self, samples, t, y):
+        """Return f for the samples with these numbers, at t of shape (A,) and y of shape (A, n)."""
+        if len(samples) == len(self.y):
+            self.latest_t = t
+            return self.call(t, y, self.args)
+        if not self.whole:
+            args = [tree.map(lambda x: x[samples], arg) if n in self.batched else arg for n, arg in enumerate(self.args)]
+            try:
+                return self.call(t, y, args)
+            except ValueError:  # shapes that do not go together: f closes over arrays of all samples, so it is given all
+                self.whole = True
+        self.latest_t, self.latest_y = self.latest_t.copy(), self.latest_y.copy()
+        self.latest_t[samples], self.latest_y[samples] = t, y
+        return self.call(self.latest_t, self.latest_y, self.args)[samples]
+
+    def call(self, t, y, args):
+        """Return f of as many samples as there are rows."""
+        y.setflags(write=False)
+        dy = self.f(t.reshape(-1, *[1] * (self.axes - 1)), self.shaped(y), *args)
+        parts, structure = ([dy], self.structure) if self.structure is tree.LEAF else tree.flatten(dy)
+        if structure != self.structure:
+            raise ValueError(f"f returned the structure {tree.describe(structure)}; the state, and so its derivative, has the structure "
+                             f"{tree.describe(self.structure)}")
+        parts = [check_derivative(part, (len(y), *leaf.shape[1:]), leaf.dtype) for part, leaf in zip(parts, self.leaves)]
+        return np.concatenate([part.reshape(len(y), -1) for part in parts], axis=1)
+
+
+def march(f, times, options, stats, ys):
+    """The loop of `solve` for rows: propose, measure, accept or reject, record; writes the states at the times into ys, (T, B, n)."""
+    tableau, B = find(options.method), len(times)
+    t, y, end, observed, active = times[:, 0].copy(), f.y.copy(), times[:, -1], np.ones(B, int), np.arange(B)
+    sign = np.sign(end - t)
+    of = lambda tolerance, samples: tolerance if np.ndim(tolerance) == 0 else tolerance[samples]
+    scale = lambda samples, size: of(options.atol, samples) + of(options.rtol, samples) * size
+    ys[0] = y
+    k = f(active, t, f.y)
+    stats.nfev += 1
+    stop(~np.isfinite(k).all(axis=1), active, SolverError, "f is not finite at the initial state; check f and y0", t, 0 * t)
+    if options.fixed:
+        grids = [[t1 for _, t1, _ in grid(row, options)] for row in times.tolist()]
+        ends_of_steps = np.array([row + row[-1:] * (max(map(len, grids)) - len(row)) for row in grids])
+    else:
+        controller, longest = Controllers(B, tableau), options.max_step or math.inf
+        size = np.full(B, options.first_step)
+        if options.first_step is None:
+            allowed = scale(active, np.abs(y))
+            size = first_steps(lambda t, y: f(active, t, y), t, y, k, tableau.error_order, lambda x: rms(x / allowed), end - t)
+            stats.nfev += 1
+    while active.size:
+        i, now, y0 = active, t[active], y[active]
+        if options.fixed:
+            t1 = ends_of_steps[i, stats.accepted[i]]
+            last = t1 == end[i]
+        else:
+            proposed = np.minimum(size[i], longest)
+            last = np.minimum(1.01 * proposed, longest) >= np.abs(end[i] - now)
+            t1 = np.where(last, end[i], now + sign[i] * proposed)
+        h = t1 - now
+        stop(stats.accepted[i] + stats.rejected[i] >= options.max_steps, i, TooManySteps, f"max_steps={options.max_steps} steps were not "
+             "enough; is the problem stiff, or the tolerance too small? Allow more, or ask for less accuracy with rtol and atol", now, h)
+        stop(h == 0, i, StepTooSmall, BELOW_ROUNDING, now, h)
+        K, y1 = step(f, tableau, i, now, t1, h, y0, k[i])
+        stats.nfev[i] += tableau.stages - 1
+        good = np.isfinite(y1).all(axis=1)
+        if options.fixed:
+            stop(~good, i, SolverError, "the state is no longer finite: the solution has blown up, or the step is too long", now, h)
+        else:
+            allowed = scale(i, np.maximum(np.abs(y0), np.abs(y1)))
+            error, error3 = [rms(weighted(h, e, K) / allowed) if e is not None else None for e in (tableau.e, tableau.e3)]
+            if tableau.e3 is not None:
+                error = np.where(error > 0, error * (error / np.hypot(error, 0.1 * error3)), error)
+            good &= error <= 1
+            size[i] = controller.next(i, np.abs(h), np.where(good | (error > 1), error, math.inf), good)
+            stop(~good & (size[i] < (options.min_step or 0)), i, StepTooSmall, "the error asks for a step below "
+                 f"min_step={options.min_step}: allow a smaller step, or larger rtol and atol", now, h)
+            stop(~good & (size[i] <= 4 * np.spacing(np.abs(now))), i, StepTooSmall, BELOW_ROUNDING, now, h)
+        stats.accepted[i] += good
+        stats.rejected[i] += ~good
+        record(f, tableau, i, good, times, observed, ys, (now, t1, h, y0, y1, K), sign[i], stats)
+        on, done = good & ~last, good & last
+        t[i[on]], y[i[on]] = t1[on], y1[on]
+        if tableau.first_same_as_last:
+            k[i[on]] = K[-1][on]
+        elif on.any():
+            k[i[on]] = f(i[on], t1[on], y1[on])
+            stats.nfev[i[on]] += 1
+        active = i[~done]
+
+
+def rms(x):
+    """Return the root mean square of each row."""
+    return np.sqrt(np.mean(x * x, axis=1)).astype(float)
+
+
+def weighted(h, weights, K):
+    """Return h sum_j weights_j k_j for as many of the stages K, (s, A, n), as there are weights; h has the shape (A,)."""
+    return h[:, None].astype(K.dtype) * np.tensordot(weights.astype(K.dtype), K[:len(weights)], 1)
+
+
+def stop(bad, samples, kind, message, t, h):
+    """Raise an error for the first sample that is marked as bad."""
+    if bad.any():
+        n = int(np.argmax(bad))
+        error = kind(f"sample {samples[n]}: {message}", float(t[n]), float(h[n]))
+        error.sample = int(samples[n])
+        raise error
+
+
+class Controllers(Controller):
+    """`Controller` for B samples."""
+
+    def __init__(self, B, tableau):
+        super().__init__(tableau.error_order, pi=tableau.e3 is None)
+        self.previous_error, self.rejected = np.full(B, self.previous_error), np.zeros(B, bool)
+
+    def next(self, i, h, error, good):
+        """Return the next steps of the samples i, after steps of size h with these errors, of which some are good."""
+        grown = SAFETY * np.maximum(error, 1e-10) ** -self.alpha * self.previous_error[i] ** self.beta
+        grown = np.clip(grown, SHRINK, np.where(self.rejected[i], 1.0, GROW))
+        shrunk = np.maximum(SHRINK, SAFETY * error ** -self.alpha)
+        self.previous_error[i] = np.where(good, np.maximum(error, 1e-4), self.previous_error[i])
+        self.rejected[i] = ~good
+        return h * np.where(good, grown, shrunk)
+
+
+def step(f, tableau, samples, t, t1, h, y, k):
+    """Take one step of each sample; return the stages (s, A, n) and the new states (A, n)."""
+    K = np.empty((tableau.stages, *y.shape), y.dtype)
+    K[0] = k
+    stage = y
+    for j in range(1, tableau.stages):
+        stage = y + weighted(h, tableau.a[j, :j], K)
+        K[j] = f(samples, t1 if tableau.c[j] == 1.0 else t + tableau.c[j] * h, stage)
+    return K, stage if tableau.first_same_as_last else y + weighted(h, tableau.b, K)
+
+
+def record(f, tableau, samples, good, times, observed, ys, steps, sign, stats):
+    """Write the states at the times in the good ones of these steps: at their ends as they are, inside them off the interpolant."""
+    t, t1, h, y, y1, K = steps
+    Q = None
+    while True:
+        at = times[samples, np.minimum(observed[samples], times.shape[1] - 1)]
+        due = good & (observed[samples] < times.shape[1]) & (sign * (at - t1) <= 0)
+        if not due.any():
+            return
+        inside = due & (at != t1)
+        if inside.any():
+            if Q is None:  # who has a time inside now is all who will
+                q = polynomials(f, tableau, samples[inside], t1[inside], h[inside], y[inside], y1[inside], K[:, inside], stats)
+                Q = np.zeros((len(q), *y.shape), y.dtype)
+                Q[:, inside] = q
+            theta = ((at - t) / h)[:, None].astype(y.dtype)
+            value = Q[-1]
+            for q in Q[-2::-1]:
+                value = q + theta * value
+            states = np.where(inside[:, None], y + theta * value, y1)
+        else:
+            states = y1
+        ys[observed[samples[due]], samples[due]] = states[due]
+        observed[samples[due]] += 1
+
+
+def polynomials(f, tableau, samples, t1, h, y, y1, K, stats):
+    """Return the coefficients of the dense output of steps, shape (d, A, n); see `dense.polynomial`."""
+    if tableau.extra is not None:
+        stats.nfev[samples] += len(tableau.extra)
+        for row in tableau.extra:
+            weights = row[:len(K)]
+            K = np.concatenate([K, f(samples, t1 - h + row.sum() * h, y + weighted(h, weights, K))[None].astype(y.dtype)])
+    if tableau.interpolant is not None:
+        return np.stack([weighted(h, column, K) for column in tableau.interpolant.T])
+    slope = K[-1]
+    if not tableau.first_same_as_last:
+        slope = f(samples, t1, y1)
+        stats.nfev[samples] += 1
+    d, h = y1 - y, h[:, None].astype(y.dtype)
+    return np.stack([h * K[0], 3 * d - h * (2 * K[0] + slope), h * (K[0] + slope) - 2 * d])
