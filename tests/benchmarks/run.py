@@ -13,6 +13,7 @@ import tracemalloc
 
 import by_hand
 import numpy as np
+from solvers import benchmark_solvers
 from timing import PEERS, fastest, missing
 from vjps import SIZES, arrays, benchmark_vjps
 
@@ -63,24 +64,6 @@ def benchmark_adjoint():
               + ";  relative errors " + ", ".join(f"{error:.0e}" for error in errors))
 
 
-def benchmark_solver():
-    if not PEERS["scipy"]:
-        print("Lorenz against RK45: scipy is missing")
-        return
-    from scipy.integrate import solve_ivp
-
-    def lorenz(t, y):
-        return np.array([10 * (y[1] - y[0]), y[0] * (28 - y[2]) - y[1], y[0] * y[1] - 8 / 3 * y[2]])
-
-    y0 = np.ones(3)
-    ours = tinyode.solve(lorenz, y0, [0, 10], rtol=1e-6, atol=1e-9).stats.nfev
-    theirs = solve_ivp(lorenz, (0, 10), y0, rtol=1e-6, atol=1e-9).nfev
-    times = fastest([lambda: solve_ivp(lorenz, (0, 10), y0, rtol=1e-6, atol=1e-9),
-                     lambda: tinyode.solve(lorenz, y0, [0, 10], rtol=1e-6, atol=1e-9)])
-    print(f"Lorenz, time per evaluation of f relative to SciPy's RK45: {times[1] / ours / (times[0] / theirs):.2f} (budget 0.8); "
-          f"evaluations {ours} and {theirs}")
-
-
 def benchmark_memory():
     y0 = np.ones(2**16)
 
@@ -111,5 +94,5 @@ def _seconds(command):
 
 if __name__ == "__main__":
     np.ones(31 * 10**6 // 8).sum()  # a warm allocator: otherwise large arrays measure page faults
-    for benchmark in (benchmark_vjps, benchmark_adjoint, benchmark_solver, benchmark_memory, benchmark_import):
+    for benchmark in (benchmark_vjps, benchmark_adjoint, benchmark_solvers, benchmark_memory, benchmark_import):
         benchmark()

@@ -166,7 +166,8 @@ def march(f, times, options, stats, ys):
     stop(~np.isfinite(k).all(axis=1), active, SolverError, "f is not finite at the initial state; check f and y0", t, 0 * t)
     if options.fixed:
         grids = [[t1 for _, t1, _ in grid(row, options)] for row in times.tolist()]
-        ends_of_steps = np.array([row + row[-1:] * (max(map(len, grids)) - len(row)) for row in grids])
+        longest = max(map(len, grids))
+        ends_of_steps = np.array([row + row[-1:] * (longest - len(row)) for row in grids])
     else:
         controller, longest = Controllers(B, tableau), options.max_step or math.inf
         size = np.full(B, options.first_step)
@@ -222,7 +223,8 @@ def rms(x):
 
 def weighted(h, weights, K):
     """Return h sum_j weights_j k_j for as many of the stages K, (s, A, n), as there are weights; h has the shape (A,)."""
-    return h[:, None].astype(K.dtype) * np.tensordot(weights.astype(K.dtype), K[:len(weights)], 1)
+    m = len(weights)
+    return h[:, None].astype(K.dtype) * (weights.astype(K.dtype) @ K[:m].reshape(m, -1)).reshape(K.shape[1:])
 
 
 def stop(bad, samples, kind, message, t, h):

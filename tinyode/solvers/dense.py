@@ -14,7 +14,7 @@ import numpy as np
 class Step(NamedTuple):
     """One accepted step, from y at t to y1 at t1; K are its stages, overwritten when the next step begins.
 
-    ``h`` is t1 - t, unless an event has ended the step early; then ``Q`` is there, the polynomial of its dense output.
+    ``Q`` is the polynomial of its dense output, where that is known. ``h`` is t1 - t, unless an event has cut the step off: then Q is.
     """
 
     t: float

@@ -56,13 +56,13 @@ def blocks(a):
     return found
 
 
-def guess(c, i):
-    """Return weights w for the guess k_i ~ sum_j w_j k_j, j < i: by the polynomial through the last slopes before, three at most."""
-    nodes = {node: j for j, node in enumerate(c[:i].tolist())}  # the later one of two at the same place
-    chosen = sorted(nodes.values())[-3:]
-    w = np.zeros(i)
+def guess(c, x, most):
+    """Return weights w for the guess k(x) ~ sum_j w_j k_j of a slope: by the polynomial through the last slopes, so many at most."""
+    nodes = {node: j for j, node in enumerate(c.tolist())}  # the later one of two at the same place
+    chosen = sorted(nodes.values())[-most:]
+    w = np.zeros(len(c))
     for j in chosen:
-        w[j] = np.prod([(c[i] - c[m]) / (c[j] - c[m]) for m in chosen if m != j])
+        w[j] = np.prod([(x - c[m]) / (c[j] - c[m]) for m in chosen if m != j])
     return w
 
 
@@ -82,24 +82,25 @@ class ImplicitStepper(Stepper):
     def __init__(self, f, tableau, y, coupled, stats, jacobian, options):
         super().__init__(f, tableau, y, coupled, stats)
         self.jacobian, self.blocks = jacobian, blocks(tableau.a)
-        self.guesses = [guess(tableau.c, i) for i in range(tableau.stages)]
+        self.guesses = [guess(tableau.c[:i], c, 3) for i, c in enumerate(tableau.c)]
         self.J, self.fresh, self.slow, self.inverses, self.h, self.eta, self.trouble = None, False, False, {}, None, 1.0, None
+        self.ratio = self.onward = None
         self.fixed, eps = options.fixed, float(np.finfo(y.dtype).eps)
         if self.fixed:
-            self.scale, self.tolerance, self.most = (10 * eps, 10 * eps), 1.0, 50
+            self.scale, self.tolerance, self.most = (eps, eps), 0.1, 50
         else:
             rtol = float(np.min(options.rtol))
             self.scale, self.most = (options.rtol, options.atol, options.norm), 7
             self.tolerance = max(10 * eps / rtol, 0.01)  # of the error allowed, like Kvaerno's
 
     def start(self, t, y):
-        """Evaluate f(t, y): the first stage where that is explicit, and otherwise a guess of it."""
+        """Evaluate f(t, y): the first stage where that is explicit, and otherwise a guess of all."""
         super().start(t, y)
-        self.before = self.first.copy()
+        self.before, self.h_before = np.tile(self.first, (len(self.K), 1)), None
 
     def advance(self, t, y):
         """Make ready for the step after the one just taken, which begins at (t, y)."""
-        self.before = self.last.copy()
+        self.before, self.h_before = self.K.copy(), self.h
         self.fresh = False
         if self.slow:
             self.J, self.slow = None, False
@@ -155,7 +156,14 @@ class ImplicitStepper(Stepper):
                 self.evaluate(times, Y0, self.K[first:stop])
             return True
         A, K, F = rows[:, first:stop], self.K[first:stop, :n], np.empty((stop - first, len(y)), y.dtype)
-        K[:] = self.guesses[first] @ self.K[:first, :n] if first else self.before[:n]
+        if first:
+            K[:] = self.guesses[first] @ self.K[:first, :n]
+        else:  # go on as in the step before
+            ratio = 0.0 if self.h_before is None else h / self.h_before
+            if ratio != self.ratio:
+                self.onward = np.array([guess(self.tableau.c, 1 + ratio * c, len(self.K)) for c in self.tableau.c[:stop]])
+                self.ratio = ratio
+            K[:] = self.onward @ self.before[:, :n]
         size = None
         for left in range(self.most - 1, -1, -1):
             Y = Y0 + A @ K
@@ -183,7 +191,7 @@ class ImplicitStepper(Stepper):
                 eta = rate / (1 - rate)
                 if rate**left / (1 - rate) * size > self.tolerance:
                     return False  # it will not be there in the iterations that are left
-            elif size > 1e3 * self.tolerance:
+            elif size > 1e4 * self.tolerance:
                 return False
             else:
                 eta = 0.0  # it cannot get nearer: rounding

@@ -36,6 +36,8 @@ class Solution:
     def __call__(self, t):
         """Return the state at any times inside the interval, shape (*t.shape, *y0.shape), by the method's interpolant.
 
+        The stages of an explicit step are not kept: where a step is met for the first time f is evaluated for them once more.
+
         Raises
         ------
         ValueError

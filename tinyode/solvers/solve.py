@@ -239,9 +239,21 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
         walk = steps(flat, y, times, options, stats, jacobian=flat_jacobian(f, leaves, structure, args, jacobian))
         if events:
             walk = watch(walk, events, flat_event(leaves, structure, args), flat, tableau, stats, found)
-        for step in walk:
-            taken.append(step._replace(K=step.K.copy()))
+        for step in walk:  # the stages of an explicit step are soon had again, and would be most of the memory
+            taken.append(step._replace(K=step.K.copy()) if tableau.implicit else step)
             yield step
+
+    def dense(i):
+        """Return the i-th step with the polynomial of its dense output."""
+        if taken[i].Q is None:
+            step = taken[i]
+            if not tableau.implicit:
+                stepper = Stepper(flat, tableau, y, len(y), Stats())
+                stepper.start(step.t, step.y)
+                stepper.step(step.t, step.t1, step.y, step.h)
+                step = step._replace(K=stepper.K)
+            taken[i] = step._replace(Q=polynomial(flat, tableau, step, Stats()))
+        return taken[i]
 
     def interpolate(t):
         sign = math.copysign(1.0, times[-1] - times[0])
@@ -249,7 +261,7 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
         result = np.empty((t.size, y.size), y.dtype)
         for i in np.unique(of_step):
             here = of_step == i
-            result[here] = evaluate(taken[i], polynomial(flat, tableau, taken[i], Stats()), t.ravel()[here][:, None])
+            result[here] = evaluate(dense(i), taken[i].Q, t.ravel()[here][:, None])
         return tree.unflatten(structure, cut(result.reshape(*t.shape, y.size)))
 
     def solution(ys):

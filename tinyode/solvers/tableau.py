@@ -64,12 +64,12 @@ class Tableau:
         """The number of stages, s."""
         return len(self.b)
 
-    @property
+    @functools.cached_property
     def first_same_as_last(self):
         """Whether the last stage is f at the end of the step, and so what the next step begins with."""
         return self.c[-1] == 1.0 and np.array_equal(self.a[-1], self.b)
 
-    @property
+    @functools.cached_property
     def implicit(self):
         """Whether stages depend on themselves or on later ones."""
         return bool(np.triu(self.a).any())
