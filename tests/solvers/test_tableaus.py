@@ -95,12 +95,28 @@ def test_implicit_methods_are_A_stable(name, at_infinity):
     np.testing.assert_allclose(R(-1e9), at_infinity, atol=1e-6)
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if m.interpolant is not None and not m.implicit], ids=lambda m: m.name)
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_hermites_cubic_where_a_method_has_nothing_better(method):
+    """Values and slopes at both ends, exactly those of the step: y, y1 and k_1 = f(t, y), the last stage or one more f(t1, y1)."""
+    if method in COLLOCATION or method.name in ("sdirk2", "dopri5", "tsit5", "dop853"):
+        return
+    s, x = method.stages, len(method.extra_a)
+    assert x == (0 if method.first_same_as_last else 1) and method.interpolant.shape == (s + x, 3)
+    b, first, last = np.append(method.b, [0] * x), np.eye(s + x)[0], np.eye(s + x)[-1]
+    np.testing.assert_allclose(method.interpolant @ [1, 1, 1], b, atol=1e-15)
+    np.testing.assert_allclose(method.interpolant @ [1, 0, 0], first, atol=1e-15)
+    np.testing.assert_allclose(method.interpolant @ [1, 2, 3], last, atol=1e-15)
+    if x:
+        np.testing.assert_array_equal(method.extra_a, [b])
+        assert method.extra_c == [1.0]
+
+
+@pytest.mark.parametrize("method", [find(name) for name in ("dopri5", "tsit5", "dop853")], ids=lambda m: m.name)
 def test_the_interpolant_meets_the_order_conditions_everywhere(method):
     """b(theta) must satisfy each condition of order k with its right side times theta^k, and be b at the end, C1 at both."""
     powers, more = np.arange(1, method.interpolant.shape[1] + 1), len(method.interpolant) - method.stages
     a = np.pad(method.a, ((0, more), (0, more)))
-    a[method.stages:] = method.extra if more else 0
+    a[method.stages:] = method.extra_a
     b, c = np.pad(method.b, (0, more)), a.sum(axis=1)
     for theta in np.linspace(0, 1, 7):
         weights = method.interpolant @ theta**powers

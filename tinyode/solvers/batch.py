@@ -276,7 +276,7 @@ def record(f, tableau, samples, good, times, observed, ys, steps, sign, stats):
         inside = due & (at != t1)
         if inside.any():
             if Q is None:  # who has a time inside now is all who will
-                q = polynomials(f, tableau, samples[inside], t1[inside], h[inside], y[inside], y1[inside], K[:, inside], stats)
+                q = polynomials(f, tableau, samples[inside], t[inside], t1[inside], h[inside], y[inside], K[:, inside], stats)
                 Q = np.zeros((len(q), *y.shape), y.dtype)
                 Q[:, inside] = q
             theta = ((at - t) / h)[:, None].astype(y.dtype)
@@ -290,18 +290,10 @@ def record(f, tableau, samples, good, times, observed, ys, steps, sign, stats):
         observed[samples[due]] += 1
 
 
-def polynomials(f, tableau, samples, t1, h, y, y1, K, stats):
+def polynomials(f, tableau, samples, t, t1, h, y, K, stats):
     """Return the coefficients of the dense output of steps, shape (d, A, n); see `dense.polynomial`."""
-    if tableau.extra is not None:
-        stats.nfev[samples] += len(tableau.extra)
-        for row in tableau.extra:
-            weights = row[:len(K)]
-            K = np.concatenate([K, f(samples, t1 - h + row.sum() * h, y + weighted(h, weights, K))[None].astype(y.dtype)])
-    if tableau.interpolant is not None:
-        return np.stack([weighted(h, column, K) for column in tableau.interpolant.T])
-    slope = K[-1]
-    if not tableau.first_same_as_last:
-        slope = f(samples, t1, y1)
-        stats.nfev[samples] += 1
-    d, h = y1 - y, h[:, None].astype(y.dtype)
-    return np.stack([h * K[0], 3 * d - h * (2 * K[0] + slope), h * (K[0] + slope) - 2 * d])
+    stats.nfev[samples] += len(tableau.extra_a)
+    for row, c in zip(tableau.extra_a, tableau.extra_c):
+        stage = y + weighted(h, row[:len(K)], K)
+        K = np.concatenate([K, f(samples, t1 if c == 1.0 else t + c * h, stage)[None].astype(y.dtype)])
+    return np.stack([weighted(h, column, K) for column in tableau.interpolant.T])

@@ -1,9 +1,8 @@
 """Dense output: the solution inside a step, from the stages of the step, and what is read off it.
 
-    y(t + theta h) ~ y + sum_j q_j theta^j,      0 <= theta <= 1
+    y(t + theta h) ~ y + sum_j q_j theta^j,      q_j = h sum_i interpolant[i, j - 1] k_i,      0 <= theta <= 1
 
-A method's own polynomial has q_j = h sum_i interpolant[i, j - 1] k_i. One that has none is given Hermite's cubic, which has the values and
-the slopes of the step at both its ends. Hairer, Norsett and Wanner I, section II.6.
+Hairer, Norsett and Wanner I, section II.6.
 """
 
 from typing import NamedTuple
@@ -30,21 +29,13 @@ def polynomial(f, tableau, step, stats):
     """Return the q_j of a step, shape (d, n); what they need besides the stages, f is evaluated for."""
     if step.Q is not None:
         return step.Q
-    t, t1, h, y, y1, K, _ = step
-    if tableau.extra is not None:
-        stats.nfev += len(tableau.extra)
-        K = np.concatenate([K, np.empty((len(tableau.extra), len(y)), y.dtype)])
-        for i, row in enumerate(tableau.extra.astype(y.dtype), tableau.stages):
-            f(t + float(row.sum()) * h, y + h * row[:i].dot(K[:i]), K[i])
-    if tableau.interpolant is not None:
-        return (h * tableau.interpolant.T.astype(y.dtype)) @ K
-    slope = K[-1]
-    if not tableau.first_same_as_last:
-        slope = np.empty_like(slope)
-        f(t1, y1, slope)
-        stats.nfev += 1
-    d = y1 - y  # HNW, equation II.6.7
-    return np.stack([h * K[0], 3 * d - h * (2 * K[0] + slope), h * (K[0] + slope) - 2 * d])
+    t, t1, h, y, _, K, _ = step
+    if len(tableau.extra_a):
+        stats.nfev += len(tableau.extra_a)
+        K = np.concatenate([K, np.empty((len(tableau.extra_a), len(y)), y.dtype)])
+        for i, (row, c) in enumerate(zip(tableau.extra_a.astype(y.dtype), tableau.extra_c.tolist()), tableau.stages):
+            f(t1 if c == 1.0 else t + c * h, y + h * row[:i].dot(K[:i]), K[i])
+    return (h * tableau.interpolant.T.astype(y.dtype)) @ K
 
 
 def evaluate(step, Q, t):

@@ -37,14 +37,13 @@ class Tableau:
         Weights of the error estimate; None for a method without one, which runs at fixed steps.
     error_order : int or None
         The order of the error estimate's lower method, which decides how it scales with the step.
-    interpolant : array, shape (s + x, d), or None
+    interpolant : array, shape (s + x, d)
         Coefficients of the dense output: y(t + theta h) ~ y + h sum_i b_i(theta) k_i, with b_i(theta) = sum_j interpolant[i, j-1] theta^j.
-        None: cubic Hermite interpolation between y and f at both ends of the step.
+    extra_a, extra_c : arrays, shapes (x, s + x), (x,)
+        Rows of a, and nodes, for x more explicit stages, which the dense output alone needs.
     reference : str
     e3 : array, shape (s,), or None
         Weights of a second estimate, of lower order, which corrects the first: error^2 / sqrt(error^2 + 0.01 error3^2) (HNW, II.10.17).
-    extra : array, shape (x, s + x), or None
-        Rows of a for x more stages, which the dense output alone needs; their nodes are the sums of the rows.
     """
 
     name: str
@@ -54,10 +53,11 @@ class Tableau:
     c: np.ndarray
     e: np.ndarray | None
     error_order: int | None
-    interpolant: np.ndarray | None
+    interpolant: np.ndarray
+    extra_a: np.ndarray
+    extra_c: np.ndarray
     reference: str
     e3: np.ndarray | None = None
-    extra: np.ndarray | None = None
 
     @property
     def stages(self):
@@ -81,11 +81,12 @@ def numbers(line):
 
 
 def tableau(name, order, a, b, reference, c=None, b_hat=None, e=None, error_order=None, interpolant=None, e3=None,
-            extra=None, diagonal=None):
+            extra=(), diagonal=None):
     """Write down a method by the rows of its matrix below the diagonal, from the second one on, and its ``diagonal`` if it is implicit.
 
     The nodes follow from the row sums, c_i = sum_j a_ij (HNW, equation II.1.9), taken exactly; ``c`` gives them where the rows are
-    rounded decimals. The error estimate is given by its weights ``e``, or by the other method's, ``b_hat``.
+    rounded decimals. The error estimate is given by its weights ``e``, or by the other method's, ``b_hat``. A method without an interpolant
+    of its own gets Hermite's cubic, with the values and slopes of the step at both ends, of which it may have to evaluate the last.
     """
     b = numbers(b)
     rows = [[], *map(numbers, a)]
@@ -98,13 +99,30 @@ def tableau(name, order, a, b, reference, c=None, b_hat=None, e=None, error_orde
     elif e is not None:
         e = numbers(e)
     e3 = e3 and numbers(e3)
-    extra = extra and [row + [Fraction(0)] * (len(b) + len(extra) - len(row)) for row in map(numbers, extra)]
-    arrays = [None if x is None else np.array(x, dtype=float) for x in (square, b, c, e, interpolant, e3, extra)]
+    extra = list(map(numbers, extra))
+    if interpolant is None:
+        if c[-1] != 1 or square[-1] != b:
+            extra = [b]
+        interpolant = hermite(b + [Fraction(0)] * len(extra))
+    extra_a = [row + [Fraction(0)] * (len(b) + len(extra) - len(row)) for row in extra]
+    return frozen(name, order, square, b, c, e, error_order, interpolant, extra_a, [sum(row) for row in extra], reference, e3)
+
+
+def frozen(name, order, a, b, c, e, error_order, interpolant, extra_a, extra_c, reference, e3=None):
+    """Return a `Tableau` of arrays that cannot be written."""
+    extra_a = np.reshape(np.array(extra_a, float), (-1, len(interpolant)))
+    arrays = [None if x is None else np.array(x, float) for x in (a, b, c, e, interpolant, extra_a, extra_c, e3)]
     for array in arrays:
         if array is not None:
             array.flags.writeable = False
-    square, b, c, e, interpolant, e3, extra = arrays
-    return Tableau(name, order, square, b, c, e, error_order, interpolant, reference, e3, extra)
+    a, b, c, e, interpolant, extra_a, extra_c, e3 = arrays
+    return Tableau(name, order, a, b, c, e, error_order, interpolant, extra_a, extra_c, reference, e3)
+
+
+def hermite(b):
+    """Expand the cubic with values y, y + h sum b_i k_i and slopes k_1, k_s at the ends (HNW, equation II.6.7) in powers of theta."""
+    ends = [[Fraction(i == 0), Fraction(i == len(b) - 1)] for i in range(len(b))]
+    return [[first, 3 * x - 2 * first - last, first + last - 2 * x] for x, (first, last) in zip(b, ends)]
 
 
 def hairer_interpolant(b, *d):
@@ -148,8 +166,4 @@ def collocation(name, order, c, reference):
     integral = l.T / np.arange(1, s + 1)  # of theta^1, theta^2, ... in b_j(theta)
     a, b = [[[sum(coefficient * end ** k for k, coefficient in enumerate(row, 1)) for row in integral.tolist()] for end in ends]
             for ends in (c, [1.0])]
-    arrays = [np.array(x) for x in (a, b[0], c, integral)]
-    for array in arrays:
-        array.flags.writeable = False
-    a, b, c, integral = arrays
-    return Tableau(name, order, a, b, c, None, None, integral, reference)
+    return frozen(name, order, a, b[0], c, None, None, integral, [], [], reference)
