@@ -30,11 +30,8 @@ from .. import tree
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import plain, unbox
 from ..autodiff.transforms import vjp_of_list
-from ..solvers.dense import observe
-from ..solvers.options import SolverError, Stats
-from ..solvers.solve import steps
-from ..solvers.state import check_state, check_times, flat_field, flat_jacobian
-from ..solvers.tableaus import find
+from ..solvers.options import SolverError
+from .problem import problem, replaced
 
 
 def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
@@ -61,66 +58,75 @@ def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
     k, cut = len(z0), tree.cutter(z0)
 
     def forward(t, *leaves):
-        theta, times = leaves[k:], check_times(t)
-        leaves, structure = check_state(list(leaves[:k]))
-        y = np.concatenate([leaf.reshape(-1) for leaf in leaves])
-        stats, tableau = Stats(), find(options.method)
-        head, structure_of_head = tree.flatten(leaves[:coupled])
-        jacobian = flat_jacobian(lambda t, z, theta: f(t, z, theta)[:coupled], head, structure_of_head, (theta,))
-        if coupled is None:
-            flat = flat_field(f, leaves, structure, (theta,))
-        else:
-            cut_head = tree.cutter(head)
-
-            def flat(t, y, k):  # of our own augmented dynamics, which need no check
-                np.concatenate([d.reshape(-1) for d in f(t, cut_head(y), theta)], out=k)
-
-        walk = steps(flat, y, times, options, stats, sum([leaf.size for leaf in head]), jacobian)
-        return observe(walk, flat, y, times, tableau, stats)
+        forwards = problem(f, leaves[:k], t, leaves[k:], options, coupled)
+        return forwards.observed(forwards.walk)
 
     def backward(g, zs, wanted, t, *leaves):
-        theta = leaves[k:]
-        learned = [n - 1 - k for n in wanted if n > k]  # which of theta have a gradient
-        largest = float(np.max(np.abs(plain(g))))
-        if not math.isfinite(largest):
-            raise ValueError("odeint: the gradient of the loss with respect to the solution is not finite; look for a division by zero, a "
-                             "root or a logarithm of zero between the solution and the loss")
-        scale = 2.0 ** math.frexp(largest)[1] if largest else 1.0  # a power of two: dividing by it rounds nothing
-        g = g / np.array(scale, g.dtype)
+        tolerances = {name: doubled(getattr(adjoint_options, name), zs.shape[1]) for name in ("rtol", "atol")}
+        of_z_and_a = adjoint_options._replace(**tolerances)
 
-        def aug_dynamics(t, s, theta):
-            z, a = s[:k], s[k:2 * k]
+        def interval(i, a, a_theta, theta, learned):
+            def aug_dynamics(t, s, theta):
+                z, a = s[:k], s[k:2 * k]
+                dz, pullback = vjp_of_field(f, t, z, theta, learned)
+                return [*dz, *pullback([-a_i for a_i in a])]  # f, -a^T df/dz, -a^T df/dtheta
 
-            def of_traced(*z_and_theta):
-                return f(t, z_and_theta[:k], replaced(theta, learned, z_and_theta[k:]))
-
-            dz, pullback = vjp_of_list(of_traced, [*z, *[theta[n] for n in learned]])
-            return [*dz, *pullback([-a_i for a_i in a])]  # f, -a^T df/dz, -a^T df/dtheta
-
-        of_z_and_a = adjoint_options._replace(**{name: doubled(getattr(adjoint_options, name), zs.shape[1]) for name in ("rtol", "atol")})
-        a = cut(g[-1])
-        a_theta = [np.zeros(theta[n].shape, theta[n].dtype) for n in learned]
-        cut_s = tree.cutter([*a, *a, *a_theta])
-        for i in range(len(t) - 1, 0, -1):
             s0 = [*cut(zs[i]), *a, *a_theta]
-            s = cut_s(backwards(aug_dynamics, s0, t[i - 1:i + 1][::-1], theta, of_z_and_a, of_z_and_a, 2 * k)[-1])
-            a, a_theta = s[k:2 * k], s[2 * k:]
-            if i > 1:
-                a = [a_j + g_j for a_j, g_j in zip(a, cut(g[i - 1]))]
+            s = backwards(odesolve, aug_dynamics, s0, t[i - 1:i + 1][::-1], theta, of_z_and_a, of_z_and_a, 2 * k)[-1]
+            return tree.cutter(s0)(s)[k:]
 
-        def along_f(i, a):
-            """Return a^T f(z(ti), ti, theta)."""
-            time = t[i].item() if type(t) is np.ndarray else t[i]
-            return sum([np.sum(a_j * unbox(f_j)) for a_j, f_j in zip(a, f(time, cut(zs[i]), theta))])
-
-        cotangents = {}
-        if 0 in wanted:
-            cotangents[0] = np.stack([-along_f(0, a), *[along_f(i, cut(g[i])) for i in range(1, len(t))]])
-        cotangents |= {1 + j: a_j + g_j for j, (a_j, g_j) in enumerate(zip(a, cut(g[0])))}
-        cotangents |= {1 + k + n: a_n for n, a_n in zip(learned, a_theta)}
-        return [cotangents[n] * np.array(scale, cotangents[n].dtype) for n in wanted]
+        return backward_pass(f, k, cut, interval, g, zs, wanted, t, leaves)
 
     return with_rule(forward, backward, (t, *z0, *theta))
+
+
+def vjp_of_field(f, t, z, theta, learned):
+    """Return f(t, z, theta), and its pullback to z and those of theta that are learned; all are lists."""
+
+    def of_traced(*z_and_theta):
+        return f(t, z_and_theta[:len(z)], replaced(theta, learned, z_and_theta[len(z):]))
+
+    return vjp_of_list(of_traced, [*z, *[theta[n] for n in learned]])
+
+
+def backward_pass(f, k, cut, interval, g, zs, wanted, t, leaves):
+    """Follow a and a_theta through the observation times, from the last to the first; return the cotangents that are wanted.
+
+    Parameters
+    ----------
+    interval : function
+        ``interval(i, a, a_theta, theta, learned)`` takes a and a_theta, in one list, from t_i to t_(i-1).
+    g, zs : arrays, shape (T, n)
+        The cotangents of the solution at the times, and the solution.
+    wanted, t, leaves
+        Of `with_rule`: argument 0 is t, then come k arrays of z0, then theta.
+    """
+    theta = leaves[k:]
+    learned = [n - 1 - k for n in wanted if n > k]  # which of theta have a gradient
+    largest = float(np.max(np.abs(plain(g))))
+    if not math.isfinite(largest):
+        raise ValueError("odeint: the gradient of the loss with respect to the solution is not finite; look for a division by zero, a "
+                         "root or a logarithm of zero between the solution and the loss")
+    scale = 2.0 ** math.frexp(largest)[1] if largest else 1.0  # a power of two: dividing by it rounds nothing
+    g = g / np.array(scale, g.dtype)
+    a, a_theta = cut(g[-1]), [np.zeros(theta[n].shape, theta[n].dtype) for n in learned]
+    for i in range(len(t) - 1, 0, -1):
+        s = interval(i, a, a_theta, theta, learned)
+        a, a_theta = s[:k], s[k:]
+        if i > 1:
+            a = [a_j + g_j for a_j, g_j in zip(a, cut(g[i - 1]))]
+
+    def along_f(i, a):
+        """Return a^T f(z(ti), ti, theta)."""
+        time = t[i].item() if type(t) is np.ndarray else t[i]
+        return sum([np.sum(a_j * unbox(f_j)) for a_j, f_j in zip(a, f(time, cut(zs[i]), theta))])
+
+    cotangents = {}
+    if 0 in wanted:
+        cotangents[0] = np.stack([-along_f(0, a), *[along_f(i, cut(g[i])) for i in range(1, len(t))]])
+    cotangents |= {1 + j: a_j + g_j for j, (a_j, g_j) in enumerate(zip(a, cut(g[0])))}
+    cotangents |= {1 + k + n: a_n for n, a_n in zip(learned, a_theta)}
+    return [cotangents[n] * np.array(scale, cotangents[n].dtype) for n in wanted]
 
 
 def doubled(tolerance, n):
@@ -130,20 +136,10 @@ def doubled(tolerance, n):
     return np.tile(np.append(tolerance, np.full(n - len(tolerance), np.min(tolerance))), 2)
 
 
-def replaced(items, positions, values):
-    """Return the items with those at these positions exchanged for the values."""
-    if len(positions) == len(items):
-        return values
-    items = list(items)
-    for n, value in zip(positions, values):
-        items[n] = value
-    return items
-
-
-def backwards(*args):
-    """`odesolve`, whose errors say that it was the backward solve."""
+def backwards(solver, *args):
+    """Call a solver, whose errors shall say that it was the backward solve."""
     try:
-        return odesolve(*args)
+        return solver(*args)
     except SolverError as error:
         error.args = (f"in the backward solve of the adjoint (it can fail where the forward one does not: a solution that decays grows "
                       f"backwards): {error}",)

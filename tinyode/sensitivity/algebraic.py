@@ -15,7 +15,7 @@ from ..autodiff import jacobian, vjp
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..solvers.state import CLOSURE, check_state
-from .adjoint import replaced
+from .problem import replaced
 
 
 class NewtonError(RuntimeError):

@@ -1,13 +1,15 @@
 """`odeint`: the solution of an initial value problem as a differentiable function of everything that it depends on."""
 
+import numpy as np
+
 from .. import tree
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..solvers.options import Options
 from ..solvers.state import check_leaf, check_times, flat_tolerance
 from ..solvers.tableaus import find
-from .adjoint import odesolve
+from . import adjoint, discrete, forward, interpolated
 
-GRADIENTS = {"adjoint": odesolve}
+GRADIENTS = {"adjoint": adjoint.odesolve, "discrete": discrete.odesolve, "interpolated": interpolated.odesolve, "forward": forward.odesolve}
 
 
 def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_steps=100_000,
@@ -65,8 +67,14 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     options = Options(method, rtol, atol, step_size, first_step, max_steps).check()
     if not isinstance(gradient, str) or gradient not in GRADIENTS:
         raise ValueError(f"gradient={gradient!r} is not known; the ways to take derivatives are {', '.join(map(repr, GRADIENTS))}")
-    if checkpoints is not None:
-        raise ValueError(f"checkpoints={checkpoints!r} has no meaning for gradient={gradient!r}, which stores no steps; leave it out")
+    if checkpoints is not None and gradient != "discrete":
+        raise ValueError(f"checkpoints={checkpoints!r} has no meaning for gradient={gradient!r}; it is for gradient='discrete'")
+    if checkpoints is not None and (isinstance(checkpoints, bool) or not isinstance(checkpoints, (int, np.integer)) or checkpoints < 1):
+        raise ValueError(f"checkpoints={checkpoints!r} must be a whole number of states to keep, 1 or more")
+    solves_back = gradient in ("adjoint", "interpolated")
+    for name, value in (("adjoint_method", adjoint_method), ("adjoint_rtol", adjoint_rtol), ("adjoint_atol", adjoint_atol)):
+        if value is not None and not solves_back:
+            raise ValueError(f"{name}={value!r} has no meaning for gradient={gradient!r}, which solves nothing backwards; leave it out")
     adjoint_options = Options(method if adjoint_method is None else adjoint_method,
                               rtol if adjoint_rtol is None else flat_tolerance(adjoint_rtol, z0, structure, "adjoint_rtol"),
                               atol if adjoint_atol is None else flat_tolerance(adjoint_atol, z0, structure, "adjoint_atol"),
@@ -93,5 +101,5 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
                              f"{tree.describe(structure)}")
         return leaves
 
-    zs = GRADIENTS[gradient](field, z0, t, theta, options, adjoint_options)
+    zs = GRADIENTS[gradient](field, z0, t, theta, options, adjoint_options if solves_back else checkpoints)
     return tree.unflatten(structure, tree.cutter(z0)(zs))

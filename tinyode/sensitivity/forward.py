@@ -1,0 +1,59 @@
+"""Forward sensitivity: the derivatives of z with respect to all that is wanted, solved for together with z.
+
+    dS/dt = df/dz S + df/dtheta,      S = dz/dtheta, S(t0) = 0;      for z0: S(t0) = I;      for t0: S(t0) = -f(z0, t0, theta)
+
+The gradient of any loss is then a sum of products at the times, dL/dtheta = sum_i S(t_i)^T dL/dz(t_i). It costs a column of S for each
+number that is differentiated with respect to, so it is for few; each evaluation takes one vector-Jacobian product for each component
+of z.
+(Hairer, Norsett and Wanner I, section I.14, where S is the derivative with respect to initial values and parameters.)
+"""
+
+import numpy as np
+
+from .. import tree
+from ..autodiff.custom import with_rule
+from ..autodiff.dispatch import unbox
+from .adjoint import vjp_of_field
+from .problem import flat, problem
+
+
+def odesolve(f, z0, t, theta, options, _=None):
+    """ODESolve on lists of arrays, with forward sensitivities for its derivative; see `adjoint.odesolve`."""
+    k, cut = len(z0), tree.cutter(z0)
+
+    def forward(t, *leaves):
+        forwards = problem(f, leaves[:k], t, leaves[k:], options)
+        return forwards.observed(forwards.walk)
+
+    def backward(g, zs, wanted, t, *leaves):
+        theta, learned, n = leaves[k:], [m - 1 - k for m in wanted if m > k], zs.shape[1]
+        sizes = [theta[m].size for m in learned]
+        units, along = np.eye(n, dtype=zs.dtype), flat([unbox(part) for part in f(first(t, 0), cut(zs[0]), theta)])
+        S0 = np.concatenate([units, -along[:, None], np.zeros((n, sum(sizes)), zs.dtype)], axis=1)
+
+        def dynamics(time, s, theta):
+            """Return dz/dt and dS/dt; the rows of df/dz and df/dtheta are pullbacks of unit vectors."""
+            z, S = s[:k], s[k]
+            dz, pullback = vjp_of_field(f, time, z, theta, learned)
+            rows = [pullback(cut(unit)) for unit in units]
+            df_dz, df_dtheta = np.stack([flat(row[:k]) for row in rows]), [np.stack([np.reshape(row[k + m], (-1,)) for row in rows])
+                                                                          for m in range(len(learned))]
+            return [*dz, df_dz @ S + np.concatenate([np.zeros((n, n + 1), zs.dtype), *df_dtheta], axis=1)]
+
+        s = odesolve(dynamics, [*leaves[:k], S0], t, theta, options)
+        S = np.reshape(s[:, n:], (len(t), n, n + 1 + sum(sizes)))
+        of_all = np.sum(g[:, :, None] * S, axis=(0, 1))
+        cotangents = {0: np.stack([of_all[n], *[np.sum(g[i] * flat([unbox(part) for part in f(first(t, i), cut(zs[i]), theta)]))
+                                                for i in range(1, len(t))]])} if 0 in wanted else {}
+        cotangents |= {1 + j: c for j, c in enumerate(cut(of_all[:n]))}
+        ends = np.cumsum([n + 1, *sizes])
+        cotangents |= {1 + k + m: np.reshape(of_all[start:end], theta[m].shape).astype(theta[m].dtype)
+                       for m, start, end in zip(learned, ends, ends[1:])}
+        return [cotangents[m] for m in wanted]
+
+    return with_rule(forward, backward, (t, *z0, *theta))
+
+
+def first(t, i):
+    """Return the i-th time, as a float where it is one."""
+    return t[i].item() if type(t) is np.ndarray else t[i]

@@ -1,0 +1,58 @@
+"""The adjoint over the solution as it was computed: a solved backwards, z read off the dense output of the forward solve.
+
+    da/dt = -a^T df/dz(z(t), t, theta),      da_theta/dt = -a^T df/dtheta(z(t), t, theta)                 (P4, P5)
+
+Algorithm 2 solves z backwards too, and where z decays forwards, it grows backwards, and with it every error. Here z is kept instead, a
+polynomial for each step; a alone is solved for, and where z decays forwards, so does a backwards. The price is memory for all
+steps, and that the gradient is no better than the dense output (Kim and others, "Stiff neural ordinary differential equations", 2021).
+"""
+
+import bisect
+
+from .. import tree
+from ..autodiff.custom import with_rule
+from ..autodiff.dispatch import is_traced
+from ..autodiff.transforms import vjp
+from ..solvers.dense import evaluate, polynomial
+from . import adjoint
+from .adjoint import backward_pass, backwards, vjp_of_field
+from .problem import problem
+
+
+def odesolve(f, z0, t, theta, options, adjoint_options):
+    """ODESolve on lists of arrays, with the adjoint over its own dense output; see `adjoint.odesolve`."""
+    k, cut = len(z0), tree.cutter(z0)
+    taken, ends = [], []  # steps with their polynomials, and the times where they end, as distances from the first
+
+    def forward(t, *leaves):
+        taken.clear(), ends.clear()
+        forwards = problem(f, leaves[:k], t, leaves[k:], options)
+
+        def kept():
+            for step in forwards.walk:
+                taken.append(step._replace(Q=polynomial(forwards.f, forwards.tableau, step, forwards.stats)))
+                ends.append(abs(step.t1 - forwards.times[0]))
+                yield taken[-1]
+
+        return forwards.observed(kept())
+
+    def backward(g, zs, wanted, t, *leaves):
+        if any(is_traced(leaf) for leaf in (t, *leaves)):  # a derivative of the gradient: z depends on what is differentiated
+            _, pullback = vjp(lambda t, *leaves: adjoint.odesolve(f, leaves[:k], t, leaves[k:], options, adjoint_options), t, *leaves)
+            cotangents = pullback(g)
+            return [cotangents[n] for n in wanted]
+
+        def z(time):
+            step = taken[min(bisect.bisect_left(ends, abs(time - taken[0].t)), len(taken) - 1)]
+            return cut(evaluate(step, step.Q, time))
+
+        def interval(i, a, a_theta, theta, learned):
+            def dynamics(time, a, theta):
+                return vjp_of_field(f, time, z(time), theta, learned)[1]([-a_i for a_i in a])
+
+            back = problem(dynamics, [*a, *a_theta], t[i - 1:i + 1][::-1], theta, adjoint_options, k)
+            return tree.cutter([*a, *a_theta])(backwards(back.observed, back.walk)[-1])
+
+        return backward_pass(f, k, cut, interval, g, zs, wanted, t, leaves)
+
+    return with_rule(forward, backward, (t, *z0, *theta))

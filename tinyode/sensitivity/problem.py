@@ -1,0 +1,66 @@
+"""What every way to differentiate a solution begins with: the solve itself, on lists of arrays, and the pieces that all of them share."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import tree
+from ..solvers.dense import observe
+from ..solvers.options import Stats
+from ..solvers.solve import steps
+from ..solvers.state import check_state, check_times, flat_field, flat_jacobian
+from ..solvers.tableau import Tableau
+from ..solvers.tableaus import find
+
+
+class Problem(NamedTuple):
+    """An initial value problem in plain numbers, ready to be walked through once: ``walk`` yields its steps.
+
+    ``f(t, y, k)`` is the field of flat vectors, which writes into k; y the initial state, shape (n,); times a list of floats.
+    """
+
+    f: object
+    y: np.ndarray
+    times: list
+    tableau: Tableau
+    stats: Stats
+    walk: object
+    jacobian: object
+
+    def observed(self, walk):
+        """Return the states at the times, shape (T, n), from the steps of ``walk``."""
+        return observe(walk, self.f, self.y, self.times, self.tableau, self.stats)
+
+
+def problem(f, z0, t, theta, options, coupled=None):
+    """Return the `Problem` of dz/dt = f(t, z, theta), z a list of arrays, of which f depends on the first ``coupled`` alone if given."""
+    leaves, structure = check_state(list(z0))
+    times, tableau, stats = check_times(t), find(options.method), Stats()
+    y = np.concatenate([leaf.reshape(-1) for leaf in leaves])
+    head, structure_of_head = tree.flatten(leaves[:coupled])
+    if coupled is None:
+        flat = flat_field(f, leaves, structure, (theta,))
+    else:
+        cut_head = tree.cutter(head)
+
+        def flat(t, y, k):  # of our own augmented dynamics, which need no check
+            np.concatenate([d.reshape(-1) for d in f(t, cut_head(y), theta)], out=k)
+
+    jacobian = flat_jacobian(lambda t, z, theta: f(t, z, theta)[:coupled], head, structure_of_head, (theta,))
+    walk = steps(flat, y, times, options, stats, sum([leaf.size for leaf in head]), jacobian)
+    return Problem(flat, y, times, tableau, stats, walk, jacobian)
+
+
+def replaced(items, positions, values):
+    """Return the items with those at these positions exchanged for the values."""
+    if len(positions) == len(items):
+        return values
+    items = list(items)
+    for n, value in zip(positions, values):
+        items[n] = value
+    return items
+
+
+def flat(parts):
+    """Return arrays end to end, as one flat vector."""
+    return np.reshape(parts[0], (-1,)) if len(parts) == 1 else np.concatenate([np.reshape(part, (-1,)) for part in parts])
