@@ -168,3 +168,74 @@ def test_an_event_cannot_write_into_the_state():
 
     with pytest.raises(ValueError, match="read-only"):
         solve(circle, Y0, [0, 1.0], event=greedy)
+
+
+@pytest.mark.parametrize("g", [lambda t, y: t, lambda t, y: t**3, lambda t, y: 1e-200 * t, lambda t, y: max(t, -1e-20), lambda t, y: t**7,
+                               lambda t, y: 1.0 if t > 0 else -1.0, lambda t, y: np.inf if t > 0 else -1.0])
+def test_crossings_that_are_hard_to_locate(g):
+    """At t = 0, where numbers have no end; of tiny, flat, one-sided, discontinuous and infinite functions."""
+    calls = []
+    event = solve(lambda t, y: np.ones(1), np.zeros(1), [-1.0, 1.7], event=lambda t, y: calls.append(t) or g(t, y)).event
+    np.testing.assert_allclose(event.t, [0.0], atol=1e-15)
+    assert len(calls) < 400
+
+
+def test_the_first_zero_of_a_function_that_stays_zero():
+    """Once, where it arrives."""
+    for end in (5.0, 2.0):
+        dead = solve(circle, Y0, [0, end], event=lambda t, y: np.sign(y[0]) * max(abs(y[0]) - 0.5, 0), **ACCURATE)
+        np.testing.assert_allclose(dead.event.t[:1], np.pi / 3, atol=1e-8)
+    np.testing.assert_allclose(solve(circle, Y0, [0, 5.0], event=lambda t, y: max(1 - t, 0.0)).event.t, [1.0], atol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{"method": "rk4", "step_size": 0.1}, {}, {"method": "kvaerno5"}])
+def test_an_excursion_from_the_start_is_seen(options):
+    """A ball thrown up from the ground comes back within a fraction of the first step."""
+    fall = lambda t, y: np.array([y[1], -9.81])
+    for y0, v in (([0.0, 0.1], 0.1), ([0.0, 1e-4], 1e-4)):
+        if v < 0.01 and "step_size" in options:
+            continue
+        event = solve(fall, np.array(y0), [0, 1.0], event=Event(first, direction=-1), **options).event
+        np.testing.assert_allclose(event.t, [2 * v / 9.81], rtol=1e-6)
+
+
+def test_events_of_a_state_that_hardly_moves():
+    for options in ({"method": "rk4", "step_size": 2.0}, {"first_step": 2.0}):
+        assert len(solve(lambda t, y: 0 * y, np.ones(1), [0, 2.0], event=lambda t, y: t - 1.3, **options).event.t) == 1
+        large = solve(lambda t, y: np.array([0.0, 1.0]), np.array([1e15, 0]), [0, 4.0], event=lambda t, y: y[1] - 1, **options).event
+        np.testing.assert_allclose(large.t, [1.0], atol=1e-9)
+
+
+def test_two_dips_in_one_step_and_zeros_on_the_ends_of_steps():
+    g = lambda t, y: ((t - 0.27) ** 2 - 1e-4) * ((t - 0.74) ** 2 - 1e-4)
+    found = solve(lambda t, y: np.ones(1), np.zeros(1), [0, 1.0], first_step=1.0, event=g).event
+    np.testing.assert_allclose(found.t, [0.26, 0.28, 0.73, 0.75], atol=1e-9)
+    on_end = solve(lambda t, y: np.ones(1), np.zeros(1), [0, 0.5, 1.0], method="rk4", step_size=0.25,
+                   event=Event(lambda t, y: t - 0.5, True))
+    assert on_end.event.t.tolist() == [0.5] and on_end.t.tolist() == [0, 0.5]
+
+
+def test_what_lies_beyond_a_terminal_event_does_not_matter():
+    """Neither an f nor another event that is not a number there."""
+    with np.errstate(invalid="ignore"):
+        solution = solve(lambda t, y: np.array([-1.0]), np.array([1.0]), [0, 3.0],
+                         event=[Event(first, terminal=True), lambda t, y: np.sqrt(y[0]) - 0.5])
+    np.testing.assert_allclose(solution.event.t, [0.75, 1.0], atol=1e-9)
+    f = lambda t, y: np.ones(1) if t <= 1 else np.full(1, np.nan)
+    assert solve(f, np.zeros(1), [0, 2.0], method="euler", step_size=0.25, event=Event(lambda t, y: y[0] - 1, True)).t.tolist() == [0, 1.0]
+
+
+def test_times_inside_the_step_that_an_event_cuts_off():
+    for method in ("bosh3", "dopri5", "heun_euler", "kvaerno3"):
+        solution = solve(circle, Y0, np.linspace(0, 3, 61), method=method, rtol=1e-4, event=Event(first, terminal=True))
+        np.testing.assert_allclose(solution.y[:, 0], np.cos(solution.t), atol=5e-3)
+        assert 30 < len(solution.t) < 34
+
+
+def test_dense_output_of_an_f_that_has_changed_is_refused():
+    k = [1.0]
+    solution = solve(lambda t, y: -k[0] * y, np.ones(1), [0, 2.0])
+    np.testing.assert_allclose(solution(1.0), np.exp(-1), rtol=1e-5)
+    k[0] = 5.0
+    with pytest.raises(RuntimeError, match="f does not return what it did during the solve"):
+        solution(1.0)

@@ -10,12 +10,13 @@ import math
 import numpy as np
 
 from .. import tree
-from ..autodiff.dispatch import is_traced
 from .options import Options, SolverError, Stats, StepTooSmall, TooManySteps
+from .rows import Rows, check_batch_times
 from .solution import Solution
 from .solve import BELOW_ROUNDING, grid
-from .state import check_derivative, check_state, check_times, flat_tolerance
+from .state import check_state, flat_tolerance
 from .step_size import GROW, SAFETY, SHRINK, Controller, first_steps
+from .step_size import rms as rms_of_vector
 from .tableaus import find
 
 
@@ -27,8 +28,9 @@ def solve_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_siz
     ----------
     f : function
         ``f(t, y, *args)`` computes the derivatives of several samples at once, row by row: y has the shape (A, ...), or is a container of
-        such, and t the shape (A, 1, ...) with as many axes, so that it broadcasts. A is B at first; samples that have come to
-        their end are left out, unless f fails without them, because it closes over arrays with a row for each sample.
+        such, and t the shape (A, 1, ...) with as many axes (as the part of y that has most), so that it broadcasts. A is B at
+        first; samples that have come to their end are left out, if f then gives the same for the others. (It does not, and is called
+        with all, where it closes over arrays with a row for each sample.)
     y0 : array, shape (B, ...), or container of such
     t : array, shape (T,) or (B, T)
         Times as in `solve`, the same for all samples or a row for each. Rows may differ in their interval and direction.
@@ -69,8 +71,14 @@ def solve_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_siz
     options = Options(method, rtol, atol, step_size, first_step, max_steps, max_step, min_step).check()
     if find(method).implicit:
         raise ValueError(f"method={method!r} is implicit, and solve_batch is for explicit methods; call solve for each sample")
-    if not isinstance(batched, (tuple, list)) or not all(isinstance(n, int) and 0 <= n < len(args) for n in batched):
+    if not isinstance(batched, (tuple, list)) or not all(type(n) is int and 0 <= n < len(args) for n in batched):
         raise ValueError(f"batched={batched!r} must be a tuple of numbers, below {len(args)}, of the args with a row for each sample")
+    for n in batched:
+        for leaf in tree.flatten(args[n])[0]:
+            if np.ndim(leaf) == 0 or len(leaf) != B:
+                raise ValueError(f"batched={batched!r}: args[{n}] must have a row for each of the {B} samples; it has the shape "
+                                 f"{np.shape(leaf)}")
+    args = [tree.map(np.asarray, arg) if n in batched else arg for n, arg in enumerate(args)]
     times = check_batch_times(t, B)
     rows = Rows(f, leaves, structure, args, batched)
     options = options._replace(rtol=rows.matrix(rtol), atol=rows.matrix(atol))
@@ -88,71 +96,6 @@ def solve_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_siz
     return solution()
 
 
-def check_batch_times(t, B):
-    """Return times as an array of shape (B, T), with the checks of `check_times` on each row."""
-    if is_traced(t) or np.ndim(t) < 2:
-        return np.tile(check_times(t), (B, 1))
-    if len(t) != B:
-        raise ValueError(f"t must be a vector of times, or have a row for each of the {B} samples; got the shape {np.shape(t)}")
-    try:
-        return np.array([check_times(row) for row in t])
-    except ValueError as error:
-        raise ValueError(f"{error} (in a row of t, one row for each sample)") from None
-
-
-class Rows:
-    """The user's f as one of matrices, with a row for each sample.
-
-    Attributes
-    ----------
-    y : array, shape (B, n)
-        The initial states.
-    """
-
-    def __init__(self, f, leaves, structure, args, batched):
-        self.f, self.structure, self.args, self.batched, self.whole = f, structure, args, batched, False
-        self.leaves, self.cut, self.axes = leaves, tree.cutter([leaf[0] for leaf in leaves]), max(leaf.ndim for leaf in leaves)
-        self.y = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
-        self.latest_t, self.latest_y = None, self.y.copy()
-
-    def shaped(self, y):
-        """Return an array of shape (..., n) as the user's container of arrays."""
-        return tree.unflatten(self.structure, self.cut(y))
-
-    def matrix(self, tolerance):
-        """Return a tolerance as a number, or with the shape of ``y``."""
-        if np.ndim(tolerance) == 0:
-            return tolerance
-        ends = np.cumsum([leaf.size for leaf in self.leaves])[:-1]
-        return np.concatenate([part.reshape(len(self.y), -1) for part in np.split(tolerance, ends)], axis=1)
-
-    def __call__(self, samples, t, y):
-        """Return f for the samples with these numbers, at t of shape (A,) and y of shape (A, n)."""
-        if len(samples) == len(self.y):
-            self.latest_t = t
-            return self.call(t, y, self.args)
-        if not self.whole:
-            args = [tree.map(lambda x: x[samples], arg) if n in self.batched else arg for n, arg in enumerate(self.args)]
-            try:
-                return self.call(t, y, args)
-            except ValueError:  # shapes that do not go together: f closes over arrays of all samples, so it is given all
-                self.whole = True
-        self.latest_t, self.latest_y = self.latest_t.copy(), self.latest_y.copy()
-        self.latest_t[samples], self.latest_y[samples] = t, y
-        return self.call(self.latest_t, self.latest_y, self.args)[samples]
-
-    def call(self, t, y, args):
-        """Return f of as many samples as there are rows."""
-        y.setflags(write=False)
-        dy = self.f(t.reshape(-1, *[1] * (self.axes - 1)), self.shaped(y), *args)
-        parts, structure = ([dy], self.structure) if self.structure is tree.LEAF else tree.flatten(dy)
-        if structure != self.structure:
-            raise ValueError(f"f returned the structure {tree.describe(structure)}; the state, and so its derivative, has the structure "
-                             f"{tree.describe(self.structure)}")
-        parts = [check_derivative(part, (len(y), *leaf.shape[1:]), leaf.dtype) for part, leaf in zip(parts, self.leaves)]
-        return np.concatenate([part.reshape(len(y), -1) for part in parts], axis=1)
-
-
 def march(f, times, options, stats, ys):
     """The loop of `solve` for rows: propose, measure, accept or reject, record; writes the states at the times into ys, (T, B, n)."""
     tableau, B = find(options.method), len(times)
@@ -165,16 +108,15 @@ def march(f, times, options, stats, ys):
     stats.nfev += 1
     stop(~np.isfinite(k).all(axis=1), active, SolverError, "f is not finite at the initial state; check f and y0", t, 0 * t)
     if options.fixed:
-        grids = [[t1 for _, t1, _ in grid(row, options)] for row in times.tolist()]
-        longest = max(map(len, grids))
-        ends_of_steps = np.array([row + row[-1:] * (longest - len(row)) for row in grids])
+        ends_of_steps = grids(times, options)
     else:
-        controller, longest = Controllers(B, tableau), options.max_step or math.inf
+        controller, longest, shortest = Controllers(B, tableau), options.max_step or math.inf, options.min_step or 0.0
         size = np.full(B, options.first_step)
         if options.first_step is None:
             allowed = scale(active, np.abs(y))
             size = first_steps(lambda t, y: f(active, t, y), t, y, k, tableau.error_order, lambda x: rms(x / allowed), end - t)
             stats.nfev += 1
+        size = np.maximum(size, shortest)
     while active.size:
         i, now, y0 = active, t[active], y[active]
         if options.fixed:
@@ -182,7 +124,7 @@ def march(f, times, options, stats, ys):
             last = t1 == end[i]
         else:
             proposed = np.minimum(size[i], longest)
-            last = np.minimum(1.01 * proposed, longest) >= np.abs(end[i] - now)
+            last = np.minimum(1.01 * proposed, longest * (1 + 1e-9)) >= np.abs(end[i] - now)
             t1 = np.where(last, end[i], now + sign[i] * proposed)
         h = t1 - now
         stop(stats.accepted[i] + stats.rejected[i] >= options.max_steps, i, TooManySteps, f"max_steps={options.max_steps} steps were not "
@@ -200,9 +142,13 @@ def march(f, times, options, stats, ys):
                 error = np.where(error > 0, error * (error / np.hypot(error, 0.1 * error3)), error)
             good &= error <= 1
             size[i] = controller.next(i, np.abs(h), np.where(good | (error > 1), error, math.inf), good)
-            stop(~good & (size[i] < (options.min_step or 0)), i, StepTooSmall, "the error asks for a step below "
+            size[i[good]] = np.maximum(size[i[good]], shortest)
+            stop(~good & (size[i] < shortest), i, StepTooSmall, "the error asks for a step below "
                  f"min_step={options.min_step}: allow a smaller step, or larger rtol and atol", now, h)
-            stop(~good & (size[i] <= 4 * np.spacing(np.abs(now))), i, StepTooSmall, BELOW_ROUNDING, now, h)
+            small = ~good & ~(size[i] > np.maximum(4 * np.spacing(np.abs(now)), 1e-30 * np.abs(end[i] - times[i, 0])))
+            stop(small & ~np.isfinite(error), i, SolverError, "f or the state is not finite beyond this time, however small the step; end "
+                 "its interval earlier, or check f", now, h)
+            stop(small, i, StepTooSmall, BELOW_ROUNDING, now, h)
         stats.accepted[i] += good
         stats.rejected[i] += ~good
         record(f, tableau, i, good, times, observed, ys, (now, t1, h, y0, y1, K), sign[i], stats)
@@ -216,9 +162,26 @@ def march(f, times, options, stats, ys):
         active = i[~done]
 
 
+def grids(times, options):
+    """Return the ends of the steps of fixed size of each sample, shape (B, most steps), the last of them repeated."""
+    common, rows = (times == times[0]).all(), []
+    for sample, row in enumerate(times[:1] if common else times):
+        try:
+            rows.append([t1 for _, t1, _ in grid(row.tolist(), options)])
+        except TooManySteps as error:
+            error.sample = sample
+            raise
+    longest = max(map(len, rows))
+    ends = np.array([row + row[-1:] * (longest - len(row)) for row in rows])
+    return np.broadcast_to(ends, (len(times), longest)) if common else ends
+
+
 def rms(x):
     """Return the root mean square of each row."""
-    return np.sqrt(np.mean(x * x, axis=1)).astype(float)
+    result = np.sqrt(np.mean(x * x, axis=1)).astype(float)
+    huge = np.flatnonzero(np.isinf(result))  # too large to be squared, perhaps
+    result[huge] = [rms_of_vector(row) for row in x[huge]]
+    return result
 
 
 def weighted(h, weights, K):

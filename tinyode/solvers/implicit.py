@@ -8,7 +8,7 @@ of them where it is full. With what the blocks before it add to y in Y0, a block
     (I - h A (x) J) D = F - K,      K <- K + D,      J = df/dy
 
 It is a simplified one: J is that of the beginning of a step, and is kept while it serves. (Where that fails, an adaptive method takes a
-shorter step; at fixed steps J is evaluated in every iteration.) Where A = T diag(lambda) T^-1, the system
+shorter step; at fixed steps J is then evaluated in every iteration.) Where A = T diag(lambda) T^-1, the system
 of s n unknowns falls apart into one of n for each eigenvalue, of which a conjugate pair needs one:
 
     D = sum_i T_i (I - h lambda_i J)^-1 (T^-1 (F - K))_i
@@ -76,7 +76,8 @@ class ImplicitStepper(Stepper):
     jacobian : function
         ``jacobian(t, y)`` returns df/dy of the coupled components, shape (n, n).
     options : Options
-        Newton's iteration stops well below the tolerances of an adaptive method, and near rounding at fixed steps.
+        Newton's iteration stops well below the tolerances of an adaptive method, in the root mean square whatever its norm, and at
+        rounding where steps are fixed.
     """
 
     def __init__(self, f, tableau, y, coupled, stats, jacobian, options):
@@ -85,13 +86,8 @@ class ImplicitStepper(Stepper):
         self.guesses = [guess(tableau.c[:i], c, 3) for i, c in enumerate(tableau.c)]
         self.J, self.fresh, self.slow, self.inverses, self.h, self.eta, self.trouble = None, False, False, {}, None, 1.0, None
         self.ratio = self.onward = None
-        self.fixed, eps = options.fixed, float(np.finfo(y.dtype).eps)
-        if self.fixed:
-            self.scale, self.tolerance, self.most = (eps, eps), 0.1, 50
-        else:
-            rtol = float(np.min(options.rtol))
-            self.scale, self.most = (options.rtol, options.atol, options.norm), 7
-            self.tolerance = max(10 * eps / rtol, 0.01)  # of the error allowed, like Kvaerno's
+        self.fixed, self.rtol, self.atol = options.fixed, options.rtol, options.atol
+        self.eps, self.most = float(np.finfo(y.dtype).eps), 50 if self.fixed else 10
 
     def start(self, t, y):
         """Evaluate f(t, y): the first stage where that is explicit, and otherwise a guess of all."""
@@ -100,7 +96,7 @@ class ImplicitStepper(Stepper):
 
     def advance(self, t, y):
         """Make ready for the step after the one just taken, which begins at (t, y)."""
-        self.before, self.h_before = self.K.copy(), self.h
+        self.before, self.h_before = self.K.copy(), self.h_taken
         self.fresh = False
         if self.slow:
             self.J, self.slow = None, False
@@ -110,9 +106,15 @@ class ImplicitStepper(Stepper):
     def step(self, t, t1, y, h):
         """Take one step of size h from t to t1. Return the state at t1, shape (n,), or None where Newton's method fails."""
         np.multiply(self.tableau_rows, h, out=self.h_times_rows)
+        self.h_taken, self.trouble, head = h, None, y[:self.coupled]
+        if self.fixed:
+            self.rtol, self.tolerance = self.eps, 0.1
+            self.atol = self.eps * max(float(np.max(np.abs(head))), abs(h) * float(np.max(np.abs(self.before[:, :self.coupled])))) or 1.0
+        else:  # a small part of the error allowed, unless that is of the size of rounding
+            self.tolerance = min(0.1, max(0.01, 10 * error_norm(self.eps * head, head, head, self.rtol, self.atol)))
         while True:
             if self.J is None:
-                self.linearise(t, y[:self.coupled])
+                self.linearise(t, head, h)
                 self.fresh = True
             if all(self.solved(block, t, t1, y, h) for block in self.blocks):
                 return y + self.h_b.dot(self.K)
@@ -125,13 +127,14 @@ class ImplicitStepper(Stepper):
         self.stats.newton_failures += 1
         return None
 
-    def linearise(self, t, y):
+    def linearise(self, t, y, h):
         """Evaluate the Jacobian."""
         self.J = self.jacobian(t, y)
         if not np.isfinite(self.J).all():
-            raise SolverError(f"the Jacobian of f is not finite at y = {y!s:.200}; check f there", t, 0.0)
+            raise SolverError(f"the Jacobian df/dy is not finite at y = {y!s:.200}, where f may be: look for a root or a power there; or "
+                              "give another with jacobian=", t, h)
         self.stats.jacobians += 1
-        self.eta = 1.0
+        self.eta, self.slow = 1.0, False
         self.inverses.clear()
 
     def inverse(self, block, h):
@@ -170,13 +173,13 @@ class ImplicitStepper(Stepper):
             self.evaluate(times, Y, F)
             try:
                 if not simplified:
-                    self.linearise(times[-1], Y[-1])
+                    self.linearise(times[-1], Y[-1], h)
                 inverse = self.inverse(block, h)
             except np.linalg.LinAlgError:  # singular
                 return False
             D = (T @ (inverse @ (T_inv @ (F[:, :n] - K))[:, :, None])[:, :, 0]).real
             K += D
-            previous, size = size, max([error_norm(h * d, y[:n], y_i, *self.scale) for d, y_i in zip(D, Y)])
+            previous, size = size, max([error_norm(h * d, y[:n], y_i, self.rtol, self.atol) for d, y_i in zip(D, Y)])
             if not np.isfinite(size):
                 bad = [i for i, k in enumerate(F) if not np.isfinite(k).all()]
                 self.trouble = (times[bad[0]], Y[bad[0]]) if bad else None
@@ -184,22 +187,21 @@ class ImplicitStepper(Stepper):
             if not simplified:
                 eta = 1.0
             elif previous is None:
-                eta = max(self.eta, 1e-16) ** 0.8  # how it converged the last time, a little mistrusted
+                eta = 1.0 if self.fixed else max(self.eta, 1e-3) ** 0.8  # how it converged the last time, a little mistrusted
+            elif size > 0.5 * previous and size <= (1e3 if self.fixed else self.tolerance):
+                break  # it cannot get nearer: rounding
             elif size < previous:
                 rate = size / previous
                 self.slow = self.slow or rate > SLOW
-                eta = rate / (1 - rate)
-                if rate**left / (1 - rate) * size > self.tolerance:
+                eta = self.eta = rate / (1 - rate)
+                if eta * size > self.tolerance and rate**left / (1 - rate) * size > self.tolerance:
                     return False  # it will not be there in the iterations that are left
-            elif size > 1e4 * self.tolerance:
-                return False
             else:
-                eta = 0.0  # it cannot get nearer: rounding
+                return False
             if eta * size <= self.tolerance:
                 break
         else:
             return False
-        self.eta = eta
         if len(y) > n:
             self.evaluate(times, Y0 + A @ K, F)
             self.K[first:stop, n:] = F[:, n:]

@@ -45,7 +45,8 @@ class NewtonFailed(SolverError):
 class Stats:
     """What a solve cost: evaluations of f, steps accepted and rejected.
 
-    Of an implicit method also: evaluations of the Jacobian, factorisations of I - h lambda J, and steps at which Newton's method failed.
+    Of an implicit method also: evaluations of the Jacobian (for each of which the engine calls f once more), factorisations of
+    I - h lambda J, and steps at which Newton's method failed.
     """
 
     nfev: int = 0
@@ -84,7 +85,8 @@ class Options(NamedTuple):
         """
         find(self.method, prefix + "method")
         numbers = {name: value for name, value in self._asdict().items()
-                   if name not in ("method", "norm") and not (value is None and name in LENGTHS) and not isinstance(value, np.ndarray)}
+                   if name not in ("method", "norm") and not (value is None and name in LENGTHS)
+                   and not (isinstance(value, np.ndarray) and name in ("rtol", "atol"))}
         for name, value in numbers.items():
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
                 raise ValueError(f"{prefix}{name}={value!r} must be a positive number"
@@ -94,6 +96,7 @@ class Options(NamedTuple):
         for name in ("first_step", "max_step", "min_step"):
             if self.fixed and getattr(self, name) is not None:
                 raise ValueError(f"{name}={getattr(self, name)!r} has no meaning where the steps are of fixed size; leave it out")
-        if self.max_step is not None and self.min_step is not None and self.min_step > self.max_step:
-            raise ValueError(f"min_step={self.min_step!r} is larger than max_step={self.max_step!r}; no step would be right")
+        for name in ("max_step", "first_step"):
+            if getattr(self, name) is not None and self.min_step is not None and self.min_step > getattr(self, name):
+                raise ValueError(f"min_step={self.min_step!r} is larger than {name}={getattr(self, name)!r}; no step would be right")
         return self._replace(**{name: int(value) if name == "max_steps" else float(value) for name, value in numbers.items()})

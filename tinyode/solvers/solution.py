@@ -11,7 +11,7 @@ from .events import Events
 from .options import Stats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Solution:
     """A solved initial value problem.
 
@@ -36,7 +36,8 @@ class Solution:
     def __call__(self, t):
         """Return the state at any times inside the interval, shape (*t.shape, *y0.shape), by the method's interpolant.
 
-        The stages of an explicit step are not kept: where a step is met for the first time f is evaluated for them once more.
+        The stages of explicit steps are not kept: f is evaluated for them once more. If it then is not what it was during the solve,
+        that is a RuntimeError.
 
         Raises
         ------

@@ -27,8 +27,8 @@ def check_times(t):
         raise ValueError(f"t must be a vector of two or more times, the first of them that of y0; got {t!r:.80}")
     times = array.astype(float).tolist()
     for time in times:
-        if not math.isfinite(time):
-            raise ValueError(f"t must be finite; got {time} among its {len(times)} times")
+        if not math.isfinite(time) or not math.isfinite(time - times[0]):
+            raise ValueError(f"t must be finite; got {time} among its {len(times)} times, the first of them {times[0]}")
     for i, (a, b) in enumerate(zip(times, times[1:])):
         if a == b or (b > a) != (times[1] > times[0]):
             raise ValueError(f"t must be strictly increasing or strictly decreasing; got t[{i}] = {a}, t[{i + 1}] = {b}")
@@ -68,8 +68,8 @@ def flat_tolerance(value, leaves, structure, name):
 
     It may be one number, an array that broadcasts to the state, or, where the state is a container, a container of such of its structure.
     """
-    if isinstance(value, (int, float, np.number)) or (structure is tree.LEAF and np.ndim(value) == 0):
-        return value
+    if isinstance(value, (int, float, np.number, str)) or value is None or (isinstance(value, np.ndarray) and value.ndim == 0):
+        return value.item() if isinstance(value, np.ndarray) else value
     parts, found = ([value], structure) if structure is tree.LEAF else tree.flatten(value)
     try:
         if found != structure:
@@ -91,7 +91,7 @@ def flat_norm(norm, leaves, structure):
 
     def flat(x):
         value = norm(tree.unflatten(structure, cut(x)))
-        if np.ndim(value) or np.asarray(value).dtype.kind not in "fiu" or value < 0:
+        if np.ndim(value) or np.asarray(value).dtype.kind not in "fiu" or not (value >= 0 or np.isnan(x).any()):
             raise ValueError(f"norm returned {value!r:.60}; it must return a number that is not negative")
         return float(value)
 
@@ -107,12 +107,9 @@ def flat_event(leaves, structure, args):
         value = event.function(t, tree.unflatten(structure, cut(y)), *args)
         if is_traced(value):
             raise TypeError("event" + CLOSURE[1:])
-        if np.size(value) != 1 or np.asarray(value).dtype.kind not in "fiub":
-            raise ValueError(f"event returned {value!r:.60}; it must return one real number")
-        value = float(np.reshape(value, ()))
-        if math.isnan(value):
-            raise ValueError(f"event returned nan at t = {t!r}, y = {y!s:.200}; it must return a number there")
-        return value
+        if np.size(value) != 1 or np.asarray(value).dtype.kind not in "fiu":
+            raise ValueError(f"event returned {value!r:.60}; it must return one real number, which changes sign: y[0] - 1, not y[0] > 1")
+        return float(np.reshape(value, ()))
 
     return flat
 
@@ -124,17 +121,26 @@ def flat_jacobian(f, leaves, structure, args, given=None):
     def by_engine(t, y):
         def flat(y):
             dy = f(t, tree.unflatten(structure, cut(y)), *args)
-            parts = [dy] if structure is tree.LEAF else tree.flatten(dy)[0]
-            return np.concatenate([np.reshape(unbox(part), (-1,)) for part in parts])
+            parts = [unbox(part) for part in ([dy] if structure is tree.LEAF else tree.flatten(dy)[0])]
+            return np.concatenate([np.reshape(part if is_traced(part) else part.astype(y.dtype), (-1,)) for part in parts])
 
-        return jacobian(flat)(y)
+        try:
+            return jacobian(flat)(y)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"an implicit method needs the Jacobian of f, and f cannot be differentiated: {error}. Write f so that it "
+                              "can, or give its Jacobian, jacobian=lambda t, y: ...") from error
 
     def by_user(t, y):
-        J = np.asarray(given(t, tree.unflatten(structure, cut(y)), *args))
-        if J.size != y.size**2 or J.dtype.kind not in "fiu":
-            raise ValueError(f"jacobian returned {J.dtype} of shape {J.shape}; it must return df/dy, real numbers of shape "
-                             f"{(y.size, y.size)}, rows for the elements of f, columns for those of y, in order")
-        return J.reshape(y.size, y.size)
+        J = given(t, tree.unflatten(structure, cut(y)), *args)
+        try:
+            array = np.asarray(J)
+        except ValueError:  # of unequal rows
+            array = np.array(None)
+        shapes = {(y.size, y.size), *[leaf.shape * 2 for leaf in leaves[:1] if structure is tree.LEAF]}
+        if array.shape not in shapes or array.dtype.kind not in "fiu":
+            raise ValueError(f"jacobian returned {J!r:.80}; it must return df/dy, real numbers of shape {(y.size, y.size)}, rows for the "
+                             "elements of f, columns for those of y, in order")
+        return array.reshape(y.size, y.size)
 
     return by_engine if given is None else by_user
 

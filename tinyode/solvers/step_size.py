@@ -68,7 +68,7 @@ def first_steps(f, t, y, k, order, norm, span):
         d2 = norm(f(t + signed, y + signed[:, None].astype(y.dtype) * k) - k) / h0
         largest = np.maximum(d1, d2)
         h1 = np.where(largest <= 1e-15, np.maximum(1e-6, 1e-3 * h0), (0.01 / largest) ** (1 / (order + 1)))
-        h = np.minimum(np.minimum(100 * h0, h1), longest)
+        h = np.minimum(np.maximum(np.minimum(100 * h0, h1), 10 * np.spacing(np.abs(t))), longest)
     return np.where((h > 0) & np.isfinite(h), h, h0)  # f was not finite there: let the controller find out
 
 
