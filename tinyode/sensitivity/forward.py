@@ -43,8 +43,10 @@ def odesolve(f, z0, t, theta, options, _=None):
         s = odesolve(dynamics, [*leaves[:k], S0], t, theta, options)
         S = np.reshape(s[:, n:], (len(t), n, n + 1 + sum(sizes)))
         of_all = np.sum(g[:, :, None] * S, axis=(0, 1))
-        cotangents = {0: np.stack([of_all[n], *[np.sum(g[i] * flat([unbox(part) for part in f(first(t, i), cut(zs[i]), theta)]))
-                                                for i in range(1, len(t))]])} if 0 in wanted else {}
+        cotangents = {}
+        if 0 in wanted:  # z(t0) is given, whatever t0
+            along_f = [np.sum(g[i] * flat([unbox(part) for part in f(first(t, i), cut(zs[i]), theta)])) for i in range(1, len(t))]
+            cotangents[0] = np.stack([np.sum(g[1:] * S[1:, :, n]), *along_f])
         cotangents |= {1 + j: c for j, c in enumerate(cut(of_all[:n]))}
         ends = np.cumsum([n + 1, *sizes])
         cotangents |= {1 + k + m: np.reshape(of_all[start:end], theta[m].shape).astype(theta[m].dtype)
