@@ -29,7 +29,7 @@ def odesolve(f, z0, t, theta, options, _=None):
         theta, learned, n = leaves[k:], [m - 1 - k for m in wanted if m > k], zs.shape[1]
         sizes = [theta[m].size for m in learned]
         units, along = np.eye(n, dtype=zs.dtype), flat([unbox(part) for part in f(first(t, 0), cut(zs[0]), theta)])
-        S0 = np.concatenate([units, -along[:, None], np.zeros((n, sum(sizes)), zs.dtype)], axis=1)
+        start = np.concatenate([units, -along[:, None], np.zeros((n, sum(sizes)), zs.dtype)], axis=1)
 
         def dynamics(time, s, theta):
             """Return dz/dt and dS/dt; the rows of df/dz and df/dtheta are pullbacks of unit vectors."""
@@ -40,7 +40,7 @@ def odesolve(f, z0, t, theta, options, _=None):
                                                                           for m in range(len(learned))]
             return [*dz, df_dz @ S + np.concatenate([np.zeros((n, n + 1), zs.dtype), *df_dtheta], axis=1)]
 
-        s = odesolve(dynamics, [*leaves[:k], S0], t, theta, options)
+        s = odesolve(dynamics, [*leaves[:k], start], t, theta, options)
         S = np.reshape(s[:, n:], (len(t), n, n + 1 + sum(sizes)))
         of_all = np.sum(g[:, :, None] * S, axis=(0, 1))
         cotangents = {}

@@ -87,7 +87,7 @@ class ImplicitStepper(Stepper):
         self.J, self.fresh, self.slow, self.inverses, self.h, self.eta, self.trouble = None, False, False, {}, None, 1.0, None
         self.ratio = self.onward = None
         self.fixed, self.rtol, self.atol = options.fixed, options.rtol, options.atol
-        self.eps, self.most = float(np.finfo(y.dtype).eps), 50 if self.fixed else 10
+        self.eps, self.most = float(np.finfo(y.dtype).eps), 50 if self.fixed else 7
 
     def start(self, t, y):
         """Evaluate f(t, y): the first stage where that is explicit, and otherwise a guess of all."""
@@ -187,7 +187,7 @@ class ImplicitStepper(Stepper):
             if not simplified:
                 eta = 1.0
             elif previous is None:
-                eta = 1.0 if self.fixed else max(self.eta, 1e-3) ** 0.8  # how it converged the last time, a little mistrusted
+                eta = self.eta = 1.0 if self.fixed else max(self.eta, 1e-3) ** 0.8  # the last time's, mistrusted more each time
             elif size > 0.5 * previous and size <= (1e3 if self.fixed else self.tolerance):
                 break  # it cannot get nearer: rounding
             elif size < previous:
