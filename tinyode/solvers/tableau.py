@@ -131,12 +131,11 @@ def hairer_interpolant(b, *d):
     y + theta [F0 + (1 - theta) [F1 + theta [F2 + (1 - theta) [F3 + ...]]]], where F0 = h sum b_i k_i is the step, F1 = h k_1 - F0,
     F2 = 2 F0 - h k_1 - h k_s with k_s = f at the end, and F3, ... = h sum d_i k_i.
     """
-    b, *d = map(numbers, (b, *d))
-    end, b = len(b) - 1, b + [Fraction(0)] * (len(d[0]) - len(b))
-    parts = [b, [(i == 0) - x for i, x in enumerate(b)], [2 * x - (i == 0) - (i == end) for i, x in enumerate(b)], *d]
-    power, total = np.array([Fraction(0), Fraction(1)]), 0  # theta
-    for number, part in enumerate(parts):
-        total = total + np.outer(part, np.append(power[1:], [Fraction(0)] * (len(parts) - len(power) + 1)))
+    b, *d = [np.array(numbers(row), float) for row in (b, *d)]
+    b, first, last = [np.pad(x, (0, len(d[0]) - len(b))) for x in (b, np.eye(len(b))[0], np.eye(len(b))[-1])]
+    power, total = np.array([0.0, 1.0]), 0.0  # theta
+    for number, part in enumerate([b, first - b, 2 * b - first - last, *d]):
+        total = total + np.outer(part, np.pad(power[1:], (0, len(d) + 4 - len(power))))
         power = np.convolve(power, [1, -1] if number % 2 == 0 else [0, 1])
     return total
 
@@ -151,7 +150,7 @@ def tsit5_interpolant():
         ["0 0 47.37952196281928122", "-1.203071208372362603 1", "-0.658047292653547382 1"],
         ["0 0 -34.87065786149660974", "-1.2 1", "-2/3 1"],
         ["0 0 2.5", "-1 1", "-0.6 1"]]
-    rows = [functools.reduce(np.convolve, [np.array(numbers(factor)) for factor in row]) for row in factors]
+    rows = [functools.reduce(np.convolve, [np.array(numbers(factor), float) for factor in row]) for row in factors]
     return [row[1:] for row in rows]
 
 
