@@ -82,7 +82,7 @@ def test_several_events_in_one_step_come_in_their_order():
     np.testing.assert_allclose(solution.event.t, [2.5, 3, 5, 5.1], atol=1e-12)
     assert solution.event.index.tolist() == [1, 0, 2, 2]
     stopped = solve(ramp, np.zeros(1), [0, 10.0], event=[events[0], Event(events[1], terminal=True)], first_step=10.0)
-    assert stopped.event.index.tolist() == [1] and stopped.t.tolist() == [0, 2.5]
+    assert stopped.event.index.tolist() == [1] and abs(stopped.t[-1] - 2.5) < 1e-12
     backwards = solve(lambda t, y: np.ones(1), np.full(1, 10.0), [10.0, 0], event=events, first_step=10.0)
     np.testing.assert_allclose(backwards.event.t, [5.1, 5, 3, 2.5], atol=1e-12)
 

@@ -186,7 +186,8 @@ def test_quadratures_of_the_adjoint():
     exact = lambda k: (k * k * np.cos(1) + k * np.sin(1) - k * k * np.exp(-k)) / (1 + k * k)
     for method in ADAPTIVE:
         assert abs(end(k, method) - exact(k)) < 1e-5
-        slope = grad(end)(k, method)
+        with pytest.warns(RuntimeWarning, match="the state at t = 0.0 is off by"):  # errors of z grow by exp(30) on the way back
+            slope = grad(end)(k, method)
         assert abs(slope - (exact(k + 1e-2) - exact(k - 1e-2)) / 2e-2) < 1e-2 * abs(slope)
 
 

@@ -23,14 +23,16 @@ The memory is that of one augmented state, whatever the number of steps: the sol
 """
 
 import math
+import warnings
 
 import numpy as np
 
 from .. import tree
 from ..autodiff.custom import with_rule
-from ..autodiff.dispatch import plain, unbox
+from ..autodiff.dispatch import is_traced, plain, unbox
 from ..autodiff.transforms import vjp_of_list
 from ..solvers.options import SolverError
+from ..solvers.step_size import error_norm
 from .problem import problem, replaced
 
 
@@ -73,11 +75,33 @@ def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
 
             s0 = [*cut(zs[i]), *a, *a_theta]
             s = backwards(odesolve, aug_dynamics, s0, t[i - 1:i + 1][::-1], theta, of_z_and_a, of_z_and_a, 2 * k)[-1]
+            if not is_traced(s):
+                warn_of_drift(s[:zs.shape[1]], plain(zs[i - 1]), float(plain(t)[i - 1]), options, adjoint_options)
             return tree.cutter(s0)(s)[k:]
 
         return backward_pass(f, k, cut, interval, g, zs, wanted, t, leaves)
 
     return with_rule(forward, backward, (t, *z0, *theta))
+
+
+def warn_of_drift(z, stored, t, *solves):
+    """Warn where z, solved backwards, has come to another place than the stored z by more than the tolerances can explain.
+
+    That is a thousand times what the larger of those of the two solves allow for a step, or a hundredth of z where steps are of fixed size.
+    """
+    fixed = any(options.fixed for options in solves)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if fixed:
+            drift, allowed = float(np.max(np.abs(z - stored))), 0.01 * (1 + float(np.max(np.abs(stored))))
+        else:
+            n, allowed = min([len(z), *[np.size(options.rtol) for options in solves if np.ndim(options.rtol)]]), 1e3
+            drift = min(error_norm((z - stored)[:n], stored[:n], stored[:n], *[
+                tolerance[:n] if np.ndim(tolerance) else tolerance for tolerance in (options.rtol, options.atol)]) for options in solves)
+    if not drift <= allowed:
+        unit = "" if fixed else " times the tolerances"
+        warnings.warn(f"odeint: solved backwards, the state at t = {t!r} is off by {drift:.2g}{unit}, so the adjoint's gradient may be "
+                      "wrong. The problem is unstable backwards in time: use gradient='discrete' or 'interpolated', smaller tolerances, or "
+                      "more observation times", RuntimeWarning, stacklevel=2)
 
 
 def vjp_of_field(f, t, z, theta, learned):

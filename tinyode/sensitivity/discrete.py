@@ -233,7 +233,7 @@ def _again(problem, options, taken):
         t, t1, h, _ = taken[n]
         stepper.J = None
         stepper.start(t, y)
-        return stepper.step(t, t1, y, h), stepper.K
+        return stepper.step(t, t1, y, h), stepper.K.copy()
 
     return again
 

@@ -37,7 +37,7 @@ def odesolve(f, z0, t, theta, options, adjoint_options):
         return forwards.observed(kept())
 
     def backward(g, zs, wanted, t, *leaves):
-        if any(is_traced(leaf) for leaf in (t, *leaves)):  # a derivative of the gradient: z depends on what is differentiated
+        if any(is_traced(leaf) for leaf in (g, t, *leaves)):  # a derivative of the gradient: z depends on what is differentiated
             _, pullback = vjp(lambda t, *leaves: adjoint.odesolve(f, leaves[:k], t, leaves[k:], options, adjoint_options), t, *leaves)
             cotangents = pullback(g)
             return [cotangents[n] for n in wanted]

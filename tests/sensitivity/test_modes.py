@@ -1,0 +1,259 @@
+"""Every way to differentiate a solution, with every method: against plain loops that are recorded, closed forms, and each other."""
+
+import functools
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import seeds
+
+from tinyode import grad, hessian, jvp, odeint, solve, stop_gradient, tree
+from tinyode.sensitivity.discrete import revolve
+from tinyode.sensitivity.odeint import GRADIENTS
+from tinyode.solvers.options import Options, Stats
+from tinyode.solvers.solve import steps
+from tinyode.solvers.state import flat_field
+from tinyode.solvers.tableaus import TABLEAUS
+from tinyode.testing import central_difference
+
+EXPLICIT = [name for name, tableau in TABLEAUS.items() if not tableau.implicit]
+IMPLICIT = [name for name, tableau in TABLEAUS.items() if tableau.implicit]
+
+
+def linear(t, y, p):
+    return p[:4].reshape(2, 2) @ y + p[4:] * np.cos(t)
+
+
+def polynomial(t, y, p):
+    return np.array([y[1] + p[0] * y[0] * y[1], -y[0] + p[1] * (1 - y[0] ** 2) * y[1] + p[2] * t])
+
+
+def network(t, y, p):
+    return np.tanh(p[:4].reshape(2, 2) @ y + p[4:] * t)
+
+
+FIELDS = {f.__name__: f for f in (linear, polynomial, network)}
+
+
+@st.composite
+def problems(draw):
+    """Draw (f, y0, t, p, w): a field, a state, times forwards or backwards, parameters, and the weights of a loss at all times."""
+    rng = np.random.default_rng(draw(seeds))
+    t = 0.3 + np.cumsum(rng.uniform(0.15, 0.6, draw(st.integers(2, 5)))) * draw(st.sampled_from([1, -1]))
+    y0, p = rng.uniform(-0.7, 0.7, 2), rng.uniform(-0.7, 0.7, 6)  # small, so that nothing blows up
+    return FIELDS[draw(st.sampled_from(sorted(FIELDS)))], y0, t, p, rng.normal(size=(len(t), 2))
+
+
+def recorded_loop(f, method, options, y0, t, p):
+    """The steps that the solver takes, written as a plain loop, for the engine to record; explicit methods."""
+    tableau, plain, start, parameters = TABLEAUS[method], stop_gradient(t), stop_gradient(y0), stop_gradient(p)
+    field = flat_field(lambda t, y: f(t, y, parameters), [start], tree.LEAF, ())
+    taken = [(s.t, s.t1, s.h) for s in steps(field, start, plain.tolist(), Options(method, **options).check(), Stats())]
+    fixed, y, ys, i = "step_size" in options or tableau.e is None, y0, [y0], 1
+    offset, interval, j = 0.0, 0, 0
+    for n, (_, end, h) in enumerate(taken):
+        if fixed:
+            m = sum(1 for b, e, _ in taken if (e - plain[interval]) * h > 0 and (plain[interval + 1] - b) * h > 0)
+            size = (t[interval + 1] - t[interval]) / m
+            now, j = t[interval] + j * size, j + 1
+        else:
+            now = t[0] + offset
+            size, offset = (t[-1] - now if n == len(taken) - 1 else h), offset + h
+        k = []
+        for row, c in zip([*tableau.a, *tableau.extra_a], [*tableau.c, *tableau.extra_c]):
+            k.append(f(now + c * size, y + size * sum((a * x for a, x in zip(row, k)), 0 * y), p))
+        while i < len(plain) and abs(plain[i] - plain[0]) <= abs(end - plain[0]):
+            x = (t[i] - now) / size
+            inside = plain[i] != end or not (fixed or n == len(taken) - 1)
+            weights = [sum(q * x ** (d + 1) for d, q in enumerate(row)) for row in tableau.interpolant] if inside else tableau.b
+            ys.append(y + size * sum(w * x for w, x in zip(weights, k)))
+            i += 1
+        y = y + size * sum(b * x for b, x in zip(tableau.b, k))
+        if fixed and end == plain[interval + 1]:
+            interval, j = interval + 1, 0
+    return np.stack(ys)
+
+
+@settings(max_examples=60)
+@given(problems(), st.sampled_from(EXPLICIT), st.booleans(), st.sampled_from([None, 1, 3]))
+def test_discrete_is_the_derivative_of_the_steps_taken(problem, method, adaptive, checkpoints):
+    """To rounding: for y0, parameters and every time, through dense output, with any number of checkpoints."""
+    f, y0, t, p, w = problem
+    options = {"rtol": 1e-3, "atol": 1e-4} if adaptive and TABLEAUS[method].e is not None else {"step_size": 0.13}
+    value = odeint(f, y0, t, p, method=method, gradient="discrete", **options)
+    np.testing.assert_allclose(value, recorded_loop(f, method, options, y0, t, p), rtol=1e-12, atol=1e-12)
+    exact = grad(lambda *a: np.sum(w * recorded_loop(f, method, options, *a)), (0, 1, 2))(y0, t, p)
+    ours = grad(lambda *a: np.sum(w * odeint(f, *a, method=method, gradient="discrete", checkpoints=checkpoints, **options)),
+                (0, 1, 2))(y0, t, p)
+    scale = max(1.0, max(np.max(np.abs(x)) for x in exact))
+    for a, b in zip(ours, exact):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12 * scale)
+
+
+@settings(max_examples=25)
+@given(problems(), st.sampled_from(sorted(TABLEAUS)), st.sampled_from([None, 2]))
+def test_discrete_at_fixed_steps_against_finite_differences(problem, method, checkpoints):
+    """Of the numbers computed, whatever their own error; implicit methods and times too."""
+    f, y0, t, p, w = problem
+    step = 0.9 * np.min(np.abs(np.diff(t)))
+    loss = lambda *a: np.sum(w * odeint(f, *a, method=method, gradient="discrete", checkpoints=checkpoints, step_size=step))
+    v = [np.cos(np.arange(x.size)).reshape(x.shape) for x in (y0, t, p)]
+    found = sum(np.sum(x * y) for x, y in zip(grad(loss, (0, 1, 2))(y0, t, p), v))
+    expected = float(central_difference(loss, (y0, t, p), tuple(v), h=1e-4))
+    assert abs(found - expected) < 1e-8 * (1 + abs(expected))
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("method", TABLEAUS)
+def test_every_mode_with_every_method(gradient, method):
+    """Near the gradient of the exact solution, as near as the method is."""
+    y0, t, p = np.array([0.5, -1.0]), np.array([0.0, 0.4, 1.0]), np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3])
+    w = np.array([[1, 2], [3, 4], [5, 6.0]])
+    order = TABLEAUS[method].order
+    options = {"step_size": {1: 4e-3, 2: 0.02}.get(order, 0.1)} if TABLEAUS[method].e is None else {"rtol": 1e-5, "atol": 1e-7}
+    exact = grad(lambda *a: np.sum(w * odeint(network, *a, rtol=1e-10, atol=1e-12)), (0, 1, 2))(y0, t, p)
+    ours = grad(lambda *a: np.sum(w * odeint(network, *a, method=method, gradient=gradient, **options)), (0, 1, 2))(y0, t, p)
+    for a, b in zip(ours, exact):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-2 if order == 1 else 3e-3)
+
+
+@settings(max_examples=10)
+@given(problems(), st.sampled_from(["interpolated", "forward", "discrete", "adjoint"]))
+def test_the_modes_agree_in_the_limit_and_with_finite_differences(problem, gradient):
+    f, y0, t, p, w = problem
+    loss = lambda *a, **o: np.sum(w * odeint(f, *a, rtol=1e-9, atol=1e-11, **o))
+    v = [np.sin(1 + np.arange(x.size)).reshape(x.shape) for x in (y0, t, p)]
+    expected = float(central_difference(functools.partial(loss, method="dop853"), (y0, t, p), tuple(v), h=1e-3))
+    found = sum(np.sum(x * y) for x, y in zip(grad(functools.partial(loss, gradient=gradient), (0, 1, 2))(y0, t, p), v))
+    assert abs(found - expected) < 3e-6 * (1 + abs(expected))
+
+
+@pytest.mark.parametrize("gradient", ["adjoint", "interpolated", "forward"])
+def test_continuous_modes_err_by_the_tolerance_and_discrete_by_rounding(gradient):
+    y0, t, p, w = np.array([0.5, -1.0]), np.array([0.0, 0.7, 2.0]), np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3]), np.ones((3, 2))
+    loss = lambda p, tol, **o: np.sum(w * odeint(network, y0, t, p, rtol=tol, atol=tol, method="dop853", **o))
+    exact = grad(lambda p: loss(p, 1e-13))(p)
+    errors = [np.max(np.abs(grad(lambda p, tol=tol: loss(p, tol, gradient=gradient))(p) - exact)) for tol in (1e-4, 1e-7, 1e-10)]
+    assert all(error < 30 * tol for error, tol in zip(errors, (1e-4, 1e-7, 1e-10))) and errors[2] < errors[0] / 100
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("options", [{}, {"method": "rk4", "step_size": 0.06}, {"method": "gauss_legendre4", "step_size": 0.23}], ids=str)
+def test_second_derivatives_in_every_mode(gradient, options):
+    """The Hessian in state, parameters and time, symmetric, and the derivative of the gradient; Hessian-vector products by jvp."""
+    f = lambda t, y, k: np.array([y[1], -k * np.sin(y[0]) * np.cos(t)])
+    loss = lambda p: np.sum(odeint(f, p[:2], [0.1, p[3]], p[2], gradient=gradient, rtol=1e-7, atol=1e-9, **options)[-1] ** 2)
+    p, v = np.array([0.5, -0.2, 1.7, 0.9]), np.array([1.0, -1.0, 0.5, 2.0])
+    H = hessian(loss)(p)
+    np.testing.assert_allclose(H, H.T, atol=1e-5)
+    np.testing.assert_allclose(H @ v, central_difference(grad(loss), (p,), (v,), h=1e-3), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(jvp(grad(loss), (p,), (v,))[1], H @ v, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_containers_other_arguments_and_float32(gradient):
+    y0 = {"q": np.array([1.0, 0.5]), "p": (np.array([[0.0], [0.2]]), 0.3)}
+
+    def f(t, y, k, names):
+        assert names == ["a", 3]
+        q, (v, s) = y["q"], y["p"]
+        return {"q": v[:, 0] + k["c"], "p": (-k["k"] * q[:, None], s * np.sum(q) * np.cos(t))}
+
+    args = {"k": 1.3, "c": np.array([0.1, 0.2])}
+    loss = lambda y0, k, **o: np.sum(odeint(f, y0, [0.0, 0.5, 1.2], k, ["a", 3], rtol=1e-9, atol=1e-11, **o)["p"][1] ** 2)
+    exact = grad(loss, (0, 1))(y0, args)
+    ours = grad(functools.partial(loss, gradient=gradient), (0, 1))(y0, args)
+    assert tree.flatten(ours)[1] == tree.flatten(exact)[1]
+    for a, b in zip(tree.flatten(ours)[0], tree.flatten(exact)[0]):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    small = grad(lambda y0, k: np.sum(odeint(lambda t, y, k: -k * y, y0, [0.0, 1.0], k, gradient=gradient, rtol=1e-4, atol=1e-5)[-1]),
+                 (0, 1))(np.ones(2, np.float32), np.float32(0.5))
+    assert [g.dtype for g in small] == [np.float32, np.float32]
+    np.testing.assert_allclose(small[0], np.exp(-0.5), rtol=1e-3)
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_closures_over_a_differentiated_value_are_found(gradient):
+    for outer in (lambda k: odeint(lambda t, y: -k * y, 1.0, [0.0, 1.0], gradient=gradient)[-1],
+                  lambda k: odeint(lambda t, y, c: -k * y * c, 1.0, [0.0, 1.0], k, gradient=gradient)[-1]):
+        with pytest.raises(TypeError, match="closes over a value that is being differentiated"):
+            grad(outer)(0.5)
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_f_sees_plain_numbers_where_no_derivative_is_wanted(gradient):
+    kinds = set()
+    odeint(lambda t, y, k: kinds.add(type(y)) or -k * y, np.ones(2), [0.0, 1.0], 0.5, gradient=gradient)
+    assert kinds == {np.ndarray}
+
+
+def test_a_stiff_problem_that_the_adjoint_cannot_solve_back():
+    """y' = -50 (y - cos t): backwards, errors of z grow by exp(50 t). Over the stored solution, or step by step, nothing does."""
+    f = lambda t, y, k: -k * (y - np.cos(t))
+    loss = lambda k, **o: odeint(f, 0.0, [0.0, 2.0], k, rtol=1e-6, atol=1e-8, **o)[-1]
+    exact = float(central_difference(functools.partial(loss, method="dop853"), (50.0,), (1.0,), h=1e-2))
+    for gradient in ("interpolated", "discrete", "forward"):
+        assert abs(grad(functools.partial(loss, gradient=gradient))(50.0) - exact) < 2e-2 * abs(exact)
+    with pytest.warns(RuntimeWarning, match=r"the state at t = 0.0 is off by .* times the tolerances.*use gradient='discrete'"):
+        grad(loss)(50.0)
+    with pytest.warns(RuntimeWarning, match=r"the state at t = 0.0 is off by"):
+        grad(functools.partial(loss, method="rk4", step_size=0.02))(50.0)
+    with warnings.catch_warnings():  # where nothing drifts there is none, nor with observations that z restarts from
+        warnings.simplefilter("error")
+        grad(lambda k: np.sum(odeint(f, 0.0, np.linspace(0, 2, 41), k, rtol=1e-6, atol=1e-8)))(50.0)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"gradient": "discreet"}, "gradient='discreet' is not known"),
+    ({"checkpoints": 3}, "checkpoints=3 has no meaning for gradient='adjoint'"),
+    ({"gradient": "discrete", "checkpoints": 0}, "checkpoints=0 must be a whole number of states to keep"),
+    ({"gradient": "discrete", "checkpoints": 2.5}, "checkpoints=2.5 must be a whole number"),
+    ({"gradient": "discrete", "adjoint_rtol": 1e-3}, "adjoint_rtol=0.001 has no meaning for gradient='discrete', which solves nothing"),
+    ({"gradient": "forward", "adjoint_method": "rk4"}, "adjoint_method='rk4' has no meaning for gradient='forward'")])
+def test_combinations_without_sense_are_refused_by_name(options, message):
+    with pytest.raises(ValueError, match=message):
+        odeint(lambda t, y: -y, 1.0, [0.0, 1.0], **options)
+
+
+def test_checkpoints_cost_what_griewank_and_walther_say():
+    """r l - b(c + 1, r - 1) steps taken again for l steps and c states kept, b(c, r - 1) < l <= b(c, r); and that is the least."""
+
+    @functools.cache
+    def least(steps, states):
+        if steps <= 1 or states == 1:
+            return steps * (steps - 1) // 2
+        return min(m + least(steps - m, states - 1) + least(m, states) for m in range(1, steps))
+
+    for states in range(1, 7):
+        for length in range(1, 50):
+            taken = []
+            kept = list(revolve(0, length, 0, states, lambda n, y, taken=taken: taken.append(n) or y + 1))
+            assert kept == [(n, n) for n in range(length - 1, -1, -1)]
+            r = next(r for r in range(length + 1) if math.comb(states + r, r) >= length)
+            assert len(taken) == least(length, states) == (r * length - math.comb(states + r, r - 1) if r else 0)
+
+
+def test_checkpoints_keep_the_memory():
+    """In states: 200 rk4 steps keep about 200, ten checkpoints about ten and what a step needs."""
+    import tracemalloc
+
+    y0 = np.ones(2**15)
+
+    def peak(**options):
+        tracemalloc.start()
+        grad(lambda k: np.sum(odeint(lambda t, y, k: -k * y, y0, [0, 1.0], k, method="rk4", step_size=1 / 200, gradient="discrete",
+                                     **options)[-1]))(0.5)
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size / y0.nbytes
+
+    assert 200 < peak() < 250 and peak(checkpoints=10) < 60
+
+
+def test_values_do_not_depend_on_the_mode():
+    f = lambda t, y: np.array([y[1], -y[0]])
+    for gradient in GRADIENTS:
+        np.testing.assert_array_equal(odeint(f, np.ones(2), [0, 0.3, 2.0], gradient=gradient), solve(f, np.ones(2), [0, 0.3, 2.0]).y)
