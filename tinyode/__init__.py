@@ -1,8 +1,8 @@
 """tinyode: neural ODEs from first principles, over NumPy.
 
 - `autodiff`: derivatives of plain NumPy code: vjp, jvp, grad, jacobian, hessian, custom_vjp
-- `solvers`: initial value problems: solve
-- `sensitivity`: derivatives of solutions: odeint with its adjoint, root
+- `solvers`: initial value problems: solve, solve_batch
+- `sensitivity`: derivatives of solutions, by four ways: odeint, odeint_event, root
 - `nn`, `optim`: networks and optimisers as pairs of functions over plain containers
 - `datasets`: small real data
 - `testing`: finite differences, and checks to hold your own derivatives against
@@ -11,10 +11,11 @@
 
 from . import datasets, nn, optim, tree
 from .autodiff import custom_vjp, grad, hessian, jacobian, jvp, stop_gradient, value_and_grad, vjp
-from .sensitivity import NewtonError, odeint, root
+from .sensitivity import NewtonError, odeint, odeint_event, root, with_integral
 from .solvers import Event, Solution, SolverError, solve, solve_batch
 
 __version__ = "0.1.0"
 
 __all__ = ["Event", "NewtonError", "Solution", "SolverError", "custom_vjp", "datasets", "grad", "hessian", "jacobian", "jvp", "nn",
-           "odeint", "optim", "root", "solve", "solve_batch", "stop_gradient", "tree", "value_and_grad", "vjp"]
+           "odeint", "odeint_event", "optim", "root", "solve", "solve_batch", "stop_gradient", "tree", "value_and_grad", "vjp",
+           "with_integral"]

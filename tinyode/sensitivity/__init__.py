@@ -1,6 +1,13 @@
-"""Derivatives of solutions: of equations in `algebraic`, of initial value problems in `adjoint`, which `odeint` makes public."""
+"""Derivatives of solutions.
+
+`odeint` is the differentiable solve, by one of four ways: `adjoint` (Algorithm 2 of the sources, read it first), `discrete`,
+`interpolated` and `forward`; what they share is in `problem`. `algebraic` has `root`, for equations, `event` has `odeint_event`, for when
+and where something happens, `integral` what integral losses need.
+"""
 
 from .algebraic import NewtonError, root
+from .event import odeint_event
+from .integral import with_integral
 from .odeint import odeint
 
-__all__ = ["NewtonError", "odeint", "root"]
+__all__ = ["NewtonError", "odeint", "odeint_event", "root", "with_integral"]

@@ -32,11 +32,13 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     gradient : str
         How derivatives are taken. ``"adjoint"``: Algorithm 2 of the sources, the adjoint equation solved backwards together with y.
         Its memory does not depend on the number of steps, its error is of the order of the tolerances (of the step, at fixed steps).
+        ``"discrete"``: the exact derivative of the numbers computed; its memory is a state for each step. ``"interpolated"``: the adjoint
+        over the stored solution, for problems that are unstable backwards in time. ``"forward"``: by sensitivities, for few parameters.
     adjoint_method, adjoint_rtol, adjoint_atol
         Of the backward solve; by default those of the forward one, ``step_size`` included. An adaptive ``adjoint_method`` chooses its
         own steps. The absolute tolerance is meant for a loss gradient of size one: the equation is linear, and solved so scaled.
-    checkpoints : None
-        A setting of exact discrete gradients; the adjoint stores nothing and takes none.
+    checkpoints : int, optional
+        For ``"discrete"``: keep so many states at most, and compute the others again. (Derivatives of the gradient keep all.)
 
     Returns
     -------
@@ -47,6 +49,8 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     ------
     SolverError
         If the solve, forward or backward, cannot go on; it says where and what to try.
+    RuntimeWarning
+        If the state, solved backwards by the adjoint, comes out elsewhere than it was, by more than the tolerances explain.
     TypeError, ValueError
         If an argument cannot be; they name it.
 

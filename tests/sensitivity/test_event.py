@@ -1,0 +1,94 @@
+"""odeint_event, and integral losses: against closed forms and finite differences, in every mode."""
+
+import numpy as np
+import pytest
+
+from tinyode import Event, SolverError, grad, hessian, odeint, odeint_event, with_integral
+from tinyode.sensitivity.odeint import GRADIENTS
+from tinyode.testing import central_difference
+
+ACCURATE = {"rtol": 1e-10, "atol": 1e-12}
+
+
+def fall(t, y, g, floor):
+    return np.array([y[1], -g])
+
+
+def above(t, y, g, floor):
+    return y[0] - floor
+
+
+def bounces(p, n, **options):
+    """The time and speed after n bounces of a ball dropped from p[0] at p[4], of gravity p[1], on a floor at p[2], which returns p[3]."""
+    height, g, floor, e, t = p
+    y = np.array([height, 0.0 * height])
+    for _ in range(n):
+        t, y = odeint_event(fall, y, t, g, floor, event=Event(above, direction=-1), t_end=50.0, **ACCURATE, **options)
+        y = np.array([y[0], -e * y[1]])
+    return t, y[1]
+
+
+BALL = np.array([1.0, 9.81, 0.1, 0.8, 0.2])
+
+
+def closed_form(p, n):
+    height, g, floor, e, t = p
+    first = np.sqrt(2 * (height - floor) / g)
+    return t + first * (1 + 2 * sum(e ** k for k in range(1, n))), e ** n * g * first
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("n", [1, 4])
+def test_bouncing_balls_in_sequence(gradient, n):
+    """Time and speed, and their derivatives in height, gravity, floor (which event alone depends upon), restitution and first time."""
+    for which in (0, 1):
+        value = lambda p, which=which: bounces(p, n, gradient=gradient)[which]
+        exact = lambda p, which=which: closed_form(p, n)[which]
+        np.testing.assert_allclose(value(BALL), exact(BALL), rtol=1e-9)
+        np.testing.assert_allclose(grad(value)(BALL), grad(exact)(BALL), rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("gradient", ["adjoint", "discrete"])
+def test_second_derivatives_of_an_event(gradient):
+    H = hessian(lambda p: sum(bounces(p, 2, gradient=gradient)))(BALL)
+    np.testing.assert_allclose(H, hessian(lambda p: sum(closed_form(p, 2)))(BALL), rtol=1e-6, atol=1e-7)
+
+
+def test_events_of_containers_and_backwards_in_time():
+    """A swing reaches k: y = cos(t) = k at arccos(k), or, backwards, at -arccos(k)."""
+    f = lambda t, y, k: {"q": y["p"] * 1.0, "p": -y["q"]}
+    when = lambda k, t_end: odeint_event(f, {"q": np.ones(1), "p": np.zeros(1)}, 0.0, k, event=lambda t, y, k: y["q"][0] - k, t_end=t_end,
+                                         **ACCURATE)
+    for t_end in (3.0, -3.0):
+        t, y = when(0.3, t_end)
+        np.testing.assert_allclose([t, y["q"][0]], [np.sign(t_end) * np.arccos(0.3), 0.3], atol=1e-9)
+        of_time, of_state = grad(lambda k, t_end: when(k, t_end)[0]), grad(lambda k, t_end: when(k, t_end)[1]["q"][0])
+        np.testing.assert_allclose(of_time(0.3, t_end), -np.sign(t_end) / np.sqrt(1 - 0.09), rtol=1e-8)
+        np.testing.assert_allclose(of_state(0.3, t_end), 1.0, rtol=1e-8)  # it is where k is, whatever k
+
+
+def test_what_has_no_event_or_no_derivative_says_so():
+    f = lambda t, y: np.array([y[1], -y[0]])
+    with pytest.raises(SolverError, match=r"odeint_event: the event has not happened until t_end=1.0"):
+        odeint_event(f, np.array([1.0, 0.0]), 0.0, event=lambda t, y: y[0], t_end=1.0)
+    with pytest.raises(ValueError, match="grazes zero without crossing it, so its time has no derivative"):
+        grad(lambda y0: odeint_event(lambda t, y: np.array([0.0 * y[0], 1.0]), y0, 0.0, t_end=2.0,
+                                     event=lambda t, y: np.maximum(y[0] - t, 0.0) + 0 * y[1])[0])(np.array([1.0, 0.0]))
+    with pytest.raises(TypeError, match="closes over a value that is being differentiated"):
+        grad(lambda k: odeint_event(f, np.array([1.0, 0.0]), 0.0, event=lambda t, y: y[0] - k, t_end=3.0)[0])(0.3)
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_integral_losses(gradient):
+    """int_0^T y^2 dt + y(T) of y = exp(-k t): its value, and its derivatives in k and T."""
+    field = with_integral(lambda t, y, k: -k * y, lambda t, y, k: np.sum(y * y))
+
+    def loss(k, T):
+        y, q = odeint(field, (np.ones(1), 0.0), [0.0, T], k, gradient=gradient, **ACCURATE)
+        return q[-1] + y[-1, 0]
+
+    exact = lambda k, T: (1 - np.exp(-2 * k * T)) / (2 * k) + np.exp(-k * T)
+    np.testing.assert_allclose(loss(0.7, 1.5), exact(0.7, 1.5), rtol=1e-8)
+    np.testing.assert_allclose(grad(loss, (0, 1))(0.7, 1.5), grad(exact, (0, 1))(0.7, 1.5), rtol=1e-6)
+    expected = central_difference(grad(loss), (0.7, 1.5), (1.0, 0.0), h=1e-3)
+    np.testing.assert_allclose(grad(grad(loss))(0.7, 1.5), expected, rtol=1e-5)

@@ -1,0 +1,16 @@
+"""Losses that are integrals along a solution, L = int l(t, z(t)) dt + terms at times: one more component of the state."""
+
+
+def with_integral(f, integrand):
+    """Return the field of a state (y, q) in which q, from 0.0 on, is the integral of ``integrand(t, y, *args)`` along y.
+
+    Examples
+    --------
+    The integral of cos^2 from 0 to pi, y'' = -y:
+
+    >>> field = with_integral(lambda t, y: np.array([y[1], -y[0]]), lambda t, y: y[0] ** 2)
+    >>> y, q = odeint(field, (np.array([1.0, 0.0]), 0.0), [0.0, np.pi])
+    >>> q[-1]
+    np.float64(1.570796...)
+    """
+    return lambda t, state, *args: (f(t, state[0], *args), integrand(t, state[0], *args))
