@@ -63,7 +63,7 @@ def odesolve(f, z0, t, theta, options, checkpoints=None):
         starts, sizes = clock(t) if recorded else zip(*[(start, h) for start, _, h, _ in taken])
         again = _again(problem(f, [plain(z) for z in leaves[:k]], times, [plain(p) if is_traced(p) else p for p in theta], options),
                        options, taken)
-        parameters, layouts = [theta[n] for n in learned], [_layout(tableau, dense) for dense in (False, True)]
+        parameters, layouts = [theta[n] for n in learned], [layout(tableau, dense) for dense in (False, True)]
 
         def slope(time, y, *parameters):
             return flat([unbox(part) for part in f(time, cut(y), replaced(theta, learned, parameters))])
@@ -88,7 +88,7 @@ def odesolve(f, z0, t, theta, options, checkpoints=None):
                         slope(t + c_i * h, y + h * (row @ K), *parameters) - k_i for c_i, row, k_i in zip(tableau.c, tableau.a, K)]),
                         given, y, starts[n], sizes[n], *parameters)
             for i, (row, c_i) in enumerate(zip(a, c.tolist())):
-                Y = y + sizes[n] * _sum(row, [*given, *K[len(given):]]) if np.any(row) else y
+                Y = y + sizes[n] * weighted_sum(row, [*given, *K[len(given):]]) if np.any(row) else y
                 value, pull = stage(starts[n] + c_i * sizes[n], Y)
                 K.append(given[i] if i < len(given) else value)
                 pulls.append(pull)
@@ -97,7 +97,7 @@ def odesolve(f, z0, t, theta, options, checkpoints=None):
         if recorded:
             states = [flat(leaves[:k])]
             for n in range(N - 1):
-                states.append(states[n] + sizes[n] * _sum(layouts[False].b, stages(n, states[n], False)[0]))
+                states.append(states[n] + sizes[n] * weighted_sum(layouts[False].b, stages(n, states[n], False)[0]))
             states = reversed(list(enumerate(states)))
         elif checkpoints is None:
             states = reversed([(n, y) for n, (*_, y) in enumerate(taken)])
@@ -115,9 +115,9 @@ def odesolve(f, z0, t, theta, options, checkpoints=None):
                 else:
                     inside.append((i, ((t[i] if recorded else times[i]) - starts[n]) / sizes[n], g[i]))
                 i -= 1
-            layout = layouts[bool(inside)]
+            numbers = layouts[bool(inside)]
             K, pulls = stages(n, y, bool(inside))
-            lam, of_inputs, of_size[n], rates = _step_back(layout, K, pulls, sizes[n], lam, inside, timed)
+            lam, of_inputs, of_size[n], rates = step_back(numbers, K, pulls, sizes[n], lam, inside, timed)
             a_theta = [a + c for a, c in zip(a_theta, of_inputs)]
             if timed:
                 of_start[n] = of_inputs[-1]
@@ -143,7 +143,8 @@ class Layout(NamedTuple):
     interpolant: np.ndarray
 
 
-def _layout(tableau, dense):
+def layout(tableau, dense):
+    """Return the `Layout` of a tableau, with the stages of its dense output or without."""
     s, x = tableau.stages, len(tableau.extra_a)
     a, b = np.vstack([np.pad(tableau.a, ((0, 0), (0, x))), tableau.extra_a]), np.pad(tableau.b, (0, x))
     c = np.append(tableau.c, tableau.extra_c)
@@ -151,11 +152,11 @@ def _layout(tableau, dense):
     return Layout(a[:used, :used], b[:used], c[:used], blocks(a[:used, :used]), tableau.interpolant[:used])
 
 
-def _step_back(layout, K, pulls, h, lam, inside, timed):
+def step_back(layout, K, pulls, h, lam, inside, timed):
     """Return the cotangents of a step's y, of the inputs of its stages besides y, of h, and of the times read off inside."""
     a, b, _, blocks, interpolant = layout
     powers = np.arange(1, interpolant.shape[1] + 1)
-    weights = [(interpolant @ x ** powers, g) for _, x, g in inside]
+    weights = [(np.tensordot(interpolant, np.stack([x ** power for power in powers]), 1), g) for _, x, g in inside]
     of_y, of_inputs, of_h, nu = lam, [], 0.0, {}
     for _, _, g in inside:
         of_y = of_y + g
@@ -176,7 +177,7 @@ def _step_back(layout, K, pulls, h, lam, inside, timed):
             of_inputs = [x + y for x, y in zip(of_inputs, rest)] if of_inputs else rest
             if timed:
                 of_h = of_h + np.sum(kappa * K[i]) / h + layout.c[i] * rest[-1]
-    rates = [np.sum(g * _sum(interpolant @ (powers * x ** (powers - 1)), K)) for _, x, g in inside] if timed else []
+    rates = [np.sum(g * weighted_sum(interpolant @ (powers * x ** (powers - 1)), K)) for _, x, g in inside] if timed else []
     return of_y, of_inputs, of_h, rates
 
 
@@ -190,7 +191,7 @@ def _transposed(a, block, pulls, h, right, lam):
     return {i: kappa[m * n:(m + 1) * n] for m, i in enumerate(members)}
 
 
-def _sum(weights, K):
+def weighted_sum(weights, K):
     """Return sum_i w_i k_i over the stages that have a weight."""
     terms = [w * k for w, k in zip(weights, K) if is_traced(w) or w]
     return sum(terms[1:], terms[0])

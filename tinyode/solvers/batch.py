@@ -62,15 +62,22 @@ def solve_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_siz
     >>> solve_batch(lambda t, y, k: -k * y, np.ones((3, 1)), [0.0, 1.0] / k, k, batched=(0,)).y[-1, :, 0]
     array([0.367879..., 0.367879..., 0.367879...])
     """
+    options = Options(method, rtol, atol, step_size, first_step, max_steps, max_step, min_step)
+    rows, times, options = prepare(f, y0, t, args, options, batched)
+    return follow(rows, times, options, np.ndim(t) == 2)
+
+
+def prepare(f, y0, t, args, options, batched):
+    """Check the arguments of `solve_batch`; return the `Rows`, the times, shape (B, T), and the options with tolerances of B rows."""
     leaves, structure = check_state(y0)
     counts = {leaf.shape[0] if leaf.ndim else None for leaf in leaves}
     if len(counts) > 1 or None in counts:
         raise ValueError(f"y0 must have a leading axis of samples, of one length; got {' and '.join(str(leaf.shape) for leaf in leaves)}")
     B = counts.pop()
-    rtol, atol = [flat_tolerance(value, leaves, structure, name) for value, name in ((rtol, "rtol"), (atol, "atol"))]
-    options = Options(method, rtol, atol, step_size, first_step, max_steps, max_step, min_step).check()
-    if find(method).implicit:
-        raise ValueError(f"method={method!r} is implicit, and solve_batch is for explicit methods; call solve for each sample")
+    tolerances = {name: flat_tolerance(getattr(options, name), leaves, structure, name) for name in ("rtol", "atol")}
+    options = options._replace(**tolerances).check()
+    if find(options.method).implicit:
+        raise ValueError(f"method={options.method!r} is implicit, and solve_batch is for explicit methods; call solve for each sample")
     if not isinstance(batched, (tuple, list)) or not all(type(n) is int and 0 <= n < len(args) for n in batched):
         raise ValueError(f"batched={batched!r} must be a tuple of numbers, below {len(args)}, of the args with a row for each sample")
     for n in batched:
@@ -79,24 +86,28 @@ def solve_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_siz
                 raise ValueError(f"batched={batched!r}: args[{n}] must have a row for each of the {B} samples; it has the shape "
                                  f"{np.shape(leaf)}")
     args = [tree.map(np.asarray, arg) if n in batched else arg for n, arg in enumerate(args)]
-    times = check_batch_times(t, B)
     rows = Rows(f, leaves, structure, args, batched)
-    options = options._replace(rtol=rows.matrix(rtol), atol=rows.matrix(atol))
-    stats, ys = Stats(*np.zeros((6, B), int)), np.full((times.shape[1], B, rows.y.shape[1]), np.nan, rows.y.dtype)
+    return rows, check_batch_times(t, B), options._replace(rtol=rows.matrix(options.rtol), atol=rows.matrix(options.atol))
+
+
+def follow(rows, times, options, own_times, taken=None):
+    """Return the `Solution`; ``taken``, a list, is given (samples, t, t1, y) of the steps that were accepted together."""
+    T, (B, n) = times.shape[1], rows.y.shape
+    stats, ys = Stats(*np.zeros((6, B), int)), np.full((T, B, n), np.nan, rows.y.dtype)
 
     def solution():
-        return Solution(times if np.ndim(t) == 2 else times[0], rows.shaped(ys), stats, None, None)
+        return Solution(times if own_times else times[0], rows.shaped(ys), stats, None, None)
 
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            march(rows, times, options, stats, ys)
+            march(rows, times, options, stats, ys, taken)
     except SolverError as error:
         error.solution = solution()
         raise
     return solution()
 
 
-def march(f, times, options, stats, ys):
+def march(f, times, options, stats, ys, taken):
     """The loop of `solve` for rows: propose, measure, accept or reject, record; writes the states at the times into ys, (T, B, n)."""
     tableau, B = find(options.method), len(times)
     t, y, end, observed, active = times[:, 0].copy(), f.y.copy(), times[:, -1], np.ones(B, int), np.arange(B)
@@ -151,6 +162,8 @@ def march(f, times, options, stats, ys):
             stop(small, i, StepTooSmall, BELOW_ROUNDING, now, h)
         stats.accepted[i] += good
         stats.rejected[i] += ~good
+        if taken is not None and good.any():
+            taken.append((i[good], now[good], t1[good], y0[good]))
         record(f, tableau, i, good, times, observed, ys, (now, t1, h, y0, y1, K), sign[i], stats)
         on, done = good & ~last, good & last
         t[i[on]], y[i[on]] = t1[on], y1[on]

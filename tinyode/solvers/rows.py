@@ -73,13 +73,17 @@ class Rows:
 
     def call(self, t, y, args):
         """Return f of as many samples as there are rows."""
+        y.setflags(write=False)
+        parts = [check_derivative(part, (len(y), *leaf.shape[1:]), leaf.dtype) for part, leaf in zip(self.parts(t, y, args), self.leaves)]
+        return np.concatenate([part.reshape(len(y), -1) for part in parts], axis=1)
+
+    def parts(self, t, y, args):
+        """Return the parts of what f returns; y may be traced."""
         t = t.reshape(-1, *[1] * (self.axes - 1)).view()
         t.setflags(write=False)
-        y.setflags(write=False)
         dy = self.f(t, self.shaped(y), *args)
         parts, structure = ([dy], self.structure) if self.structure is tree.LEAF else tree.flatten(dy)
         if structure != self.structure:
             raise ValueError(f"f returned the structure {tree.describe(structure)}; the state, and so its derivative, has the structure "
                              f"{tree.describe(self.structure)}")
-        parts = [check_derivative(part, (len(y), *leaf.shape[1:]), leaf.dtype) for part, leaf in zip(parts, self.leaves)]
-        return np.concatenate([part.reshape(len(y), -1) for part in parts], axis=1)
+        return parts
