@@ -5,8 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyode import custom_vjp, stop_gradient, vjp
-from tinyode.testing import axes, broadcasting_pairs, central_difference, check_vjp, complex_step, inner, matrices, reductions, shapes
+from tinyode import custom_vjp, jacobian, odeint, stop_gradient, vjp
+from tinyode.testing import (
+    axes,
+    broadcasting_pairs,
+    central_difference,
+    check_odeint,
+    check_vjp,
+    complex_step,
+    inner,
+    matrices,
+    reductions,
+    shapes,
+)
 
 
 def square_with(backward):
@@ -80,3 +91,83 @@ def test_what_is_drawn(data):
     assert np.sum(np.ones(shape), axis=axis, keepdims=keepdims).ndim == len(shape) or not keepdims
     A = data.draw(matrices(3, (2,)))
     assert A.shape == (2, 3, 3) and np.all(np.linalg.cond(A) < 10) and np.all(np.diff(np.linalg.eigvalsh(A)) > 1)
+
+
+def student(mistake=None):
+    """Algorithm 2 as a student writes it, in rk4 steps, with one mistake, or with none."""
+
+    def rk4(f, y, a, b, n=15):
+        h = (b - a) / n
+        for j in range(n):
+            t = a + j * h
+            k1 = f(t, y)
+            k2 = f(t + h / 2, y + h / 2 * k1)
+            k3 = f(t + h / 2, y + h / 2 * k2)
+            y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + f(t + h, y + h * k3))
+        return y
+
+    def odeint(f, z0, t, A, b):
+        n = len(z0)
+
+        def forward(z0, A, b, t):
+            z = [z0]
+            for start, end in zip(t, t[1:]):
+                z.append(rk4(lambda t, z: f(t, z, A, b), z[-1], start, end))
+            z = z[::-1] if mistake == "values reversed" else [z[1], *z[1:]] if mistake == "first value" else z
+            return np.stack(z), (z, A, b, t)
+
+        def backward(saved, g):
+            z, A, b, t = saved
+            sign = -1.0 if mistake == "sign of a" else 1.0
+            a, a_A, a_b, a_t = g[-1], 0 * A, 0 * b, np.zeros(len(t))
+            if mistake == "not linear":
+                a = a + 0.01
+
+            def augmented(time, s):
+                z, a = s[:n], s[n:2 * n]
+                value, pull = vjp(lambda z, A, b: f(time, z, A, b), z, A, b)
+                dz, dA, db = pull(a)
+                if mistake == "not transposed":
+                    dz = jacobian(lambda z: f(time, z, A, b))(z) @ a
+                return np.concatenate([value, -sign * dz, -dA.ravel(), -db])
+
+            for i in range(len(t) - 1, 0, -1):
+                a_t[i] += g[i] @ f(t[i], z[i], A, b) if mistake != "times between" or i == len(t) - 1 else 0.0
+                s = rk4(augmented, np.concatenate([z[i], a, a_A.ravel(), a_b]), t[i], t[i - 1])
+                a, a_A, a_b = s[n:2 * n], s[2 * n:2 * n + n * n].reshape(n, n), s[2 * n + n * n:]
+                if i == 1:
+                    a_t[0] = a @ f(t[0], z[0], A, b) * (1 if mistake == "sign of t0" else 0 if mistake == "t0 lost" else -1)
+                if mistake == "one interval" and i == len(t) - 1:
+                    kept = a_A
+                if mistake not in ("observations lost", "first lost") or (mistake == "first lost" and i > 1):
+                    a = a + g[i - 1] * (2 if mistake == "first twice" and i == 1 else 1)
+            a_A = kept if mistake == "one interval" else a_A.T if mistake == "A transposed" else a_A
+            a_A = -a_A if mistake == "sign of a_theta" else 0 * a_A if mistake == "A lost" else a_A
+            a_b = -a_b if mistake == "sign of a_theta" else a_b
+            return a, a_A, a_b, a_t[::-1] if mistake == "times reversed" else -a_t if mistake == "sign of all times" else a_t
+
+        solve = custom_vjp(lambda z0, A, b, t: forward(z0, A, b, t)[0])
+        solve.defvjp(forward, backward)
+        return solve(z0, A, b, t)
+
+    return odeint
+
+
+def test_check_odeint_passes_a_right_adjoint():
+    check_odeint(student(), max_examples=10)
+    check_odeint(lambda f, y0, t, *args: odeint(f, y0, t, *args, rtol=1e-8, atol=1e-10, gradient="discrete"), max_examples=10)
+
+
+@pytest.mark.parametrize("mistake, words", [
+    ("values reversed", "the values z.t_i.: they are in reverse order"), ("first value", "the first is not that of z0"),
+    ("not linear", "the gradient is not linear in the cotangent"), ("sign of a", r"dL/dz\(t0\)"), ("not transposed", r"dL/dz\(t0\)"),
+    ("observations lost", r"dL/dz\(t0\).*: the observations before the last are lost"),
+    ("first lost", r"the observation at t0 is lost"), ("first twice", "the observation at t0 counts twice"),
+    ("sign of t0", "dL/dt.*dL/dt0 has the wrong sign"), ("t0 lost", "dL/dt.*dL/dt0 is lost"),
+    ("times between", "those of the times between are lost"), ("times reversed", "dL/dt.*they are in reverse order"),
+    ("sign of all times", "dL/dt.*it has the wrong sign, all of it"), ("A transposed", "dL/dA.*it is transposed"),
+    ("one interval", "dL/dA.*only the last interval is counted"), ("sign of a_theta", "dL/dA.*it has the wrong sign, all of it"),
+    ("A lost", "dL/dA.*it is zero: lost")])
+def test_check_odeint_names_what_is_wrong(mistake, words):
+    with pytest.raises(AssertionError, match=words):
+        check_odeint(student(mistake), max_examples=12)

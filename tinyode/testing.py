@@ -203,7 +203,8 @@ def check_odeint(odeint, rtol=1e-4, max_examples=25):
     Raises
     ------
     AssertionError
-        On the smallest problem found, with what is wrong: the values, or the gradient for y0, A, b, or a time.
+        On the smallest problem found, with what is wrong, in words where the mistake is one that is often made: a sign, the order of
+        times, a lost observation, a Jacobian that is not transposed ...
     """
     hypothesis, st = _hypothesis()
     from .solvers import solve
@@ -214,9 +215,21 @@ def check_odeint(odeint, rtol=1e-4, max_examples=25):
     def accurate(z0, A, b, t):
         return solve(f, z0, t, A, b, rtol=1e-12, atol=1e-13).y
 
-    def close(what, found, expected):
+    def gradient(primals, w, i):
+        """Return the gradient of <w, z> for the i-th of z0, A, b, t, by finite differences."""
+        expected = np.zeros_like(primals[i])
+        for j in np.ndindex(expected.shape):
+            v = [np.zeros_like(x) for x in primals]
+            v[i][j] = 1.0
+            expected[j] = inner(w, central_difference(accurate, primals, tuple(v), h=1e-2))
+        return expected
+
+    def close(what, found, expected, mistakes=dict):
         if not np.allclose(found, expected, rtol=rtol, atol=rtol):
-            raise AssertionError(f"{what}: expected {expected}, by an accurate solution and finite differences; got {found}")
+            words = [word for word, wrong in mistakes().items() if np.shape(wrong) == np.shape(found)
+                     and np.allclose(found, wrong, rtol=10 * rtol, atol=rtol)]
+            raise AssertionError(f"{what}{': ' * bool(words)}{', or '.join(words)}: expected {expected}, by an accurate solution and "
+                                 f"finite differences; got {found}")
 
     @hypothesis.settings(max_examples=max_examples, deadline=None, derandomize=True, database=None,
                          phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink])
@@ -226,17 +239,49 @@ def check_odeint(odeint, rtol=1e-4, max_examples=25):
         z0, A, b = rng.normal(size=n), rng.normal(size=(n, n)), rng.normal(size=n)
         t = np.cumsum(rng.uniform(0.2, 0.6, times)) - 0.5
         t = t[::-1].copy() if backwards else t
-        w = rng.normal(size=(times, n))
-        value, pullback = vjp(lambda z0, A, b, t: odeint(f, z0, t, A, b), z0, A, b, t)
+        w, primals = rng.normal(size=(times, n)), (z0, A, b, t)
+        value, pullback = vjp(lambda z0, A, b, t: odeint(f, z0, t, A, b), *primals)
         if np.shape(value) != w.shape:
-            raise AssertionError(f"the values: expected shape {w.shape}, one state per time, got {np.shape(value)}")
-        close("the values z(t_i)", value, accurate(z0, A, b, t))
-        for i, (name, found) in enumerate(zip(("dL/dz(t0)", "dL/dA", "dL/db", "dL/dt"), pullback(w))):
-            expected = np.zeros_like(found)
-            for j in np.ndindex(found.shape):
-                v = [np.zeros_like(x) for x in (z0, A, b, t)]
-                v[i][j] = 1.0
-                expected[j] = inner(w, central_difference(accurate, (z0, A, b, t), tuple(v), h=1e-2))
-            close(name, found, expected)
+            raise AssertionError(f"the values: expected shape {w.shape}, one state per time, the first included; got {np.shape(value)}")
+        exact = accurate(*primals)
+        close("the values z(t_i)", value, exact, lambda: {
+            "they are in reverse order": exact[::-1], "the first is not that of z0": np.concatenate([exact[1:2], exact[1:]])})
+        found = pullback(w)
+        if not all(np.allclose(2 * x, y) for x, y in zip(found, pullback(2 * w))):
+            raise AssertionError("the gradient is not linear in the cotangent: twice the cotangent must give twice the gradient; is "
+                                 "something kept from one backward pass to the next?")
+        first, last, rest = np.zeros_like(w), np.zeros_like(w), w.copy()
+        first[0], last[-1], rest[0] = w[0], w[-1], 0.0
+        backward_in_time = " (in a problem that runs backwards in time)" * backwards
+        for i, name in enumerate(("dL/dz(t0)", "dL/dA", "dL/db", "dL/dt")):
+            expected = gradient(primals, w, i)
+
+            def mistakes(i=i, expected=expected):
+                signs = np.ones(len(t))
+                words = {"it has the wrong sign, all of it": -expected, "it is zero: lost": 0 * expected,
+                         "the observations before the last are lost": gradient(primals, last, i),
+                         "the last observation is lost": gradient(primals, w - last, i),
+                         "the observation at t0 is lost (it is z0 itself)": gradient(primals, rest, i),
+                         "the observation at t0 counts twice": gradient(primals, w + first, i)}
+                if i == 3:
+                    for j, which in ((0, "dL/dt0"), (-1, "dL/dt of the last time")):
+                        flipped = signs.copy()
+                        flipped[j] = -1
+                        words[f"{which} has the wrong sign"] = flipped * expected
+                        words[f"{which} is lost"] = (flipped > 0) * expected
+                    between = signs.copy()
+                    between[1:-1] = 0
+                    words |= {"those of the times between are lost": between * expected, "they are in reverse order": expected[::-1]}
+                if i == 1:
+                    words |= {"it is transposed": expected.T, "only the last interval is counted": interval(primals, w, i)}
+                return words
+
+            close(name + backward_in_time, found[i], expected, mistakes)
+
+    def interval(primals, w, i):
+        """Return the gradient through the parameters of the last interval alone, given the adjoint there."""
+        _, A, b, t = primals
+        start = accurate(*primals)[-2]
+        return gradient((start, A, b, t[-2:]), np.stack([0 * w[-1], w[-1]]), i)
 
     on_problem()

@@ -12,10 +12,11 @@
 
 # %%
 import tracemalloc
+import warnings
 
 import numpy as np
 
-from tinyode import grad, jacobian, odeint, optim, solve, value_and_grad, vjp
+from tinyode import SolverError, grad, jacobian, odeint, optim, solve, value_and_grad, vjp
 from tinyode.plotting import COLOURS, panels, save
 from tinyode.testing import central_difference
 
@@ -418,6 +419,47 @@ for k in (2.0, 5.0, 10.0, 20.0):
 assert np.abs(recovered[2.0] - [1, 0]).max() < 1e-6 and np.abs(recovered[20.0] - [1, 0]).max() > 0.1
 
 # %% [markdown]
+# ## Four ways, side by side
+#
+# Algorithm 2 is one way to differentiate a solution. The library has three more, and one word chooses:
+#
+# * `"adjoint"`: Algorithm 2. Solves $\mathbf z$ and $\mathbf a$ backwards; its memory does not grow with the steps.
+# * `"discrete"`: the adjoint of every step that was taken, in reverse: exact for the numbers computed. It keeps a state
+#   for each step, or with `checkpoints=K` no more than $K$.
+# * `"interpolated"`: $\mathbf a$ alone is solved backwards, $\mathbf z$ is read off the stored solution, so nothing flies apart.
+# * `"forward"`: $\partial \mathbf z / \partial \theta$ is solved forwards, together with $\mathbf z$; for few parameters.
+#
+# On $y' = -k\,(y - \cos t)$ the solution is known, and so is $\partial y(2) / \partial k$. For small $k$ all four agree. As $k$
+# grows, the way back gets unstable, and Algorithm 2 says so, by a warning, before it gives up:
+
+# %%
+slaved = lambda t, y, k: -k * (y - np.cos(t))
+exactly = lambda k: (k * k * np.cos(2) + k * np.sin(2) - k * k * np.exp(-2 * k)) / (1 + k * k)
+ways = ("adjoint", "discrete", "interpolated", "forward")
+print("relative error of dy(2)/dk, rtol 1e-6\n    k  " + "".join(f"{way:>14}" for way in ways))
+wrong = {}
+for k, method in ((1.0, "dopri5"), (10.0, "dopri5"), (1000.0, "kvaerno5")):
+    for way in ways:
+        with warnings.catch_warnings(record=True) as warned, np.errstate(all="ignore"):
+            warnings.simplefilter("always")
+            try:
+                end = lambda k, way=way, method=method: odeint(slaved, 0.0, [0.0, 2.0], k, method=method, atol=1e-8, gradient=way,
+                                                               max_steps=5000)[-1]
+                wrong[k, way] = f"{abs(grad(end)(k) / grad(exactly)(k) - 1):.1e}" + "*" * bool(warned)
+            except SolverError:
+                wrong[k, way] = "gives up"
+    print(f"{k:6.0f} " + "".join(f"{wrong[k, way]:>14}" for way in ways))
+print("(* with a warning that z, solved backwards, has not come back to where it was)")
+assert all(float(wrong[1.0, way]) < 1e-4 for way in ways)
+assert wrong[10.0, "adjoint"].endswith("*") and wrong[1000.0, "adjoint"] == "gives up"
+assert all(float(wrong[1000.0, way]) < 1e-2 for way in ways[1:])
+
+# %% [markdown]
+# ![Error against work, four problems](../figures/gradients_work_precision.png)
+#
+# What each costs and how right it is, on more problems, is drawn by `tests/benchmarks/gradients.py`; its memory too, and the error of
+# Algorithm 2 over a grid of forward and backward tolerances (P-tol).
+#
 # ## Exercises
 #
 # 1. Show that $\mathbf a(t)^T \mathbf v(t)$ is constant if $\mathbf v$ solves the equation of small changes,

@@ -29,7 +29,9 @@ def odesolve(f, z0, t, theta, options, _=None):
         theta, learned, n = leaves[k:], [m - 1 - k for m in wanted if m > k], zs.shape[1]
         sizes = [theta[m].size for m in learned]
         units, along = np.eye(n, dtype=zs.dtype), flat([unbox(part) for part in f(first(t, 0), cut(zs[0]), theta)])
-        start = np.concatenate([units, -along[:, None], np.zeros((n, sum(sizes)), zs.dtype)], axis=1)
+        of_z0, of_t0 = n * any(1 <= m <= k for m in wanted), int(0 in wanted)  # how many columns
+        ends = np.cumsum([of_z0, of_t0, *sizes])
+        start = np.concatenate([units[:, :of_z0], -along[:, None][:, :of_t0], np.zeros((n, sum(sizes)), zs.dtype)], axis=1)
 
         def dynamics(time, s, theta):
             """Return dz/dt and dS/dt; the rows of df/dz and df/dtheta are pullbacks of unit vectors."""
@@ -38,19 +40,19 @@ def odesolve(f, z0, t, theta, options, _=None):
             rows = [pullback(cut(unit)) for unit in units]
             df_dz, df_dtheta = np.stack([flat(row[:k]) for row in rows]), [np.stack([np.reshape(row[k + m], (-1,)) for row in rows])
                                                                           for m in range(len(learned))]
-            return [*dz, df_dz @ S + np.concatenate([np.zeros((n, n + 1), zs.dtype), *df_dtheta], axis=1)]
+            return [*dz, df_dz @ S + np.concatenate([np.zeros((n, of_z0 + of_t0), zs.dtype), *df_dtheta], axis=1)]
 
         s = odesolve(dynamics, [*leaves[:k], start], t, theta, options)
-        S = np.reshape(s[:, n:], (len(t), n, n + 1 + sum(sizes)))
+        S = np.reshape(s[:, n:], (len(t), n, ends[-1]))
         of_all = np.sum(g[:, :, None] * S, axis=(0, 1))
         cotangents = {}
         if 0 in wanted:  # z(t0) is given, whatever t0
             along_f = [np.sum(g[i] * flat([unbox(part) for part in f(first(t, i), cut(zs[i]), theta)])) for i in range(1, len(t))]
-            cotangents[0] = np.stack([np.sum(g[1:] * S[1:, :, n]), *along_f])
-        cotangents |= {1 + j: c for j, c in enumerate(cut(of_all[:n]))}
-        ends = np.cumsum([n + 1, *sizes])
+            cotangents[0] = np.stack([np.sum(g[1:] * S[1:, :, of_z0]), *along_f])
+        if of_z0:
+            cotangents |= {1 + j: c for j, c in enumerate(cut(of_all[:n]))}
         cotangents |= {1 + k + m: np.reshape(of_all[start:end], theta[m].shape).astype(theta[m].dtype)
-                       for m, start, end in zip(learned, ends, ends[1:])}
+                       for m, start, end in zip(learned, ends[1:], ends[2:])}
         return [cotangents[m] for m in wanted]
 
     return with_rule(forward, backward, (t, *z0, *theta))
