@@ -25,9 +25,9 @@ def matmul_left(g, y, a, b):
     if b.ndim == 2 == a.ndim:
         return g @ b.T
     if b.ndim == 1:
-        return np.expand_dims(g, -1) * b
+        return g[..., None] * b
     if a.ndim == 1:
-        return np.matmul(b, np.expand_dims(g, -1))[..., 0]
+        return b @ g if b.ndim == 2 else np.matmul(b, g[..., None])[..., 0]
     return g @ transposed(b)
 
 
@@ -36,9 +36,9 @@ def matmul_right(g, y, a, b):
     if a.ndim == 2 == b.ndim:
         return a.T @ g
     if a.ndim == 1:
-        return np.expand_dims(a, -1) * np.expand_dims(g, -2) if b.ndim > 1 else g * a
+        return a[..., None] * g[..., None, :] if b.ndim > 1 else g * a
     if b.ndim == 1:
-        return np.matmul(transposed(a), np.expand_dims(g, -1))[..., 0]
+        return g @ a if a.ndim == 2 else np.matmul(transposed(a), g[..., None])[..., 0]
     if a.ndim > 2 and b.ndim == 2:  # one product instead of a batch of them to be summed
         rows = math.prod(a.shape[:-1])
         return np.reshape(a, (rows, a.shape[-1])).T @ np.reshape(g, (rows, g.shape[-1]))
