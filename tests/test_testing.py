@@ -170,4 +170,4 @@ def test_check_odeint_passes_a_right_adjoint():
     ("A lost", "dL/dA.*it is zero: lost")])
 def test_check_odeint_names_what_is_wrong(mistake, words):
     with pytest.raises(AssertionError, match=words):
-        check_odeint(student(mistake), max_examples=12)
+        check_odeint(student(mistake), max_examples=6)
