@@ -507,3 +507,12 @@ def test_large_and_late_states():
     assert solve(lambda t, y: -y, np.full(2, 1e160), [0, 1.0]).stats.rejected == 0
     late = solve(lambda t, y: 0 * y - 1.0, np.zeros(1), [1e15, 1e15 + 10])
     np.testing.assert_allclose(late.y[-1], -10)
+
+
+@pytest.mark.parametrize("method", TABLEAUS)
+def test_dense_output_of_steps_that_are_not_exact_in_binary(method):
+    """At 0.1, where t1 - t is not always h to the last bit, every step has its own stages."""
+    solution = solve(f, Y0, (0.0, END), method=method, step_size=0.1)
+    inside = np.arange(30) * 0.1 + 0.05
+    allowed = {1: 0.2, 2: 5e-3, 3: 5e-4}.get(TABLEAUS[method].order, 5e-5)
+    assert np.abs(solution(inside) - exact(inside)).max() < (allowed if "gauss" not in method else 5e-4)

@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tinyode.solvers.tableau import tableau
 from tinyode.solvers.tableaus import TABLEAUS, find
 
 METHODS = list(TABLEAUS.values())
@@ -146,3 +147,8 @@ def test_unknown_methods_are_refused_with_the_nearest_names():
         find("dopri")
     with pytest.raises(ValueError, match=r"The methods are euler, midpoint, heun, ralston, rk4, rk4_38, heun_euler, bosh3, fehlberg45, "):
         find(None)
+
+
+def test_a_method_that_hermites_cubic_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="its first stage is not f at the beginning of the step, as Hermite's cubic needs"):
+        tableau("sdirk", 1, a=["1/2"], b="1/2 1/2", diagonal="1/2 1/2", reference="none")

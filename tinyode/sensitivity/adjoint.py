@@ -33,7 +33,7 @@ from ..autodiff.dispatch import is_traced, plain, unbox
 from ..autodiff.transforms import vjp_of_list
 from ..solvers.options import SolverError
 from ..solvers.step_size import error_norm
-from .problem import problem, replaced
+from .problem import moment, problem, replaced
 
 
 def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
@@ -142,8 +142,7 @@ def backward_pass(f, k, cut, interval, g, zs, wanted, t, leaves):
 
     def along_f(i, a):
         """Return a^T f(z(ti), ti, theta)."""
-        time = t[i].item() if type(t) is np.ndarray else t[i]
-        return sum([np.sum(a_j * unbox(f_j)) for a_j, f_j in zip(a, f(time, cut(zs[i]), theta))])
+        return sum([np.sum(a_j * unbox(f_j)) for a_j, f_j in zip(a, f(moment(t, i), cut(zs[i]), theta))])
 
     cotangents = {}
     if 0 in wanted:

@@ -61,8 +61,9 @@ def odesolve(f, z0, t, theta, options, checkpoints=None):
         recorded, times, N = any(is_traced(leaf) for leaf in (t, *leaves)), plain(t).tolist(), len(taken)
         clock = _clock(taken, times, options.fixed)
         starts, sizes = clock(t) if recorded else zip(*[(start, h) for start, _, h, _ in taken])
-        again = _again(problem(f, [plain(z) for z in leaves[:k]], times, [plain(p) if is_traced(p) else p for p in theta], options),
-                       options, taken)
+        if tableau.implicit or checkpoints is not None:
+            once_more = problem(f, [plain(z) for z in leaves[:k]], times, [plain(p) if is_traced(p) else p for p in theta], options)
+            again = _again(once_more, options, taken)
         parameters, layouts = [theta[n] for n in learned], [layout(tableau, dense) for dense in (False, True)]
 
         def slope(time, y, *parameters):

@@ -14,7 +14,7 @@ from .. import tree
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import unbox
 from .adjoint import vjp_of_field
-from .problem import flat, problem
+from .problem import flat, moment, problem
 
 
 def odesolve(f, z0, t, theta, options, _=None):
@@ -28,7 +28,7 @@ def odesolve(f, z0, t, theta, options, _=None):
     def backward(g, zs, wanted, t, *leaves):
         theta, learned, n = leaves[k:], [m - 1 - k for m in wanted if m > k], zs.shape[1]
         sizes = [theta[m].size for m in learned]
-        units, along = np.eye(n, dtype=zs.dtype), flat([unbox(part) for part in f(first(t, 0), cut(zs[0]), theta)])
+        units, along = np.eye(n, dtype=zs.dtype), flat([unbox(part) for part in f(moment(t, 0), cut(zs[0]), theta)])
         of_z0, of_t0 = n * any(1 <= m <= k for m in wanted), int(0 in wanted)  # how many columns
         ends = np.cumsum([of_z0, of_t0, *sizes])
         start = np.concatenate([units[:, :of_z0], -along[:, None][:, :of_t0], np.zeros((n, sum(sizes)), zs.dtype)], axis=1)
@@ -47,7 +47,7 @@ def odesolve(f, z0, t, theta, options, _=None):
         of_all = np.sum(g[:, :, None] * S, axis=(0, 1))
         cotangents = {}
         if 0 in wanted:  # z(t0) is given, whatever t0
-            along_f = [np.sum(g[i] * flat([unbox(part) for part in f(first(t, i), cut(zs[i]), theta)])) for i in range(1, len(t))]
+            along_f = [np.sum(g[i] * flat([unbox(part) for part in f(moment(t, i), cut(zs[i]), theta)])) for i in range(1, len(t))]
             cotangents[0] = np.stack([np.sum(g[1:] * S[1:, :, of_z0]), *along_f])
         if of_z0:
             cotangents |= {1 + j: c for j, c in enumerate(cut(of_all[:n]))}
@@ -56,8 +56,3 @@ def odesolve(f, z0, t, theta, options, _=None):
         return [cotangents[m] for m in wanted]
 
     return with_rule(forward, backward, (t, *z0, *theta))
-
-
-def first(t, i):
-    """Return the i-th time, as a float where it is one."""
-    return t[i].item() if type(t) is np.ndarray else t[i]

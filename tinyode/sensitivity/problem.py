@@ -51,6 +51,11 @@ def problem(f, z0, t, theta, options, coupled=None):
     return Problem(flat, y, times, tableau, stats, walk, jacobian)
 
 
+def moment(t, i):
+    """Return the i-th time, as a float where it is one."""
+    return t[i].item() if type(t) is np.ndarray else t[i]
+
+
 def replaced(items, positions, values):
     """Return the items with those at these positions exchanged for the values."""
     if len(positions) == len(items):

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from .. import tree
+from .dense import horner
 from .options import Options, SolverError, Stats, StepTooSmall, TooManySteps
 from .rows import Rows, check_batch_times
 from .solution import Solution
@@ -256,10 +257,7 @@ def record(f, tableau, samples, good, times, observed, ys, steps, sign, stats):
                 Q = np.zeros((len(q), *y.shape), y.dtype)
                 Q[:, inside] = q
             theta = ((at - t) / h)[:, None].astype(y.dtype)
-            value = Q[-1]
-            for q in Q[-2::-1]:
-                value = q + theta * value
-            states = np.where(inside[:, None], y + theta * value, y1)
+            states = np.where(inside[:, None], y + horner(Q, theta), y1)
         else:
             states = y1
         ys[observed[samples[due]], samples[due]] = states[due]

@@ -43,10 +43,15 @@ def evaluate(step, Q, t):
     theta = (t - step.t) / step.h
     if isinstance(theta, np.ndarray):
         theta = theta.astype(step.y.dtype)
+    return np.where(t == step.t1, step.y1, step.y + horner(Q, theta))
+
+
+def horner(Q, theta):
+    """Return sum_j q_j theta^j, j from 1."""
     value = Q[-1]
     for q in Q[-2::-1]:
         value = q + theta * value
-    return np.where(t == step.t1, step.y1, step.y + theta * value)
+    return theta * value
 
 
 def observe(walk, f, y0, times, tableau, stats):

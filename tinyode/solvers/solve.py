@@ -251,10 +251,7 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
         if events:
             walk = watch(walk, events, flat_event(leaves, structure, args), flat, tableau, stats, found)
         for step in walk:  # the stages of an explicit step are soon had again, and would be most of the memory
-            cut_off = step.t1 - step.t != step.h
-            taken.append(step if cut_off or not tableau.implicit else step._replace(K=step.K.copy()))
-            if not cut_off:
-                taken[-1] = taken[-1]._replace(Q=None) if step.Q is not None else taken[-1]
+            taken.append(step._replace(K=step.K.copy()) if tableau.implicit else step)
             yield step
 
     def dense(step):

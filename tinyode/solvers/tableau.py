@@ -101,6 +101,8 @@ def tableau(name, order, a, b, reference, c=None, b_hat=None, e=None, error_orde
     e3 = e3 and numbers(e3)
     extra = list(map(numbers, extra))
     if interpolant is None:
+        if any(square[0]):
+            raise ValueError(f"{name}: its first stage is not f at the beginning of the step, as Hermite's cubic needs; give one")
         if c[-1] != 1 or square[-1] != b:
             extra = [b]
         interpolant = hermite(b + [Fraction(0)] * len(extra))
