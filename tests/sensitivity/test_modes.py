@@ -257,3 +257,12 @@ def test_values_do_not_depend_on_the_mode():
     f = lambda t, y: np.array([y[1], -y[0]])
     for gradient in GRADIENTS:
         np.testing.assert_array_equal(odeint(f, np.ones(2), [0, 0.3, 2.0], gradient=gradient), solve(f, np.ones(2), [0, 0.3, 2.0]).y)
+
+
+@pytest.mark.parametrize("method", ["heun", "rk4", "dopri5", "radau_iia5"])
+def test_discrete_does_not_ask_for_f_beyond_the_end(method):
+    met = []
+    for end in (0.7, 1.1, 2.3):
+        f = lambda t, y, k, end=end: met.append(float(t) - end) or -k * y
+        grad(lambda k, f=f, end=end: odeint(f, 1.0, [0.0, end], k, method=method, step_size=end / 7, gradient="discrete")[-1])(0.5)
+    assert max(met) <= 0

@@ -90,7 +90,8 @@ def odesolve(f, z0, t, theta, options, checkpoints=None):
                         given, y, starts[n], sizes[n], *parameters)
             for i, (row, c_i) in enumerate(zip(a, c.tolist())):
                 Y = y + sizes[n] * weighted_sum(row, [*given, *K[len(given):]]) if np.any(row) else y
-                value, pull = stage(starts[n] + c_i * sizes[n], Y)
+                time = taken[n][1] if c_i == 1.0 and not recorded else starts[n] + c_i * sizes[n]  # the end, and not beyond by rounding
+                value, pull = stage(time, Y)
                 K.append(given[i] if i < len(given) else value)
                 pulls.append(pull)
             return K, pulls
