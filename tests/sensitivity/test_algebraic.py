@@ -80,6 +80,8 @@ def test_containers_numbers_and_dtypes():
 def test_what_is_refused():
     with pytest.raises(NewtonError, match="df/du is singular at u"):
         root(lambda u: np.array([u[0] + u[1], u[0] + u[1]]), np.ones(2))
+    with pytest.raises(NewtonError, match="df/du at the root is singular, so what was solved for has no derivative"):
+        grad(lambda c: root(lambda u, c: u**2 - c, 0.0, c))(0.0)  # sqrt(c) at 0
     with pytest.raises(NewtonError, match="no step from u"):
         root(lambda u: u**2 + 1, 0.7)
     with pytest.raises(NewtonError, match=r"3 steps of Newton's method were not enough"):

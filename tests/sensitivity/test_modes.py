@@ -6,11 +6,11 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import seeds
 
-from tinyode import grad, hessian, jvp, odeint, solve, stop_gradient, tree
+from tinyode import NewtonError, grad, hessian, jvp, odeint, solve, stop_gradient, tree
 from tinyode.sensitivity.discrete import revolve
 from tinyode.sensitivity.odeint import GRADIENTS
 from tinyode.solvers.options import Options, Stats
@@ -120,6 +120,28 @@ def test_every_mode_with_every_method(gradient, method):
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-2 if order == 1 else 3e-3)
 
 
+@settings(max_examples=30)
+@given(seeds, st.sampled_from(sorted(GRADIENTS)), st.sampled_from([1.0, -1.0]))
+def test_P4_P5_P6_G33_every_mode_against_the_matrix_exponential(seed, gradient, direction):
+    """z' = A z, L = w . z(T), by the eigenvalues of A = V diag(e) V^-1, real or complex: z(T) = V exp(e T) V^-1 z0,
+
+    dL/dA = V^-T (Phi * (V^T w) (V^-1 z0)^T) V^T,   Phi_ij = (exp(e_i T) - exp(e_j T)) / (e_i - e_j),   Phi_ii = T exp(e_i T).
+    """
+    rng = np.random.default_rng(seed)
+    A, z0, w, T = rng.normal(size=(3, 3)), rng.normal(size=3), rng.normal(size=3), direction * rng.uniform(0.3, 1.2)
+    e, V = np.linalg.eig(A)
+    apart, W = e[:, None] - e + np.eye(3), np.linalg.inv(V)
+    assume(np.abs(apart).min() > 1e-2 and np.linalg.cond(V) < 100)
+    phi = np.where(np.eye(3, dtype=bool), T * np.exp(e * T), (np.exp(e * T)[:, None] - np.exp(e * T)) / apart)
+    flow = ((V * np.exp(e * T)) @ W).real
+    end = w @ A @ flow @ z0
+    exact = flow.T @ w, np.array([-end, end]), (W.T @ (phi * np.outer(V.T @ w, W @ z0)) @ V.T).real
+    ours = grad(lambda z0, t, A: w @ odeint(lambda t, z, A: A @ z, z0, t, A, gradient=gradient, rtol=1e-10, atol=1e-12)[-1],
+                (0, 1, 2))(z0, np.array([0.3, 0.3 + T]), A)
+    for a, b in zip(ours, exact):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7 * max(1.0, np.abs(b).max()))
+
+
 @settings(max_examples=10)
 @given(problems(), st.sampled_from(["interpolated", "forward", "discrete", "adjoint"]))
 def test_the_modes_agree_in_the_limit_and_with_finite_differences(problem, gradient):
@@ -173,6 +195,12 @@ def test_containers_other_arguments_and_float32(gradient):
                  (0, 1))(np.ones(2, np.float32), np.float32(0.5))
     assert [g.dtype for g in small] == [np.float32, np.float32]
     np.testing.assert_allclose(small[0], np.exp(-0.5), rtol=1e-3)
+
+
+def test_an_implicit_step_without_a_derivative_says_so():
+    """One step of implicit Euler for y' = t y from 0 to 1: every y1 solves y1 = y0 + y1 if y0 = 0, and none if not."""
+    with pytest.raises(NewtonError, match="the matrix of an implicit step's stages is singular"):
+        grad(lambda y0: odeint(lambda t, y: t * y, y0, [0, 1.0], method="implicit_euler", step_size=1.0, gradient="discrete")[-1])(0.0)
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)

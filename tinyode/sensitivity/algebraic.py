@@ -76,7 +76,7 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
 
     def backward(g, u, wanted, *theta):
         df_du = jacobian(lambda u: residual(u, theta))(u)
-        lam = np.linalg.solve(df_du.T, g)
+        lam = adjoint_solve(df_du, g, "root: df/du at the root")
 
         def of_wanted(*parameters):
             return residual(u, replaced(theta, wanted, parameters))
@@ -85,6 +85,14 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
         return pullback(-lam)
 
     return tree.unflatten(structure, cut(with_rule(forward, backward, theta)))
+
+
+def adjoint_solve(df_du, dg_du, name):
+    """Return lambda of (df/du)^T lambda = (dg/du)^T (G26)."""
+    try:
+        return np.linalg.solve(df_du.T, dg_du)
+    except np.linalg.LinAlgError:
+        raise NewtonError(f"{name} is singular, so what was solved for has no derivative") from None
 
 
 def newton(f, u, tol, max_steps):

@@ -36,7 +36,7 @@ from ..solvers.implicit import ImplicitStepper, blocks
 from ..solvers.options import Stats
 from ..solvers.runge_kutta import Stepper
 from ..solvers.tableaus import find
-from .algebraic import root
+from .algebraic import adjoint_solve, root
 from .problem import flat, problem, replaced
 
 
@@ -184,12 +184,13 @@ def step_back(layout, K, pulls, h, lam, inside, timed):
 
 
 def _transposed(a, block, pulls, h, right, lam):
-    """Solve kappa_i - h sum_j a_ji (df/dy)_j^T kappa_j = right_i for the kappa of a block."""
+    """Solve kappa_i - h sum_j a_ji (df/dy)_j^T kappa_j = right_i for the kappa of a block: the adjoint of k_i - f(Y_i) = 0."""
     n, members = len(lam), range(block.first, block.stop)
     units = np.eye(n, dtype=lam.dtype)
-    J = {j: np.stack([pulls[j](unit)[0] for unit in units]) for j in members}
-    matrix = np.concatenate([np.concatenate([(i == j) * units - h * a[j, i] * J[j].T for j in members], axis=1) for i in members])
-    kappa = np.linalg.solve(matrix, np.concatenate([0.0 * lam if right[i] is None else right[i] for i in members]))
+    J = {i: np.stack([pulls[i](unit)[0] for unit in units]) for i in members}
+    matrix = np.concatenate([np.concatenate([(i == j) * units - h * a[i, j] * J[i] for j in members], axis=1) for i in members])
+    given = np.concatenate([0.0 * lam if right[i] is None else right[i] for i in members])
+    kappa = adjoint_solve(matrix, given, "the matrix of an implicit step's stages")
     return {i: kappa[m * n:(m + 1) * n] for m, i in enumerate(members)}
 
 
