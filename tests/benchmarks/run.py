@@ -13,6 +13,7 @@ import tracemalloc
 
 import by_hand
 import numpy as np
+import spiral
 from solvers import benchmark_solvers
 from timing import PEERS, fastest, missing
 from vjps import SIZES, arrays, benchmark_vjps
@@ -97,11 +98,10 @@ def benchmark_discrete():
 
     print(f"  peak memory of 1,000 rk4 steps of a (256, 64) state: {peak():.0f} states (budget 1,150), with 10 checkpoints "
           f"{peak(checkpoints=10):.0f} (budget 200)")
-    script = os.path.join(os.path.dirname(__file__), "spiral.py")
-    ours, *theirs = [(name, min(_seconds([sys.executable, script, name]) for _ in range(3)))
-                     for name in ("tinyode", "torchdiffeq", "diffrax") if name == "tinyode" or PEERS[name]]
-    print(f"  a spiral fitted in 300 steps of Adam, from a cold process: {ours[1]:.1f} s;" + "".join(
-        f" {time / ours[1]:.1f} times sooner than {name};" for name, time in theirs) + " (budget 6, against the fastest)")
+    (ours, _), *theirs = [(seconds, name) for name, (seconds, _) in spiral.race().items()]
+    print(f"  a spiral fitted in 300 steps of Adam, from a cold process: {ours[-1]:.1f} s;" + "".join(
+        f" {t[-1] / ours[-1]:.1f} times sooner than {name} ({(t[-1] - t[0]) / (ours[-1] - ours[0]):.2f} times without the first step);"
+        for t, name in theirs) + " (budget 6, against the fastest)")
 
 
 def benchmark_memory():
