@@ -79,7 +79,7 @@ def recorded_loop(f, method, options, y0, t, p):
 
 @settings(max_examples=60)
 @given(problems(), st.sampled_from(EXPLICIT), st.booleans(), st.sampled_from([None, 1, 3]))
-def test_discrete_is_the_derivative_of_the_steps_taken(problem, method, adaptive, checkpoints):
+def test_S_black_N_black_discrete_is_the_derivative_of_the_steps_taken(problem, method, adaptive, checkpoints):
     """To rounding: for y0, parameters and every time, through dense output, with any number of checkpoints."""
     f, y0, t, p, w = problem
     options = {"rtol": 1e-3, "atol": 1e-4} if adaptive and TABLEAUS[method].e is not None else {"step_size": 0.13}
@@ -154,7 +154,7 @@ def test_the_modes_agree_in_the_limit_and_with_finite_differences(problem, gradi
 
 
 @pytest.mark.parametrize("gradient", ["adjoint", "interpolated", "forward"])
-def test_continuous_modes_err_by_the_tolerance_and_discrete_by_rounding(gradient):
+def test_P_tol_S_black_continuous_modes_err_by_the_tolerance_and_discrete_by_rounding(gradient):
     y0, t, p, w = np.array([0.5, -1.0]), np.array([0.0, 0.7, 2.0]), np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3]), np.ones((3, 2))
     loss = lambda p, tol, **o: np.sum(w * odeint(network, y0, t, p, rtol=tol, atol=tol, method="dop853", **o))
     exact = grad(lambda p: loss(p, 1e-13))(p)
@@ -218,7 +218,7 @@ def test_f_sees_plain_numbers_where_no_derivative_is_wanted(gradient):
     assert kinds == {np.ndarray}
 
 
-def test_a_stiff_problem_that_the_adjoint_cannot_solve_back():
+def test_P_err_a_stiff_problem_that_the_adjoint_cannot_solve_back():
     """y' = -50 (y - cos t): backwards, errors of z grow by exp(50 t). Over the stored solution, or step by step, nothing does."""
     f = lambda t, y, k: -k * (y - np.cos(t))
     loss = lambda k, **o: odeint(f, 0.0, [0.0, 2.0], k, rtol=1e-6, atol=1e-8, **o)[-1]
@@ -264,7 +264,7 @@ def test_checkpoints_cost_what_griewank_and_walther_say():
             assert len(taken) == least(length, states) == (r * length - math.comb(states + r, r - 1) if r else 0)
 
 
-def test_checkpoints_keep_the_memory():
+def test_P_mem_S_mem_checkpoints_keep_the_memory():
     """In states: 200 rk4 steps keep about 200, ten checkpoints about ten and what a step needs."""
     import tracemalloc
 
