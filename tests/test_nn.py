@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyode import nn, tree
+from tinyode import grad, nn, tree
 from tinyode.testing import check_vjp
 
 
@@ -18,12 +18,60 @@ def test_mlp_is_the_formula():
     check_vjp(apply, p, x, order=2)
 
 
-def test_initial_weights_are_glorots():
-    W = nn.mlp(200, 100)[0](np.random.default_rng(0))[0]["W"]
-    assert np.abs(W).max() <= np.sqrt(6 / 300) and abs(np.var(W) - 2 / 300) < 2e-4
+@pytest.mark.parametrize("initial, variance", [("glorot", 2 / 300), ("he", 2 / 200), ("lecun", 1 / 200), ("zero", 0)])
+def test_initial_weights(initial, variance):
+    W = nn.mlp(200, 100, initial=initial)[0](np.random.default_rng(0))[0]["W"]
+    assert np.abs(W).max() <= np.sqrt(3 * variance) and abs(np.var(W) - variance) <= 0.03 * variance
+    assert np.array_equal(W, nn.linear(200, 100, initial)[0](np.random.default_rng(0))["W"])
+
+
+def test_cells_by_hand():
+    rng = np.random.default_rng(0)
+    h, x = rng.normal(size=(7, 3)), rng.normal(size=(7, 2))
+    init, apply = nn.rnn_cell(2, 3)
+    p = init(rng)
+    np.testing.assert_allclose(apply(p, h, x), np.tanh(x @ p["W"][:2] + h @ p["W"][2:] + p["b"]), rtol=1e-12)
+    check_vjp(apply, p, h, x)
+    init, apply = nn.gru_cell(2, 3)
+    p = init(rng)
+    W, b = p["gates"]["W"], p["gates"]["b"]
+    gate = lambda columns: 1 / (1 + np.exp(-(x @ W[:2, columns] + h @ W[2:, columns] + b[columns])))
+    z, r = gate(slice(0, 3)), gate(slice(3, 6))
+    new = np.tanh(x @ p["new"]["W"][:2] + (r * h) @ p["new"]["W"][2:] + p["new"]["b"])
+    np.testing.assert_allclose(apply(p, h, x), z * h + (1 - z) * new, rtol=1e-12)
+    check_vjp(apply, p, h, x)
+
+
+def test_activations():
+    x = np.array([-800.0, -1.0, 0.0, 2.0, 800.0])
+    np.testing.assert_allclose(nn.sigmoid(x), [0, 1 / (1 + np.e), 0.5, 1 / (1 + np.exp(-2)), 1], atol=1e-16)
+    np.testing.assert_allclose(nn.softplus(x), [0, np.log1p(np.exp(-1)), np.log(2), 2 + np.log1p(np.exp(-2)), 800], rtol=1e-14)
+    np.testing.assert_array_equal(nn.relu(x), [0, 0, 0, 2, 800])
+    np.testing.assert_array_equal(grad(lambda x: np.sum(nn.relu(x)))(x), [0, 0, 0, 1, 1])
+    assert np.isnan(nn.relu(np.nan)) and nn.relu(-np.inf) == 0
+    for f in (nn.sigmoid, nn.softplus, nn.relu):
+        check_vjp(f, x[[1, 3]])
+        assert f(np.ones(2, np.float32)).dtype == np.float32
+
+
+def test_cross_entropy():
+    scores, labels = np.array([[1.0, 2.0, 3.0], [1e4, 0.0, 0.0]]), np.array([2, 0], np.uint8)
+    np.testing.assert_allclose(np.exp(nn.log_softmax(scores[0])), np.exp(scores[0]) / np.sum(np.exp(scores[0])))
+    np.testing.assert_allclose(nn.cross_entropy(scores, labels), -0.5 * (3 - np.log(np.e + np.e**2 + np.e**3)))
+    check_vjp(lambda scores: nn.cross_entropy(scores, np.array([[0, 2], [1, 1]])), np.random.default_rng(0).normal(size=(2, 2, 3)))
+    assert nn.cross_entropy(scores[0], 1) > 1
+    for wrong, message in (([2], r"need labels of shape \(2,\); got \(1,\)"), ([0, 3], "from 0 to 3"), ([0, -1], "from -1 to 0"),
+                           ([0.0, 1.0], "got dtype float64")):
+        with pytest.raises(ValueError, match=f"cross_entropy: .*{message}"):
+            nn.cross_entropy(scores, np.array(wrong))
 
 
 @pytest.mark.parametrize("sizes", [(), (3,), (3, 0), (3, 2.5), (3, -1)])
 def test_sizes_are_refused_by_name(sizes):
-    with pytest.raises(ValueError, match="mlp: two or more positive widths"):
+    with pytest.raises(ValueError, match=r"mlp: (two or more widths are needed|widths must be positive whole numbers)"):
         nn.mlp(*sizes)
+
+
+def test_an_unknown_beginning_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"linear: initial='xavier' is not known; weights can begin as 'glorot', 'he', 'lecun', 'zero'"):
+        nn.linear(2, 2, "xavier")

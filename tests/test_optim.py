@@ -20,9 +20,9 @@ def test_a_bowl_is_descended(optimiser):
 def test_momentum_by_hand():
     init, update = optim.gradient_descent(0.1, momentum=0.5)
     p, s = update(1.0, 2.0, init(1.0))
-    assert (p, s) == (1 - 0.1 * 2, 2.0)
+    assert (p, s) == (1 - 0.1 * 2, {"n": 1, "v": 2.0})
     p, s = update(p, 3.0, s)
-    assert s == 0.5 * 2 + 3 and p == 0.8 - 0.1 * 4.0
+    assert s == {"n": 2, "v": 0.5 * 2 + 3} and p == 0.8 - 0.1 * 4.0
 
 
 def test_adam_by_hand():
@@ -54,6 +54,36 @@ def test_settings_are_refused_by_name():
     for make, message in ((lambda: optim.adam(0.0), "adam: learning_rate=0.0"), (lambda: optim.adam(0.1, beta2=1.0), "adam: beta2=1.0"),
                           (lambda: optim.adam(0.1, epsilon=0), "adam: epsilon=0"),
                           (lambda: optim.gradient_descent(-1), "gradient_descent: learning_rate=-1"),
-                          (lambda: optim.gradient_descent(1, momentum=-0.1), "gradient_descent: momentum=-0.1")):
+                          (lambda: optim.gradient_descent(1, momentum=-0.1), "gradient_descent: momentum=-0.1"),
+                          (lambda: optim.adam(lambda n: 0.5 - n)[1](1.0, 1.0, {"n": 2, "m": 0.0, "v": 0.0}),
+                           r"adam: learning_rate is -1\.5 after 2 steps"),
+                          (lambda: optim.clip([1.0], 0.0), r"clip: largest=0\.0 must be positive"),
+                          (lambda: optim.clip([np.inf], 1.0), "clip: the gradient has the norm inf")):
         with pytest.raises(ValueError, match=message):
             make()
+
+
+@pytest.mark.parametrize("optimiser", [optim.gradient_descent, optim.adam])
+def test_a_schedule_is_a_sequence_of_learning_rates(optimiser):
+    rates = [0.1, 0.05, 0.0, 0.2]
+    p, q, (init, update) = 1.0, 1.0, optimiser(lambda n: rates[n])
+    s = r = init(1.0)
+    for n, rate in enumerate(rates):
+        p, s = update(p, 0.3 + n, s)
+        q, r = optimiser(rate)[1](q, 0.3 + n, r) if rate else (q, optimiser(1.0)[1](q, 0.3 + n, r)[1])
+        assert p == q and s == r
+
+
+def test_schedules():
+    assert [optim.exponential(0.4, 10)(n) for n in (0, 10, 30)] == [0.4, 0.2, 0.05]
+    np.testing.assert_allclose([optim.cosine(0.4, 10, 0.1)(n) for n in (0, 5, 10, 99)], [0.4, 0.25, 0.1, 0.1])
+    assert optim.cosine(0.4, 10)(10) == 0.0
+    np.testing.assert_allclose([optim.piecewise(0.4, 0.1, 5, 8)(n) for n in (0, 4, 5, 7, 8)], [0.4, 0.4, 0.04, 0.04, 0.004])
+
+
+def test_clip():
+    gradient = {"a": np.array([3.0, 0.0], np.float32), "b": (4.0,)}
+    assert optim.clip(gradient, 5.0) is gradient
+    clipped = optim.clip(gradient, 1.0)
+    np.testing.assert_allclose(tree.ravel(clipped)[0], [0.6, 0, 0.8], rtol=1e-7)
+    assert clipped["a"].dtype == np.float32

@@ -61,3 +61,50 @@ def test_what_is_refused():
         tree.map(lambda a, b: a, (1,), [1])
     with pytest.raises(ValueError, match=r"a vector of shape \(2,\) was expected, got shape \(3,\)"):
         tree.ravel(np.ones(2))[1](np.ones(3))
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    """Structure, order of keys, dtypes, values to the last bit; Python's numbers stay Python's."""
+    path = tmp_path / "parameters.npz"
+    saved = {"b": [np.arange(6, dtype=np.float32).reshape(2, 3), (1, 0.1, None, True, "W")], "a": {}, "c": np.float64(np.pi),
+             "empty": np.zeros((0, 3)), "nan": float("nan"), "names": np.array(["x", "yz"]), "0": (), "structure": np.array(3)}
+    tree.save(path, saved)
+    loaded = tree.load(path)
+    assert repr(loaded) == repr(saved) and list(loaded) == list(saved)
+    assert [type(x) for x in loaded["b"][1]] == [int, float, type(None), bool, str] and type(loaded["c"]) is np.float64
+    assert loaded["b"][0].dtype == np.float32 and loaded["structure"].shape == ()
+    assert [file.name for file in tmp_path.iterdir()] == ["parameters.npz"]
+
+
+def test_what_cannot_be_saved_is_named_and_the_old_file_stays(tmp_path):
+    path = tmp_path / "parameters.npz"
+    tree.save(path, 1.0)
+    for thing, message in ((np.array([object()]), "ndarray cannot be saved"), (len, "builtin_function_or_method cannot be saved"),
+                           ({1: 2.0}, r"the keys of a dict must be strings; got \[1\]"), (1j, "complex cannot be saved")):
+        with pytest.raises(TypeError, match=message):
+            tree.save(path, [np.ones(2), thing])
+    assert tree.load(path) == 1.0
+
+
+def test_damaged_files_are_refused(tmp_path):
+    path, other = tmp_path / "parameters.npz", tmp_path / "other.npz"
+    tree.save(path, {"W": np.arange(1000.0)})
+    whole = path.read_bytes()
+    for damaged in (b"", b"text", whole[:-1000], whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"parameters.npz' is damaged, or was not written by save"):
+            tree.load(path)
+    np.savez(other, W=np.ones(2))
+    with pytest.raises(ValueError, match="damaged, or was not written by save"):
+        tree.load(other)
+    np.savez(other, structure=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="damaged, or was not written by save"):
+        tree.load(other)
+    np.savez(other, structure=np.array('{"list": [{"array": 7}]}'))
+    with pytest.raises(ValueError, match="damaged, or was not written by save"):
+        tree.load(other)
+    np.save(tmp_path / "one.npy", np.ones(2))
+    with pytest.raises(ValueError, match="damaged, or was not written by save"):
+        tree.load(tmp_path / "one.npy")
+    with pytest.raises(FileNotFoundError):
+        tree.load(tmp_path / "nowhere.npz")

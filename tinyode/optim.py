@@ -3,11 +3,13 @@
 An optimiser is ``(init, update)``: ``init(parameters)`` makes its state, ``update(parameters, gradient, state)`` returns the next
 parameters and the next state. Nothing is changed in place, so a loop reads
 
-    >>> init, update = adam(1e-2)
+    >>> init, update = adam(cosine(1e-2, 300))
     >>> state = init(parameters)
     >>> for _ in range(300):
     ...     loss, gradient = value_and_grad(loss_of)(parameters)
-    ...     parameters, state = update(parameters, gradient, state)
+    ...     parameters, state = update(parameters, clip(gradient, 1.0), state)
+
+A learning rate is a number or a schedule, a function of the number of steps already done: `exponential`, `cosine`, `piecewise`, or yours.
 """
 
 import math
@@ -20,19 +22,26 @@ from . import tree
 def gradient_descent(learning_rate, momentum=0.0):
     """v <- momentum v + gradient, parameters <- parameters - learning_rate v (Polyak's heavy ball, 1964; plain descent at 0).
 
+    Parameters
+    ----------
+    learning_rate : float or function
+        Of the number of steps done, 0 at first.
+    momentum : float
+
     Raises
     ------
     ValueError
         If the learning rate is not positive, or momentum not in [0, 1).
     """
-    learning_rate, momentum = _check("gradient_descent", learning_rate, momentum=momentum)
+    rate = _schedule("gradient_descent", learning_rate)
+    (momentum,) = _check("gradient_descent", momentum=momentum)
 
     def init(parameters):
-        return tree.map(lambda p: np.zeros(np.shape(p), _dtype(p)), parameters)
+        return {"n": 0, "v": tree.map(lambda p: np.zeros(np.shape(p), _dtype(p)), parameters)}
 
     def update(parameters, gradient, state):
-        state = tree.map(lambda v, g: momentum * v + g, state, gradient)
-        return tree.map(lambda p, v: p - learning_rate * v, parameters, state), state
+        v, step = tree.map(lambda v, g: momentum * v + g, state["v"], gradient), rate(state["n"])
+        return tree.map(lambda p, v: p - step * v, parameters, v), {"n": state["n"] + 1, "v": v}
 
     return init, update
 
@@ -42,12 +51,19 @@ def adam(learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
 
     Kingma and Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
 
+    Parameters
+    ----------
+    learning_rate : float or function
+        Of the number of steps done, 0 at first.
+    beta1, beta2, epsilon : float
+
     Raises
     ------
     ValueError
         If the learning rate is not positive, or a beta not in [0, 1).
     """
-    learning_rate, beta1, beta2 = _check("adam", learning_rate, beta1=beta1, beta2=beta2)
+    rate = _schedule("adam", learning_rate)
+    beta1, beta2 = _check("adam", beta1=beta1, beta2=beta2)
     if not epsilon > 0:
         raise ValueError(f"adam: epsilon={epsilon!r} must be positive")
 
@@ -60,10 +76,41 @@ def adam(learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
         m = tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, state["m"], gradient)
         v = tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, state["v"], gradient)
         root = math.sqrt(1 - beta2**n)
-        step = learning_rate * root / (1 - beta1**n)  # Python floats, so that float32 stays float32
+        step = rate(n - 1) * root / (1 - beta1**n)  # Python floats, so that float32 stays float32
         return tree.map(lambda p, m, v: p - step * m / (np.sqrt(v) + epsilon * root), parameters, m, v), {"n": n, "m": m, "v": v}
 
     return init, update
+
+
+def exponential(rate, half_life):
+    """Schedule: rate 2^(-n / half_life)."""
+    return lambda n: rate * 2.0 ** (-n / half_life)
+
+
+def cosine(rate, steps, last=0.0):
+    """Schedule: from rate to last along half a cosine in so many steps, and last from there on (Loshchilov and Hutter, "SGDR", 2017)."""
+    return lambda n: last + 0.5 * (rate - last) * (1 + math.cos(math.pi * min(n / steps, 1.0)))
+
+
+def piecewise(rate, factor, *boundaries):
+    """Schedule: rate, times factor from each boundary on."""
+    return lambda n: rate * factor ** sum(n >= boundary for boundary in boundaries)
+
+
+def clip(gradient, largest):
+    """Return the gradient, made shorter where the root of the sum of its squares, over all leaves, is above ``largest``.
+
+    Raises
+    ------
+    ValueError
+        If ``largest`` is not positive, or the gradient is not finite: no factor makes it right.
+    """
+    if not largest > 0:
+        raise ValueError(f"clip: largest={largest!r} must be positive")
+    norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=float))) for g in tree.flatten(gradient)[0]))
+    if not math.isfinite(norm):
+        raise ValueError(f"clip: the gradient has the norm {norm}; look for what made it so")
+    return tree.map(lambda g: g * (largest / norm), gradient) if norm > largest else gradient
 
 
 def _dtype(p):
@@ -71,11 +118,25 @@ def _dtype(p):
     return np.result_type(p) if np.result_type(p).kind == "f" else float
 
 
-def _check(name, learning_rate, **shares):
-    """Return the settings as Python floats; refuse by name what cannot be."""
-    if not learning_rate > 0:
-        raise ValueError(f"{name}: learning_rate={learning_rate!r} must be positive")
+def _schedule(name, learning_rate):
+    """Return the learning rate as a function of the steps done, of Python floats; refuse by name what cannot be."""
+    if not callable(learning_rate):
+        if not learning_rate > 0:
+            raise ValueError(f"{name}: learning_rate={learning_rate!r} must be positive")
+        return lambda n: float(learning_rate)
+
+    def rate(n):
+        value = float(learning_rate(n))
+        if not value >= 0:
+            raise ValueError(f"{name}: learning_rate is {value!r} after {n} steps; it must not be negative")
+        return value
+
+    return rate
+
+
+def _check(name, **shares):
+    """Return the shares as Python floats; refuse by name what cannot be."""
     for share, value in shares.items():
         if not 0 <= value < 1:
             raise ValueError(f"{name}: {share}={value!r} must be at least 0 and below 1")
-    return [float(learning_rate), *map(float, shares.values())]
+    return [*map(float, shares.values())]

@@ -14,7 +14,13 @@ again, `ravel` goes all the way to one flat vector:
 Dict keys are walked in sorted order, so that two dicts with the same keys always flatten alike; put together again, a dict has its
 keys in the order that it had. Whatever is not a tuple (named
 ones included), a list or a dict is a leaf: arrays, numbers, and the traced arrays of `tinyode.autodiff`.
+
+`save` and `load` keep a container in a file.
 """
+
+import json
+import os
+import zipfile
 
 import numpy as np
 
@@ -186,3 +192,71 @@ def ravel(tree):
     if not leaves:
         return np.zeros(0), unravel
     return np.concatenate([np.reshape(leaf, (-1,)) for leaf in leaves]), unravel
+
+
+def save(path, tree):
+    """Write a container to one ``.npz`` file: arrays, numbers, strings and None in nested tuples, lists and dicts.
+
+    The file appears whole or not at all, so that an interrupted program leaves the old one.
+
+    Parameters
+    ----------
+    path : str or path
+    tree : container
+        Dict keys are strings.
+
+    Raises
+    ------
+    TypeError
+        If a leaf is none of these, or an array of objects; if a dict has other keys.
+    """
+    arrays = []
+    structure = json.dumps(_encode(tree, arrays))
+    half_written = f"{os.fspath(path)}.part"
+    with open(half_written, "wb") as file:
+        np.savez(file, structure=np.array(structure), **{str(i): array for i, array in enumerate(arrays)})
+    os.replace(half_written, path)
+
+
+def load(path):
+    """Read a container that `save` has written, with the same structure, dtypes and values.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged, or another kind of file. Nothing in it is ever executed.
+    """
+    try:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return _decode(json.loads(str(file["structure"])), lambda i: file[str(i)])
+    except FileNotFoundError:
+        raise
+    except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"load: {os.fspath(path)!r} is damaged, or was not written by save ({error})") from error
+
+
+def _encode(tree, arrays):
+    """Return a container as what JSON can say, and append its arrays to the list."""
+    if type(tree) in (tuple, list):
+        return {type(tree).__name__: [_encode(child, arrays) for child in tree]}
+    if type(tree) is dict:
+        if not all(type(key) is str for key in tree):
+            raise TypeError(f"save: the keys of a dict must be strings; got {list(tree)}")
+        return {"dict": {key: _encode(child, arrays) for key, child in tree.items()}}
+    if tree is None or type(tree) in (bool, int, float, str):
+        return {"value": tree}
+    if isinstance(tree, (np.ndarray, np.generic)) and not tree.dtype.hasobject:
+        arrays.append(tree)
+        return {"array" if isinstance(tree, np.ndarray) else "scalar": len(arrays) - 1}
+    raise TypeError(f"save: {type(tree).__name__} cannot be saved; arrays, numbers, strings and None in tuples, lists and dicts can")
+
+
+def _decode(code, array):
+    ((kind, content),) = code.items()
+    if kind == "dict":
+        return {key: _decode(child, array) for key, child in content.items()}
+    if kind in ("tuple", "list"):
+        return {"tuple": tuple, "list": list}[kind]([_decode(child, array) for child in content])
+    return content if kind == "value" else array(content) if kind == "array" else array(content)[()]
