@@ -1,6 +1,7 @@
 """The data are those of the sources, and come with the installed package."""
 
 import numpy as np
+import pytest
 
 from tinyode import datasets
 
@@ -10,3 +11,46 @@ def test_lynx_hare():
     np.testing.assert_array_equal(years, np.arange(1900, 1921))
     assert pelts.shape == (21, 2) and pelts[0].tolist() == [30.0, 4.0] and pelts[3].tolist() == [77.4, 35.2]
     assert np.all(pelts > 0)
+
+
+def test_digits_are_those_of_uci_in_a_split_that_stays():
+    (images, labels), (test_images, test_labels) = datasets.digits()
+    assert images.shape == (1000, 64) and test_images.shape == (797, 64) and images.dtype == float
+    assert images.min() == 0 and images.max() == 1 and np.all(images * 16 == np.round(images * 16))
+    assert np.bincount(np.concatenate([labels, test_labels])).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    rows = {row.tobytes() for row in np.concatenate([images, test_images])}
+    assert len(rows) == 1797  # none in both parts, none twice
+    assert labels[:8].tolist() == datasets.digits()[0][1][:8].tolist()
+
+
+@pytest.mark.parametrize("name", ["two_moons", "two_circles"])
+@pytest.mark.parametrize("noise", [0.1, 0.3])
+def test_points_of_a_known_density(name, noise):
+    """It integrates to one, and its mean logarithm over the points is minus its entropy."""
+    x = np.linspace(-4, 4, 101)
+    grid = np.stack(np.meshgrid(x, x), axis=-1).reshape(-1, 2)
+    log_p, cell = np.concatenate([datasets.log_density(name, part, noise) for part in np.split(grid, 101)]), (x[1] - x[0]) ** 2
+    assert abs(np.sum(np.exp(log_p)) * cell - 1) < 1e-6
+    points = getattr(datasets, name)(np.random.default_rng(0), 1000, noise)
+    found = datasets.log_density(name, points, noise)
+    assert abs(found.mean() - np.sum(np.exp(log_p) * log_p) * cell) < 4 * found.std() / np.sqrt(1000)
+    np.testing.assert_array_equal(points, getattr(datasets, name)(np.random.default_rng(0), 1000, noise))
+
+
+def test_the_density_of_circles_by_bessels_function():
+    """The mean of a normal density over a circle of radius R: exp(-(r^2 + R^2) / 2 s^2) I0(r R / s^2) / (2 pi s^2)."""
+    r, s = np.linspace(0, 3, 31), 0.3
+    one = lambda R: np.exp(-(r**2 + R**2) / (2 * s**2)) * np.i0(r * R / s**2) / (2 * np.pi * s**2)
+    found = datasets.log_density("two_circles", np.stack([r * np.cos(0.7), r * np.sin(0.7)], axis=1), s)
+    np.testing.assert_allclose(np.exp(found), (one(1) + one(2)) / 2, rtol=1e-12)
+
+
+def test_spirals():
+    t, curves, seen = datasets.spirals(np.random.default_rng(0))
+    assert t.shape == (200,) and t[0] == 0 and t[99] == 1 and curves.shape == (1000, 200, 2) and seen.shape == (1000, 100, 2)
+    assert abs(np.std(seen - curves[:, :100]) - 0.3) < 2e-3
+    radius, angle = np.hypot(*np.moveaxis(curves, -1, 0)), np.unwrap(np.arctan2(curves[..., 1], curves[..., 0]))
+    turn = np.diff(angle)[:, 2:]  # (at the centre there is no angle)
+    np.testing.assert_allclose(np.abs(turn), 6 * np.pi / 499, rtol=1e-6)
+    assert np.sum(turn[:, 0] < 0) == 500
+    np.testing.assert_allclose(np.diff(radius), 0.3 * 6 * np.pi / 499, rtol=1e-9)
