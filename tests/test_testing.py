@@ -114,41 +114,52 @@ def student(mistake=None):
             for start, end in zip(t, t[1:]):
                 z.append(rk4(lambda t, z: f(t, z, A, b), z[-1], start, end))
             z = z[::-1] if mistake == "values reversed" else [z[1], *z[1:]] if mistake == "first value" else z
-            return np.stack(z), (z, A, b, t)
+            if mistake == "writes":
+                z0[:] = 0
+            return np.stack(z).T if mistake == "transposed values" else np.stack(z), (z, A, b, t)
 
         def backward(saved, g):
             z, A, b, t = saved
             sign = -1.0 if mistake == "sign of a" else 1.0
-            a, a_A, a_b, a_t = g[-1], 0 * A, 0 * b, np.zeros(len(t))
+            g = g * {"mean": 1 / len(t), "tenth": 0.1}.get(mistake, 1.0)
+            a, a_A, a_b, a_t = (0 if mistake == "last lost" else 1) * g[-1], 0 * A, 0 * b, np.zeros(len(t))
             if mistake == "not linear":
                 a = a + 0.01
 
             def augmented(time, s):
-                z, a = s[:n], s[n:2 * n]
-                value, pull = vjp(lambda z, A, b: f(time, z, A, b), z, A, b)
+                z_now, a = z[i] if mistake == "z held" else s[:n], s[n:2 * n]
+                time = t[i] if mistake == "time held" else time
+                value, pull = vjp(lambda z, A, b: f(time, z, A, b), z_now, A, b)
                 dz, dA, db = pull(a)
                 if mistake == "not transposed":
-                    dz = jacobian(lambda z: f(time, z, A, b))(z) @ a
+                    dz = jacobian(lambda z: f(time, z, A, b))(z_now) @ a
                 return np.concatenate([value, -sign * dz, -dA.ravel(), -db])
 
             for i in range(len(t) - 1, 0, -1):
                 a_t[i] += g[i] @ f(t[i], z[i], A, b) if mistake != "times between" or i == len(t) - 1 else 0.0
+                if mistake == "reset":
+                    a_A, a_b = 0 * A, 0 * b
                 s = rk4(augmented, np.concatenate([z[i], a, a_A.ravel(), a_b]), t[i], t[i - 1])
                 a, a_A, a_b = s[n:2 * n], s[2 * n:2 * n + n * n].reshape(n, n), s[2 * n + n * n:]
                 if i == 1:
                     a_t[0] = a @ f(t[0], z[0], A, b) * (1 if mistake == "sign of t0" else 0 if mistake == "t0 lost" else -1)
+                if i == 1 and mistake == "t0 counts":
+                    a_t[0] += g[0] @ f(t[0], z[0], A, b)
                 if mistake == "one interval" and i == len(t) - 1:
                     kept = a_A
-                if mistake not in ("observations lost", "first lost") or (mistake == "first lost" and i > 1):
-                    a = a + g[i - 1] * (2 if mistake == "first twice" and i == 1 else 1)
+                first = i == 1
+                weight = {"observations lost": 0, "first lost": not first, "first twice": 1 + first, "between twice": 2 - first,
+                          "between lost": first, "subtracted": -1}.get(mistake, 1)
+                a = g[i - 1] if mistake == "replaced" else a + weight * g[i - 1]
             a_A = kept if mistake == "one interval" else a_A.T if mistake == "A transposed" else a_A
             a_A = -a_A if mistake == "sign of a_theta" else 0 * a_A if mistake == "A lost" else a_A
             a_b = -a_b if mistake == "sign of a_theta" else a_b
+            a_t = a_t * np.nan if mistake == "nan" else a_t
             return a, a_A, a_b, a_t[::-1] if mistake == "times reversed" else -a_t if mistake == "sign of all times" else a_t
 
         solve = custom_vjp(lambda z0, A, b, t: forward(z0, A, b, t)[0])
         solve.defvjp(forward, backward)
-        return solve(z0, A, b, t)
+        return [*solve(z0, A, b, t)] if mistake == "list" else solve(z0, A, b, t)
 
     return odeint
 
@@ -160,14 +171,47 @@ def test_check_odeint_passes_a_right_adjoint():
 
 @pytest.mark.parametrize("mistake, words", [
     ("values reversed", "the values z.t_i.: they are in reverse order"), ("first value", "the first is not that of z0"),
-    ("not linear", "the gradient is not linear in the cotangent"), ("sign of a", r"dL/dz\(t0\)"), ("not transposed", r"dL/dz\(t0\)"),
+    ("not linear", r"dL/dz\(t0\) is not linear in the cotangent"),
+    ("sign of a", r"dL/dz\(t0\).*: the adjoint equation has the wrong sign, it is da/dt = -a\^T df/dz: expected"),
+    ("not transposed", r"dL/dz\(t0\).*: df/dz is not transposed, it is da/dt = -\(df/dz\)\^T a: expected"),
+    ("z held", r": z stands still in the backward solve: expected"), ("time held", r": time stands still in the backward solve: expected"),
+    ("reset", r"dL/dA.*: only the first interval is counted \(is it set to zero in each\?\): expected"),
+    ("replaced", r"dL/dz\(t0\).*: dL/dz\(ti\) takes the place of a, instead of being added: expected"),
+    ("subtracted", r"dL/dz\(t0\).*: dL/dz\(ti\) is subtracted from a, not added: expected"),
+    ("mean", r"dL/dz\(t0\).*: it is divided by the number of times: expected"),
+    ("tenth", r"dL/dz\(t0\).*: it is 0\.1 times what it should be: expected"),
+    ("between twice", r": the observations between the first and the last count twice: expected"),
+    ("between lost", r": the observations between the first and the last are lost: expected"),
+    ("last lost", r": the last observation is lost: expected"),
+    ("t0 counts", r"dL/dt.*: dL/dt0 counts dL/dz\(t0\) too: expected"), ("nan", r"dL/dt is not finite: \[nan nan\]"),
+    ("writes", "odeint has written into its argument z0; what it was given must stay as it was"),
+    ("transposed values", r"the values: expected shape \(2, 1\), .*; got \(1, 2\)"),
+    ("list", r"the values: expected one array, of shape \(2, 1\); got a list"),
     ("observations lost", r"dL/dz\(t0\).*: the observations before the last are lost"),
     ("first lost", r"the observation at t0 is lost"), ("first twice", "the observation at t0 counts twice"),
     ("sign of t0", "dL/dt.*dL/dt0 has the wrong sign"), ("t0 lost", "dL/dt.*dL/dt0 is lost"),
-    ("times between", "those of the times between are lost"), ("times reversed", "dL/dt.*they are in reverse order"),
+    ("times between", "dL/dt.*: that of a time between is lost"), ("times reversed", "dL/dt.*they are in reverse order"),
     ("sign of all times", "dL/dt.*it has the wrong sign, all of it"), ("A transposed", "dL/dA.*it is transposed"),
     ("one interval", "dL/dA.*only the last interval is counted"), ("sign of a_theta", "dL/dA.*it has the wrong sign, all of it"),
     ("A lost", "dL/dA.*it is zero: lost")])
 def test_check_odeint_names_what_is_wrong(mistake, words):
     with pytest.raises(AssertionError, match=words):
         check_odeint(student(mistake), max_examples=6)
+
+
+def test_an_adaptive_adjoint_is_as_linear_as_it_is_right():
+    """Its steps depend on the size of a; so twice the cotangent gives twice the gradient within the tolerance only."""
+    check_odeint(lambda f, y0, t, *args: odeint(f, y0, t, *args, rtol=1e-3, atol=1e-5), rtol=3e-2, max_examples=10)
+
+
+def test_what_cannot_be_checked_is_refused_by_name():
+    for wrong, message in (({"rtol": None}, "rtol=None must be a number between 0 and 1"), ({"rtol": np.inf}, "rtol=inf"),
+                           ({"rtol": 0}, "rtol=0 must"), ({"max_examples": 0}, "max_examples=0 must be a whole number, 1 or more")):
+        with pytest.raises(ValueError, match=message):
+            check_odeint(odeint, **wrong)
+    with pytest.raises(TypeError, match="odeint must be a function"):
+        check_odeint(3)
+    for wrong, message in (({"order": 1.5}, r"order=1\.5"), ({"difference": "central"}, "difference='central' is not known"),
+                           ({"rtol": -1}, "rtol=-1 must")):
+        with pytest.raises(ValueError, match=message):
+            check_vjp(np.sin, 1.0, **wrong)

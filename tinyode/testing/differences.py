@@ -1,0 +1,150 @@
+"""Derivatives held against finite differences.
+
+Two ways to differentiate by evaluating alone:
+
+* `central_difference`. (f(x + h v) - f(x - h v)) / 2h, at h and at h/2, combined so that the error of order h^2 cancels (Richardson's
+  extrapolation). What is left is h^4 |f^(5)| / 480, and rounding, 3 u |f| / h with u = 2.2e-16 and the higher derivative along v. At
+  h = u^(1/5) = 7e-4 these are 6e-16 |f^(5)| and 9e-13 |f|.
+* `complex_step`. Im f(x + i h v) / h subtracts nothing, so h can be 1e-100: right to rounding, for code that computes with complex
+  numbers what it computes with real ones (Squire and Trapp, "Using complex variables to estimate derivatives of real functions",
+  1998).
+
+`check_vjp` compares with either.
+"""
+
+import numpy as np
+
+from .. import tree
+from ..autodiff import vjp
+
+H = np.finfo(float).eps ** 0.2
+
+
+def central_difference(f, primals, tangents, h=H):
+    """Estimate the derivative of f along a direction, by differences of order four.
+
+    D(h) = (f(x + h v) - f(x - h v)) / 2h;  the estimate is (4 D(h/2) - D(h)) / 3 (Richardson, 1911).
+
+    Parameters
+    ----------
+    f : function
+    primals, tangents : tuples of arrays or containers, x and v
+        Of the same structure and shapes; everything is done in double precision.
+    h : float
+        The larger step.
+
+    Returns
+    -------
+    Of the structure and shapes of the value of f.
+    """
+    def at(s):
+        return f(*tree.map(lambda x, v: np.asarray(x, dtype=float) + s * v, primals, tangents))
+
+    def difference(s):
+        return tree.map(lambda plus, minus: (np.asarray(plus, dtype=float) - np.asarray(minus, dtype=float)) / (2 * s), at(s), at(-s))
+
+    return tree.map(lambda coarse, fine: (4 * fine - coarse) / 3, difference(h), difference(h / 2))
+
+
+def complex_step(f, primals, tangents, h=1e-100):
+    """Compute the derivative of f along a direction, Im f(x + i h v) / h, right to rounding.
+
+    Parameters, value: as of `central_difference`. Powers, exponentials, products and their like are analytic; abs, maximum and
+    comparisons of complex numbers are not what they are of real ones.
+
+    Raises
+    ------
+    TypeError
+        If a value of f is real, so that f has dropped the imaginary part on its way.
+    """
+    def imaginary_part(y):
+        if np.asarray(y).dtype.kind != "c":
+            raise TypeError("complex_step: f returned a real value for a complex argument, so it is not analytic; use central_difference")
+        return np.imag(y) / h
+
+    return tree.map(imaginary_part, f(*tree.map(lambda x, v: np.asarray(x, dtype=float) + 1j * h * np.asarray(v), primals, tangents)))
+
+
+def inner(a, b):
+    """Return the inner product of two containers, the sum over all elements of the products."""
+    return sum([float(np.sum(np.asarray(x, dtype=float) * np.asarray(y, dtype=float)))
+                for x, y in zip(tree.flatten(a)[0], tree.flatten(b)[0])])
+
+
+def random_like(rng, x):
+    """Return standard normal numbers in the structure and shapes of x."""
+    return tree.map(lambda leaf: rng.normal(size=np.shape(leaf)), x)
+
+
+RTOL = {central_difference: 1e-7, complex_step: 1e-12}
+
+
+def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rng=None):
+    """Hold the vector-Jacobian product of f against a finite difference: <w, J v> = <J^T w, v> for random v, w.
+
+    Parameters
+    ----------
+    f : function
+    *primals : arrays or containers of arrays
+        Where; f must be smooth within `H`, 7e-4, of it. The difference is taken in double precision, the product in that of the primals.
+    order : int
+        2 checks the derivative of the vector-Jacobian product in the same way as well, and so on.
+    difference : `central_difference` or `complex_step`
+        What the first derivative is held against; the engine being for real numbers, further ones are by central differences.
+    rtol : float, optional
+        How far the two may differ, as a share of the largest of |w| |J v|, |J^T w| |v| and 1e-5 |w| |f|. By default
+
+        * 1e-7 for central differences. Their rounding error, 9e-13 |w| |f|, is then allowed for by the last of the three, and
+          their truncation error while the fifth derivative along v is less than 1e8 times the first;
+        * 1e-12 for complex steps, a few thousand roundings.
+
+        Ten times more for each order further, whose values are derivatives and carry the rounding of the sweep.
+    rng : numpy.random.Generator, optional
+
+    Raises
+    ------
+    AssertionError
+        If they differ; the message has both.
+    ValueError
+        If ``order`` is not 1, 2, ...; less would check nothing. If ``difference`` is neither of the two, or ``rtol`` not a positive number.
+
+    Notes
+    -----
+    It is one comparison of two numbers: outputs or primals whose share in them is less than ``rtol``, because others are so much larger,
+    are not seen. Check those by themselves.
+    """
+    if not isinstance(order, (int, np.integer)) or order < 1:
+        raise ValueError(f"check_vjp: order={order!r} would check nothing; give 1, 2, ...")
+    if difference not in RTOL:
+        raise ValueError(f"check_vjp: difference={difference!r} is not known; give central_difference or complex_step")
+    rtol = RTOL[difference] if rtol is None else check_rtol("check_vjp", rtol)
+    rng = rng or np.random.default_rng(0)
+    for derivative in range(1, order + 1):
+        value, pullback = vjp(f, *primals)
+        w, v = random_like(rng, value), random_like(rng, primals)
+        cotangents = pullback(w)
+        for c, x in zip(tree.flatten(cotangents)[0], tree.flatten(primals)[0]):
+            dtype = getattr(x, "dtype", np.dtype(float))
+            if np.shape(c) != np.shape(x) or c.dtype != (dtype if dtype.kind == "f" else float):
+                raise AssertionError(f"a primal of shape {np.shape(x)}, dtype {dtype} got a cotangent of shape {c.shape}, dtype {c.dtype}")
+        along_v = difference(f, primals, v)
+        found, expected = inner(cotangents, v), inner(w, along_v)
+        scale = max(np.sqrt(inner(w, w) * inner(along_v, along_v)), np.sqrt(inner(cotangents, cotangents) * inner(v, v)),
+                    1e-5 * np.sqrt(inner(w, w) * inner(value, value)))
+        if not abs(found - expected) <= rtol * scale:
+            raise AssertionError(f"derivative {derivative}: the vector-Jacobian product gives <J^T w, v> = {found!r}, finite differences "
+                                 f"give <w, J v> = {expected!r}, at {primals!r:.300}")
+        difference, rtol = central_difference, 10 * max(rtol, RTOL[central_difference])
+        f, primals = _product(f), (w, *primals)
+
+
+def check_rtol(name, rtol):
+    """Return rtol; refuse what would let everything through, or nothing."""
+    if isinstance(rtol, bool) or not isinstance(rtol, (int, float, np.number)) or not 0 < rtol < 1:
+        raise ValueError(f"{name}: rtol={rtol!r} must be a number between 0 and 1")
+    return rtol
+
+
+def _product(f):
+    """Return the vector-Jacobian product of f as a function of the cotangent and the primals."""
+    return lambda w, *primals: vjp(f, *primals)[1](w)
