@@ -88,9 +88,28 @@ def test_what_is_refused():
         root(lambda u: u**2 - 2, 100.0, max_steps=3)
     with pytest.raises(ValueError, match=r"f returned 1 numbers for 2 unknowns"):
         root(lambda u: u[0], np.ones(2))
-    with pytest.raises(ValueError, match=r"tol=0\.0 and max_steps=50 must be positive"):
-        root(lambda u: u, 1.0, tol=0.0)
-    with pytest.raises(ValueError, match="tol='a'"):
-        root(lambda u: u, 1.0, tol="a")
+    for wrong, message in (({"tol": 0.0}, r"tol=0\.0 must be a positive number"), ({"tol": "a"}, "tol='a'"), ({"tol": True}, "tol=True"),
+                           ({"tol": np.inf}, "tol=inf"), ({"max_steps": 2.5}, r"max_steps=2\.5 must be a positive whole number")):
+        with pytest.raises(ValueError, match=f"root: {message}"):
+            root(lambda u: u, 1.0, **wrong)
+    with pytest.raises(TypeError, match="root: f must be a function; got None"):
+        root(None, 1.0)
+    with pytest.raises(TypeError, match="root: f returned None; it must return as many numbers as u has"):
+        root(lambda u: None, 1.0)
     with pytest.raises(TypeError, match=r"root: f returned a traced value.*through \*args"):
         grad(lambda p: root(lambda u: u - p, 1.0))(2.0)
+
+
+def test_what_is_returned_is_a_root():
+    """In every component, however small beside the others; where there is none, nor is one returned."""
+    u = root(lambda u: np.stack([u[0] - 1e12, np.tanh(u[1]) - 0.5]), np.array([1e12, 0.3]))
+    np.testing.assert_allclose(u, [1e12, np.arctanh(0.5)], rtol=1e-9)
+    for size in (1e7, 1e10):
+        u = root(lambda u, size=size: np.stack([u[0] - size, np.exp(u[1]) - 2]), np.array([size, 0.5]))
+        np.testing.assert_allclose(u[1], np.log(2), rtol=1e-9)
+    for f, start in ((lambda u: 1 + np.sqrt(u), 1.0), (lambda u: np.sqrt(u) + 1e-3, 1e-3)):
+        with pytest.raises(NewtonError), np.errstate(all="ignore"):
+            root(f, start)
+    assert abs(root(lambda u: (u - 1) ** 3, 2.0, max_steps=100) - 1) < 1e-6
+    for value in (2.0, 2e-200, 3e150):  # the residual cannot be made zero
+        np.testing.assert_allclose(root(lambda u, c: u * u / c - 1, np.sqrt(value) * 1.1, value), np.sqrt(value), rtol=1e-9)

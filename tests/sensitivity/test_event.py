@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyode import Event, SolverError, grad, hessian, odeint, odeint_event, with_integral
+from tinyode import Event, SolverError, grad, hessian, odeint, odeint_event, value_and_grad, with_integral
 from tinyode.sensitivity.odeint import GRADIENTS
 from tinyode.testing import central_difference
 
@@ -74,8 +74,49 @@ def test_what_has_no_event_or_no_derivative_says_so():
     with pytest.raises(ValueError, match="grazes zero without crossing it, so its time has no derivative"):
         grad(lambda y0: odeint_event(lambda t, y: np.array([0.0 * y[0], 1.0]), y0, 0.0, t_end=2.0,
                                      event=lambda t, y: np.maximum(y[0] - t, 0.0) + 0 * y[1])[0])(np.array([1.0, 0.0]))
+    swing, start, down = lambda t, y: np.array([y[1], -y[0]]), np.array([1.0, 0.0]), lambda t, y: y[0]
+    for wrong, message in (({"event": [down, down]}, "odeint_event is until one event; got 2 of them"), ({"event": None}, "got 0 of them"),
+                           ({"event": down, "gradient": "none"}, "gradient='none' is not known"),
+                           ({"event": down, "gradient": "discrete", "adjoint_rtol": 1.0}, "adjoint_rtol=1.0 has no meaning")):
+        with pytest.raises(ValueError, match=message):
+            odeint_event(swing, start, 0.0, t_end=3.0, **wrong)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'rtoll'"):
+        odeint_event(swing, start, 0.0, event=down, t_end=3.0, rtoll=1e-3)
     with pytest.raises(TypeError, match="closes over a value that is being differentiated"):
         grad(lambda k: odeint_event(f, np.array([1.0, 0.0]), 0.0, event=lambda t, y: y[0] - k, t_end=3.0)[0])(0.3)
+
+
+@pytest.mark.parametrize("v", [10.0, 7.0, 3.0, 1.0])
+def test_the_top_of_a_throw(v):
+    """It is at v / 10; to reach it, height and all, has no derivative, as with less it is not reached."""
+    f = lambda t, y: np.array([y[1], -10.0 + 0 * y[1]])
+    when = lambda v, event: odeint_event(f, np.stack([0.0 * v, v]), 0.0, event=event, t_end=2.0)[0]
+    np.testing.assert_allclose(grad(lambda v: when(v, lambda t, y: y[1]))(v), 0.1, rtol=1e-6)
+    with pytest.raises(ValueError, match="as far as the tolerances can tell the event grazes zero"):
+        grad(lambda w: when(w, lambda t, y: y[0] - 0.05 * v * v * (1 - 1e-12)))(v)
+    with pytest.raises(ValueError, match="grazes zero"), np.errstate(all="ignore"):
+        grad(lambda v: when(v, lambda t, y: np.cbrt(y[1])))(v)
+
+
+def test_events_of_one_number_in_an_array_and_the_nth():
+    f = lambda t, y: np.array([y[1], -y[0]])
+    for event in (lambda t, y: y[:1], lambda t, y: y[0], lambda t, y: y[None, :1]):
+        t, slope = value_and_grad(lambda y0, event=event: odeint_event(f, y0, 0.0, event=event, t_end=3.0, **ACCURATE)[0])(
+            np.array([1.0, 0.0]))
+        np.testing.assert_allclose([t, *slope], [np.pi / 2, 0.0, 1.0], atol=1e-8)
+    third = lambda y0: odeint_event(f, y0, 0.0, event=Event(lambda t, y: y[0], terminal=3), t_end=30.0, **ACCURATE)[0]
+    np.testing.assert_allclose(third(np.array([1.0, 0.0])), 5 * np.pi / 2)
+    np.testing.assert_allclose(grad(third)(np.array([1.0, 0.0])), [0, 1], atol=1e-8)
+    with pytest.raises(SolverError, match=r"has not happened until t_end=6.0 3 times"):
+        odeint_event(f, np.array([1.0, 0.0]), 0.0, event=Event(lambda t, y: y[0], terminal=3), t_end=6.0)
+
+
+def test_a_short_event_is_found_with_a_max_step():
+    bump = lambda t, y: 1 - 2 * np.exp(-((t - 20) / 0.01) ** 2)
+    when = lambda **options: odeint_event(lambda t, y: 0 * y, 1.0, 0.0, event=bump, t_end=50.0, **options)[0]
+    with pytest.raises(SolverError, match="so short that it needs a max_step"):
+        when()
+    assert abs(when(max_step=0.02) - (20 - 0.01 * np.sqrt(np.log(2)))) < 1e-9
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)

@@ -72,5 +72,26 @@ def test_refusals():
         grad(lambda k: odeint_batch(lambda t, y: -k * y, np.ones(2), [0.0, 1.0])[-1, 0])(1.0)
     with pytest.raises(ValueError, match="is implicit, and solve_batch is for explicit methods"):
         odeint_batch(lambda t, y: -y, np.ones(2), [0.0, 1.0], method="kvaerno3")
+    with pytest.raises(TypeError, match="f must be a function; got None"):
+        odeint_batch(None, np.ones(2), [0.0, 1.0])
+    with pytest.raises(ValueError, match="gradient of the loss with respect to the solution is not finite"), np.errstate(divide="ignore"):
+        grad(lambda y0: np.sum(np.sqrt(odeint_batch(lambda t, y: -y, y0, [0.0, 1.0]))))(np.zeros(2))
     with pytest.raises(SolverError, match="sample 1: the step is below rounding"):
         grad(lambda y0: np.sum(odeint_batch(lambda t, y: y * y, y0, [0.0, 2.0])))(np.array([0.1, 1.0]))
+
+
+def test_f_with_arrays_of_all_samples_and_a_step_of_few():
+    """One sample is rejected on the way, so a step has fewer rows, though the solve never asked f for fewer than all."""
+    k = np.array([[1.0], [1.0]])
+    run = lambda y0, f, *args: np.sum(odeint_batch(f, y0, [0.0, 2.0], *args, rtol=1e-3, atol=1e-3)[-1])
+    y0 = np.array([[1.0], [-1.0]])
+    one = lambda y: np.sum(odeint(lambda t, y: np.sin(8 * t) - y, y, [0.0, 2.0], rtol=1e-3, atol=1e-3, gradient="discrete")[-1])
+    expected = [grad(one)(y) for y in y0]
+    np.testing.assert_allclose(grad(lambda y0: run(y0, lambda t, y: np.sin(8 * k * t) - k * y))(y0), expected, rtol=1e-10)
+    np.testing.assert_allclose(grad(lambda y0: run(y0, lambda t, y, k: np.sin(8 * k * t) - k * y, k))(y0), expected, rtol=1e-10)
+
+
+def test_f_of_booleans():
+    f = lambda t, y: y > 0
+    np.testing.assert_allclose(odeint_batch(f, np.ones(2), [0.0, 1.0])[-1], 2.0)
+    np.testing.assert_allclose(grad(lambda y0: np.sum(odeint_batch(f, y0, [0.0, 1.0])))(np.ones(2)), 2.0)

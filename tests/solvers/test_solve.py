@@ -516,3 +516,9 @@ def test_dense_output_of_steps_that_are_not_exact_in_binary(method):
     inside = np.arange(30) * 0.1 + 0.05
     allowed = {1: 0.2, 2: 5e-3, 3: 5e-4}.get(TABLEAUS[method].order, 5e-5)
     assert np.abs(solution(inside) - exact(inside)).max() < (allowed if "gauss" not in method else 5e-4)
+
+
+def test_arrays_of_which_a_part_would_be_lost_are_refused():
+    for y0 in (np.ma.array([1.0, 2.0], mask=[False, True]), (np.ones(1), np.ma.array([1.0]))):
+        with pytest.raises(TypeError, match="y0 is a MaskedArray, of which only the numbers would be used"):
+            solve(lambda t, y: y, y0, [0, 1.0])

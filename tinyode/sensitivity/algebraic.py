@@ -14,7 +14,7 @@ from .. import tree
 from ..autodiff import jacobian, vjp
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
-from ..solvers.state import CLOSURE, check_state
+from ..solvers.state import CLOSURE, check_function, check_state
 from .problem import replaced
 
 
@@ -26,7 +26,7 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
     """Solve f(u, *args) = 0 for u, differentiably in args.
 
     Newton's method: (df/du) d = -f, u <- u + s d, with s = 1, 1/2, 1/4, ... the first that makes the residual smaller. It is done when
-    no component of d is above tol (1 + max |u|), or f is zero.
+    |d_i| <= tol (1 + |u_i|) in every component, with no larger residual there, or f is zero.
 
     Parameters
     ----------
@@ -47,16 +47,19 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
     Raises
     ------
     NewtonError
-        If df/du is singular, no shorter step makes the residual smaller, or ``max_steps`` were not enough.
+        If df/du is singular or not finite, no shorter step makes the residual smaller, or ``max_steps`` were not enough; in a derivative,
+        if df/du is singular at the root.
     TypeError, ValueError
-        If f does not return as many real numbers as u has; if tol or max_steps is not positive.
+        If f does not return as many real numbers as u has; if tol is not a positive number, or max_steps not a whole one.
 
     Notes
     -----
     Gazula and Plis (2019), equations 18 to 26; Granzow, "A tutorial on adjoint methods", J. Glaciol. 60 (2014).
     """
-    if not all(isinstance(x, (int, float, np.number)) and x > 0 for x in (tol, max_steps)):
-        raise ValueError(f"root: tol={tol!r} and max_steps={max_steps!r} must be positive")
+    check_function(f, "root: f")
+    for name, value, kinds in (("tol", tol, (int, float, np.number)), ("max_steps", max_steps, (int, np.integer))):
+        if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < np.inf:
+            raise ValueError(f"root: {name}={value!r} must be a positive {'number' if name == 'tol' else 'whole number'}")
     u_leaves, structure = check_state(tree.map(plain, u0), "u0")
     start = np.concatenate([leaf.reshape(-1) for leaf in u_leaves])
     theta, args_structure = tree.flatten(args)
@@ -66,6 +69,8 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
     def residual(u, theta):
         value = f(tree.unflatten(structure, cut(u)), *tree.unflatten(args_structure, theta))
         parts = tree.flatten(value)[0]
+        if any(part is None for part in parts):
+            raise TypeError(f"root: f returned {value!r:.60}; it must return as many numbers as u has")
         flat = np.concatenate([np.reshape(unbox(part), (-1,)) for part in parts])
         if flat.shape != u.shape:
             raise ValueError(f"root: f returned {flat.size} numbers for {u.size} unknowns; a system has as many equations as unknowns")
@@ -100,23 +105,30 @@ def newton(f, u, tol, max_steps):
     value = f(u)
     if is_traced(value):
         raise TypeError(f"root: {CLOSURE}")
-    tol = max(tol, 4 * float(np.finfo(u.dtype).eps))
+    eps = float(np.finfo(u.dtype).eps)
+    tol = max(tol, 4 * eps)
     for _ in range(max_steps):
         if not np.any(value):
             return u
+        slope = jacobian(f)(u)
+        if not np.isfinite(slope).all():
+            raise NewtonError(f"root: df/du is not finite at u = {u}; try another u0, or look for a root or a logarithm of zero")
         try:
-            d = np.linalg.solve(jacobian(f)(u), -value)
+            d = np.linalg.solve(slope, -value)
         except np.linalg.LinAlgError:
             raise NewtonError(f"root: df/du is singular at u = {u}; try another u0, or check that the equations are independent") from None
-        if np.max(np.abs(d), initial=0.0) <= tol * (1 + np.max(np.abs(u), initial=0.0)):
+        size, s, near = np.linalg.norm(value), 1.0, np.abs(d) / (1 + np.abs(u))
+        ahead = f(u + d)
+        if np.all(near <= tol) and np.linalg.norm(ahead) <= size:
             return u + d
-        size, s = np.linalg.norm(value), 1.0
-        while not np.linalg.norm(f(u + s * d)) < size:
+        if np.all(near <= 4 * eps) and np.isfinite(ahead).all():  # no nearer, for rounding
+            return u
+        while not np.linalg.norm(ahead) < size:
             s /= 2
             if s < 1e-10:
                 raise NewtonError(f"root: no step from u = {u} makes the residual {size:.3g} smaller; there may be no root near; "
                                   "try another u0")
-        u = u + s * d
-        value = f(u)
+            ahead = f(u + s * d)
+        u, value = u + s * d, ahead
     raise NewtonError(f"root: {max_steps} steps of Newton's method were not enough: residual {np.linalg.norm(value):.3g} at u = {u}; "
                       "try another u0, a larger tol or more max_steps")

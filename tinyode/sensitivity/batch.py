@@ -15,7 +15,7 @@ from ..solvers.options import Options
 from ..solvers.state import check_leaf
 from ..solvers.tableaus import find
 from .discrete import layout, step_back, weighted_sum
-from .problem import replaced
+from .problem import check_cotangent, replaced
 
 
 def odeint_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_steps=100_000, batched=()):
@@ -53,6 +53,7 @@ def odeint_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_si
         return np.concatenate([np.reshape(leaf, (*leaf.shape[:2], -1)) for leaf in tree.flatten(ys)[0]], axis=2)
 
     def backward(g, ys, wanted, *leaves):
+        check_cotangent(g)
         (rows, times), theta, learned = kept, leaves[k:], [n - k for n in wanted if n >= k]
         parameters, sign = [theta[n] for n in learned], np.sign(times[:, -1] - times[:, 0])
         now, around = times[:, 0].copy(), plain(ys[0]).copy()  # where f is asked about samples that take no part, if it must be
@@ -60,12 +61,12 @@ def odeint_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_si
         def slope(samples, time, y, *learned_now):
             """Return f at the samples with these numbers; y of shape (A, n)."""
             args = tree.unflatten(args_structure, replaced(theta, learned, learned_now))
-            whole = rows.whole and len(samples) < len(now)
+            whole = rows.whole is not False and len(samples) < len(now)  # None: f has not been asked about some alone
             if whole:
                 time, y = put(now, samples, time), put(around, samples, y)
             else:
                 args = [tree.map(lambda x: x[samples], arg) if n in batched else arg for n, arg in enumerate(args)]
-            dy = np.concatenate([np.reshape(unbox(part), (len(y), -1)) for part in rows.parts(time, y, args)], axis=1)
+            dy = np.concatenate([np.reshape(unbox(part), (len(y), -1)).astype(rows.y.dtype) for part in rows.parts(time, y, args)], axis=1)
             return dy[samples] if whole else dy
 
         def stages(samples, start, end, h, y, numbers):

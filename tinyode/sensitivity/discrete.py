@@ -20,7 +20,8 @@ The state at the beginning of each step is kept, and its stages are computed aga
 kept, and the others are computed again too, by the schedule of least cost (Griewank and Walther, "Algorithm 799: revolve", 2000). If a
 derivative of the gradient is being taken, all steps are recorded.
 
-Adaptive step sizes count as constants, but that the last step ends at the last time. Fixed ones are (t_{i+1} - t_i) / m.
+Adaptive step sizes count as constants, but that the last step ends at the last time. Fixed ones are (t_{i+1} - t_i) / m. The stages of
+implicit steps are solved for to rounding, whatever the tolerances, or they would not be functions of anything.
 """
 
 import math
@@ -37,12 +38,12 @@ from ..solvers.options import Stats
 from ..solvers.runge_kutta import Stepper
 from ..solvers.tableaus import find
 from .algebraic import adjoint_solve, root
-from .problem import flat, problem, replaced
+from .problem import check_cotangent, flat, problem, replaced
 
 
 def odesolve(f, z0, t, theta, options, checkpoints=None):
     """ODESolve on lists of arrays, with the exact derivative of its steps; see `adjoint.odesolve`."""
-    k, cut, tableau = len(z0), tree.cutter(z0), find(options.method)
+    k, cut, tableau, options = len(z0), tree.cutter(z0), find(options.method), options._replace(exact=True)
     taken = []  # (t, t1, h, y) of each step; y is None where it is not kept
 
     def forward(t, *leaves):
@@ -57,6 +58,7 @@ def odesolve(f, z0, t, theta, options, checkpoints=None):
         return forwards.observed(kept())
 
     def backward(g, zs, wanted, t, *leaves):
+        check_cotangent(g)
         theta, learned, timed = leaves[k:], [n - 1 - k for n in wanted if n > k], 0 in wanted
         recorded, times, N = any(is_traced(leaf) for leaf in (t, *leaves)), plain(t).tolist(), len(taken)
         clock = _clock(taken, times, options.fixed)
@@ -228,10 +230,7 @@ def _clock(taken, times, fixed):
 def _again(problem, options, taken):
     """Return the function that takes the n-th step once more, from y, in plain numbers: the new state and the stages."""
     arguments = problem.f, problem.tableau, problem.y, len(problem.y), Stats()
-    if problem.tableau.implicit:  # to rounding, as at fixed steps
-        stepper = ImplicitStepper(*arguments, problem.jacobian, options._replace(step_size=1.0))
-    else:
-        stepper = Stepper(*arguments)
+    stepper = ImplicitStepper(*arguments, problem.jacobian, options) if problem.tableau.implicit else Stepper(*arguments)
 
     def again(n, y):
         t, t1, h, _ = taken[n]
@@ -248,17 +247,20 @@ def revolve(first, last, y, checkpoints, advance):
     With c states, b(c, r) = (c + r)! / (c! r!) steps are reversed by taking none of them more than r times; for l steps with
     b(c, r - 1) < l <= b(c, r) the least that can be done is to take r l - b(c + 1, r - 1) steps (Griewank and Walther, 2000).
     """
-    if last - first == 1:
-        yield first, y
-        return
-    r = 1
-    while math.comb(checkpoints + r, r) < last - first:
-        r += 1
-    middle = first + max(1, last - first - math.comb(checkpoints - 1 + r, r), math.comb(checkpoints + r - 2, checkpoints))
-    if checkpoints == 1:
-        middle = last - 1
-    state = y
-    for n in range(first, middle):
-        state = advance(n, state)
-    yield from revolve(middle, last, state, max(1, checkpoints - 1), advance)
-    yield from revolve(first, middle, y, checkpoints, advance)
+
+    def after(first, last):
+        state = y
+        for n in range(first, last):
+            state = advance(n, state)
+        return state
+
+    while last - first > 1:
+        r = 1
+        while math.comb(checkpoints + r, r) < last - first:
+            r += 1
+        middle = first + max(1, last - first - math.comb(checkpoints - 1 + r, r), math.comb(checkpoints + r - 2, checkpoints))
+        if checkpoints == 1:
+            middle = last - 1
+        yield from revolve(middle, last, after(first, middle), max(1, checkpoints - 1), advance)
+        last = middle
+    yield first, y

@@ -11,18 +11,20 @@ For cotangents gt and gy of time and state this is one vector-Jacobian product o
 import numpy as np
 
 from .. import tree
-from ..autodiff import jvp, vjp
+from ..autodiff import vjp
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..solvers.events import Event, check_events
 from ..solvers.options import SolverError
 from ..solvers.solve import solve
-from .odeint import odeint
-from .problem import flat
+from ..solvers.state import flat_tolerance
+from .odeint import check_options, odeint
+from .problem import flat, replaced
 
 
 def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None,
-                 max_steps=100_000, **options):
+                 max_steps=100_000, max_step=None, gradient="adjoint", adjoint_method=None, adjoint_rtol=None, adjoint_atol=None,
+                 checkpoints=None):
     """Solve dy/dt = f(t, y, *args), y(t0) = y0, until an event; return when that was, and where, differentiably.
 
     Parameters
@@ -32,13 +34,14 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
     t0 : float
         The time of y0.
     event : function or Event
-        ``event(t, y, *args)`` returns a number; the first time at which it reaches zero is the event. An `Event` may have a direction.
+        ``event(t, y, *args)`` returns a number; the first time at which it reaches zero is the event. An `Event` may have a direction,
+        and with ``terminal`` a number n it is the n-th time.
     t_end : float
         The last time at which to look for it; if it is before t0, backwards in time.
-    method, rtol, atol, step_size, first_step, max_steps
+    max_step : float, optional
+        The longest step of the search, where an event is short and might be stepped over.
+    method, rtol, atol, step_size, first_step, max_steps, gradient, adjoint_method, adjoint_rtol, adjoint_atol, checkpoints
         As in `odeint`.
-    **options
-        More of `odeint`'s: ``gradient`` and what goes with it.
 
     Returns
     -------
@@ -51,45 +54,68 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
     SolverError
         If there is no event until ``t_end``.
     ValueError
-        If a derivative is taken where the event only grazes zero: its time then has none.
+        If a derivative is taken where the event only grazes zero, as far as the tolerances can tell: its time then has none.
     """
-    (event,) = check_events(event)
+    events = check_events(event)
+    if len(events) != 1:
+        raise ValueError(f"event: odeint_event is until one event; got {len(events)} of them")
+    (event,), count = events, max(1, events[0].terminal)
     settings = {"method": method, "rtol": rtol, "atol": atol, "step_size": step_size, "first_step": first_step, "max_steps": max_steps}
+    again = {**settings, "gradient": gradient, "adjoint_method": adjoint_method, "adjoint_rtol": adjoint_rtol, "adjoint_atol": adjoint_atol,
+             "checkpoints": checkpoints}
     leaves, structure = tree.flatten((t0, y0, args))
     leaves = [unbox(leaf) if is_traced(leaf) else leaf for leaf in leaves]
     shape = tree.map(lambda y: np.asarray(plain(y), float if np.asarray(plain(y)).dtype.kind != "f" else None), y0)
     parts, y_structure = tree.flatten(shape)
-    cut = tree.cutter(parts)
+    check_options(parts, y_structure, **again)
+    tolerances, cut = [flat_tolerance(tol, parts, y_structure, "") for tol in (rtol, atol)], tree.cutter(parts)
+
+    def G(t, y, *args):
+        return np.reshape(unbox(event.function(t, y, *args)), ())
 
     def forward(*leaves):
         t0, y0, args = tree.unflatten(structure, leaves)
-        once = Event(event.function, True, event.direction)
-        solution = solve(f, y0, [t0, t_end], *args, event=once, **settings)
-        if not solution.event.t.size:
-            raise SolverError(f"odeint_event: the event has not happened until t_end={t_end!r}; look for it until later, or check its "
-                              "direction", float(solution.t[-1]), 0.0)
-        return np.concatenate([solution.event.t, *[leaf[0].reshape(-1) for leaf in tree.flatten(solution.event.y)[0]]])
+        once = Event(event.function, count, event.direction)
+        solution = solve(f, y0, [t0, t_end], *args, event=once, max_step=max_step, **settings)
+        if len(solution.event.t) < count:
+            times = f" {count} times" if count > 1 else ""
+            raise SolverError(f"odeint_event: the event has not happened until t_end={t_end!r}{times}; look for it until later, check its "
+                              "direction, or whether it is so short that it needs a max_step", float(solution.t[-1]), 0.0)
+        return np.concatenate([solution.event.t[-1:], *[leaf[-1].reshape(-1) for leaf in tree.flatten(solution.event.y)[0]]])
 
     def backward(g, value, wanted, *leaves):
-        def ahead(t, *moved):
-            """Return Y and G."""
-            all_leaves = list(leaves)
-            for n, leaf in zip(wanted, moved):
-                all_leaves[n] = leaf
-            t0, y0, args = tree.unflatten(structure, all_leaves)
-            y = tree.map(lambda part: part[-1], odeint(f, y0, np.stack([t0, t]), *args, **settings, **options))
-            return flat(tree.flatten(y)[0]), event.function(t, y, *args)
+        t, (_, _, args) = value[0], tree.unflatten(structure, leaves)
 
-        t, y = value[0], tree.unflatten(y_structure, cut(value[1:]))
-        args = tree.unflatten(structure, leaves)[2]
-        slope = f(t if is_traced(t) else float(t), y, *args)
-        slope = tree.map(unbox, slope) if y_structure is not tree.LEAF else unbox(slope)
-        _, G_t = jvp(lambda t, y: event.function(t, y, *args), (t, y), (np.ones(()), slope))
-        if float(plain(G_t)) == 0:
-            raise ValueError("odeint_event: the event grazes zero without crossing it, so its time has no derivative")
-        along = g[0] + np.sum(g[1:] * flat(tree.flatten(slope)[0]))
-        _, pull = vjp(lambda *moved: ahead(t, *moved), *[leaves[n] for n in wanted])
+        def ahead(*moved):
+            """Return Y and G at the time found."""
+            t0, y0, args = tree.unflatten(structure, replaced(leaves, wanted, moved))
+            y = tree.map(lambda part: part[-1], odeint(f, y0, np.stack([t0, t]), *args, **again))
+            return flat(tree.flatten(y)[0]), G(t, y, *args)
+
+        (y, _), pull = vjp(ahead, *[leaves[n] for n in wanted])
+        slope, G_t, G_y = rate(t, y, args)
+        if not crosses(plain(t), plain(y), plain(slope), plain(G_t), plain(G_y), args):
+            raise ValueError("odeint_event: as far as the tolerances can tell the event grazes zero without crossing it, so its time has "
+                             "no derivative")
+        along = g[0] + np.sum(g[1:] * slope)
         return list(pull((g[1:], -along / G_t)))
+
+    def rate(t, y, args):
+        """Return f, the rate of change of G along the solution, and dG/dy; y flat."""
+        dy = f(t if is_traced(t) else float(t), tree.unflatten(y_structure, cut(y)), *args)
+        slope = flat([unbox(part) for part in (tree.flatten(dy)[0] if y_structure is not tree.LEAF else [dy])])
+        _, pull = vjp(lambda t, y: G(t, tree.unflatten(y_structure, cut(y)), *args), t, y)
+        g_t, g_y = pull(np.ones(()))
+        return slope, g_t + np.sum(g_y * slope), g_y
+
+    def crosses(t, y, slope, G_t, G_y, args):
+        """Whether G crosses zero at a rate that is nearly the same as far off as the tolerances could move the crossing."""
+        with np.errstate(all="ignore"):
+            uncertain = np.sum(np.abs(G_y) * (tolerances[1] + tolerances[0] * np.abs(y))) / np.abs(G_t)
+            if not 0 < abs(G_t) < np.inf or not np.isfinite(uncertain):
+                return False
+            _, there, _ = rate(t + uncertain, y + uncertain * slope, tree.map(lambda x: plain(x) if is_traced(x) else x, args))
+            return not abs(plain(there) - G_t) > 0.5 * abs(G_t)
 
     value = with_rule(forward, backward, leaves)
     return value[0], tree.unflatten(y_structure, cut(value[1:]))

@@ -14,7 +14,7 @@ from .. import tree
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import unbox
 from .adjoint import vjp_of_field
-from .problem import flat, moment, problem
+from .problem import check_cotangent, flat, moment, problem
 
 
 def odesolve(f, z0, t, theta, options, _=None):
@@ -26,9 +26,10 @@ def odesolve(f, z0, t, theta, options, _=None):
         return forwards.observed(forwards.walk)
 
     def backward(g, zs, wanted, t, *leaves):
+        check_cotangent(g)
         theta, learned, n = leaves[k:], [m - 1 - k for m in wanted if m > k], zs.shape[1]
         sizes = [theta[m].size for m in learned]
-        units, along = np.eye(n, dtype=zs.dtype), flat([unbox(part) for part in f(moment(t, 0), cut(zs[0]), theta)])
+        units, along = np.eye(n, dtype=zs.dtype), flat([unbox(part) for part in f(moment(t, 0), cut(zs[0]), theta)]).astype(zs.dtype)
         of_z0, of_t0 = n * any(1 <= m <= k for m in wanted), int(0 in wanted)  # how many columns
         ends = np.cumsum([of_z0, of_t0, *sizes])
         start = np.concatenate([units[:, :of_z0], -along[:, None][:, :of_t0], np.zeros((n, sum(sizes)), zs.dtype)], axis=1)
@@ -42,7 +43,8 @@ def odesolve(f, z0, t, theta, options, _=None):
                                                                           for m in range(len(learned))]
             return [*dz, df_dz @ S + np.concatenate([np.zeros((n, of_z0 + of_t0), zs.dtype), *df_dtheta], axis=1)]
 
-        s = odesolve(dynamics, [*leaves[:k], start], t, theta, options)
+        tolerances = {name: spread(getattr(options, name), ends[-1]) for name in ("rtol", "atol")}
+        s = odesolve(dynamics, [*leaves[:k], start], t, theta, options._replace(**tolerances))
         S = np.reshape(s[:, n:], (len(t), n, ends[-1]))
         of_all = np.sum(g[:, :, None] * S, axis=(0, 1))
         cotangents = {}
@@ -56,3 +58,8 @@ def odesolve(f, z0, t, theta, options, _=None):
         return [cotangents[m] for m in wanted]
 
     return with_rule(forward, backward, (t, *z0, *theta))
+
+
+def spread(tolerance, columns):
+    """Return a tolerance for z as one for z and S, each row of S with that of its component of z."""
+    return tolerance if np.ndim(tolerance) == 0 else np.concatenate([tolerance, np.repeat(tolerance, columns)])

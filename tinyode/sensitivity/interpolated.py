@@ -5,6 +5,7 @@
 Algorithm 2 solves z backwards too, and where z decays forwards, it grows backwards, and with it every error. Here z is kept instead, a
 polynomial for each step; a alone is solved for, and where z decays forwards, so does a backwards. The price is memory for all
 steps, and that the gradient is no better than the dense output (Kim and others, "Stiff neural ordinary differential equations", 2021).
+Derivatives of the gradient, for which the polynomials would have to be functions too, are those of `discrete`.
 """
 
 import bisect
@@ -14,7 +15,7 @@ from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced
 from ..autodiff.transforms import vjp
 from ..solvers.dense import evaluate, polynomial
-from . import adjoint
+from . import discrete
 from .adjoint import backward_pass, backwards, vjp_of_field
 from .problem import problem
 
@@ -37,8 +38,8 @@ def odesolve(f, z0, t, theta, options, adjoint_options):
         return forwards.observed(kept())
 
     def backward(g, zs, wanted, t, *leaves):
-        if any(is_traced(leaf) for leaf in (g, t, *leaves)):  # a derivative of the gradient: z depends on what is differentiated
-            _, pullback = vjp(lambda t, *leaves: adjoint.odesolve(f, leaves[:k], t, leaves[k:], options, adjoint_options), t, *leaves)
+        if any(is_traced(leaf) for leaf in (g, t, *leaves)):  # a derivative of the gradient
+            _, pullback = vjp(lambda t, *leaves: discrete.odesolve(f, leaves[:k], t, leaves[k:], options), t, *leaves)
             cotangents = pullback(g)
             return [cotangents[n] for n in wanted]
 

@@ -5,7 +5,7 @@ import numpy as np
 from .. import tree
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..solvers.options import Options
-from ..solvers.state import check_leaf, check_times, flat_tolerance
+from ..solvers.state import check_function, check_leaf, check_times, flat_tolerance
 from ..solvers.tableaus import find
 from . import adjoint, discrete, forward, interpolated
 
@@ -19,9 +19,9 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     Parameters
     ----------
     f : function
-        ``f(t, y, *args)`` returns dy/dt, of the structure and shapes of y0. t is a float, unless a derivative of a derivative in t is
-        being taken. What f depends upon and is to have a gradient belongs in ``args``; a closure over a value that is being
-        differentiated is an error.
+        ``f(t, y, *args)`` returns dy/dt, of the structure and shapes of y0. t is a float, unless df/dt is needed: for derivatives in t
+        with ``gradient="discrete"``, and of derivatives in t with any. What f depends upon and is to have a gradient belongs in
+        ``args``; a closure over a value that is being differentiated is an error.
     y0 : array or container of arrays
     t : array, shape (T,)
         Strictly increasing or decreasing times, at which the solution is returned; the first is that of y0.
@@ -65,8 +65,34 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     >>> grad(lambda k: odeint(lambda t, y, k: -k * y, 1.0, np.array([0.0, 2.0]), k)[-1])(0.5)
     np.float64(-0.735758...)
     """
+    check_function(f)
     z0, structure = tree.flatten(y0)
     z0 = [unbox(z) if is_traced(z) else check_leaf(z) for z in z0]
+    options, of_gradient = check_options(z0, structure, method, rtol, atol, step_size, first_step, max_steps, gradient, adjoint_method,
+                                         adjoint_rtol, adjoint_atol, checkpoints)
+    check_times(plain(t))
+    t = unbox(t)
+    t = t if t.dtype.kind == "f" else t.astype(float)
+    theta, args_structure = tree.flatten(args)
+    theta = [unbox(p) if is_traced(p) else p for p in theta]
+
+    def field(t, z, theta):
+        dz = f(t, tree.unflatten(structure, z), *tree.unflatten(args_structure, theta))
+        if structure is tree.LEAF:
+            return [unbox(dz) if isinstance(dz, (list, tuple)) else dz]
+        leaves, dz_structure = tree.flatten(dz)
+        if dz_structure != structure:
+            raise ValueError(f"f returned the structure {tree.describe(dz_structure)}; the state, and so its derivative, has the structure "
+                             f"{tree.describe(structure)}")
+        return leaves
+
+    zs = GRADIENTS[gradient](field, z0, t, theta, options, of_gradient)
+    return tree.unflatten(structure, tree.cutter(z0)(zs))
+
+
+def check_options(z0, structure, method, rtol, atol, step_size, first_step, max_steps, gradient, adjoint_method, adjoint_rtol, adjoint_atol,
+                  checkpoints):
+    """Return the `Options` of the solve, and what the gradient takes: those of the backward solve, or the number of checkpoints."""
     rtol, atol = flat_tolerance(rtol, z0, structure, "rtol"), flat_tolerance(atol, z0, structure, "atol")
     options = Options(method, rtol, atol, step_size, first_step, max_steps).check()
     if not isinstance(gradient, str) or gradient not in GRADIENTS:
@@ -86,24 +112,10 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     if adjoint_method is not None and find(adjoint_method, "adjoint_method").e is not None:
         adjoint_options = adjoint_options._replace(step_size=None)
     adjoint_options = adjoint_options.check("adjoint_")
+    if adjoint_options.fixed and not options.fixed:
+        raise ValueError(f"adjoint_method={adjoint_method!r} takes steps of fixed size, and the forward solve has none to go by; choose an "
+                         "adaptive one, such as 'dopri5', or give step_size")
     if adjoint_options.fixed and not (adjoint_rtol is None and adjoint_atol is None):
         raise ValueError(f"adjoint_rtol={adjoint_rtol!r}, adjoint_atol={adjoint_atol!r}: the backward solve takes steps of fixed size, "
                          "which no tolerance governs; choose an adaptive adjoint_method, such as 'dopri5'")
-    check_times(plain(t))
-    t = unbox(t)
-    t = t if t.dtype.kind == "f" else t.astype(float)
-    theta, args_structure = tree.flatten(args)
-    theta = [unbox(p) if is_traced(p) else p for p in theta]
-
-    def field(t, z, theta):
-        dz = f(t, tree.unflatten(structure, z), *tree.unflatten(args_structure, theta))
-        if structure is tree.LEAF:
-            return [unbox(dz) if isinstance(dz, (list, tuple)) else dz]
-        leaves, dz_structure = tree.flatten(dz)
-        if dz_structure != structure:
-            raise ValueError(f"f returned the structure {tree.describe(dz_structure)}; the state, and so its derivative, has the structure "
-                             f"{tree.describe(structure)}")
-        return leaves
-
-    zs = GRADIENTS[gradient](field, z0, t, theta, options, adjoint_options if solves_back else checkpoints)
-    return tree.unflatten(structure, tree.cutter(z0)(zs))
+    return options, adjoint_options if solves_back else checkpoints

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import tree
+from ..autodiff.dispatch import plain
 from ..solvers.dense import observe
 from ..solvers.options import Stats
 from ..solvers.solve import steps
@@ -69,3 +70,10 @@ def replaced(items, positions, values):
 def flat(parts):
     """Return arrays end to end, as one flat vector."""
     return np.reshape(parts[0], (-1,)) if len(parts) == 1 else np.concatenate([np.reshape(part, (-1,)) for part in parts])
+
+
+def check_cotangent(g):
+    """Raise ValueError where the gradient of the loss is not finite: nothing that is made of it would be."""
+    if not np.isfinite(plain(g)).all():
+        raise ValueError("odeint: the gradient of the loss with respect to the solution is not finite; look for a division by zero, a "
+                         "root or a logarithm of zero between the solution and the loss")

@@ -15,7 +15,7 @@ from .options import Options, SolverError, Stats, StepTooSmall, TooManySteps
 from .rows import Rows, check_batch_times
 from .solution import Solution
 from .solve import BELOW_ROUNDING, grid
-from .state import check_state, flat_tolerance
+from .state import check_function, check_state, flat_tolerance
 from .step_size import GROW, SAFETY, SHRINK, Controller, first_steps
 from .step_size import rms as rms_of_vector
 from .tableaus import find
@@ -70,6 +70,7 @@ def solve_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_siz
 
 def prepare(f, y0, t, args, options, batched):
     """Check the arguments of `solve_batch`; return the `Rows`, the times, shape (B, T), and the options with tolerances of B rows."""
+    check_function(f)
     leaves, structure = check_state(y0)
     counts = {leaf.shape[0] if leaf.ndim else None for leaf in leaves}
     if len(counts) > 1 or None in counts:

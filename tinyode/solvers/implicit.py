@@ -77,7 +77,7 @@ class ImplicitStepper(Stepper):
         ``jacobian(t, y)`` returns df/dy of the coupled components, shape (n, n).
     options : Options
         Newton's iteration stops well below the tolerances of an adaptive method, in the root mean square whatever its norm, and at
-        rounding where steps are fixed.
+        rounding where steps are fixed, or ``exact``.
     """
 
     def __init__(self, f, tableau, y, coupled, stats, jacobian, options):
@@ -86,8 +86,8 @@ class ImplicitStepper(Stepper):
         self.guesses = [guess(tableau.c[:i], c, 3) for i, c in enumerate(tableau.c)]
         self.J, self.fresh, self.slow, self.inverses, self.h, self.eta, self.trouble = None, False, False, {}, None, 1.0, None
         self.ratio = self.onward = None
-        self.fixed, self.rtol, self.atol = options.fixed, options.rtol, options.atol
-        self.eps, self.most = float(np.finfo(y.dtype).eps), 50 if self.fixed else 7
+        self.exact, self.rtol, self.atol = options.fixed or options.exact, options.rtol, options.atol
+        self.eps, self.most = float(np.finfo(y.dtype).eps), 50 if self.exact else 7
 
     def start(self, t, y):
         """Evaluate f(t, y): the first stage where that is explicit, and otherwise a guess of all."""
@@ -107,7 +107,7 @@ class ImplicitStepper(Stepper):
         """Take one step of size h from t to t1. Return the state at t1, shape (n,), or None where Newton's method fails."""
         np.multiply(self.tableau_rows, h, out=self.h_times_rows)
         self.h_taken, self.trouble, head = h, None, y[:self.coupled]
-        if self.fixed:
+        if self.exact:
             self.rtol, self.tolerance = self.eps, 0.1
             self.atol = self.eps * max(float(np.max(np.abs(head))), abs(h) * float(np.max(np.abs(self.before[:, :self.coupled])))) or 1.0
         else:  # a small part of the error allowed, unless that is of the size of rounding
@@ -121,7 +121,7 @@ class ImplicitStepper(Stepper):
             if self.fresh:
                 break
             self.J = None
-        if self.fixed and all(self.solved(block, t, t1, y, h, simplified=False) for block in self.blocks):
+        if self.exact and all(self.solved(block, t, t1, y, h, simplified=False) for block in self.blocks):
             self.slow = True
             return y + self.h_b.dot(self.K)
         self.stats.newton_failures += 1
@@ -187,8 +187,8 @@ class ImplicitStepper(Stepper):
             if not simplified:
                 eta = 1.0
             elif previous is None:
-                eta = self.eta = 1.0 if self.fixed else max(self.eta, 1e-3) ** 0.8  # the last time's, mistrusted more each time
-            elif size > 0.5 * previous and size <= (1e3 if self.fixed else self.tolerance):
+                eta = self.eta = 1.0 if self.exact else max(self.eta, 1e-3) ** 0.8  # the last time's, mistrusted more each time
+            elif size > 0.5 * previous and size <= (1e3 if self.exact else self.tolerance):
                 break  # it cannot get nearer: rounding
             elif size < previous:
                 rate = size / previous

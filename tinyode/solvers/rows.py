@@ -75,7 +75,7 @@ class Rows:
         """Return f of as many samples as there are rows."""
         y.setflags(write=False)
         parts = [check_derivative(part, (len(y), *leaf.shape[1:]), leaf.dtype) for part, leaf in zip(self.parts(t, y, args), self.leaves)]
-        return np.concatenate([part.reshape(len(y), -1) for part in parts], axis=1)
+        return np.concatenate([part.reshape(len(y), -1) for part in parts], axis=1).astype(self.y.dtype, copy=False)
 
     def parts(self, t, y, args):
         """Return the parts of what f returns; y may be traced."""

@@ -17,7 +17,7 @@ from .implicit import ImplicitStepper
 from .options import NewtonFailed, Options, SolverError, Stats, StepTooSmall, TooManySteps
 from .runge_kutta import Stepper
 from .solution import Solution
-from .state import check_state, check_times, flat_event, flat_field, flat_jacobian, flat_norm, flat_tolerance
+from .state import check_function, check_state, check_times, flat_event, flat_field, flat_jacobian, flat_norm, flat_tolerance
 from .step_size import Controller, error_norm, first_steps, quadrature_norm
 from .tableaus import find
 
@@ -230,9 +230,11 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
     stages at fixed steps, and h^4, by Hermite's cubic, for all others: it is less accurate than the ends of steps where these are long,
     as those of ``kvaerno5`` are.
     """
-    for name, function in (("f", f), ("norm", norm), ("jacobian", jacobian)):
-        if not callable(function) and (name == "f" or function is not None):
-            raise TypeError(f"{name} must be a function{', lambda t, y: J' * (name == 'jacobian')}; got {function!r:.60}")
+    check_function(f)
+    if norm is not None:
+        check_function(norm, "norm")
+    if jacobian is not None:
+        check_function(jacobian, "jacobian", ", lambda t, y: J")
     leaves, structure = check_state(y0)
     rtol, atol = [flat_tolerance(value, leaves, structure, name) for value, name in ((rtol, "rtol"), (atol, "atol"))]
     options = Options(method, rtol, atol, step_size, first_step, max_steps, max_step, min_step, flat_norm(norm, leaves, structure)).check()

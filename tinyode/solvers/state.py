@@ -35,6 +35,12 @@ def check_times(t):
     return times
 
 
+def check_function(f, name="f", example=""):
+    """Raise TypeError unless f can be called."""
+    if not callable(f):
+        raise TypeError(f"{name} must be a function{example}; got {f!r:.60}")
+
+
 def check_state(y0, name="y0"):
     """Return the leaves of an initial state as floating arrays, and its structure.
 
@@ -56,6 +62,8 @@ def check_leaf(leaf, name="y0"):
     if is_traced(leaf):
         raise TypeError(f"solve computes plain numbers, and {name} is a traced value, whose gradient would be lost; use odeint")
     array = np.asarray(leaf)
+    if isinstance(leaf, (np.ma.MaskedArray, np.matrix)):
+        raise TypeError(f"{name} is a {type(leaf).__name__}, of which only the numbers would be used; give a plain array")
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be real numbers, or containers of them; got {leaf!r:.60} of dtype {array.dtype}")
     if not np.isfinite(array).all():
