@@ -215,3 +215,38 @@ def test_what_cannot_be_checked_is_refused_by_name():
                            ({"rtol": -1}, "rtol=-1 must")):
         with pytest.raises(ValueError, match=message):
             check_vjp(np.sin, 1.0, **wrong)
+
+
+def test_mistakes_in_problems_that_run_backwards_in_time_are_found():
+    def broken(f, y0, t, *args):
+        back = stop_gradient(t)[1] < stop_gradient(t)[0]
+        return odeint(f, stop_gradient(y0) if back else y0, t, *args)
+
+    with pytest.raises(AssertionError, match=r"dL/dz\(t0\) \(in a problem that runs backwards in time\): it is zero"):
+        check_odeint(broken, max_examples=6)
+
+
+def test_gradients_that_are_nearly_right_are_found():
+    """With f at the wrong time, and by a thousandth; and every argument is looked at."""
+
+    def broken(f, y0, t, *args):
+        wrong = odeint(lambda time, y, t0, *args: f(t0, y, *args), y0, t, stop_gradient(t)[0], *args)
+        return wrong + stop_gradient(odeint(f, y0, t, *args) - wrong)
+
+    slightly = lambda f, y0, t, *args: odeint(f, 1.001 * y0 - 0.001 * stop_gradient(y0), t, *args)
+    for solver, name in ((broken, "dL/d"), (slightly, r"dL/dz\(t0\): it is 1 times"),
+                         (lambda f, y0, t, A, b: odeint(f, y0, t, A, stop_gradient(b)), "dL/db.*: it is zero: lost")):
+        with pytest.raises(AssertionError, match=name):
+            check_odeint(solver, max_examples=6)
+    check_odeint(slightly, max_examples=6, rtol=1e-2)
+
+
+def test_rounding_of_a_difference_is_allowed_for():
+    check_vjp(lambda x: np.sin(x) ** 2 + np.cos(x) ** 2, np.array([0.3, 1.1]), order=1)
+
+
+def test_a_second_derivative_wrong_by_little_is_found():
+    square = square_with(lambda x, g: (2 * g * (x + 5e-5 * (x - stop_gradient(x))),))
+    check_vjp(square, np.array([0.5, 1.5]), order=1)
+    with pytest.raises(AssertionError, match="derivative 2"):
+        check_vjp(square, np.array([0.5, 1.5]), order=2)

@@ -133,3 +133,33 @@ def test_integral_losses(gradient):
     np.testing.assert_allclose(grad(loss, (0, 1))(0.7, 1.5), grad(exact, (0, 1))(0.7, 1.5), rtol=1e-6)
     expected = central_difference(grad(loss), (0.7, 1.5), (1.0, 0.0), h=1e-3)
     np.testing.assert_allclose(grad(grad(loss))(0.7, 1.5), expected, rtol=1e-5)
+
+
+def test_an_event_that_depends_on_time():
+    """exp(-k t) meets t at t = exp(-k t): dt/dk = -t^2 / (k t + 1)."""
+    when = lambda k: odeint_event(lambda t, y, k: -k * y, np.ones(1), 0.0, k, event=lambda t, y, k: y[0] - t, t_end=3.0, **ACCURATE)
+    for part in (lambda k: when(k)[0], lambda k: when(k)[1][0]):  # y = t there
+        t = part(0.7)
+        np.testing.assert_allclose(t, np.exp(-0.7 * t), rtol=1e-9)
+        np.testing.assert_allclose(grad(part)(0.7), -t ** 2 / (0.7 * t + 1), rtol=1e-8)
+
+
+def test_the_direction_of_an_event_counts():
+    """sin t comes down through 1/2 at 5 pi / 6, after it has come up through it."""
+    f, down = lambda t, y, k: np.array([y[1], -y[0]]), Event(lambda t, y, k: y[0] - k, direction=-1)
+    when = lambda k: odeint_event(f, np.array([0.0, 1.0]), 0.0, k, event=down, t_end=6.0, **ACCURATE)[0]
+    np.testing.assert_allclose(when(0.5), 5 * np.pi / 6, rtol=1e-8)
+    np.testing.assert_allclose(grad(when)(0.5), 1 / np.cos(5 * np.pi / 6), rtol=1e-8)
+
+
+def test_whole_numbers_as_the_state():
+    t, y = odeint_event(lambda t, y: np.array([y[1], -9.81]), np.array([1, 0]), 0, event=lambda t, y: y[0] - 0.1, t_end=9)
+    np.testing.assert_allclose([t, *y], [np.sqrt(1.8 / 9.81), 0.1, -np.sqrt(1.8 * 9.81)], rtol=1e-6)
+
+
+def test_the_gradient_asked_for_is_the_one_taken():
+    """Discrete, it is the derivative of the numbers computed, however rough; in steps of Euler's method z(t) = (1 - k h)^(t / h)."""
+    when = lambda k, **options: odeint_event(lambda t, y, k: -k * y, np.ones(1), 0.0, k, event=lambda t, y, k: y[0] - (1 - k / 8) ** 4,
+                                             t_end=1.0, method="euler", step_size=0.125, **options)[0]
+    slopes = [grad(lambda k, way=way: when(k, gradient=way))(2.0) for way in ("discrete", "interpolated")]
+    assert abs(slopes[0] - slopes[1]) > 1e-3

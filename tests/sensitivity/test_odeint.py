@@ -1,6 +1,7 @@
 """odeint: the adjoint against finite differences, against recording through a plain loop, against closed forms, on drawn problems."""
 
 import functools
+import warnings
 
 import numpy as np
 import pytest
@@ -358,3 +359,28 @@ def test_jacobian_of_a_flow():
     f = lambda t, y: np.array([y[1], -y[0]])
     J = jacobian(lambda y0: accurate(f, y0, [0.0, 0.7])[-1])(np.array([1.0, 2.0]))
     np.testing.assert_allclose(J, [[np.cos(0.7), np.sin(0.7)], [-np.sin(0.7), np.cos(0.7)]], rtol=1e-9)
+
+
+def test_each_component_has_its_own_tolerance_backwards_too():
+    """A fast component, of which only the rough size is wanted, costs the backward solve few evaluations."""
+
+    def evaluations(atol):
+        count = []
+        f = lambda t, y, k: count.append(t) or np.array([-k * y[0], 50 * np.cos(50 * t)])
+        slope = grad(lambda k: odeint(f, np.array([1.0, 0.0]), [0.0, 3.0], k, rtol=1e-8, atol=atol)[-1, 0])(0.5)
+        np.testing.assert_allclose(slope, -3 * np.exp(-1.5), rtol=1e-5)
+        return len(count)
+
+    assert evaluations(np.array([1e-8, 1e3])) < evaluations(1e-8) / 5
+
+
+def test_what_drift_is_warned_of():
+    """A twentieth of the state, and a thousand tolerances."""
+    loss = lambda k, size=1.0, **o: odeint(lambda t, y, k: -k * y, size, np.linspace(0, 1, 9), k, **o)[-1] / size
+    with warnings.catch_warnings():  # small beside a large state
+        warnings.simplefilter("error")
+        grad(functools.partial(loss, method="rk4", size=1e6))(2.0)
+    with pytest.warns(RuntimeWarning, match=r"is off by 0\.062, where it was 1,"):  # 1 - (1 - 1/4) (1 + 1/4)
+        grad(lambda k: odeint(lambda t, y, k: -k * y, 1.0, [0.0, 0.25], k, method="euler")[-1])(1.0)
+    with pytest.warns(RuntimeWarning, match=r"is off by 0\.00\d+, where it was 0,"):
+        grad(lambda k: odeint(lambda t, y, k: -k * (y - np.cos(t)), 0.0, [0.0, 1.0], k)[-1])(9.0)

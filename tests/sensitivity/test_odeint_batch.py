@@ -95,3 +95,11 @@ def test_f_of_booleans():
     f = lambda t, y: y > 0
     np.testing.assert_allclose(odeint_batch(f, np.ones(2), [0.0, 1.0])[-1], 2.0)
     np.testing.assert_allclose(grad(lambda y0: np.sum(odeint_batch(f, y0, [0.0, 1.0])))(np.ones(2)), 2.0)
+
+
+def test_f_is_not_asked_beyond_the_end():
+    met = []
+    for start, end in [(-2.0, -0.9), (-2.0, 0.1), (-1.9, 1.3)]:  # where start + (end - start) is beyond end
+        f = lambda t, y, k, end=end: met.append(np.max(t) - end) or -k * y
+        grad(lambda k, f=f, t=[start, end]: odeint_batch(f, np.ones((1, 1)), t, k, method="rk4", step_size=9.0)[-1, 0, 0])(0.5)
+    assert max(met) <= 0

@@ -89,7 +89,7 @@ def warn_of_drift(z, zs, i, t, *solves):
     That is a thousand times what the larger of those of the two solves allow for a step, and a twentieth of the largest value that the
     component has at any of the times, whatever they allow.
     """
-    n = min([len(z), *[np.size(options.rtol) for options in solves if np.ndim(options.rtol)]])  # components with a tolerance
+    n = min([len(z), *[np.size(tol) for options in solves for tol in (options.rtol, options.atol) if np.ndim(tol)]])  # that have tolerances
     size, allowed = np.max(np.abs(zs[:, :n]), axis=0), 0.0
     for options in solves:
         rtol, atol = (math.inf, 0.0) if options.fixed else [x[:n] if np.ndim(x) else x for x in (options.rtol, options.atol)]
