@@ -37,6 +37,7 @@ from ..solvers.implicit import ImplicitStepper, blocks
 from ..solvers.options import Stats
 from ..solvers.runge_kutta import Stepper
 from ..solvers.tableaus import find
+from .adjoint import vjp_of_field
 from .algebraic import adjoint_solve, root
 from .problem import check_cotangent, flat, problem, replaced
 
@@ -75,10 +76,15 @@ def odesolve(f, z0, t, theta, options, checkpoints=None):
             """Return f, and the function from its cotangent to those of y, of the parameters learned, and of time."""
             if timed:
                 time = time if is_traced(time) else np.array(time)
-                (value,), pull = vjp_of_list(lambda y, *rest: [slope(rest[-1], y, *rest[:-1])], [y, *parameters, time])
+                dz, pull = vjp_of_list(lambda *x: f(x[-1], x[:k], replaced(theta, learned, x[k:-1])), [*cut(y), *parameters, time])
             else:
-                (value,), pull = vjp_of_list(lambda y, *parameters: [slope(time, y, *parameters)], [y, *parameters])
-            return value, lambda kappa: pull([kappa])
+                dz, pull = vjp_of_field(f, time, cut(y), theta, learned)
+
+            def pullback(kappa):
+                cotangents = pull(cut(kappa))
+                return flat(cotangents[:k]), *cotangents[k:]
+
+            return flat(dz), pullback
 
         def stages(n, y, dense):
             """Return the stages k_i of the n-th step, from y, and of each the function from its cotangent."""
