@@ -94,7 +94,7 @@ def tolerances():
     image = axes.imshow(grid, cmap="viridis")
     for i, row in enumerate(grid):
         for j, value in enumerate(row):
-            axes.text(j, i, f"{value:.0f}", ha="center", va="center", color="white" if value < -4 else "black", fontsize=10)
+            axes.text(j, i, f"{value:.1f}", ha="center", va="center", color="white" if value < -4 else "black", fontsize=10)
     labels = [f"$10^{{{round(np.log10(tol))}}}$" for tol in TOLERANCES]
     axes.set_xticks(range(len(labels)), labels)
     axes.set_yticks(range(len(labels)), labels)

@@ -125,11 +125,12 @@ def draw(results):
 
     figure, axes = plotting.panels(width=9, height=5.5)
     for name, (seconds, losses) in results.items():
-        axes.plot(seconds, np.arange(1, len(seconds) + 1), label=f"{name} (loss {losses[0]:.3f} to {losses[-1]:.3f})")
+        axes.plot(seconds, np.arange(1, len(seconds) + 1))
+        axes.text(seconds[-1], len(seconds) + 8, f"{name}\nloss {losses[0]:.3f} to {losses[-1]:.3f}", ha="center", fontsize=12)
     axes.set_xlabel("seconds since the process was started")
     axes.set_ylabel("steps of Adam done")
-    axes.set_xlim(left=0)
-    axes.legend(loc="lower right")
+    axes.set_xlim(0, axes.get_xlim()[1] + 0.5)
+    axes.set_ylim(0, 360)
     plotting.save(figure, "gradients_spiral")
 
 
