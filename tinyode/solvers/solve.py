@@ -230,9 +230,9 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
     stages at fixed steps, and h^4, by Hermite's cubic, for all others: it is less accurate than the ends of steps where these are long,
     as those of ``kvaerno5`` are.
     """
-    for name, function in (("f", f), ("norm", norm), ("jacobian", jacobian)):
+    for name, function, example in (("f", f, ""), ("norm", norm, ""), ("jacobian", jacobian, ", lambda t, y: J")):
         if function is not None or name == "f":
-            check_function(function, name)
+            check_function(function, name, example)
     leaves, structure = check_state(y0)
     rtol, atol = [flat_tolerance(value, leaves, structure, name) for value, name in ((rtol, "rtol"), (atol, "atol"))]
     options = Options(method, rtol, atol, step_size, first_step, max_steps, max_step, min_step, flat_norm(norm, leaves, structure)).check()

@@ -35,10 +35,10 @@ def check_times(t):
     return times
 
 
-def check_function(f, name="f"):
+def check_function(f, name="f", example=""):
     """Raise TypeError unless f can be called."""
     if not callable(f):
-        raise TypeError(f"{name} must be a function; got {f!r:.60}")
+        raise TypeError(f"{name} must be a function{example}; got {f!r:.60}")
 
 
 def check_state(y0, name="y0"):
