@@ -1,12 +1,15 @@
 """Formulas and claims of the sources that no single module owns; ids as in tutorials/SOURCES.md."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds
 
-from tinyode import grad, jacobian, nn, odeint, root, solve
+from tinyode import datasets, grad, jacobian, models, nn, odeint, root, solve, solve_batch, tree
 from tinyode.testing import central_difference
 
 init, block = nn.mlp(2, 8, 2)
@@ -128,3 +131,31 @@ def test_P_err_going_back_where_solutions_draw_together():
             end = solve(f, np.array([1.0, 0.0]), [0, 2.0], rtol=rtol, atol=atol).y[-1]
             recovered[name] = np.abs(solve(f, end, [2.0, 0], rtol=rtol, atol=atol).y[-1] - [1.0, 0.0]).max()
         assert recovered["turning"] < 100 * rtol and recovered["decaying"] > 0.1
+
+
+def test_P_lower_S_control_P_param_S_param_the_table_of_the_digits():
+    """What the full experiment found, which chapter 7 and the ledger report."""
+    kept = json.loads((Path(__file__).parent.parent / "tutorials" / "results" / "07_digits.json").read_text())
+    runs = {name: [run for job, run in kept["results"].items() if job.startswith(name)] for name in ("ResNet", "RK-Net", "ODE-Net")}
+    assert all(len(of_one) == 5 for of_one in runs.values())
+    error = {name: np.mean([run["error"] for run in of_one]) for name, of_one in runs.items()}
+    assert error["ODE-Net"] < error["ResNet"] + 0.5 and error["RK-Net"] < error["ResNet"] + 0.5
+    assert runs["ODE-Net"][0]["parameters"] < 0.4 * runs["ResNet"][0]["parameters"]
+    init, apply = models.ode_net(64, 32, 32, 10)
+    parameters, x = init(np.random.default_rng(0)), datasets.digits()[1][0]
+    assert tree.ravel(parameters)[0].size == runs["ODE-Net"][0]["parameters"]
+    exact = np.argmax(apply(parameters, x, rtol=1e-8, atol=1e-10), axis=1)
+    assert np.mean(np.argmax(apply(parameters, x, rtol=0.1, atol=0.1), axis=1) != exact) < 0.01
+
+
+def test_P_unique_P_batch_what_the_last_chapter_says():
+    """Flows of the line increase, whatever the network; and a batch with one clock takes more evaluations than its hardest sample."""
+    init, f = nn.mlp(2, 8, 1)
+    for seed in range(5):
+        theta = tree.map(lambda x: 2 * x, init(np.random.default_rng(seed)))
+        field = lambda t, z, theta: f(theta, np.concatenate([z, t * np.ones((len(z), 1))], axis=1))
+        z = models.neural_ode(field, np.linspace(-1, 1, 20)[:, None], 0.0, 1.0, theta, rtol=1e-9, atol=1e-12)
+        assert np.all(np.diff(z[:, 0]) > 0)
+    swings = lambda t, y, mu: np.stack([y[:, 1], mu * (1 - y[:, 0] ** 2) * y[:, 1] - y[:, 0]], axis=1)
+    mu, y0 = np.linspace(0.1, 8, 8), np.tile([2.0, 0.0], (8, 1))
+    assert solve(swings, y0, [0, 10.0], mu).stats.nfev > solve_batch(swings, y0, [0, 10.0], mu, batched=(0,)).stats.nfev.max()

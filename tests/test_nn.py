@@ -49,7 +49,8 @@ def test_activations():
     np.testing.assert_array_equal(nn.relu(x), [0, 0, 0, 2, 800])
     np.testing.assert_array_equal(grad(lambda x: np.sum(nn.relu(x)))(x), [0, 0, 0, 1, 1])
     assert np.isnan(nn.relu(np.nan)) and nn.relu(-np.inf) == 0
-    for f in (nn.sigmoid, nn.softplus, nn.relu):
+    np.testing.assert_allclose(nn.elu(x), [-1, np.expm1(-1), 0, 2, 800])
+    for f in (nn.sigmoid, nn.softplus, nn.relu, nn.elu):
         check_vjp(f, x[[1, 3]])
         assert f(np.ones(2, np.float32)).dtype == np.float32
 

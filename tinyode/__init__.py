@@ -4,7 +4,8 @@
 - `solvers`: initial value problems: solve, solve_batch
 - `sensitivity`: derivatives of solutions, by four ways: odeint, odeint_event, root
 - `nn`, `optim`: networks and optimisers as pairs of functions over plain containers
-- `datasets`: small real data
+- `models`: residual network and neural ODE, normalizing flows, latent ODE
+- `datasets`: small data
 - `testing`: finite differences, and checks to hold your own derivatives against
 - `tree`: containers of arrays
 """

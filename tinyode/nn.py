@@ -7,8 +7,8 @@ There is no object that hides parameters, so a gradient is a container of the sa
     >>> def f(t, y, parameters):
     ...     return apply(parameters, y)
 
-`linear` and `mlp` are networks, `rnn_cell` and `gru_cell` steps of recurrent ones, ``apply(parameters, h, x)``; `relu`, `sigmoid` and
-`softplus` are activations besides those that NumPy has, `log_softmax` and `cross_entropy` are for classes.
+`linear` and `mlp` are networks, `rnn_cell` and `gru_cell` steps of recurrent ones, ``apply(parameters, h, x)``; `relu`, `elu`, `sigmoid`
+and `softplus` are activations besides those that NumPy has, `log_softmax` and `cross_entropy` are for classes.
 """
 
 import numpy as np
@@ -130,6 +130,11 @@ def gru_cell(n, m):
 def relu(x):
     """max(x, 0), with the derivative 0 at 0."""
     return np.where(x <= 0, 0, x)
+
+
+def elu(x):
+    """x above 0, exp(x) - 1 below: smooth but for the second derivative (Clevert, Unterthiner and Hochreiter, 2016)."""
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
 def sigmoid(x):

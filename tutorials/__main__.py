@@ -1,6 +1,7 @@
 """Run the chapters: ``python -m tutorials`` all of them, ``python -m tutorials 4`` one, ``--step`` cell by cell, ``--list`` their titles.
 
-A chapter is a script in percent format: cells begin with ``# %%``, prose with ``# %% [markdown]``.
+A chapter is a script in percent format: cells begin with ``# %%``, prose with ``# %% [markdown]``. ``python -m tutorials 7 --full`` makes
+the experiments of a chapter anew that are kept in ``tutorials/results`` (see `experiment`), if their file is not there or not complete.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import traceback
 from pathlib import Path
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # as where a chapter is run as a script
 
 
 def chapters():
@@ -53,6 +55,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m tutorials", description="Run the chapters of the course.")
     parser.add_argument("numbers", nargs="*", type=int, help="chapters to run (default: all)")
     parser.add_argument("--step", action="store_true", help="show each cell, run it, and wait for Enter")
+    parser.add_argument("--full", action="store_true", help="make the experiments whose results are not there, as in the papers: slow")
     parser.add_argument("--list", action="store_true", help="list the chapters")
     options = parser.parse_args(arguments)
     known = chapters()

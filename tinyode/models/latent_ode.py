@@ -1,0 +1,98 @@
+"""The latent ODE: a series begins in a hidden state that an ODE carries on, to any time (P-latent, P-time, S-irregular).
+
+    q(z0 | x) = N(mean, exp(log_variance)),    from a recurrent network that reads the observations backwards in time
+    dz/dt = f(z),  z(t0) = z0 ~ q,             x(t_i) ~ N(decoder(z(t_i)), noise^2)
+    ELBO = E_q sum_i log p(x(t_i) | z(t_i)) - KL(q || N(0, 1))
+
+Chen, Rubanova, Bettencourt and Duvenaud (2018), section 5. `rnn_forecaster` is what it is held against: a recurrent network that is
+given the time differences.
+"""
+
+import numpy as np
+
+from .. import nn
+from ..sensitivity import odeint
+
+
+def latent_ode(d, latent=4, hidden=20, recognition=25, noise=0.3, **options):
+    """Latent ODE for series of d numbers.
+
+    Parameters
+    ----------
+    d, latent, hidden, recognition : int
+        Widths: of an observation, of z, of the hidden layers of f and decoder, of the recognition network.
+    noise : float
+        The standard deviation of the observations.
+    **options
+        Of `odeint`.
+
+    Returns
+    -------
+    init : function
+        ``init(rng)`` makes the parameters.
+    encode : function
+        ``encode(parameters, t, x, which)``: mean and log variance of z0, each of shape (n, latent), from observations x, shape (n, k, d),
+        at the times t[which], which of shape (n, k), increasing.
+    decode : function
+        ``decode(parameters, z0, t)``: the series at times t, shape (T, n, d).
+    elbo : function
+        ``elbo(parameters, t, x, which, normal)``: its mean over the series, with normal, shape (n, latent), to draw z0 by.
+    """
+    init_f, f = nn.mlp(latent, hidden, hidden, latent, activation=nn.elu)
+    init_cell, cell = nn.rnn_cell(d + 1, recognition)
+    (init_read, read), (init_decoder, decoder) = nn.linear(recognition, 2 * latent), nn.mlp(latent, hidden, d, activation=nn.relu)
+
+    def init(rng):
+        return {"f": init_f(rng), "cell": init_cell(rng), "read": init_read(rng), "decoder": init_decoder(rng)}
+
+    def encode(parameters, t, x, which):
+        times = t[which]
+        gaps = np.diff(times, axis=1, prepend=t[0]) * times.shape[1]  # back to the one before, in mean gaps
+        seen = np.concatenate([x, gaps[..., None]], axis=-1)
+        h = np.zeros((len(x), recognition))
+        for k in reversed(range(x.shape[1])):
+            h = cell(parameters["cell"], h, seen[:, k])
+        both = read(parameters["read"], h)
+        return both[:, :latent], both[:, latent:]
+
+    def decode(parameters, z0, t):
+        return decoder(parameters["decoder"], odeint(lambda t, z, theta: f(theta, z), z0, t, parameters["f"], **options))
+
+    def elbo(parameters, t, x, which, normal):
+        mean, log_variance = encode(parameters, t, x, which)
+        z0 = mean + np.exp(0.5 * log_variance) * normal
+        found = decode(parameters, z0, t)[which.T, np.arange(len(x))]
+        misfit = 0.5 * np.sum(((x.swapaxes(0, 1) - found) / noise) ** 2, axis=(0, 2))
+        log_likelihood = -misfit - x[0].size * np.log(noise * np.sqrt(2 * np.pi))
+        kl = 0.5 * np.sum(mean**2 + np.exp(log_variance) - 1 - log_variance, axis=1)
+        return np.mean(log_likelihood - kl)
+
+    return init, encode, decode, elbo
+
+
+def rnn_forecaster(d, hidden=25, cell=nn.rnn_cell):
+    """Recurrent network that predicts the next observation from the present one and the time until the next.
+
+    Returns
+    -------
+    init : function
+        ``init(rng)`` makes the parameters.
+    predict : function
+        ``predict(parameters, x, gaps)``: from observations x, shape (n, k, d), and gaps, shape (n, k - 1 + m), the times from each to the
+        next, predictions of the 2nd to the last, and of m more, each from the prediction before; shape (n, k - 1 + m, d).
+    """
+    init_cell, step = cell(d + 1, hidden)
+    init_read, read = nn.linear(hidden, d)
+
+    def init(rng):
+        return {"cell": init_cell(rng), "read": init_read(rng)}
+
+    def predict(parameters, x, gaps):
+        h, found, k = np.zeros((len(x), hidden)), [], x.shape[1]
+        for i in range(gaps.shape[1]):
+            given = x[:, i] if i < k else found[-1]
+            h = step(parameters["cell"], h, np.concatenate([given, gaps[:, i, None]], axis=1))
+            found.append(given + read(parameters["read"], h))
+        return np.stack(found, axis=1)
+
+    return init, predict

@@ -1,0 +1,50 @@
+"""Algorithm 2: a neural ODE (S-alg2). The loop of `resnet` is the solver's business, and one theta is for all of time.
+
+``f(h, t, theta)`` is a network of h and t, and h(t1) = ODESolve(h(t0), f, t0, t1, theta) (P3, G11, G12, N5, S3).
+"""
+
+import numpy as np
+
+from .. import nn, tree
+from ..sensitivity import odeint
+
+
+def neural_ode(f, h, t0, t1, *args, **options):
+    """Return h(t1) of dh/dt = f(t, h, *args), h(t0) = h; the options are those of `odeint`."""
+    return tree.map(lambda y: y[-1], odeint(f, h, [t0, t1], *args, **options))
+
+
+def ode_net(features, width, hidden, classes, **options):
+    """Classifier: affine to ``width``, a neural ODE from 0 to 1 with one hidden layer of tanh, affine to the scores of the classes.
+
+    It is `res_net` with one block, which is told the time, for all. Solved and differentiated as ``options`` say, by `odeint`'s adjoint
+    if they say nothing; with ``method="rk4", gradient="discrete"`` it is what Chen and others (2018) call RK-Net.
+
+    Returns
+    -------
+    init, apply : functions
+        ``init(rng)`` makes the parameters, ``apply(parameters, x, **more)``, x of shape (n, features), the scores, shape (n, classes), with
+        more options or others.
+    """
+    (init_in, into), (init_field, field), (init_out, out) = (
+        nn.linear(features, width), nn.mlp(width + 1, hidden, width), nn.linear(width, classes))
+
+    def init(rng):
+        return {"in": init_in(rng), "field": init_field(rng), "out": init_out(rng)}
+
+    def f(t, h, theta):
+        return field(theta, np.concatenate([h, t * np.ones((len(h), 1))], axis=1))
+
+    def apply(parameters, x, **more):
+        h = np.tanh(into(parameters["in"], x))
+        return out(parameters["out"], neural_ode(f, h, 0.0, 1.0, parameters["field"], **{**options, **more}))
+
+    return init, apply
+
+
+def augmented(x, n):
+    """Return x, shape (..., d), with n zeros appended to each row: room for trajectories to pass one another.
+
+    Dupont, Doucet and Teh, "Augmented neural ODEs" (2019). It is an option of the data; the model does not know.
+    """
+    return np.concatenate([x, np.zeros((*x.shape[:-1], n), x.dtype)], axis=-1)
