@@ -126,11 +126,12 @@ def draw(results):
     figure, axes = plotting.panels(width=9, height=5.5)
     for name, (seconds, losses) in results.items():
         axes.plot(seconds, np.arange(1, len(seconds) + 1))
-        axes.text(seconds[-1], len(seconds) + 8, f"{name}\nloss {losses[0]:.3f} to {losses[-1]:.3f}", ha="center", fontsize=12)
+        axes.text(seconds[-1], len(seconds) + 8, f"{name}\nloss {losses[-1]:.4f}", ha="center", fontsize=12)
     axes.set_xlabel("seconds since the process was started")
     axes.set_ylabel("steps of Adam done")
     axes.set_xlim(0, axes.get_xlim()[1] + 0.5)
     axes.set_ylim(0, 360)
+    axes.set_title(f"A neural ODE fitted to a spiral, loss {losses[0]:.4f} at first")
     plotting.save(figure, "gradients_spiral")
 
 
