@@ -39,6 +39,8 @@ def test_points_of_a_known_density(name, noise):
 
 def test_the_density_of_circles_by_bessels_function():
     """The mean of a normal density over a circle of radius R: exp(-(r^2 + R^2) / 2 s^2) I0(r R / s^2) / (2 pi s^2)."""
+    narrow = datasets.log_density("two_circles", np.array([[1.0, 0.0], [0.6, 0.8]]), 1e-3)  # a strip around the circle
+    np.testing.assert_allclose(narrow, np.log(0.5 / (2 * np.pi) / (np.sqrt(2 * np.pi) * 1e-3)), rtol=1e-5)
     r, s = np.linspace(0, 3, 31), 0.3
     one = lambda R: np.exp(-(r**2 + R**2) / (2 * s**2)) * np.i0(r * R / s**2) / (2 * np.pi * s**2)
     found = datasets.log_density("two_circles", np.stack([r * np.cos(0.7), r * np.sin(0.7)], axis=1), s)

@@ -48,6 +48,7 @@ def test_activations():
     np.testing.assert_allclose(nn.softplus(x), [0, np.log1p(np.exp(-1)), np.log(2), 2 + np.log1p(np.exp(-2)), 800], rtol=1e-14)
     np.testing.assert_array_equal(nn.relu(x), [0, 0, 0, 2, 800])
     np.testing.assert_array_equal(grad(lambda x: np.sum(nn.relu(x)))(x), [0, 0, 0, 1, 1])
+    assert grad(nn.elu)(0.0) == 1.0
     assert np.isnan(nn.relu(np.nan)) and nn.relu(-np.inf) == 0
     np.testing.assert_allclose(nn.elu(x), [-1, np.expm1(-1), 0, 2, 800])
     for f in (nn.sigmoid, nn.softplus, nn.relu, nn.elu):

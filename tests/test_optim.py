@@ -58,7 +58,7 @@ def test_settings_are_refused_by_name():
                           (lambda: optim.adam(lambda n: 0.5 - n)[1](1.0, 1.0, {"n": 2, "m": 0.0, "v": 0.0}),
                            r"adam: learning_rate is -1\.5 after 2 steps"),
                           (lambda: optim.clip([1.0], 0.0), r"clip: largest=0\.0 must be positive"),
-                          (lambda: optim.clip([np.inf], 1.0), "clip: the gradient has the norm inf")):
+                          (lambda: optim.clip([np.inf], 1.0), "clip: the gradient has an element of size inf")):
         with pytest.raises(ValueError, match=message):
             make()
 
@@ -86,4 +86,6 @@ def test_clip():
     assert optim.clip(gradient, 5.0) is gradient
     clipped = optim.clip(gradient, 1.0)
     np.testing.assert_allclose(tree.ravel(clipped)[0], [0.6, 0, 0.8], rtol=1e-7)
-    assert clipped["a"].dtype == np.float32
+    assert clipped["a"].dtype == np.float32 and optim.clip(gradient, np.float64(1.0))["a"].dtype == np.float32
+    np.testing.assert_allclose(optim.clip(np.array([1e200, 1e200]), 1.0), np.sqrt(0.5))
+    assert optim.clip([np.zeros(2), np.zeros(0)], 1.0)[0].tolist() == [0, 0]

@@ -80,17 +80,24 @@ def test_what_cannot_be_saved_is_named_and_the_old_file_stays(tmp_path):
     path = tmp_path / "parameters.npz"
     tree.save(path, 1.0)
     for thing, message in ((np.array([object()]), "ndarray cannot be saved"), (len, "builtin_function_or_method cannot be saved"),
+                           (np.ma.array([1.0]), "MaskedArray cannot be saved"),
                            ({1: 2.0}, r"the keys of a dict must be strings; got \[1\]"), (1j, "complex cannot be saved")):
         with pytest.raises(TypeError, match=message):
             tree.save(path, [np.ones(2), thing])
     assert tree.load(path) == 1.0
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(OSError):
+        tree.save(tmp_path / "folder.npz", 1.0)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["folder.npz", "parameters.npz"]
 
 
 def test_damaged_files_are_refused(tmp_path):
     path, other = tmp_path / "parameters.npz", tmp_path / "other.npz"
     tree.save(path, {"W": np.arange(1000.0)})
     whole = path.read_bytes()
-    for damaged in (b"", b"text", whole[:-1000], whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]):
+    of_another_kind = bytearray(whole)
+    of_another_kind[whole.index(b"PK\x01\x02") + 10] = 99  # a compression that there is not
+    for damaged in (b"", b"text", bytes(of_another_kind), whole[:-1000], whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"parameters.npz' is damaged, or was not written by save"):
             tree.load(path)

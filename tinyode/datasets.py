@@ -4,6 +4,7 @@
 `log_density`; `spirals` are series in time.
 """
 
+import math
 import os
 
 import numpy as np
@@ -78,10 +79,11 @@ def two_circles(rng, n, noise=0.1):
 def log_density(name, x, noise=0.1):
     """Return the logarithm of the density from which ``"two_moons"`` or ``"two_circles"`` draws, at points x, shape (n, 2).
 
-    It is the mean over the curve of the normal density around its points, by the rule of rectangles in 2000 points, which is
-    far closer than the noise: on the circles exact to rounding.
+    It is the mean over the curve of the normal density around its points, by the rule of rectangles in points that lie closer
+    than the noise: on the circles exact to rounding, or nearly.
     """
-    s = (np.arange(2000) + 0.5) / 1000
+    n = max(1000, math.ceil(20 / noise))
+    s = (np.arange(2 * n) + 0.5) / n
     squares = np.sum((np.asarray(x)[:, None] - CURVES[name](s)) ** 2, axis=-1)
     smallest = squares.min(axis=1, keepdims=True)
     mean = np.mean(np.exp((smallest - squares) / (2 * noise**2)), axis=1)

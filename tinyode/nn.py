@@ -134,7 +134,7 @@ def relu(x):
 
 def elu(x):
     """x above 0, exp(x) - 1 below: smooth but for the second derivative (Clevert, Unterthiner and Hochreiter, 2016)."""
-    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+    return np.where(x > 0, x, np.expm1(np.where(x > 0, 0, x)))
 
 
 def sigmoid(x):

@@ -107,9 +107,11 @@ def clip(gradient, largest):
     """
     if not largest > 0:
         raise ValueError(f"clip: largest={largest!r} must be positive")
-    norm = math.sqrt(sum(float(np.sum(np.square(g, dtype=float))) for g in tree.flatten(gradient)[0]))
-    if not math.isfinite(norm):
-        raise ValueError(f"clip: the gradient has the norm {norm}; look for what made it so")
+    largest, leaves = float(largest), [np.asarray(leaf, float) for leaf in tree.flatten(gradient)[0] if np.size(leaf)]
+    size = max([float(np.max(np.abs(leaf))) for leaf in leaves], default=0.0)
+    if not math.isfinite(size):
+        raise ValueError(f"clip: the gradient has an element of size {size}; look for what made it so")
+    norm = size * math.sqrt(sum(float(np.sum((leaf / size) ** 2)) for leaf in leaves)) if size else 0.0
     return tree.map(lambda g: g * (largest / norm), gradient) if norm > largest else gradient
 
 

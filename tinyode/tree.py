@@ -20,7 +20,6 @@ ones included), a list or a dict is a leaf: arrays, numbers, and the traced arra
 
 import json
 import os
-import zipfile
 
 import numpy as np
 
@@ -213,9 +212,13 @@ def save(path, tree):
     arrays = []
     structure = json.dumps(_encode(tree, arrays))
     half_written = f"{os.fspath(path)}.part"
-    with open(half_written, "wb") as file:
-        np.savez(file, structure=np.array(structure), **{str(i): array for i, array in enumerate(arrays)})
-    os.replace(half_written, path)
+    try:
+        with open(half_written, "wb") as file:
+            np.savez(file, structure=np.array(structure), **{str(i): array for i, array in enumerate(arrays)})
+        os.replace(half_written, path)
+    finally:
+        if os.path.exists(half_written):
+            os.remove(half_written)
 
 
 def load(path):
@@ -231,9 +234,9 @@ def load(path):
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             return _decode(json.loads(str(file["structure"])), lambda i: file[str(i)])
-    except FileNotFoundError:
+    except (FileNotFoundError, MemoryError):
         raise
-    except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # of the many that zip files, array headers and JSON can raise
         raise ValueError(f"load: {os.fspath(path)!r} is damaged, or was not written by save ({error})") from error
 
 
@@ -247,7 +250,7 @@ def _encode(tree, arrays):
         return {"dict": {key: _encode(child, arrays) for key, child in tree.items()}}
     if tree is None or type(tree) in (bool, int, float, str):
         return {"value": tree}
-    if isinstance(tree, (np.ndarray, np.generic)) and not tree.dtype.hasobject:
+    if (type(tree) is np.ndarray or isinstance(tree, np.generic)) and not tree.dtype.hasobject:
         arrays.append(tree)
         return {"array" if isinstance(tree, np.ndarray) else "scalar": len(arrays) - 1}
     raise TypeError(f"save: {type(tree).__name__} cannot be saved; arrays, numbers, strings and None in tuples, lists and dicts can")

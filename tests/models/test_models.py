@@ -176,3 +176,11 @@ def test_a_flow_learns_a_density():
     parts = np.stack([-0.5 * np.sum(((x - centre) / 0.5) ** 2, axis=1) for centre in ([1.5, 0], [-1.5, 0])])
     true = np.logaddexp(*parts) - np.log(2 * 2 * np.pi * 0.25)
     assert np.mean(true) - np.mean(log_prob(p, x)) < 0.15
+
+
+def test_planar_layers_far_from_invertible_keep_their_digits():
+    """At x = 0 the determinant is softplus(u . w), which must not be lost beside one."""
+    _, log_prob = models.planar_flow(1, 1)
+    for along in (-1.0, -20.0, -36.0, -300.0):
+        found = log_prob([{"u": np.array([along]), "w": np.ones(1), "b": 0.0}], np.zeros((1, 1)))[0]
+        np.testing.assert_allclose(found, np.log(np.logaddexp(along, 0)) - 0.5 * np.log(2 * np.pi), rtol=1e-12)

@@ -119,3 +119,14 @@ def test_the_last_step_of_newton_is_taken():
     """Where a step is below tol, the root is better by its square."""
     u = root(lambda u, c: u**2 - c, 1.0, 2.0, tol=1e-2)
     assert abs(u - np.sqrt(2)) < 1e-5
+
+
+def test_systems_are_solved_to_rounding():
+    """Where the residual is nothing but rounding it need not become smaller with the last step."""
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        A, u, units = rng.normal(size=(5, 5)), rng.normal(size=5), 10.0 ** rng.integers(-6, 7, 5)
+        for f in (lambda u, b, A=A, units=units: units * (A @ u - b), lambda u, b, A=A, units=units: units * (A @ u + np.exp(u) - b)):
+            b = f(u, 0.0) / units
+            found = root(f, u + 0.01, b)
+            np.testing.assert_allclose(f(found, b) / units, 0, atol=1e-8)

@@ -71,7 +71,7 @@ def test_what_has_no_event_or_no_derivative_says_so():
     f = lambda t, y: np.array([y[1], -y[0]])
     with pytest.raises(SolverError, match=r"odeint_event: the event has not happened until t_end=1.0"):
         odeint_event(f, np.array([1.0, 0.0]), 0.0, event=lambda t, y: y[0], t_end=1.0)
-    with pytest.raises(ValueError, match="grazes zero without crossing it, so its time has no derivative"):
+    with pytest.raises(ValueError, match="the event only grazes zero, so its time has no derivative"):
         grad(lambda y0: odeint_event(lambda t, y: np.array([0.0 * y[0], 1.0]), y0, 0.0, t_end=2.0,
                                      event=lambda t, y: np.maximum(y[0] - t, 0.0) + 0 * y[1])[0])(np.array([1.0, 0.0]))
     swing, start, down = lambda t, y: np.array([y[1], -y[0]]), np.array([1.0, 0.0]), lambda t, y: y[0]
@@ -92,7 +92,7 @@ def test_the_top_of_a_throw(v):
     f = lambda t, y: np.array([y[1], -10.0 + 0 * y[1]])
     when = lambda v, event: odeint_event(f, np.stack([0.0 * v, v]), 0.0, event=event, t_end=2.0)[0]
     np.testing.assert_allclose(grad(lambda v: when(v, lambda t, y: y[1]))(v), 0.1, rtol=1e-6)
-    with pytest.raises(ValueError, match="as far as the tolerances can tell the event grazes zero"):
+    with pytest.raises(ValueError, match="as far as the tolerances can tell the event only grazes zero"):
         grad(lambda w: when(w, lambda t, y: y[0] - 0.05 * v * v * (1 - 1e-12)))(v)
     with pytest.raises(ValueError, match="grazes zero"), np.errstate(all="ignore"):
         grad(lambda v: when(v, lambda t, y: np.cbrt(y[1])))(v)
@@ -163,3 +163,15 @@ def test_the_gradient_asked_for_is_the_one_taken():
                                              t_end=1.0, method="euler", step_size=0.125, **options)[0]
     slopes = [grad(lambda k, way=way: when(k, gradient=way))(2.0) for way in ("discrete", "interpolated")]
     assert abs(slopes[0] - slopes[1]) > 1e-3
+
+
+def test_events_far_from_the_origin_and_at_fixed_steps_are_none_that_graze():
+    R = 6.371e6
+    drop = lambda g: odeint_event(lambda t, y, g: np.stack([y[1], -g + 0 * y[1]]), np.array([R + 1.0, 0.0]), 0.0, g,
+                                  event=lambda t, y, g: y[0] - R, t_end=10.0)[0]
+    np.testing.assert_allclose(grad(drop)(9.81), -0.5 * np.sqrt(2 / 9.81**3), rtol=1e-6)
+    late = lambda k: odeint_event(lambda t, y, k: -k * y, 1.0, 0.0, k, event=lambda t, y, k: y - 1e-10, t_end=100.0, method="rk4",
+                                  step_size=0.01)[0]
+    np.testing.assert_allclose(grad(late)(1.0), -10 * np.log(10), rtol=1e-6)
+    with pytest.raises(ValueError, match="only grazes zero"):  # at the default tolerances it is anywhere
+        grad(lambda k: odeint_event(lambda t, y, k: -k * y, 1.0, 0.0, k, event=lambda t, y, k: y - 1e-9, t_end=100.0)[0])(1.0)

@@ -441,3 +441,19 @@ def test_discrete_does_not_ask_for_f_beyond_the_end(method):
         f = lambda t, y, k, end=end: met.append(float(t) - end) or -k * y
         grad(lambda k, f=f, end=end: odeint(f, 1.0, [0.0, end], k, method=method, step_size=end / 7, gradient="discrete")[-1])(0.5)
     assert max(met) <= 0
+
+
+@pytest.mark.parametrize("method", ["trbdf2", "kvaerno3", "kvaerno5"])
+def test_second_derivatives_of_stiff_steps(method):
+    """y' = k A y with the eigenvalues -1/2 and -2e6: y(1) = exp(-k / 2) nearly; the stages are all rounding beside df/dy."""
+    A = np.array([[-1e6, 1e6], [1e6, -1e6 - 1.0]])
+    end = lambda k: odeint(lambda t, y, k: k * A @ y, np.array([2.0, 0.0]), [0, 1.0], k, method=method, gradient="discrete", rtol=1e-4,
+                           atol=1e-8)[-1, 0]
+    np.testing.assert_allclose([grad(end)(1.0), grad(grad(end))(1.0)], [-0.5 * np.exp(-0.5), 0.25 * np.exp(-0.5)], rtol=3e-3)
+
+
+def test_a_component_that_is_all_rounding_is_not_warned_of():
+    f = lambda t, y, k: np.stack([y[1], -k * y[0], 0.1 * k * y[0] + 0.2 * k * y[0] - 0.3 * k * y[0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        grad(lambda k: odeint(f, np.array([1.0, 0, 0]), [0, 3.0], k, method="rk4", step_size=0.05)[-1, 0])(1.0)

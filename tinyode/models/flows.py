@@ -40,10 +40,10 @@ def planar_flow(d, layers):
         log_det = 0.0
         for layer in parameters:
             u, w = layer["u"], layer["w"]
-            along = u @ w
-            u = u + (nn.softplus(along) - 1 - along) * w / (w @ w)
+            along, moved = u @ w, nn.softplus(u @ w)
+            u = u + (moved - 1 - along) * w / (w @ w)
             h = np.tanh(x @ w + layer["b"])
-            x, log_det = x + u * h[:, None], log_det + np.log(1 + (1 - h * h) * (u @ w))
+            x, log_det = x + u * h[:, None], log_det + np.log(h * h + (1 - h * h) * moved)  # 1 + (1 - h^2) (moved - 1)
         return log_normal(x) + log_det
 
     return init, log_prob

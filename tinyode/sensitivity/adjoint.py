@@ -87,12 +87,13 @@ def warn_of_drift(z, zs, i, t, *solves):
     """Warn where z, solved backwards to t_i, has come to another place than the stored z by more than the tolerances can explain.
 
     That is a thousand times what the larger of those of the two solves allow for a step, and a twentieth of the largest value that the
-    component has at any of the times, whatever they allow.
+    component has at any of the times, whatever they allow; where steps are fixed that, and a thousandth of the largest component.
     """
-    n = min([len(z), *[np.size(tol) for options in solves for tol in (options.rtol, options.atol) if np.ndim(tol)]])  # that have tolerances
+    n = min([len(z), *[np.size(tol) for options in solves for tol in (options.rtol, options.atol) if np.ndim(tol)]])
     size, allowed = np.max(np.abs(zs[:, :n]), axis=0), 0.0
     for options in solves:
-        rtol, atol = (math.inf, 0.0) if options.fixed else [x[:n] if np.ndim(x) else x for x in (options.rtol, options.atol)]
+        tolerances = (math.inf, 1e-6 * np.max(size)) if options.fixed else (options.rtol, options.atol)
+        rtol, atol = [tol[:n] if np.ndim(tol) else tol for tol in tolerances]
         allowed = np.maximum(allowed, 1e3 * atol + np.minimum(1e3 * rtol, 0.05) * size)
     with np.errstate(over="ignore", invalid="ignore"):
         drift = np.abs(z[:n] - zs[i, :n])

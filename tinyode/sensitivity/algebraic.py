@@ -25,8 +25,9 @@ class NewtonError(RuntimeError):
 def root(f, u0, *args, tol=1e-10, max_steps=50):
     """Solve f(u, *args) = 0 for u, differentiably in args.
 
-    Newton's method: (df/du) d = -f, u <- u + s d, with s = 1, 1/2, 1/4, ... the first that makes the residual smaller. It is done when
-    |d_i| <= tol (1 + |u_i|) in every component, with no larger residual there, or f is zero.
+    Newton's method: (df/du) d = -f, u <- u + s d, with s = 1, 1/2, 1/4, ... the first that makes the residual smaller, as measured by the
+    step that it asks for, (df/du)^-1 f (Deuflhard, "Newton methods for nonlinear problems", 2004). It is done when |d_i| <= tol (1 + |u_i|)
+    in every component, or f is zero.
 
     Parameters
     ----------
@@ -105,8 +106,7 @@ def newton(f, u, tol, max_steps):
     value = f(u)
     if is_traced(value):
         raise TypeError(f"root: {CLOSURE}")
-    eps = float(np.finfo(u.dtype).eps)
-    tol = max(tol, 4 * eps)
+    tol = max(tol, 4 * float(np.finfo(u.dtype).eps))
     for _ in range(max_steps):
         if not np.any(value):
             return u
@@ -117,18 +117,21 @@ def newton(f, u, tol, max_steps):
             d = np.linalg.solve(slope, -value)
         except np.linalg.LinAlgError:
             raise NewtonError(f"root: df/du is singular at u = {u}; try another u0, or check that the equations are independent") from None
-        size, s, near = np.linalg.norm(value), 1.0, np.abs(d) / (1 + np.abs(u))
-        ahead = f(u + d)
-        if np.all(near <= tol) and np.linalg.norm(ahead) <= size:
-            return u + d
-        if np.all(near <= 4 * eps) and np.isfinite(ahead).all():  # no nearer, for rounding
-            return u
-        while not np.linalg.norm(ahead) < size:
+        size, s, ahead = asked(slope, value, u), 1.0, f(u + d)
+        if size <= tol and np.isfinite(ahead).all():  # where the residual is all rounding it may be larger there
+            return u + d if asked(slope, ahead, u) <= size else u
+        while not asked(slope, ahead, u) < size:
             s /= 2
             if s < 1e-10:
-                raise NewtonError(f"root: no step from u = {u} makes the residual {size:.3g} smaller; there may be no root near; "
-                                  "try another u0")
+                raise NewtonError(f"root: no step from u = {u} makes the residual {np.linalg.norm(value):.3g} smaller; there may be no "
+                                  "root near; try another u0")
             ahead = f(u + s * d)
         u, value = u + s * d, ahead
     raise NewtonError(f"root: {max_steps} steps of Newton's method were not enough: residual {np.linalg.norm(value):.3g} at u = {u}; "
                       "try another u0, a larger tol or more max_steps")
+
+
+def asked(slope, residual, u):
+    """Return the size of the step that a residual asks for, relative to u: it does not depend on the units of equations."""
+    with np.errstate(invalid="ignore"):
+        return np.max(np.abs(np.linalg.solve(slope, residual)) / (1 + np.abs(u)), initial=0.0)

@@ -54,7 +54,7 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
     SolverError
         If there is no event until ``t_end``.
     ValueError
-        If a derivative is taken where the event only grazes zero, as far as the tolerances can tell: its time then has none.
+        If a derivative is taken where the event does not cross zero at a rate, as far as the tolerances can tell: its time then has none.
     """
     events = check_events(event)
     if len(events) != 1:
@@ -67,7 +67,7 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
     leaves = [unbox(leaf) if is_traced(leaf) else leaf for leaf in leaves]
     shape = tree.map(lambda y: np.asarray(plain(y), float if np.asarray(plain(y)).dtype.kind != "f" else None), y0)
     parts, y_structure = tree.flatten(shape)
-    check_options(parts, y_structure, **again)
+    fixed = check_options(parts, y_structure, **again)[0].fixed
     tolerances, cut = [flat_tolerance(tol, parts, y_structure, "") for tol in (rtol, atol)], tree.cutter(parts)
 
     def G(t, y, *args):
@@ -84,7 +84,7 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
         return np.concatenate([solution.event.t[-1:], *[leaf[-1].reshape(-1) for leaf in tree.flatten(solution.event.y)[0]]])
 
     def backward(g, value, wanted, *leaves):
-        t, (_, _, args) = value[0], tree.unflatten(structure, leaves)
+        t, (_, y_start, args) = value[0], tree.unflatten(structure, leaves)
 
         def ahead(*moved):
             """Return Y and G at the time found."""
@@ -94,9 +94,10 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
 
         (y, _), pull = vjp(ahead, *[leaves[n] for n in wanted])
         slope, G_t, G_y = rate(t, y, args)
-        if not crosses(plain(t), plain(y), plain(slope), plain(G_t), plain(G_y), args):
-            raise ValueError("odeint_event: as far as the tolerances can tell the event grazes zero without crossing it, so its time has "
-                             "no derivative")
+        moved = np.abs(plain(y) - np.concatenate([np.ravel(plain(part)) for part in tree.flatten(y_start)[0]]))
+        if not crosses(plain(t), plain(y), moved, plain(slope), plain(G_t), plain(G_y), args):
+            raise ValueError("odeint_event: as far as the tolerances can tell the event only grazes zero, so its time has no derivative; "
+                             "if it does cross, smaller tolerances will tell")
         along = g[0] + np.sum(g[1:] * slope)
         return list(pull((g[1:], -along / G_t)))
 
@@ -108,12 +109,15 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
         g_t, g_y = pull(np.ones(()))
         return slope, g_t + np.sum(g_y * slope), g_y
 
-    def crosses(t, y, slope, G_t, G_y, args):
-        """Whether G crosses zero at a rate that is nearly the same as far off as the tolerances could move the crossing."""
+    def crosses(t, y, moved, slope, G_t, G_y, args):
+        """Whether G crosses zero, at a rate that is nearly the same as far off as the tolerances could move the crossing.
+
+        These are a share of the way that y has moved: an origin that is far away makes no difference. Fixed steps have none.
+        """
+        if not 0 < abs(G_t) < np.inf or fixed:
+            return 0 < abs(G_t) < np.inf
         with np.errstate(all="ignore"):
-            uncertain = np.sum(np.abs(G_y) * (tolerances[1] + tolerances[0] * np.abs(y))) / np.abs(G_t)
-            if not 0 < abs(G_t) < np.inf or not np.isfinite(uncertain):
-                return False
+            uncertain = np.sum(np.abs(G_y) * (tolerances[1] + tolerances[0] * moved)) / np.abs(G_t)
             _, there, _ = rate(t + uncertain, y + uncertain * slope, tree.map(lambda x: plain(x) if is_traced(x) else x, args))
             return not abs(plain(there) - G_t) > 0.5 * abs(G_t)
 

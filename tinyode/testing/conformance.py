@@ -92,7 +92,7 @@ def explanations(found, expected, primals, w, same):
     if same(wrong, factor * right):
         words.append("it is zero: lost" if abs(factor) < 1e-3 else "it has the wrong sign, all of it" if abs(factor + 1) < 1e-3
                      else "it is divided by the number of times" if abs(factor * len(w) - 1) < 1e-3
-                     else f"it is {factor:.3g} times what it should be")
+                     else f"it is {factor:.6g} times what it should be")
     if i == 1 and same(wrong, right.T):
         words.append("it is transposed")
     if i == 3 and same(wrong, right[::-1]):
