@@ -4,7 +4,6 @@ import importlib.util
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,25 +24,10 @@ def run(*arguments, cwd=ROOT, **settings):
     return subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, check=False, **settings)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Run the chapters two at a time, each as a script in a folder of its own, so that the figures of the repository stay as they are."""
-    folders = {path: tmp_path_factory.mktemp(path.stem) for path in CHAPTERS}
-
-    def start(path):
-        (folders[path] / "figures").mkdir()
-        return run("-W", "error", str(path), cwd=folders[path], env={"PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg", "PATH": ""})
-
-    with ThreadPoolExecutor(2) as pool:
-        runs = {path: pool.submit(start, path) for path in CHAPTERS}
-        yield lambda path: (runs[path].result(), folders[path])
-        pool.shutdown(cancel_futures=True)
-
-
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_chapter(path, finished):
+def test_chapter(path, chapter_runs):
     """It runs without a warning, and draws its figures."""
-    result, folder = finished(path)
+    result, folder = chapter_runs[path].result()
     assert result.returncode == 0, result.stdout + result.stderr
     drawn = {figure.name for figure in (folder / "figures").iterdir()}
     assert drawn == {figure.name for figure in (ROOT / "figures").glob(f"{path.name[:2]}_*.png")}
