@@ -237,7 +237,7 @@ def load(path):
     except (FileNotFoundError, MemoryError):
         raise
     except Exception as error:  # of the many that zip files, array headers and JSON can raise
-        raise ValueError(f"load: {os.fspath(path)!r} is damaged, or was not written by save ({error})") from error
+        raise ValueError(f"load: {os.fspath(path)!r} is damaged, or was not written by save") from error
 
 
 def _encode(tree, arrays):

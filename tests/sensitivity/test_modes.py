@@ -456,4 +456,5 @@ def test_a_component_that_is_all_rounding_is_not_warned_of():
     f = lambda t, y, k: np.stack([y[1], -k * y[0], 0.1 * k * y[0] + 0.2 * k * y[0] - 0.3 * k * y[0]])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        grad(lambda k: odeint(f, np.array([1.0, 0, 0]), [0, 3.0], k, method="rk4", step_size=0.05)[-1, 0])(1.0)
+        slope = grad(lambda k: odeint(f, np.array([1.0, 0, 0]), [0, 3.0], k, method="rk4", step_size=0.05)[-1, 0])(1.0)
+    np.testing.assert_allclose(slope, -1.5 * np.sin(3.0), rtol=1e-5)
