@@ -265,8 +265,6 @@ def revolve(first, last, y, checkpoints, advance):
         while math.comb(checkpoints + r, r) < last - first:
             r += 1
         middle = first + max(1, last - first - math.comb(checkpoints - 1 + r, r), math.comb(checkpoints + r - 2, checkpoints))
-        if checkpoints == 1:
-            middle = last - 1
-        yield from revolve(middle, last, after(first, middle), max(1, checkpoints - 1), advance)
+        yield from revolve(middle, last, after(first, middle), checkpoints - 1, advance)
         last = middle
     yield first, y

@@ -17,7 +17,7 @@ from ..autodiff.dispatch import is_traced, plain, unbox
 from ..solvers.events import Event, check_events
 from ..solvers.options import SolverError
 from ..solvers.solve import solve
-from ..solvers.state import flat_tolerance
+from ..solvers.state import check_leaf, flat_tolerance
 from .odeint import check_options, odeint
 from .problem import flat, replaced
 
@@ -65,8 +65,7 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
              "checkpoints": checkpoints}
     leaves, structure = tree.flatten((t0, y0, args))
     leaves = [unbox(leaf) if is_traced(leaf) else leaf for leaf in leaves]
-    shape = tree.map(lambda y: np.asarray(plain(y), float if np.asarray(plain(y)).dtype.kind != "f" else None), y0)
-    parts, y_structure = tree.flatten(shape)
+    parts, y_structure = tree.flatten(tree.map(lambda y: check_leaf(plain(y)), y0))
     fixed = check_options(parts, y_structure, **again)[0].fixed
     tolerances, cut = [flat_tolerance(tol, parts, y_structure, "") for tol in (rtol, atol)], tree.cutter(parts)
 

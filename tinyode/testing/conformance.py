@@ -98,14 +98,11 @@ def explanations(found, expected, primals, w, same):
     if i == 3 and same(wrong, right[::-1]):
         words.append("they are in reverse order")
     elif i == 3:
-        last = len(right) - 1
-        names = ["dL/dt0", *["that of a time between"] * (last - 1), "that of the last time"]
-        slopes = [field(t, z, *primals[1:3]) for t, z in zip(primals[3], accurate(*primals))]
-        for j, name in enumerate(names):
-            for change, value in (("has the wrong sign", -right[j]), ("is lost", 0.0),
-                                  ("counts dL/dz(t0) too", right[j] + w[j] @ slopes[j])):
-                if not same(wrong[j], right[j]) and same(wrong[j], value) and (j == 0 or "counts" not in change):
-                    words.append(f"{name} {change}")
+        z0, A, b, t = primals
+        counted = right[0] + w[0] @ field(t[0], z0, A, b)
+        for j, name in enumerate(["dL/dt0", *["that of a time between"] * (len(t) - 2), "that of the last time"]):
+            wrong_in = {"has the wrong sign": -right[j], "is lost": 0.0, **({"counts dL/dz(t0) too": counted} if j == 0 else {})}
+            words += [f"{name} {how}" for how, value in wrong_in.items() if not same(wrong[j], right[j]) and same(wrong[j], value)]
     made = {word: algorithm_2(primals, w, **change) for word, change in MISTAKES.items()}
     matching = [word for word, result in made.items() if same(wrong, result[i])]
     whole = [word for word in matching if all(same(x, y) for x, y in zip(found, made[word]))]
