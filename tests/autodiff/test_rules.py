@@ -259,6 +259,8 @@ def test_reductions(function, reduction, seed):
     (x,) = spaced(np.random.default_rng(seed), shape)
     if function in (np.std, np.nanstd) and np.min(np.var(x, axis=axis)) == 0:
         return  # the standard deviation of one element has a kink
+    if function in (np.prod, np.nanprod):
+        x = x + np.sign(x)  # else the derivative of nine small factors is below the truncation error of the difference
     check_rule(lambda x: function(x, axis=axis, keepdims=keepdims), x)
 
 
