@@ -1,5 +1,7 @@
 """The data are those of the sources, and come with the installed package."""
 
+import zlib
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ def test_digits_are_those_of_uci_in_a_split_that_stays():
     assert np.bincount(np.concatenate([labels, test_labels])).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     rows = {row.tobytes() for row in np.concatenate([images, test_images])}
     assert len(rows) == 1797  # none in both parts, none twice
-    assert labels[:8].tolist() == datasets.digits()[0][1][:8].tolist()
+    assert zlib.crc32(labels.astype(np.uint8).tobytes()) == 1900589119  # the order of this split
 
 
 @pytest.mark.parametrize("name", ["two_moons", "two_circles"])
@@ -56,3 +58,37 @@ def test_spirals():
     np.testing.assert_allclose(np.abs(turn), 6 * np.pi / 499, rtol=1e-6)
     assert np.sum(turn[:, 0] < 0) == 500
     np.testing.assert_allclose(np.diff(radius), 0.3 * 6 * np.pi / 499, rtol=1e-9)
+
+
+def test_moons_are_where_they_are_said_to_be():
+    """The upper half circle about (-0.5, -0.25), the lower one about (0.5, 0.25), and as many points on both."""
+    points = datasets.two_moons(np.random.default_rng(0), 4000, noise=0.0)
+    upper, lower = (np.abs(np.hypot(*(points - centre).T) - 1) < 1e-12 for centre in ((-0.5, -0.25), (0.5, 0.25)))
+    assert np.all(upper ^ lower) and 1900 < upper.sum() < 2100
+    assert points[upper, 1].min() >= -0.25 and points[lower, 1].max() <= 0.25
+    x = datasets.two_moons(np.random.default_rng(0), 4000, noise=0.1)
+    kurtosis = np.mean((x - points) ** 4) / np.mean((x - points) ** 2) ** 2
+    assert abs(np.std(x - points) - 0.1) < 2e-3 and abs(kurtosis - 3) < 0.2  # Gaussian
+
+
+def test_windows_begin_all_along_the_spirals_and_directions_take_turns():
+    t, curves, _ = datasets.spirals(np.random.default_rng(0), 400, a=0.5, window=50, total=300)
+    assert t.shape == (100,) and curves.shape == (400, 100, 2)
+    first = np.hypot(*curves[:, 0].T)
+    assert first.min() < 0.5 + 0.3 * 1 and first.max() > 0.5 + 0.3 * 6 * np.pi * 0.6
+    cross = curves[:, 0, 0] * curves[:, 1, 1] - curves[:, 0, 1] * curves[:, 1, 0]
+    assert np.all((cross > 0) == (np.arange(400) % 2 == 0))
+
+
+def test_what_cannot_be_drawn_is_refused():
+    rng = np.random.default_rng(0)
+    for call, message in ((lambda: datasets.log_density("moons", np.ones((2, 2))), "name='moons' .* 'two_moons', 'two_circles'"),
+                          (lambda: datasets.log_density("two_moons", np.ones((2, 1))), r"x has the shape \(n, 2\).*\(2, 1\)"),
+                          (lambda: datasets.log_density("two_moons", np.ones((2, 2)), 0.0), "noise=0.0 must be positive"),
+                          (lambda: datasets.two_moons(rng, 3, -0.1), "two_moons: noise=-0.1"),
+                          (lambda: datasets.spirals(rng, 3, window=1), "window=1 must"),
+                          (lambda: datasets.spirals(rng, 3, window=300), "window=300 must be .* half of total=500")):
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(TypeError, match=r"two_circles: rng=3 must be a numpy\.random\.Generator"):
+        datasets.two_circles(3, 10)

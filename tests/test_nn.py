@@ -77,3 +77,37 @@ def test_sizes_are_refused_by_name(sizes):
 def test_an_unknown_beginning_is_refused_by_name():
     with pytest.raises(ValueError, match=r"linear: initial='xavier' is not known; weights can begin as 'glorot', 'he', 'lecun', 'zero'"):
         nn.linear(2, 2, "xavier")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_sigmoid_keeps_its_digits_where_it_is_small(dtype):
+    """For x far below zero it is exp(x), and so are its derivatives."""
+    for x in (-18.0, -40.0, -80.0):
+        for f in (nn.sigmoid, grad(nn.sigmoid), grad(grad(nn.sigmoid))):
+            np.testing.assert_allclose(float(f(dtype(x))), np.exp(x), rtol=1e-6 if dtype == np.float64 else 1e-4)
+            assert f(dtype(x)).dtype == dtype
+    np.testing.assert_allclose(nn.sigmoid(np.array([-800.0, 800.0])), [0.0, 1.0])
+
+
+def test_what_cannot_be_a_network_is_refused():
+    for call, message in ((lambda: nn.rnn_cell(-1, 4), r"rnn_cell: widths .*\(-1, 4\)"), (lambda: nn.gru_cell(2, 0), r"gru_cell: widths"),
+                          (lambda: nn.linear(2, True), "linear: widths"),
+                          (lambda: nn.cross_entropy(np.zeros((0, 3)), []), r"cross_entropy: scores have the shape .*\(0, 3\)"),
+                          (lambda: nn.cross_entropy(np.float64(1.0), 0), "cross_entropy: scores have the shape"),
+                          (lambda: nn.cross_entropy(np.zeros((2, 3)), [True, False]), "labels must be whole numbers")):
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(TypeError, match="mlp: activation='tanh' must be a function"):
+        nn.mlp(2, 3, 1, activation="tanh")
+    np.testing.assert_allclose(nn.cross_entropy([[1.0, 2.0], [0.0, 0.0]], [1, 0]), (np.log1p(np.exp(-1)) + np.log(2)) / 2)
+
+
+def test_biases_begin_at_zero_and_weights_uniform():
+    rng = np.random.default_rng(0)
+    layer = nn.linear(200, 300)[0](rng)
+    bound = np.sqrt(6 / 500)
+    assert np.all(layer["b"] == 0) and np.abs(layer["W"]).max() <= bound
+    counts, _ = np.histogram(layer["W"], 10, (-bound, bound))
+    assert np.all(np.abs(counts - 6000) < 400)
+    cell = nn.gru_cell(20, 30)[0](rng)
+    assert 0.9 < cell["gates"]["W"].std() / np.sqrt(2 / 110) < 1.1 and 0.9 < cell["new"]["W"].std() / np.sqrt(2 / 80) < 1.1

@@ -57,8 +57,17 @@ def test_settings_are_refused_by_name():
                           (lambda: optim.gradient_descent(1, momentum=-0.1), "gradient_descent: momentum=-0.1"),
                           (lambda: optim.adam(lambda n: 0.5 - n)[1](1.0, 1.0, {"n": 2, "m": 0.0, "v": 0.0}),
                            r"adam: learning_rate is -1\.5 after 2 steps"),
-                          (lambda: optim.clip([1.0], 0.0), r"clip: largest=0\.0 must be positive"),
-                          (lambda: optim.clip([np.inf], 1.0), "clip: the gradient has an element of size inf")):
+                          (lambda: optim.clip([1.0], 0.0), r"clip: largest=0\.0 must be a positive number"),
+                          (lambda: optim.clip({"W": np.array([30.0, 40.0]), "b": np.array([np.nan])}, 1.0),
+                           r"clip: .*leaf of shape \(1,\)"),
+                          (lambda: optim.clip([np.array([-np.inf, 0.0]), 1.0], 1.0), r"leaf of shape \(2,\) .* element inf"),
+                          (lambda: optim.clip([3.0, 4.0j], 1.0), "dtype complex128"),
+                          (lambda: optim.adam(np.nan), "adam: learning_rate=nan"), (lambda: optim.adam("0.1"), "adam: learning_rate='0.1'"),
+                          (lambda: optim.adam(lambda n: np.inf)[1](1.0, 1.0, {"n": 2, "m": 0.0, "v": 0.0}), "learning_rate is inf after 2"),
+                          (lambda: optim.adam(0.1, beta1=np.nan), "adam: beta1=nan"),
+                          (lambda: optim.exponential(0.1, -10), "exponential: half_life=-10"),
+                          (lambda: optim.cosine(0.1, 0), "cosine: steps=0"),
+                          (lambda: optim.cosine(0.1, 10, -1.0), r"cosine: last=-1\.0"), (lambda: optim.piecewise(0.1, -2, 3), "factor=-2")):
         with pytest.raises(ValueError, match=message):
             make()
 
@@ -89,3 +98,22 @@ def test_clip():
     assert clipped["a"].dtype == np.float32 and optim.clip(gradient, np.float64(1.0))["a"].dtype == np.float32
     np.testing.assert_allclose(optim.clip(np.array([1e200, 1e200]), 1.0), np.sqrt(0.5))
     assert optim.clip([np.zeros(2), np.zeros(0)], 1.0)[0].tolist() == [0, 0]
+    np.testing.assert_allclose(optim.clip(np.array([1.7e308, -1.7e308]), 1.0), [np.sqrt(0.5), -np.sqrt(0.5)])
+    np.testing.assert_allclose(optim.clip(np.array([-1e300]), 1e-300), [-1e-300])
+    np.testing.assert_allclose(optim.clip(np.array([-3.0, 0.5]), 1.0), np.array([-3.0, 0.5]) / np.hypot(3, 0.5))
+
+
+@pytest.mark.parametrize("optimiser", [optim.adam(0.1), optim.gradient_descent(0.1, 0.5)])
+def test_what_does_not_belong_together_is_refused(optimiser):
+    init, update = optimiser
+    for p, g in ((np.ones((3, 1)), np.ones(3)), (1.0, np.ones(3)), (np.ones(3), np.ones((2, 1)))):
+        with pytest.raises(ValueError, match=r"a parameter of shape .* has a gradient of shape"):
+            update(p, g, init(p))
+    with pytest.raises(ValueError, match=r"has a [mv] of shape"):
+        update(np.ones(3), np.ones(3), init(np.ones((3, 1))))
+    with pytest.raises(ValueError, match="structure"):
+        update([np.ones(3)], np.ones(3), init([np.ones(3)]))
+    other = optim.gradient_descent(0.1) if "m" in init(1.0) else optim.adam(0.1)
+    with pytest.raises(ValueError, match=r"the state has .* begin with"):
+        update(1.0, 1.0, other[0](1.0))
+    assert update(np.ones(2, np.float32), np.ones(2), init(np.ones(2, np.float32)))[0].dtype == np.float32

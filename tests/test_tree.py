@@ -115,3 +115,33 @@ def test_damaged_files_are_refused(tmp_path):
         tree.load(tmp_path / "one.npy")
     with pytest.raises(FileNotFoundError):
         tree.load(tmp_path / "nowhere.npz")
+
+
+class Trap:
+    """What a pickle can do: call any function when it is read."""
+
+    def __reduce__(self):
+        return executed.append, (True,)
+
+
+executed = []
+
+
+@pytest.mark.parametrize("structure", ['{"list": [{"array": 0}]}',
+                                       '{"array": 0}', '{"set": 0}', '{"value": [1, {"a": 2}]}', '{"array": "structure"}',
+                                       '{"list": {}}', '{"dict": []}', '{"scalar": 1}', '{"value": 1, "list": []}', '{"array": true}'])
+def test_nothing_is_executed_and_nothing_read_that_save_does_not_write(tmp_path, structure):
+    path = tmp_path / "trap.npz"
+    np.savez(path, structure=np.array(structure), **{"0": np.array([Trap()], dtype=object), "1": np.ones(3)})
+    with pytest.raises(ValueError, match="damaged, or was not written by save"):
+        tree.load(path)
+    assert not executed
+
+
+def test_errors_of_the_system_are_not_called_damage(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        tree.load(tmp_path)
+    with pytest.raises(TypeError, match="saved"):
+        tree.save(tmp_path / "x.npz", OrderedDict(a=1.0))
+    tree.save(str(tmp_path / "x.npz").encode(), 2.0)
+    assert tree.load(tmp_path / "x.npz") == 2.0

@@ -68,11 +68,13 @@ CURVES = {"two_moons": _moons, "two_circles": _circles}
 
 def two_moons(rng, n, noise=0.1):
     """Return n points, shape (n, 2), of two half circles of radius 1, with Gaussian noise of this standard deviation."""
+    _check("two_moons", rng, noise)
     return _moons(rng.uniform(0, 2, n)) + noise * rng.normal(size=(n, 2))
 
 
 def two_circles(rng, n, noise=0.1):
     """Return n points, shape (n, 2), half of a circle of radius 1 and half of one of radius 2, with Gaussian noise."""
+    _check("two_circles", rng, noise)
     return _circles(rng.uniform(0, 2, n)) + noise * rng.normal(size=(n, 2))
 
 
@@ -81,10 +83,22 @@ def log_density(name, x, noise=0.1):
 
     It is the mean over the curve of the normal density around its points, by the rule of rectangles in points that lie closer
     than the noise: on the circles exact to rounding, or nearly.
+
+    Raises
+    ------
+    ValueError
+        If the name is not one of the two, x is not made of points of the plane, or the noise not positive.
     """
+    x = np.asarray(x)
+    if name not in CURVES:
+        raise ValueError(f"log_density: name={name!r} is not known; the densities are {', '.join(map(repr, CURVES))}")
+    if x.ndim != 2 or x.shape[1] != 2:
+        raise ValueError(f"log_density: x has the shape (n, 2), points of the plane; got {x.shape}")
+    if not 0 < noise < math.inf:
+        raise ValueError(f"log_density: noise={noise!r} must be positive; without noise there is no density")
     n = max(1000, math.ceil(20 / noise))
     s = (np.arange(2 * n) + 0.5) / n
-    squares = np.sum((np.asarray(x)[:, None] - CURVES[name](s)) ** 2, axis=-1)
+    squares = np.sum((x[:, None] - CURVES[name](s)) ** 2, axis=-1)
     smallest = squares.min(axis=1, keepdims=True)
     mean = np.mean(np.exp((smallest - squares) / (2 * noise**2)), axis=1)
     return np.log(mean) - smallest[:, 0] / (2 * noise**2) - np.log(2 * np.pi * noise**2)
@@ -106,10 +120,26 @@ def spirals(rng, n=1000, noise=0.3, a=0.0, b=0.3, total=500, window=100):
     -----
     After Chen and others (2018), section 5.1, and their public example. The paper leaves open what the clockwise ones are; here the mirror
     images, so that nothing but the direction tells one from the other.
+
+    Raises
+    ------
+    ValueError
+        If the window has fewer than two points, or twice the window does not fit into the spiral.
     """
+    _check("spirals", rng, noise)
+    if not 2 <= window <= total // 2:
+        raise ValueError(f"spirals: window={window!r} must be at least 2 and at most half of total={total!r}: a window, and as much after")
     phi = np.linspace(0, 6 * np.pi, total)
     start = rng.integers(0, total - 2 * window + 1, n)
     phi = phi[start[:, None] + np.arange(2 * window)]
     direction = np.where(np.arange(n) % 2, -1, 1)[:, None]
     curves = (a + b * phi)[..., None] * np.stack([np.cos(phi), direction * np.sin(phi)], axis=-1)
     return np.arange(2 * window) / (window - 1), curves, curves[:, :window] + noise * rng.normal(size=(n, window, 2))
+
+
+def _check(name, rng, noise):
+    """Refuse by name what nothing can be drawn with."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"{name}: rng={rng!r:.40} must be a numpy.random.Generator: np.random.default_rng(seed)")
+    if not 0 <= noise < math.inf:
+        raise ValueError(f"{name}: noise={noise!r} is a standard deviation, and must be finite and not negative")

@@ -81,10 +81,14 @@ def mlp(*sizes, activation=np.tanh, initial="glorot"):
     ------
     ValueError
         If there are fewer than two sizes, or one is not a positive whole number, or ``initial`` is not known.
+    TypeError
+        If ``activation`` is not a function.
     """
     if len(sizes) < 2:
         raise ValueError(f"mlp: two or more widths are needed, of the input, hidden layers and output; got {sizes}")
     _check("mlp", *sizes)
+    if not callable(activation):
+        raise TypeError(f"mlp: activation={activation!r} must be a function of arrays, such as np.tanh or nn.relu")
     layers = [linear(n, m, initial) for n, m in zip(sizes, sizes[1:])]
 
     def init(rng):
@@ -103,6 +107,7 @@ def rnn_cell(n, m):
 
     ``apply(parameters, h, x)``, h of shape (..., m), x of shape (..., n), is the next h.
     """
+    _check("rnn_cell", n, m)
     init, apply = linear(n + m, m)
     return init, lambda parameters, h, x: np.tanh(apply(parameters, np.concatenate([x, h], axis=-1)))
 
@@ -114,13 +119,14 @@ def gru_cell(n, m):
 
     ``apply(parameters, h, x)``, h of shape (..., m), x of shape (..., n), is the next h. (The paper has no b.)
     """
+    _check("gru_cell", n, m)
     (init_gates, gates), (init_new, new) = linear(n + m, 2 * m), linear(n + m, m)
 
     def init(rng):
         return {"gates": init_gates(rng), "new": init_new(rng)}
 
     def apply(parameters, h, x):
-        both = sigmoid(gates(parameters["gates"], np.concatenate([x, h], axis=-1)))
+        both = 0.5 * (1 + np.tanh(0.5 * gates(parameters["gates"], np.concatenate([x, h], axis=-1))))  # sigmoid; a gate may well be 0
         z, r = both[..., :m], both[..., m:]
         return z * h + (1 - z) * np.tanh(new(parameters["new"], np.concatenate([x, r * h], axis=-1)))
 
@@ -138,8 +144,8 @@ def elu(x):
 
 
 def sigmoid(x):
-    """1 / (1 + exp(-x)), without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * x))
+    """1 / (1 + exp(-x)), without overflow, and with all digits where it is small."""
+    return np.exp(-np.logaddexp(0, -x))
 
 
 def softplus(x):
@@ -164,9 +170,11 @@ def cross_entropy(scores, labels):
     Raises
     ------
     ValueError
-        If the shapes do not fit, or a label is not a class.
+        If the shapes do not fit, there are no samples, or a label is not a class.
     """
-    labels = np.asarray(labels)
+    scores, labels = scores if hasattr(scores, "dtype") else np.stack(scores), np.asarray(labels)
+    if scores.ndim == 0 or scores.size == 0:
+        raise ValueError(f"cross_entropy: scores have the shape (..., classes), of one sample or more; got {scores.shape}")
     if labels.shape != scores.shape[:-1]:
         raise ValueError(f"cross_entropy: scores of shape {scores.shape} need labels of shape {scores.shape[:-1]}; got {labels.shape}")
     if labels.dtype.kind not in "iu" or np.any((labels < 0) | (labels >= scores.shape[-1])):

@@ -207,11 +207,12 @@ def save(path, tree):
     Raises
     ------
     TypeError
-        If a leaf is none of these, or an array of objects; if a dict has other keys.
+        If a leaf is none of these, or an array of objects; if a dict has other keys. Named tuples and dicts of other kinds are
+        refused: write ``tuple(x)`` or ``dict(x)``.
     """
     arrays = []
     structure = json.dumps(_encode(tree, arrays))
-    half_written = f"{os.fspath(path)}.part"
+    half_written = f"{os.fsdecode(path)}.{os.getpid()}.part"
     try:
         with open(half_written, "wb") as file:
             np.savez(file, structure=np.array(structure), **{str(i): array for i, array in enumerate(arrays)})
@@ -226,16 +227,22 @@ def load(path):
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If there is no such file, or it cannot be read.
     ValueError
         If it is damaged, or another kind of file. Nothing in it is ever executed.
+    MemoryError
+        If an array in it is, or says it is, larger than the memory.
     """
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return _decode(json.loads(str(file["structure"])), lambda i: file[str(i)])
-    except (FileNotFoundError, MemoryError):
+            return _decode(json.loads(str(file["structure"])), file)
+    except MemoryError:
         raise
+    except OSError as error:
+        if error.errno is not None:  # of the system; those of NumPy say that it is another kind of file
+            raise
+        raise ValueError(f"load: {os.fspath(path)!r} is damaged, or was not written by save") from error
     except Exception as error:  # of the many that zip files, array headers and JSON can raise
         raise ValueError(f"load: {os.fspath(path)!r} is damaged, or was not written by save") from error
 
@@ -256,10 +263,17 @@ def _encode(tree, arrays):
     raise TypeError(f"save: {type(tree).__name__} cannot be saved; arrays, numbers, strings and None in tuples, lists and dicts can")
 
 
-def _decode(code, array):
+def _decode(code, file):
+    """Return what `_encode` has encoded, and nothing else."""
     ((kind, content),) = code.items()
-    if kind == "dict":
-        return {key: _decode(child, array) for key, child in content.items()}
-    if kind in ("tuple", "list"):
-        return {"tuple": tuple, "list": list}[kind]([_decode(child, array) for child in content])
-    return content if kind == "value" else array(content) if kind == "array" else array(content)[()]
+    if kind == "dict" and type(content) is dict:
+        return {key: _decode(child, file) for key, child in content.items()}
+    if kind in ("tuple", "list") and type(content) is list:
+        return {"tuple": tuple, "list": list}[kind]([_decode(child, file) for child in content])
+    if kind == "value" and type(content) in (type(None), bool, int, float, str):
+        return content
+    if kind in ("array", "scalar") and type(content) is int:
+        array = file[str(content)]
+        if type(array) is np.ndarray and (kind == "array" or array.ndim == 0):
+            return array if kind == "array" else array[()]
+    raise ValueError(f"{kind}: {content!r:.40} is not what save writes")

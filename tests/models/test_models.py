@@ -12,11 +12,12 @@ SOLVERS = [{"rtol": 1e-8, "atol": 1e-10}, {"rtol": 1e-8, "atol": 1e-10, "gradien
 
 
 def test_S_alg1_S_alg2_the_two_algorithms():
-    """With one block for all layers and step one, Algorithm 1 is Algorithm 2 by Euler's method."""
+    """With one block for all layers and step one, Algorithm 1 is Algorithm 2 by Euler's method; layers are counted from 0."""
     rng = np.random.default_rng(0)
+    assert models.resnet(lambda t, h, theta: t * theta * h, 1.0, [5.0, 1.0, 3.0]) == (1 + 1) * (1 + 2 * 3)
     init, block = nn.mlp(3, 5, 3)
     theta, h = init(rng), rng.normal(size=(4, 3))
-    f = lambda t, h, theta: block(theta, h)
+    f = lambda t, h, theta: np.cos(t) * block(theta, h)
     by_layers = models.resnet(f, h, [theta] * 6)
     np.testing.assert_allclose(models.neural_ode(f, h, 0.0, 6.0, theta, method="euler", step_size=1.0), by_layers, rtol=1e-13)
     state = models.neural_ode(lambda t, s, k: {"a": -k * s["a"], "b": s["a"]}, {"a": np.ones(2), "b": np.zeros(2)}, 0.0, 1.0, 0.5)
@@ -61,8 +62,10 @@ def test_P_flow_S_flow_densities_integrate_to_one():
     init, log_prob = models.planar_flow(2, 4)
     p = tree.map(lambda x: 1.5 * np.asarray(x), init(np.random.default_rng(0)))
     assert abs(on_a_grid(functools.partial(log_prob, p), 12, 401) - 1) < 1e-4
-    init, log_prob, _ = models.continuous_flow(2, 8, rtol=1e-6, atol=1e-8)
+    init, log_prob, move = models.continuous_flow(2, 8, rtol=1e-6, atol=1e-8)
     p = tree.map(lambda x: 1.2 * x, init(np.random.default_rng(1)))
+    early, late = (move(p, np.ones((1, 2)), t, t + 1e-3) for t in (0.0, 0.9))
+    assert np.abs(early - late).max() > 1e-5  # it is told the time
     assert abs(on_a_grid(functools.partial(log_prob, p)) - 1) < 1e-4
 
 
@@ -118,6 +121,7 @@ def series(n=6, k=5):
 def test_P_latent_P_time_S_irregular_the_latent_ode():
     """Every series has its own times; the first half of a longer one does not know of the second."""
     rng, t, _, x, which = series()
+    t = t + 3.0
     init, encode, decode, elbo = models.latent_ode(2, latent=3, hidden=5, recognition=7, rtol=1e-6)
     p = init(rng)
     mean, log_variance = encode(p, t, x, which)
@@ -126,7 +130,7 @@ def test_P_latent_P_time_S_irregular_the_latent_ode():
     np.testing.assert_allclose(one_mean[0], mean[2], rtol=1e-12)
     h = np.zeros(7)
     for k in (4, 3, 2, 1, 0):  # backwards in time, with the time back to the one before
-        gap = (t[which[2, k]] - (t[which[2, k - 1]] if k else t[0])) * 5
+        gap = (t[which[2, k]] - (t[which[2, k - 1]] if k else t[0])) * 5 / (t[19] - t[0])
         h = np.tanh(np.concatenate([x[2, k], [gap], h]) @ p["cell"]["W"] + p["cell"]["b"])
     np.testing.assert_allclose(h @ p["read"]["W"][:, :3] + p["read"]["b"][:3], mean[2], rtol=1e-10)
     path = decode(p, mean, t)
@@ -147,6 +151,38 @@ def test_P_latent_P_time_S_irregular_the_latent_ode():
     assert abs(tree.ravel(gradient)[0] @ tree.ravel(v)[0] - expected) < 1e-4 * abs(expected)
 
 
+def test_S_irregular_the_recognition_network_is_the_cell_that_was_asked_for():
+    _, t, _, x, which = series()
+    init, encode, _, elbo = models.latent_ode(2, latent=3, hidden=5, recognition=7, cell=nn.gru_cell)
+    p = init(np.random.default_rng(0))
+    h, step = np.zeros((6, 7)), nn.gru_cell(3, 7)[1]
+    for k in (4, 3, 2, 1, 0):
+        gap = (t[which[:, k]] - (t[which[:, k - 1]] if k else t[0])) * 5 / (t[19] - t[0])
+        h = step(p["cell"], h, np.concatenate([x[:, k], gap[:, None]], axis=1))
+    np.testing.assert_allclose(encode(p, t, x, which)[0], (h @ p["read"]["W"] + p["read"]["b"])[:, :3], rtol=1e-12)
+    with pytest.raises(ValueError, match=r"elbo: normal has the shape \(3,\); .* \(6, 3\)"):
+        elbo(p, t, x, which, np.zeros(3))
+    with pytest.raises(ValueError, match="latent_ode: noise=0"):
+        models.latent_ode(2, noise=0)
+
+
+def test_single_precision_stays():
+    rng, t, _, x, which = series()
+    single = lambda p: tree.map(np.float32, p)
+    x = x.astype(np.float32)
+    init, encode, _, elbo = models.latent_ode(2, latent=3, hidden=5, recognition=7)
+    p = single(init(rng))
+    assert encode(p, t, x, which)[0].dtype == elbo(p, t, x, which, np.zeros((6, 3), np.float32)).dtype == np.float32
+    init, predict = models.rnn_forecaster(2, 5)
+    assert predict(single(init(rng)), x, np.ones((6, 4), np.float32)).dtype == np.float32
+    for trace in (models.exact_trace, models.hutchinson_trace):
+        init, log_prob, move = models.continuous_flow(2, 4, trace)
+        p = single(init(rng))
+        assert log_prob(p, x[0], np.ones((5, 2), np.float32)).dtype == move(p, x[0], 0.0, 1.0).dtype == np.float32
+    with pytest.raises(ValueError, match="hutchinson_trace: noise"):
+        log_prob(p, x[0])
+
+
 @pytest.mark.parametrize("cell", [nn.rnn_cell, nn.gru_cell])
 def test_S_rnn_the_forecaster(cell):
     """It predicts the next from the present and the gap, and goes on from its own predictions."""
@@ -156,6 +192,12 @@ def test_S_rnn_the_forecaster(cell):
     found = predict(p, x, gaps)
     assert found.shape == (3, 6, 2)
     np.testing.assert_allclose(predict(p, x[:, :3], gaps[:, :2]), found[:, :2])
+    h = np.zeros((3, 5))
+    for i in range(2):  # the next is the present and what the network adds to it
+        h = cell(3, 5)[1](p["cell"], h, np.concatenate([x[:, i], gaps[:, i, None]], axis=1))
+        np.testing.assert_allclose(found[:, i], x[:, i] + h @ p["read"]["W"] + p["read"]["b"], rtol=1e-12)
+    with pytest.raises(ValueError, match=r"rnn_forecaster: gaps of shape \(3, 2\) for 4 observations; there are 3"):
+        predict(p, x, gaps[:, :2])
     longer = predict(p, np.concatenate([x, found[:, 3:4]], axis=1), gaps)  # its own prediction, given as an observation
     np.testing.assert_allclose(longer, found)
     check_vjp(predict, p, x, gaps, order=1)

@@ -10,6 +10,8 @@ dz/dt = f(t, z), of any form; of its determinant only the trace remains (the ins
 Chen, Rubanova, Bettencourt and Duvenaud (2018), section 4 and appendix A.
 """
 
+import math
+
 import numpy as np
 
 from .. import nn
@@ -19,7 +21,7 @@ from .neural_ode import neural_ode
 
 def log_normal(z):
     """Return the logarithm of the standard normal density of each row of z, shape (n, d)."""
-    return -0.5 * np.sum(z * z, axis=1) - 0.5 * z.shape[1] * np.log(2 * np.pi)
+    return -0.5 * np.sum(z * z, axis=1) - 0.5 * z.shape[1] * math.log(2 * math.pi)
 
 
 def planar_flow(d, layers):
@@ -52,8 +54,8 @@ def planar_flow(d, layers):
 def exact_trace(f, z, _=None):
     """Return f(z) and tr df/dz of every row, for f that treats the rows of z, shape (n, d), each by itself: d pullbacks."""
     value, pullback = vjp(f, z)
-    units = np.eye(z.shape[1])
-    return value, sum(pullback(np.ones((len(z), 1)) * unit)[0][:, i] for i, unit in enumerate(units))
+    units = np.eye(z.shape[1], dtype=z.dtype)
+    return value, sum(pullback(np.ones((len(z), 1), z.dtype) * unit)[0][:, i] for i, unit in enumerate(units))
 
 
 def hutchinson_trace(f, z, noise):
@@ -61,6 +63,8 @@ def hutchinson_trace(f, z, noise):
 
     Hutchinson (1990); Grathwohl and others, "FFJORD" (2019). The noise, shape (n, d), is the same for a whole solve.
     """
+    if np.shape(noise) != z.shape:
+        raise ValueError(f"hutchinson_trace: noise has the shape {np.shape(noise)}, and must have that of z, {z.shape}")
     value, pullback = vjp(f, z)
     return value, np.sum(pullback(noise)[0] * noise, axis=1)
 
@@ -88,14 +92,14 @@ def continuous_flow(d, hidden, trace=exact_trace, **options):
     init, network = nn.mlp(d + 1, hidden, hidden, d)
 
     def f(t, z, parameters):
-        return network(parameters, np.concatenate([z, t * np.ones((len(z), 1))], axis=1))
+        return network(parameters, np.concatenate([z, t * np.ones((len(z), 1), z.dtype)], axis=1))
 
     def f_and_trace(t, state, parameters, noise):
         value, rate = trace(lambda z: f(t, z, parameters), state[0], noise)
         return value, -rate
 
     def log_prob(parameters, x, noise=None):
-        z, change = neural_ode(f_and_trace, (x, np.zeros(len(x))), 1.0, 0.0, parameters, noise, **options)
+        z, change = neural_ode(f_and_trace, (x, np.zeros(len(x), x.dtype)), 1.0, 0.0, parameters, noise, **options)
         return log_normal(z) - change
 
     def move(parameters, z, t0, t1):

@@ -8,13 +8,15 @@ Chen, Rubanova, Bettencourt and Duvenaud (2018), section 5. `rnn_forecaster` is 
 given the time differences.
 """
 
+import math
+
 import numpy as np
 
 from .. import nn
 from ..sensitivity import odeint
 
 
-def latent_ode(d, latent=4, hidden=20, recognition=25, noise=0.3, **options):
+def latent_ode(d, latent=4, hidden=20, recognition=25, noise=0.3, cell=nn.rnn_cell, **options):
     """Latent ODE for series of d numbers.
 
     Parameters
@@ -23,6 +25,8 @@ def latent_ode(d, latent=4, hidden=20, recognition=25, noise=0.3, **options):
         Widths: of an observation, of z, of the hidden layers of f and decoder, of the recognition network.
     noise : float
         The standard deviation of the observations.
+    cell : function
+        The recognition network's, `nn.rnn_cell` (as in the authors' example) or `nn.gru_cell`.
     **options
         Of `odeint`.
 
@@ -32,14 +36,16 @@ def latent_ode(d, latent=4, hidden=20, recognition=25, noise=0.3, **options):
         ``init(rng)`` makes the parameters.
     encode : function
         ``encode(parameters, t, x, which)``: mean and log variance of z0, each of shape (n, latent), from observations x, shape (n, k, d),
-        at the times t[which], which of shape (n, k), increasing.
+        at the times t[which], which of shape (n, k), increasing; t from the beginning of the series to its end.
     decode : function
         ``decode(parameters, z0, t)``: the series at times t, shape (T, n, d).
     elbo : function
         ``elbo(parameters, t, x, which, normal)``: its mean over the series, with normal, shape (n, latent), to draw z0 by.
     """
+    if not noise > 0:
+        raise ValueError(f"latent_ode: noise={noise!r} is a standard deviation, and must be positive")
     init_f, f = nn.mlp(latent, hidden, hidden, latent, activation=nn.elu)
-    init_cell, cell = nn.rnn_cell(d + 1, recognition)
+    init_cell, step = cell(d + 1, recognition)
     (init_read, read), (init_decoder, decoder) = nn.linear(recognition, 2 * latent), nn.mlp(latent, hidden, d, activation=nn.relu)
 
     def init(rng):
@@ -47,11 +53,11 @@ def latent_ode(d, latent=4, hidden=20, recognition=25, noise=0.3, **options):
 
     def encode(parameters, t, x, which):
         times = t[which]
-        gaps = np.diff(times, axis=1, prepend=t[0]) * times.shape[1]  # back to the one before, in mean gaps
-        seen = np.concatenate([x, gaps[..., None]], axis=-1)
-        h = np.zeros((len(x), recognition))
+        gaps = np.diff(times, axis=1, prepend=t[0]) * (times.shape[1] / (t[-1] - t[0]))  # back to the one before, in mean gaps
+        seen = np.concatenate([x, gaps[..., None].astype(x.dtype)], axis=-1)
+        h = np.zeros((len(x), recognition), x.dtype)
         for k in reversed(range(x.shape[1])):
-            h = cell(parameters["cell"], h, seen[:, k])
+            h = step(parameters["cell"], h, seen[:, k])
         both = read(parameters["read"], h)
         return both[:, :latent], both[:, latent:]
 
@@ -60,10 +66,12 @@ def latent_ode(d, latent=4, hidden=20, recognition=25, noise=0.3, **options):
 
     def elbo(parameters, t, x, which, normal):
         mean, log_variance = encode(parameters, t, x, which)
+        if np.shape(normal) != mean.shape:
+            raise ValueError(f"elbo: normal has the shape {np.shape(normal)}; every series has its own draw, shape {mean.shape}")
         z0 = mean + np.exp(0.5 * log_variance) * normal
         found = decode(parameters, z0, t)[which.T, np.arange(len(x))]
         misfit = 0.5 * np.sum(((x.swapaxes(0, 1) - found) / noise) ** 2, axis=(0, 2))
-        log_likelihood = -misfit - x[0].size * np.log(noise * np.sqrt(2 * np.pi))
+        log_likelihood = -misfit - x[0].size * math.log(noise * math.sqrt(2 * math.pi))
         kl = 0.5 * np.sum(mean**2 + np.exp(log_variance) - 1 - log_variance, axis=1)
         return np.mean(log_likelihood - kl)
 
@@ -88,7 +96,10 @@ def rnn_forecaster(d, hidden=25, cell=nn.rnn_cell):
         return {"cell": init_cell(rng), "read": init_read(rng)}
 
     def predict(parameters, x, gaps):
-        h, found, k = np.zeros((len(x), hidden)), [], x.shape[1]
+        h, found, k = np.zeros((len(x), hidden), x.dtype), [], x.shape[1]
+        if gaps.shape[1] < max(k - 1, 1):
+            raise ValueError(f"rnn_forecaster: gaps of shape {gaps.shape} for {k} observations; there are {k - 1} between them, and one "
+                             "more for each further prediction")
         for i in range(gaps.shape[1]):
             given = x[:, i] if i < k else found[-1]
             h = step(parameters["cell"], h, np.concatenate([given, gaps[:, i, None]], axis=1))

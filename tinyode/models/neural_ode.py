@@ -1,6 +1,6 @@
 """Algorithm 2: a neural ODE (S-alg2). The loop of `resnet` is the solver's business, and one theta is for all of time.
 
-``f(h, t, theta)`` is a network of h and t, and h(t1) = ODESolve(h(t0), f, t0, t1, theta) (P3, G11, G12, N5, S3).
+``f(t, h, theta)`` is a network of t and h, and h(t1) = ODESolve(h(t0), f, t0, t1, theta) (P3, G11, G12, N5, S3).
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ def ode_net(features, width, hidden, classes, **options):
         return {"in": init_in(rng), "field": init_field(rng), "out": init_out(rng)}
 
     def f(t, h, theta):
-        return field(theta, np.concatenate([h, t * np.ones((len(h), 1))], axis=1))
+        return field(theta, np.concatenate([h, t * np.ones((len(h), 1), h.dtype)], axis=1))
 
     def apply(parameters, x, **more):
         h = np.tanh(into(parameters["in"], x))

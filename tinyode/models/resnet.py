@@ -1,6 +1,7 @@
 """Algorithm 1: a residual network (S-alg1).
 
-``f(h, t, theta_t)`` is a network of h with parameters of its own for each layer t, and h <- h + f(h, t, theta_t) (P2, G5, N1, S1).
+``f(t, h, theta_t)`` is a network of h with parameters of its own for each layer t = 0, 1, ..., and h <- h + f(t, h, theta_t) (P2, G5,
+N1, S1, which write f(h, t, theta_t); the order here is that of the solvers).
 """
 
 import numpy as np
@@ -9,7 +10,16 @@ from .. import nn
 
 
 def resnet(f, h, thetas):
-    """Return h after h <- h + f(t, h, theta_t) for each theta_t, t = 0, 1, ...: Euler's method with step one."""
+    """Return h after h <- h + f(t, h, theta_t) for each theta_t, t = 0, 1, ...: Euler's method with step one.
+
+    Parameters
+    ----------
+    f : function
+        ``f(t, h, theta_t)``, of the shape of h.
+    h : array
+    thetas : list
+        The parameters of each layer.
+    """
     for t, theta_t in enumerate(thetas):
         h = h + f(t, h, theta_t)
     return h
