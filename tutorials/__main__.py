@@ -52,7 +52,8 @@ def run(path, step=False):
 
 def main(arguments=None):
     """Run what the command line asks for; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tutorials", description="Run the chapters of the course.")
+    parser = argparse.ArgumentParser(prog="python -m tutorials", description="Run the chapters of the course.",
+                                     allow_abbrev=False)
     parser.add_argument("numbers", nargs="*", type=int, help="chapters to run (default: all)")
     parser.add_argument("--step", action="store_true", help="show each cell, run it, and wait for Enter")
     parser.add_argument("--full", action="store_true", help="make the experiments whose results are not there, as in the papers: slow")
@@ -74,7 +75,7 @@ def main(arguments=None):
         try:
             with contextlib.nullcontext() if aloud else contextlib.redirect_stdout(output):
                 run(path, options.step)
-        except Exception:
+        except (Exception, SystemExit):
             print(f"failed\n{output.getvalue()}", flush=True)
             traceback.print_exc()
             return 1

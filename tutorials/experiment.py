@@ -29,26 +29,39 @@ def full(name, settings, jobs):
     settings : dict
         What the jobs depend upon, as JSON can say it. Results made with others are not mixed with these.
     jobs : dict
-        Job to function without arguments, which returns a dict of numbers and lists.
+        Job, a string, to function without arguments, which returns a dict of numbers. Who changes what a job does deletes the file.
     """
+    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    kept = json.loads(path.read_text()) if path.exists() else {"settings": settings, "results": {}}
     settings = json.loads(json.dumps(settings))
+    versions = {"tinyode": version("tinyode"), "numpy": np.__version__, "python": platform.python_version()}
+    kept = _read(path) or {"settings": settings, "versions": versions, "results": {}}
     if kept["settings"] != settings:
         raise SystemExit(f"{path} was made with other settings, {kept['settings']}; delete it, and run again with --full to make it with "
                          f"{settings}")
     left = [job for job in jobs if job not in kept["results"]]
     if left and not FULL:
-        raise SystemExit(f"{path} has no results of {', '.join(left)}: run this chapter with --full")
+        raise SystemExit(f"{path} has no results of {left[0]!r} and {len(left) - 1} more jobs: run this chapter with --full")
+    if left and kept["versions"] != versions:
+        raise SystemExit(f"{path} was begun with other versions, {kept['versions']}, than these, {versions}; go on with those, or delete it")
     for number, job in enumerate(left, 1):
         print(f"{job} ({number} of {len(left)})", file=sys.stderr, flush=True)
         began = time.monotonic()
-        kept["results"][job] = {**jobs[job](), "seconds": round(time.monotonic() - began, 1)}
-        kept["versions"] = {"tinyode": version("tinyode"), "numpy": np.__version__, "python": platform.python_version()}
-        RESULTS.mkdir(exist_ok=True)
-        path.with_suffix(".part").write_text(json.dumps(kept, indent=1))
-        os.replace(path.with_suffix(".part"), path)  # whole or not at all
+        result = {**jobs[job](), "seconds": round(time.monotonic() - began, 1)}
+        kept = _read(path) or kept  # another process may be at other jobs
+        kept["results"][job] = result
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps(kept, indent=1, default=float))  # NumPy's numbers as Python's
+        os.replace(part, path)  # whole or not at all
     return {job: kept["results"][job] for job in jobs}
+
+
+def _read(path):
+    """Return what a file has kept, None if there is none."""
+    try:
+        return json.loads(path.read_text()) if path.exists() else None
+    except json.JSONDecodeError as error:
+        raise SystemExit(f"{path} is damaged ({error}); delete it, and run again with --full") from error
 
 
 def steps(n):
