@@ -13,6 +13,7 @@ from tinyode import datasets, grad, jacobian, models, nn, odeint, root, solve, s
 from tinyode.testing import central_difference
 
 init, block = nn.mlp(2, 8, 2)
+RESULTS = Path(__file__).parent.parent / "tutorials" / "results"
 
 
 @given(st.integers(1, 12), seeds)
@@ -135,7 +136,7 @@ def test_P_err_going_back_where_solutions_draw_together():
 
 def test_P_lower_S_control_P_param_S_param_the_table_of_the_digits():
     """What the full experiment found, which chapter 7 and the ledger report."""
-    kept = json.loads((Path(__file__).parent.parent / "tutorials" / "results" / "07_digits.json").read_text())
+    kept = json.loads((RESULTS / "07_digits.json").read_text())
     runs = {name: [run for job, run in kept["results"].items() if job.startswith(name)] for name in ("ResNet", "RK-Net", "ODE-Net")}
     assert all(len(of_one) == 5 for of_one in runs.values())
     error = {name: np.mean([run["error"] for run in of_one]) for name, of_one in runs.items()}
@@ -159,3 +160,47 @@ def test_P_unique_P_batch_what_the_last_chapter_says():
     swings = lambda t, y, mu: np.stack([y[:, 1], mu * (1 - y[:, 0] ** 2) * y[:, 1] - y[:, 0]], axis=1)
     mu, y0 = np.linspace(0.1, 8, 8), np.tile([2.0, 0.0], (8, 1))
     assert solve(swings, y0, [0, 10.0], mu).stats.nfev > solve_batch(swings, y0, [0, 10.0], mu, batched=(0,)).stats.nfev.max()
+
+
+def results(name, job, what):
+    """Return what the full experiment found for the jobs whose name begins so."""
+    kept = json.loads((RESULTS / f"{name}.json").read_text())["results"]
+    return np.array([found[what] for key, found in kept.items() if key.startswith(job)])
+
+
+def test_P_flow_S_flow_the_table_of_the_flows():
+    """What chapter 8 and the ledger report; and the parameters that are kept are those of the first row of it."""
+    for data in ("two_moons", "two_circles"):
+        x = getattr(datasets, data)(np.random.default_rng(99), 2000)
+        entropy = -np.mean(datasets.log_density(data, x))
+        losses = {name: results("08_normalizing_flows", f"{name}, {data}, seed", "loss") for name in (
+            "planar 2", "planar 8", "planar 32", "continuous", "continuous, Hutchinson")}
+        assert all(len(of_one) == 3 and np.all(of_one > entropy) for of_one in losses.values())
+        assert np.mean(losses["planar 2"]) > np.mean(losses["planar 8"]) > np.mean(losses["planar 32"])
+        assert max(losses["continuous"]) < entropy + 0.1 and max(losses["continuous, Hutchinson"]) < entropy + 0.15
+        assert abs(results("08_normalizing_flows_integrals", data, "integral")[0] - 1) < 1e-3
+        log_prob = models.continuous_flow(2, 32, rtol=1e-4, atol=1e-5)[1]
+        few = log_prob(tree.load(RESULTS / f"08_{data}.npz"), x[:400])
+        standard_error = np.std(few) / np.sqrt(400)
+        assert abs(-np.mean(few) - losses["continuous"][0]) < 4 * standard_error
+    assert max(results("08_normalizing_flows", "continuous, two_circles", "loss")) < min(
+        results("08_normalizing_flows", "planar 32, two_circles", "loss"))
+
+
+def test_S_rnn_P_latent_the_table_of_the_spirals():
+    """What chapter 9 and the ledger report; and the parameters that are kept have the error that the table says."""
+    error = {(name, k, what): results("09_latent_ode", f"{name}, {k}, seed", what) for name in ("latent ODE, GRU", "recurrent, GRU")
+             for k in (30, 50, 100) for what in ("within", "next 20", "next 100")}
+    assert all(len(of_one) == 3 for of_one in error.values())
+    lead = {(k, what): np.mean(error["recurrent, GRU", k, what]) - np.mean(error["latent ODE, GRU", k, what])
+            for k in (30, 50, 100) for what in ("within", "next 20", "next 100")}
+    assert min(lead[k, "within"] for k in (30, 50, 100)) > 0 > max(lead[k, "next 100"] for k in (50, 100))
+    assert lead[30, "next 20"] > lead[100, "next 20"]
+    rng = np.random.default_rng(103)
+    t, curves, seen = datasets.spirals(rng, 200)
+    which = np.sort(np.argsort(rng.random((200, 100)), axis=1)[:, :30], axis=1)
+    _, encode, decode, _ = models.latent_ode(2, cell=nn.gru_cell, rtol=1e-4, atol=1e-5)
+    parameters = tree.load(RESULTS / "09_latent.npz")
+    mean, _ = encode(parameters, t[:100], np.take_along_axis(seen, which[..., None], axis=1), which)
+    found = decode(parameters, mean, t[:100]).swapaxes(0, 1)
+    np.testing.assert_allclose(np.sqrt(np.mean((found - curves[:, :100]) ** 2)), error["latent ODE, GRU", 30, "within"][0], rtol=0.01)

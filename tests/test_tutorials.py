@@ -43,7 +43,7 @@ def test_the_runner_lists_refuses_and_steps(capsys, monkeypatch, tmp_path):
     assert len(listed.splitlines()) == len(CHAPTERS) and " 1  Euler's method" in listed
     with pytest.raises(SystemExit):
         module.main(["99"])
-    assert "there is no chapter 99; the chapters are 1, 2, 3, 4, 5, 6, 7" in capsys.readouterr().err
+    assert "there is no chapter 99; the chapters are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10" in capsys.readouterr().err
     small = tmp_path / "01_small.py"
     small.write_text("# %% [markdown]\n# # Small\n# Some prose.\n\n# %%\nx = 6\n\n# %%\nprint(x * 7)\n")
     broken = tmp_path / "02_broken.py"

@@ -1,0 +1,289 @@
+# %% [markdown]
+# # A latent ODE: series at irregular times
+#
+# **The question.** Patients are examined when they are ill, not on the hour. A recurrent network wants its data at equal
+# steps; for others one puts them into bins, and loses what lies between. P-latent, P-time and S-irregular say that a
+# latent ODE needs no bins, as its state can be had at any time; S-rnn, that it predicts better than a recurrent network,
+# the more so the fewer and noisier the data.
+
+# %%
+import numpy as np
+from experiment import RESULTS, full, spread, steps, table
+
+from tinyode import datasets, models, nn, odeint, optim, tree, value_and_grad
+from tinyode.plotting import COLOURS, panels, save
+
+# %% [markdown]
+# ## Spirals, clockwise and not
+#
+# Archimedean spirals, half of them clockwise, each seen through a window of 100 times that begins somewhere on it; of
+# these 100 observations, with noise of 0.3, a series keeps 30, 50 or all 100, each its own. What comes in the next 100
+# times is to be predicted. (Paper and public example leave open what a clockwise spiral is, and of which points the error
+# is measured. Here it is the mirror image, and the error is against the spiral without noise, both within the window, at
+# all of its times, and beyond.)
+
+
+# %%
+def data(seed, n, observations):
+    """Return the times, the spirals without noise, and of each the observations and their places."""
+    rng = np.random.default_rng(seed)
+    t, curves, seen = datasets.spirals(rng, n)
+    which = np.sort(np.argsort(rng.random((n, 100)), axis=1)[:, :observations], axis=1)
+    return t, curves, np.take_along_axis(seen, which[..., None], axis=1), which
+
+
+# %% [markdown]
+# ## The model
+#
+# A series begins in a hidden state $\mathbf z_0$, which an ODE carries on, $\mathbf z' = f(\mathbf z, \theta)$, and a decoder
+# turns $\mathbf z(t_i)$ into what is seen. A recurrent network reads the observations *backwards* in time, each with the
+# time back to the one before, and gives the mean and the variance of $q(\mathbf z_0 | \mathbf x)$. What is maximised is a
+# lower bound of the likelihood,
+# $$\mathrm{ELBO} = \mathbb E_q \sum_i \log p(\mathbf x_i | \mathbf z(t_i)) - \mathrm{KL}(q \,\|\, N(0, 1)).$$
+# Every batch has all of its times in one solve: the hundred times of the window, of which each series looks at its own.
+
+# %%
+SOLVER = {"rtol": 1e-3, "atol": 1e-4, "gradient": "discrete"}
+CELLS = {"RNN": nn.rnn_cell, "GRU": nn.gru_cell}
+LATENT = {name: models.latent_ode(2, latent=4, hidden=20, recognition=25, noise=0.3, cell=cell, **SOLVER) for name, cell in CELLS.items()}
+RECURRENT = {name: models.rnn_forecaster(2, hidden, CELLS[name]) for name, hidden in (("RNN", 40), ("GRU", 31))}
+
+
+def size(init):
+    return sum(map(np.size, tree.flatten(init(np.random.default_rng(0)))[0]))
+
+
+sizes = {f"{kind}, {name}": size(made[name][0]) for kind, made in (("latent ODE", LATENT), ("recurrent", RECURRENT)) for name in CELLS}
+print("parameters:", sizes)
+assert all(sizes[f"recurrent, {name}"] >= sizes[f"latent ODE, {name}"] for name in CELLS)
+
+
+def descend(loss, parameters, series, n, rate, batch, rng):
+    """Return the parameters after n steps of Adam on batches of the series, an array each."""
+    gradient = value_and_grad(loss)
+    start, update = optim.adam(optim.cosine(rate, n))
+    state = start(parameters)
+    for _ in steps(n):
+        here = rng.choice(len(series[0]), batch, replace=False)
+        _, slope = gradient(parameters, *[part[here] for part in series])
+        parameters, state = update(parameters, optim.clip(slope, 0.2), state)
+    return parameters
+
+
+def train_latent(cell, observations, n, rate, seed, batch=100):
+    init, _, _, elbo = LATENT[cell]
+    t, _, x, which = data(101, 1000, observations)
+    rng = np.random.default_rng(seed)
+    loss = lambda p, x, which: -elbo(p, t[:100], x, which, rng.normal(size=(batch, 4))) / x[0].size
+    return descend(loss, init(rng), (x, which), n, rate, batch, rng)
+
+
+def by_latent(cell, parameters, t, x, which):
+    """Return the series at all 200 times by the mean of q."""
+    _, encode, decode, _ = LATENT[cell]
+    return decode(parameters, encode(parameters, t[:100], x, which)[0], t).swapaxes(0, 1)
+
+
+# %% [markdown]
+# ## What it is held against
+#
+# A recurrent network that is given the time to the next observation, and predicts that; beyond the window it goes on from its
+# own predictions. It has at least as many parameters. Two kinds of cell, for both: the simple one of the authors' example,
+# and the gated one (GRU) that everybody uses.
+
+
+# %%
+def gaps_of(t, which):
+    """Return the times from each observation to the next, in mean gaps."""
+    return np.diff(t[which], axis=1) * which.shape[1]
+
+
+def train_recurrent(cell, observations, n, rate, seed, batch=100):
+    init, predict = RECURRENT[cell]
+    t, _, x, which = data(101, 1000, observations)
+    rng = np.random.default_rng(seed)
+    loss = lambda p, x, gaps: np.mean((predict(p, x, gaps) - x[:, 1:]) ** 2)
+    return descend(loss, init(rng), (x, gaps_of(t, which)), n, rate, batch, rng)
+
+
+def by_recurrent(cell, parameters, t, x, which):
+    """Predict every observation but the first, each from those before, and then the 100 points beyond the window."""
+    onward = np.concatenate([which[:, -1:], np.tile(np.arange(100, 200), (len(x), 1))], axis=1)
+    gaps = np.concatenate([gaps_of(t, which), np.diff(t[onward], axis=1) * which.shape[1]], axis=1)
+    return RECURRENT[cell][1](parameters, x, gaps)
+
+
+def rmse(found, wanted):
+    return float(np.sqrt(np.mean((found - wanted) ** 2)))
+
+
+# %% [markdown]
+# A small run first: 30 observations, 300 steps.
+
+# %%
+t, curves, x, which = data(103, 200, 30)
+before, small = LATENT["GRU"][0](np.random.default_rng(0)), train_latent("GRU", 30, 300, 0.02, seed=0, batch=50)
+nothing = rmse(np.mean(x, axis=1)[:, None], curves[:, :100])
+within = [rmse(by_latent("GRU", p, t, x, which)[:, :100], curves[:, :100]) for p in (before, small)]
+print(f"error within the window: untrained {within[0]:.2f}, after 300 steps {within[1]:.2f}; the mean of the observations {nothing:.2f}")
+assert within[1] < 0.6 * nothing < within[0]
+
+# %% [markdown]
+# ## The table
+#
+# (`python -m tutorials 9 --full`: 1000 spirals, 2000 steps as in the authors' example, three seeds; before that one more seed
+# for each of three learning rates, of which the one is kept that predicts the next 20 points best, on 200 other series. The
+# table is made of 200 more.) One number in the paper, and three here: within the window, where the latent ODE has seen the
+# observations before and after, and the recurrent network only those before; and, from the end of the window, the next 20
+# and the next 100 points.
+
+# %%
+OBSERVATIONS, RATES, SEEDS = (30, 50, 100), (0.01, 0.02, 0.04), (1, 2, 3)
+SETTINGS = {"steps": 2000, "batch": 100, "series": 1000, "clip": 0.2, "solver": SOLVER, "parameters": sizes}
+
+
+def run(name, observations, rate, seed, judge):
+    """Train one model, and measure its errors on the series of this seed."""
+    kind, cell = name.split(", ")
+
+    def measure():
+        train, predict = (train_latent, by_latent) if kind == "latent ODE" else (train_recurrent, by_recurrent)
+        parameters = train(cell, observations, SETTINGS["steps"], rate, seed)
+        t, curves, x, which = data(judge, 200, observations)
+        found = predict(cell, parameters, t, x, which)
+        inside = curves[:, :100] if kind == "latent ODE" else np.take_along_axis(curves, which[:, 1:, None], axis=1)
+        if (name, observations, seed) == ("latent ODE, GRU", 30, 1):
+            tree.save(RESULTS / "09_latent.npz", parameters)
+        return {"within": rmse(found[:, :-100], inside), "next 20": rmse(found[:, -100:-80], curves[:, 100:120]),
+                "next 100": rmse(found[:, -100:], curves[:, 100:])}
+
+    return measure
+
+
+trials = full("09_latent_ode_rates", {**SETTINGS, "rates": RATES},
+              {f"{name}, {k}, {rate}": run(name, k, rate, 0, 102) for k in OBSERVATIONS for name in sizes for rate in RATES})
+best = {(name, k): min(RATES, key=lambda rate: trials[f"{name}, {k}, {rate}"]["next 20"]) for k in OBSERVATIONS for name in sizes}
+found = full("09_latent_ode", {**SETTINGS, "rates": list(best.values())},
+             {f"{name}, {k}, seed {seed}": run(name, k, best[name, k], seed, 103) for k in OBSERVATIONS for name in sizes for seed in SEEDS})
+
+
+def of(name, k, what):
+    """Return the errors of the three seeds."""
+    return [found[f"{name}, {k}, seed {seed}"][what] for seed in SEEDS]
+
+
+PAPER = {"latent ODE": (0.1642, 0.1502, 0.1346), "recurrent": (0.3937, 0.3202, 0.1813)}  # Chen and others (2018), table 2
+table([(f"{name}, {k} observations", best[name, k], *[spread(of(name, k, what)) for what in ("within", "next 20", "next 100")],
+        PAPER[name.split(",")[0]][i] if name.endswith("RNN") else "") for i, k in enumerate(OBSERVATIONS) for name in sizes],
+      "root mean square error", "rate", "within", "next 20", "next 100", "paper")
+
+
+def lead(k, what, cell="GRU"):
+    """Return by how much the latent ODE's error is below the recurrent network's of the same cell, and the standard error of that."""
+    ours, theirs = of(f"latent ODE, {cell}", k, what), of(f"recurrent, {cell}", k, what)
+    return np.mean(theirs) - np.mean(ours), np.sqrt((np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / len(SEEDS))
+
+
+for k in OBSERVATIONS:
+    print(f"{k} observations, GRU: the latent ODE's error is lower by", ", ".join(
+        "{}: {:+.3f} ± {:.3f}".format(what, *lead(k, what)) for what in ("within", "next 20", "next 100")))
+assert all(lead(k, "within")[0] > 0 for k in OBSERVATIONS)
+assert all(abs(lead(k, "next 20")[0]) < 2.5 * lead(k, "next 20")[1] for k in OBSERVATIONS)
+assert all(lead(k, "next 100")[0] < -2 * lead(k, "next 100")[1] for k in (50, 100))
+
+# %% [markdown]
+# P-latent, P-time and S-irregular **hold**: no bins, each series at its own times, and the state can be had at any time, before
+# and after the data too. S-rnn **does not hold here**, as it stands:
+#
+# * *Within* the window the latent ODE has the smaller error, with a gated cell at every number of observations. But it has
+#   seen both sides of each point, and the recurrent network one. With the simple cell of the authors' example it is the
+#   other way round: the recognition network is then the weak part, and more observations do not help it.
+# * *Beyond* the window, where both know the same, a gated recurrent network is as good for the next 20 points, and better for
+#   100, where there are 50 observations or more. Only "the more so, the fewer observations" can be seen: the lead shrinks from 30
+#   to 100.
+# * The paper's recurrent network was 1.3 to 2.4 times worse than its latent ODE. Ours is about as good
+#   as the paper's latent ODE, within the window: given the time differences, trained with the same care, it is a baseline
+#   to be reckoned with. (What exactly the paper measured it does not say.)
+#
+# %% [markdown]
+# ## What it looks like
+#
+# Four spirals that it has never seen, from 30 observations each, by the model of the first seed: within the window, beyond
+# it, and, as an ODE can be solved backwards too, before it. Within, it is closer to the truth than its data are. Beyond, it goes
+# on smoothly, and wrong: nothing in the ELBO asks that where the window ends, $\mathbf z$ should be what it is for a series that
+# begins there. Exercise 2 asks whether it knows.
+
+# %%
+_, encode, decode, _ = LATENT["GRU"]
+ours = tree.load(RESULTS / "09_latent.npz")
+mean, _ = encode(ours, t[:100], x, which)
+path = by_latent("GRU", ours, t, x, which)
+earlier = decode(ours, mean, np.array([0.0, *-t[1:31]])).swapaxes(0, 1)
+figure, axes = panels(4, width=16, height=4.4)
+for i, panel in enumerate(axes):
+    panel.plot(*curves[i].T, color="#bbbbbb", linewidth=5, label="the spiral")
+    panel.plot(*path[i, :100].T, color=COLOURS[0], label="within")
+    panel.plot(*path[i, 99:].T, "--", color=COLOURS[4], label="beyond")
+    panel.plot(*earlier[i].T, ":", color=COLOURS[2], label="before")
+    panel.plot(*x[i].T, ".", color="#222222", label="observations")
+    panel.set(xticks=[], yticks=[], aspect="equal")
+axes[0].legend(fontsize=9)
+save(figure, "09_series")
+
+# %%
+f = nn.mlp(4, 20, 20, 4, activation=nn.elu)[1]
+z = odeint(lambda t, z, theta: f(theta, z), mean[:40], t[:100], ours["f"], **SOLVER)
+directions = np.linalg.svd((z - z.mean(axis=(0, 1))).reshape(-1, 4), full_matrices=False)[2][:2]
+figure, axes = panels(2, width=12, height=5)
+for i in range(40):
+    axes[0].plot(*(z[:, i] @ directions.T).T, color=COLOURS[0] if i % 2 else COLOURS[4], linewidth=1)
+axes[0].set(title="Latent trajectories, clockwise and not", xlabel="first direction", ylabel="second direction")
+middle = mean.mean(axis=0)
+for s, value in enumerate(np.linspace(-2, 2, 7)):
+    start = np.concatenate([[middle[0] + value * mean[:, 0].std()], middle[1:]])[None]
+    axes[1].plot(*decode(ours, start, t[:100])[:, 0].T, color=str(0.1 + 0.11 * s), label=f"{value:+.1f}")
+axes[1].legend(fontsize=9, title="standard deviations")
+axes[1].set(title="A walk across the first latent dimension", aspect="equal")
+save(figure, "09_latent")
+
+# %% [markdown]
+# Two directions of the four in which $\mathbf z$ moves: the two kinds of spirals keep apart. And a walk across the first latent
+# dimension of $\mathbf z_0$ leads from one turning direction to the other.
+#
+# ## Exercises
+#
+# 1. What does the recognition network say of its own uncertainty if it is given fewer observations of the same series?
+# 2. Draw $\mathbf z_0$ from $q$ a hundred times for one series. How does the spread of what is predicted grow with time?
+# 3. The order of observations is in their times, not in their places: does the model that was trained at irregular times
+#    mind if all observations are moved by one step of time?
+
+# %%
+# 1. less certain: the mean standard deviation of q
+spread_of = {}
+for n in (30, 15, 5):
+    spread_of[n] = float(np.mean(np.exp(0.5 * encode(ours, t[:100], x[:, :n], which[:, :n])[1])))
+print("1. mean standard deviation of z0 with so many observations:", {n: round(value, 3) for n, value in spread_of.items()})
+assert spread_of[30] < spread_of[15] < spread_of[5]
+
+# 2.
+one_mean, one_log_variance = (np.repeat(part[:1], 100, axis=0) for part in encode(ours, t[:100], x, which))
+many = decode(ours, one_mean + np.exp(0.5 * one_log_variance) * np.random.default_rng(7).normal(size=(100, 4)), t)
+spreads = np.linalg.norm(many.std(axis=1), axis=1)
+off = np.linalg.norm(path[0] - curves[0], axis=1)
+print("2. at t = 0, 1/2, 1, 3/2, 2: spread", np.round(spreads[[0, 50, 99, 150, 199]], 3), "true error", np.round(off[[0, 50, 99, 150, 199]], 3))
+assert spreads[199] > spreads[50]  # it grows, though less than the error: the model knows its noise, not its own limits
+
+# 3.
+later = np.minimum(which + 1, 99)
+moved = rmse(by_latent("GRU", ours, t, x, later)[:, 1:100], curves[:, :99])
+unmoved = rmse(by_latent("GRU", ours, t, x, which)[:, :100], curves[:, :100])
+print(f"3. error within the window {unmoved:.3f}; moved by a step {moved:.3f}")
+assert moved < 1.2 * unmoved
+
+# %% [markdown]
+# ## Sources
+#
+# P-latent, P-time (Price-Broncucia, "What are the benefits?"); S-irregular, S-rnn (Lenze and Rothe). Chen, Rubanova,
+# Bettencourt and Duvenaud, "Neural ordinary differential equations" (2018), section 5 and their public example
+# (latent_ode.py in torchdiffeq). Cho and others, "Learning phrase representations using RNN encoder-decoder" (2014). Kingma and
+# Welling, "Auto-encoding variational Bayes" (2014).
