@@ -194,8 +194,9 @@ def test_S_rnn_P_latent_the_table_of_the_spirals():
     assert all(len(of_one) == 3 for of_one in error.values())
     lead = {(k, what): np.mean(error["recurrent, GRU", k, what]) - np.mean(error["latent ODE, GRU", k, what])
             for k in (30, 50, 100) for what in ("within", "next 20", "next 100")}
-    assert min(lead[k, "within"] for k in (30, 50, 100)) > 0 > max(lead[k, "next 100"] for k in (50, 100))
-    assert lead[30, "next 20"] > lead[100, "next 20"]
+    assert min(lead[k, "within"] for k in (30, 50, 100)) > 0 > lead[100, "next 100"]
+    simple = [np.mean(results("09_latent_ode", f"{name}, 30, seed", "next 20")) for name in ("latent ODE, RNN", "recurrent, RNN")]
+    assert simple[0] < 0.8 * simple[1]
     rng = np.random.default_rng(103)
     t, curves, seen = datasets.spirals(rng, 200)
     which = np.sort(np.argsort(rng.random((200, 100)), axis=1)[:, :30], axis=1)

@@ -36,11 +36,16 @@ def data(seed, n, observations):
 # ## The model
 #
 # A series begins in a hidden state $\mathbf z_0$, which an ODE carries on, $\mathbf z' = f(\mathbf z, \theta)$, and a decoder
-# turns $\mathbf z(t_i)$ into what is seen. A recurrent network reads the observations *backwards* in time, each with the
-# time back to the one before, and gives the mean and the variance of $q(\mathbf z_0 | \mathbf x)$. What is maximised is a
-# lower bound of the likelihood,
-# $$\mathrm{ELBO} = \mathbb E_q \sum_i \log p(\mathbf x_i | \mathbf z(t_i)) - \mathrm{KL}(q \,\|\, N(0, 1)).$$
-# Every batch has all of its times in one solve: the hundred times of the window, of which each series looks at its own.
+# turns $\mathbf z(t_i)$ into what is seen, with noise of a deviation $s$ that is given: $p(\mathbf x | \mathbf z_0) = \prod_i
+# N(\mathbf x_i;\, \mathrm{decoder}(\mathbf z(t_i)), s^2)$. A recurrent network reads the observations *backwards* in time, each
+# with the time back to the one before, and gives the mean $\boldsymbol\mu$ and the deviation $\boldsymbol\sigma$ of a normal
+# $q(\mathbf z_0)$. With a standard normal $p(\mathbf z_0)$, Jensen's inequality gives
+# $$\log p(\mathbf x) = \log \mathbb E_q \frac{p(\mathbf x | \mathbf z_0) p(\mathbf z_0)}{q(\mathbf z_0)} \ge \mathbb E_q \log p(\mathbf x
+# | \mathbf z_0) - \mathbb E_q \log \frac{q(\mathbf z_0)}{p(\mathbf z_0)} = \mathrm{ELBO},$$
+# of which the last mean is $\mathrm{KL} = \frac12 \sum_j (\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2)$. To be able to differentiate
+# the first, one draws $\mathbf z_0 = \boldsymbol\mu + \boldsymbol\sigma \boldsymbol\varepsilon$ from a standard normal
+# $\boldsymbol\varepsilon$. The ELBO is what is maximised (Kingma and Welling). Every batch has all of its times in one solve: the
+# hundred times of the window, of which each series looks at its own.
 
 # %%
 SOLVER = {"rtol": 1e-3, "atol": 1e-4, "gradient": "discrete"}
@@ -129,13 +134,33 @@ print(f"error within the window: untrained {within[0]:.2f}, after 300 steps {wit
 assert within[1] < 0.6 * nothing < within[0]
 
 # %% [markdown]
+# Is it a bound? For one series, and the small model, the two means over $q$ and $\log p(\mathbf x)$ itself, by many draws.
+
+# %%
+_, encode, decode, elbo = LATENT["GRU"]
+mean, log_variance = (part[0] for part in encode(small, t[:100], x[:1], which[:1]))
+normal = np.random.default_rng(4).normal(size=(20_000, 4))
+z0 = mean + np.exp(0.5 * log_variance) * normal
+log_q_over_p = 0.5 * np.sum(z0**2 - normal**2 - log_variance, axis=1)
+seen = decode(small, z0, t[:100])[which[0]]
+log_likelihood = np.sum(-0.5 * ((seen - x[0][:, None]) / 0.3) ** 2 - np.log(0.3 * np.sqrt(2 * np.pi)), axis=(0, 2))
+weights = log_likelihood - log_q_over_p
+log_p = np.logaddexp.reduce(weights) - np.log(len(weights))
+kl = 0.5 * np.sum(mean**2 + np.exp(log_variance) - 1 - log_variance)
+print(f"KL {kl:.3f}, by draws {np.mean(log_q_over_p):.3f}; ELBO {np.mean(weights):.2f}, log p {log_p:.2f}")
+assert abs(np.mean(log_q_over_p) - kl) < 5 * np.std(log_q_over_p) / np.sqrt(20_000) and np.mean(weights) < log_p
+by_model = np.mean([elbo(small, t[:100], x[:1], which[:1], one[None]) for one in normal[:300]])
+assert abs(by_model - np.mean(weights)) < 5 * np.std(weights) / np.sqrt(300)
+
+# %% [markdown]
 # ## The table
 #
 # (`python -m tutorials 9 --full`: 1000 spirals, 2000 steps as in the authors' example, three seeds; before that one more seed
 # for each of three learning rates, of which the one is kept that predicts the next 20 points best, on 200 other series. The
 # table is made of 200 more.) One number in the paper, and three here: within the window, where the latent ODE has seen the
-# observations before and after, and the recurrent network only those before; and, from the end of the window, the next 20
-# and the next 100 points.
+# observations before and after, at all 100 places, and the recurrent network only those before, at the places observed; and,
+# from the end of the window, the next 20 and the next 100 points. (Beyond it the recurrent network goes on in single steps:
+# its own gap where it knows all 100 observations, a small one where it knows 30.)
 
 # %%
 OBSERVATIONS, RATES, SEEDS = (30, 50, 100), (0.01, 0.02, 0.04), (1, 2, 3)
@@ -184,26 +209,35 @@ def lead(k, what, cell="GRU"):
     return np.mean(theirs) - np.mean(ours), np.sqrt((np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / len(SEEDS))
 
 
-for k in OBSERVATIONS:
-    print(f"{k} observations, GRU: the latent ODE's error is lower by", ", ".join(
-        "{}: {:+.3f} ± {:.3f}".format(what, *lead(k, what)) for what in ("within", "next 20", "next 100")))
-assert all(lead(k, "within")[0] > 0 for k in OBSERVATIONS)
-assert all(abs(lead(k, "next 20")[0]) < 2.5 * lead(k, "next 20")[1] for k in OBSERVATIONS)
-assert all(lead(k, "next 100")[0] < -2 * lead(k, "next 100")[1] for k in (50, 100))
+for cell in CELLS:
+    for k in OBSERVATIONS:
+        print(f"{cell}, {k} observations: the latent ODE's error is lower by", ", ".join(
+            "{}: {:+.3f} ± {:.3f}".format(what, *lead(k, what, cell)) for what in ("within", "next 20", "next 100")))
+significant = lambda k, what, cell="GRU": lead(k, what, cell)[0] / lead(k, what, cell)[1]
+assert all(lead(k, "within")[0] > 0 for k in OBSERVATIONS) and significant(50, "within") > 5
+assert all(significant(k, "within", "RNN") < -2 for k in OBSERVATIONS)
+assert abs(lead(50, "next 20")[0]) + 2 * lead(50, "next 20")[1] < 0.05 and abs(significant(30, "next 20")) < 2 > abs(significant(100, "next 20"))
+assert significant(30, "next 20", "RNN") > 3 and significant(100, "next 100") < -5
+ends = [name for name, rate in best.items() if rate in (RATES[0], RATES[-1])]
+print(f"{len(ends)} of {len(best)} rates are the first or the last of those that were tried")
+ratio = np.divide(PAPER["recurrent"], PAPER["latent ODE"])
+assert 1.3 < min(ratio) and max(ratio) < 2.4
 
 # %% [markdown]
 # P-latent, P-time and S-irregular **hold**: no bins, each series at its own times, and the state can be had at any time, before
 # and after the data too. S-rnn **does not hold here**, as it stands:
 #
-# * *Within* the window the latent ODE has the smaller error, with a gated cell at every number of observations. But it has
-#   seen both sides of each point, and the recurrent network one. With the simple cell of the authors' example it is the
-#   other way round: the recognition network is then the weak part, and more observations do not help it.
-# * *Beyond* the window, where both know the same, a gated recurrent network is as good for the next 20 points, and better for
-#   100, where there are 50 observations or more. Only "the more so, the fewer observations" can be seen: the lead shrinks from 30
-#   to 100.
-# * The paper's recurrent network was 1.3 to 2.4 times worse than its latent ODE. Ours is about as good
-#   as the paper's latent ODE, within the window: given the time differences, trained with the same care, it is a baseline
-#   to be reckoned with. (What exactly the paper measured it does not say.)
+# * *Within* the window the latent ODE with a gated cell has the smaller error on average at every number of observations, clearly
+#   at 50. But it has seen both sides of each point, and the recurrent network one. With the simple cell of the authors' example it
+#   is the other way round: the recognition network is then the weak part, and more observations do not help it.
+# * *Beyond* the window, where both know the same, three seeds show no difference between them over the next 20 points with gated
+#   cells. With simple cells and 30 observations, the case of the claim, the latent ODE is better. Over 100 points, from 100
+#   observations, the gated recurrent network is better. Single seeds differ much here: of the latent ODE with 50
+#   observations, the one by which the rate was chosen has 0.27 on other series, those of the table 1.2 to 1.8.
+# * "The more so, the fewer": the signs agree (next 20: +0.04, 0.00, -0.03), but three seeds are too few. Noise was not varied.
+# * The paper's recurrent network had 1.3 to 2.4 times the error of its latent ODE. Ours is about as good as the paper's latent ODE,
+#   within the window: given the time differences, and tried with the same rates (some of which, for both kinds, are at the end of
+#   those tried), it is a baseline to be reckoned with. (What exactly the paper measured it does not say.)
 #
 # %% [markdown]
 # ## What it looks like
@@ -214,11 +248,19 @@ assert all(lead(k, "next 100")[0] < -2 * lead(k, "next 100")[1] for k in (50, 10
 # begins there. Exercise 2 asks whether it knows.
 
 # %%
-_, encode, decode, _ = LATENT["GRU"]
 ours = tree.load(RESULTS / "09_latent.npz")
 mean, _ = encode(ours, t[:100], x, which)
 path = by_latent("GRU", ours, t, x, which)
 earlier = decode(ours, mean, np.array([0.0, *-t[1:31]])).swapaxes(0, 1)
+beginning = np.hypot(*curves[:, 0].T) / (0.3 * 6 * np.pi / 499)  # the place on the spiral where the window begins
+whole = beginning > 21
+back = np.arange(20) + 1
+phi = (beginning[whole, None] - back) * 6 * np.pi / 499
+truth = 0.3 * phi[..., None] * np.stack([np.cos(phi), np.where(np.arange(200)[whole] % 2, -1, 1)[:, None] * np.sin(phi)], axis=-1)
+print(f"error over the 20 points before the window {rmse(earlier[whole, 1:21], truth):.2f}, staying where it begins "
+      f"{rmse(curves[whole, :1], truth):.2f}; over the next 100 points {rmse(path[:, 100:], curves[:, 100:]):.2f}, at the origin for ever "
+      f"{rmse(0.0, curves[:, 100:]):.2f}")
+assert rmse(earlier[whole, 1:21], truth) < 0.5 * rmse(curves[whole, :1], truth)
 figure, axes = panels(4, width=16, height=4.4)
 for i, panel in enumerate(axes):
     panel.plot(*curves[i].T, color="#bbbbbb", linewidth=5, label="the spiral")
@@ -234,51 +276,76 @@ save(figure, "09_series")
 f = nn.mlp(4, 20, 20, 4, activation=nn.elu)[1]
 z = odeint(lambda t, z, theta: f(theta, z), mean[:40], t[:100], ours["f"], **SOLVER)
 directions = np.linalg.svd((z - z.mean(axis=(0, 1))).reshape(-1, 4), full_matrices=False)[2][:2]
-figure, axes = panels(2, width=12, height=5)
+figure, axes = panels(3, width=17, height=4.8)
 for i in range(40):
     axes[0].plot(*(z[:, i] @ directions.T).T, color=COLOURS[0] if i % 2 else COLOURS[4], linewidth=1)
 axes[0].set(title="Latent trajectories, clockwise and not", xlabel="first direction", ylabel="second direction")
-middle = mean.mean(axis=0)
+
+
+def turning(curve):
+    """Return by how much a curve turns to the left, in radians."""
+    angle = np.unwrap(np.arctan2(*np.diff(curve, axis=0).T[::-1]))
+    return angle[-1] - angle[0]
+
+
+kinds = [mean[i::2].mean(axis=0) for i in (0, 1)]
+middle, turns = mean.mean(axis=0), []
 for s, value in enumerate(np.linspace(-2, 2, 7)):
     start = np.concatenate([[middle[0] + value * mean[:, 0].std()], middle[1:]])[None]
     axes[1].plot(*decode(ours, start, t[:100])[:, 0].T, color=str(0.1 + 0.11 * s), label=f"{value:+.1f}")
+    share = 0.5 + value / 4  # of the way from one kind to the other
+    curve = decode(ours, ((1 - share) * kinds[0] + share * kinds[1])[None], t[:100])[:, 0]
+    turns.append(turning(curve))
+    axes[2].plot(*curve.T, color=str(0.1 + 0.11 * s), label=f"{share:.2f}")
 axes[1].legend(fontsize=9, title="standard deviations")
 axes[1].set(title="A walk across the first latent dimension", aspect="equal")
+axes[2].legend(fontsize=9, title="of the way")
+axes[2].set(title="From the mean of one kind to that of the other", aspect="equal")
 save(figure, "09_latent")
+print("turning along the way from one kind to the other:", np.round(turns, 1))
+assert turns[0] * turns[-1] < 0 and min(abs(turns[0]), abs(turns[-1])) > 1
 
 # %% [markdown]
-# Two directions of the four in which $\mathbf z$ moves: the two kinds of spirals keep apart. And a walk across the first latent
-# dimension of $\mathbf z_0$ leads from one turning direction to the other.
+# Two directions of the four in which $\mathbf z$ moves: the two kinds of spirals keep apart. A walk across the first latent
+# dimension alone leads through curves of both kinds and some that are neither, for nothing in the ELBO gives a single dimension
+# a meaning; along the line between the means of the two kinds the turning changes its sign.
 #
 # ## Exercises
 #
-# 1. What does the recognition network say of its own uncertainty if it is given fewer observations of the same series?
-# 2. Draw $\mathbf z_0$ from $q$ a hundred times for one series. How does the spread of what is predicted grow with time?
+# 1. What does the recognition network say of its own uncertainty if it is given fewer observations of the same series than it was
+#    trained with? Is it right?
+# 2. Draw $\mathbf z_0$ from $q$ sixty times for each series. How does the spread of what is predicted grow with time, and how
+#    the error?
 # 3. The order of observations is in their times, not in their places: does the model that was trained at irregular times
-#    mind if all observations are moved by one step of time?
+#    notice if all observations are moved by five steps of time?
 
 # %%
-# 1. less certain: the mean standard deviation of q
-spread_of = {}
-for n in (30, 15, 5):
-    spread_of[n] = float(np.mean(np.exp(0.5 * encode(ours, t[:100], x[:, :n], which[:, :n])[1])))
-print("1. mean standard deviation of z0 with so many observations:", {n: round(value, 3) for n, value in spread_of.items()})
-assert spread_of[30] < spread_of[15] < spread_of[5]
+# 1. less certain, but far too little: it was trained with 30
+spread_of, error_of = {}, {}
+for n, every in ((30, 1), (15, 2), (5, 6)):
+    fewer = x[:, ::every], which[:, ::every]
+    spread_of[n] = float(np.mean(np.exp(0.5 * encode(ours, t[:100], *fewer)[1])))
+    error_of[n] = rmse(by_latent("GRU", ours, t, *fewer)[:, :100], curves[:, :100])
+print("1. mean deviation of z0 with so many observations:", {n: round(value, 3) for n, value in spread_of.items()},
+      "error within:", {n: round(value, 3) for n, value in error_of.items()})
+assert spread_of[30] < spread_of[15] < spread_of[5] and error_of[5] / error_of[30] > 3 * spread_of[5] / spread_of[30]
 
-# 2.
-one_mean, one_log_variance = (np.repeat(part[:1], 100, axis=0) for part in encode(ours, t[:100], x, which))
-many = decode(ours, one_mean + np.exp(0.5 * one_log_variance) * np.random.default_rng(7).normal(size=(100, 4)), t)
-spreads = np.linalg.norm(many.std(axis=1), axis=1)
-off = np.linalg.norm(path[0] - curves[0], axis=1)
-print("2. at t = 0, 1/2, 1, 3/2, 2: spread", np.round(spreads[[0, 50, 99, 150, 199]], 3), "true error", np.round(off[[0, 50, 99, 150, 199]], 3))
-assert spreads[199] > spreads[50]  # it grows, though less than the error: the model knows its noise, not its own limits
+# 2. too certain within the window, and much too certain beyond it
+deviation = np.exp(0.5 * encode(ours, t[:100], x, which)[1])
+rng = np.random.default_rng(7)
+many = np.stack([decode(ours, mean + deviation * rng.normal(size=mean.shape), t) for _ in range(60)])
+spreads = np.sqrt(np.mean(np.var(many, axis=0), axis=(1, 2)))
+off = np.sqrt(np.mean((path - curves) ** 2, axis=(0, 2)))
+print("2. at t = 0, 1/2, 1, 3/2, 2: spread", np.round(spreads[[0, 50, 99, 150, 199]], 3), "error", np.round(off[[0, 50, 99, 150, 199]], 3))
+assert spreads[199] < 0.2 * off[199] and spreads[50] < 0.8 * off[50]
 
 # 3.
-later = np.minimum(which + 1, 99)
-moved = rmse(by_latent("GRU", ours, t, x, later)[:, 1:100], curves[:, :99])
-unmoved = rmse(by_latent("GRU", ours, t, x, which)[:, :100], curves[:, :100])
-print(f"3. error within the window {unmoved:.3f}; moved by a step {moved:.3f}")
-assert moved < 1.2 * unmoved
+fits = which[:, -1] < 95
+unmoved = rmse(path[fits, :100], curves[fits, :100])
+moved = rmse(by_latent("GRU", ours, t, x[fits], which[fits] + 5)[:, 5:100], curves[fits, :95])
+ignored = rmse(path[fits, 5:100], curves[fits, :95])
+print(f"3. error within the window {unmoved:.3f}; moved by five steps {moved:.3f}; had it not noticed {ignored:.3f}")
+assert moved < 0.6 * ignored
 
 # %% [markdown]
 # ## Sources
