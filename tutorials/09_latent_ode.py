@@ -308,7 +308,8 @@ assert turns[0] * turns[-1] < 0 and min(abs(turns[0]), abs(turns[-1])) > 1
 # %% [markdown]
 # Two directions of the four in which $\mathbf z$ moves: the two kinds of spirals keep apart. A walk across the first latent
 # dimension alone leads through curves of both kinds and some that are neither, for nothing in the ELBO gives a single dimension
-# a meaning; along the line between the means of the two kinds the turning changes its sign.
+# a meaning. Along the line between the means of the two kinds the turning changes its sign. (The first of these is hardly a
+# spiral: in the mean of a kind the phases cancel.)
 #
 # ## Exercises
 #
