@@ -4,6 +4,7 @@ import numpy as np
 from numpy import ndarray
 
 from .dispatch import is_traced, unbox
+from .operators import Recorded
 from .trace import Node
 
 FLOAT64 = np.dtype(float)
@@ -11,7 +12,7 @@ FLOAT64 = np.dtype(float)
 
 def as_primal(x):
     """Return what a function is differentiated at: a Node, or a floating array."""
-    if type(x) is Node:
+    if type(x) is Node or isinstance(x, Recorded):
         return x
     if isinstance(x, (np.ma.MaskedArray, np.matrix)):
         unbox(x)  # which refuses it
@@ -29,7 +30,7 @@ def as_primal(x):
 
 def as_output(y):
     """Return what the function gave as a Node or an array."""
-    if type(y) is ndarray and y.dtype == object:
+    if (type(y) is ndarray and y.dtype == object) or isinstance(y, Recorded):
         return unbox(y)
     if isinstance(y, (int, float, np.number, np.bool_, ndarray)) and np.asarray(y).dtype.kind in "fiub":
         return y if isinstance(y, ndarray) else np.asarray(y)[()]

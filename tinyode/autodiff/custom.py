@@ -8,6 +8,7 @@ import numpy as np
 from .. import tree
 from .checks import as_real
 from .dispatch import is_traced, plain, signature, unbox
+from .operators import Recorded
 from .trace import Node, peel, record
 
 
@@ -24,19 +25,24 @@ def stop_gradient(x):
 
 def _constant(x):
     value = plain(x)
-    if not (value is None or isinstance(value, (str, bytes, int, float, np.generic)) or type(value) is np.ndarray):
+    if not (value is None or isinstance(value, (Recorded, str, bytes, int, float, np.generic)) or type(value) is np.ndarray):
         raise TypeError(f"stop_gradient: {value!r:.60} of type {type(value).__name__} is neither a number, an array, nor a nested tuple, "
                         "list or dict of them, and a traced value in it would not be seen; take it apart")
     return value
 
 
-def primitive(vjps):
-    """Give a function of our own its VJPs, so that it can be called with Nodes like NumPy's."""
+def primitive(vjps, whole=False):
+    """Give a function of our own its VJPs, so that it can be called with Nodes like NumPy's.
+
+    One that writes into an array of its own is recorded as a ``whole``: a program calls it, and has its source.
+    """
 
     def decorate(function):
         def wrapper(*args, **kwargs):
             if any(is_traced(x) for x in args):
                 return record(wrapper, vjps, args, kwargs)
+            if whole and isinstance(args[0], Recorded):
+                return args[0].recording(function, args, kwargs)
             return function(*args, **kwargs)
 
         wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__

@@ -18,7 +18,7 @@ import numpy as np
 from numpy import ndarray
 
 from . import trace
-from .operators import CHECKED, DERIVED, PLAIN, RULES, name_of
+from .operators import CHECKED, DERIVED, PLAIN, RULES, Recorded, name_of
 
 IN_PLACE = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
 
@@ -46,7 +46,7 @@ def is_traced(x):
 
 def unbox(x):
     """Read an array of objects as the stack of its elements, and a list as an array: what np.array would make of them."""
-    if type(x) is trace.Node:
+    if type(x) is trace.Node or isinstance(x, Recorded):
         return x
     if isinstance(x, (np.ma.MaskedArray, np.matrix)):
         raise TypeError(f"a {type(x).__name__} does not compute like an array, and cannot be combined with a traced one; "
@@ -56,7 +56,7 @@ def unbox(x):
         return array
     items = array.ravel().tolist()
     for item in items:
-        if not isinstance(item, (trace.Node, np.ndarray, int, float, np.number, np.bool_)) or np.ndim(item):
+        if not isinstance(item, (trace.Node, Recorded, np.ndarray, int, float, np.number, np.bool_)) or np.ndim(item):
             raise TypeError("an array of objects can be differentiated where each is a number, traced or not; one is of type "
                             f"{type(item).__name__}, shape {np.shape(item)}: {item!r:.60}; write np.stack or np.concatenate to join rows")
     return np.reshape(_pack(*items), array.shape)
@@ -66,7 +66,8 @@ def _pack(*items):
     """Make a vector of scalars."""
     if any(type(item) is trace.Node for item in items):
         return trace.record(_pack, lambda g, y, wanted, *items: [g[i] for i in wanted], items)
-    return np.array(items)
+    recorded = [item for item in items if isinstance(item, Recorded)]
+    return recorded[0].recording(np.array, (list(items),), {}) if recorded else np.array(items)
 
 
 def call(function, args, kwargs):

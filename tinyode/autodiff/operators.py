@@ -22,6 +22,12 @@ NUMBERS = frozenset({float, int, bool, np.float64, np.float32, np.int64, np.int3
 IN_PLACE = frozenset({"fill", "partition", "put", "resize", "sort"})  # methods that write into their array
 
 
+class Recorded:
+    """What a program is recorded with stands for a plain array, and must pass where one passes; see `recording.Symbol`."""
+
+    __slots__ = ()
+
+
 def name_of(function):
     """Write a function as its caller did."""
     name = getattr(function, "__name__", repr(function))

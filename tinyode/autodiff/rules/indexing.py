@@ -19,18 +19,26 @@ def is_basic(index):
     return all(i is None or i is Ellipsis or isinstance(i, (int, np.integer, slice)) for i in items)
 
 
-@primitive((lambda g, y, c, index, shape: g[index],))
-def scatter(c, index, shape):
-    """Return zeros of this shape with c added at ``[index]``, once for every time that the index names a place."""
+READ = (lambda g, y, c, index, shape: g[index],)
+
+
+@primitive(READ, whole=True)
+def place(c, index, shape):
+    """Return zeros of this shape with c at ``[index]``, which names each place at most once."""
     result = np.zeros(shape, c.dtype)
-    if is_basic(index):
-        result[index] = c
-    else:
-        np.add.at(result, index, c)
+    result[index] = c
     return result
 
 
-RULES[operator.getitem] = (lambda g, y, x, index: scatter(g, index, x.shape),)
+@primitive(READ, whole=True)
+def scatter(c, index, shape):
+    """Return zeros of this shape with c added at ``[index]``, once for every time that the index names a place."""
+    result = np.zeros(shape, c.dtype)
+    np.add.at(result, index, c)
+    return result
+
+
+RULES[operator.getitem] = (lambda g, y, x, index: (place if is_basic(index) else scatter)(g, index, x.shape),)
 
 # function: the names of the arguments whose elements it moves
 MOVES = {

@@ -1,0 +1,141 @@
+"""Recording: what a function does to arrays, written down as a list of NumPy calls.
+
+The tape (`trace`) writes down what a derivative needs, and has no use for comparisons and signs, or for what the rules themselves compute.
+A `Symbol` is less clever: it knows nothing of derivatives, and writes down every NumPy function that it meets, with its operands. Put
+Symbols into the Nodes of a trace, and both the function and the sweep back through its rules, which are NumPy code too, are written down:
+that is all `program` needs.
+
+A recording is made of one path through the function. So what would choose the path by a value, a bool, a number, a shape, is refused.
+"""
+
+import linecache
+import os
+import sys
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from .. import tree
+from .operators import Recorded, name_of
+from .trace import Node
+
+SHAPES_ONLY = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj, np.can_cast, np.min_scalar_type, np.common_type,
+               np.zeros_like, np.ones_like, np.empty_like}  # do not look at the values
+SHAPED_BY_VALUES = {np.nonzero, np.flatnonzero, np.argwhere, np.extract, np.compress, np.unique}
+PACKAGES = os.path.dirname(os.path.dirname(os.path.abspath(__file__))), os.path.dirname(os.path.abspath(np.__file__))
+
+
+class Call:
+    """One line of a program: a function, its arguments taken apart, and the Symbols of what it returned."""
+
+    __slots__ = ("arguments", "fresh", "function", "results", "returned", "structure")
+
+    def __init__(self, function, arguments, structure, returned, results, fresh):
+        self.function, self.arguments, self.structure = function, arguments, structure
+        self.returned, self.results, self.fresh = returned, results, fresh
+
+
+class Method:
+    """A method of an array, as a function."""
+
+    def __init__(self, name):
+        self.__name__ = name
+
+    def __call__(self, x, *args, **kwargs):
+        return getattr(x, self.__name__)(*args, **kwargs)
+
+
+METHODS = {name: Method(name) for name in ("astype", "copy", "ravel", "reshape", "sum", "transpose")}
+PICK, POWER = Method("__getitem__"), Method("__pow__")
+
+
+class Recording(list):
+    """The calls, in order."""
+
+    def __call__(self, function, args, kwargs):
+        """Carry out a function of Symbols and write it down."""
+        arguments, structure = tree.flatten((tuple(args), kwargs))
+        values = [x.value if type(x) is Symbol else x for x in arguments]
+        plain_args, plain_kwargs = tree.unflatten(structure, values)
+        y = function(*plain_args, **plain_kwargs)
+        if function in SHAPES_ONLY:
+            return y
+        if function in SHAPED_BY_VALUES or (function is PICK and any(x.dtype == bool for x in arguments[1:] if type(x) is Symbol)):
+            refuse("a shape")
+        found, returned = tree.flatten(y)
+        for value in found:
+            if not isinstance(value, (np.ndarray, np.generic)):
+                refuse(f"a {type(value).__name__}")
+        operands = [x for x in values if isinstance(x, np.ndarray)]
+        fresh = all(type(y) is np.ndarray and y.ndim and y.base is None and not any(y is x for x in operands) for y in found)
+        results = [Symbol(value, self) for value in found]
+        self.append(Call(function, arguments, structure, returned, results, fresh))
+        return tree.unflatten(returned, results)
+
+
+def refuse(what):
+    """Raise the error that names the line which takes a plain value from what differs from call to call."""
+    frame = sys._getframe()
+    while frame.f_back is not None and os.path.abspath(frame.f_code.co_filename).startswith(PACKAGES):
+        frame = frame.f_back
+    name, line = frame.f_code.co_filename, frame.f_lineno
+    raise TypeError(f"{os.path.basename(name)}, line {line}, `{linecache.getline(name, line).strip()}`: takes {what} from a value that differs "
+                    "from call to call, and a program would go the same way for ever; choose with np.where, and take functions from "
+                    "NumPy, or leave tinyode.compiled and tinyode.program out")
+
+
+def _refused(what):
+    return lambda self, *_: refuse(what)
+
+
+class Symbol(NDArrayOperatorsMixin, Recorded):
+    """An array whose history is written down. It has a value, that of the example, of which a program may use shape and dtype."""
+
+    __slots__ = ("recording", "value")
+    __hash__ = object.__hash__
+
+    def __init__(self, value, recording):
+        self.value, self.recording = value, recording
+
+    shape = property(lambda self: np.shape(self.value))
+    ndim = property(lambda self: np.ndim(self.value))
+    size = property(lambda self: np.size(self.value))
+    dtype = property(lambda self: np.result_type(self.value))
+    T = property(lambda self: np.transpose(self))
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if any(type(x) is Node for x in inputs):
+            return NotImplemented
+        return self.recording(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
+
+    def __array_function__(self, function, types, args, kwargs):
+        if Node in types:
+            return NotImplemented
+        return self.recording(function, args, kwargs)
+
+    def __getattr__(self, name):
+        if name not in METHODS:
+            raise AttributeError(f"a recorded array has no .{name}; write it as a function, np.{name}(x)")
+        return lambda *args, **kwargs: self.recording(METHODS[name], (self, *args), kwargs)
+
+    def __getitem__(self, index):
+        return self.recording(PICK, (self, index), {})
+
+    def __pow__(self, other):
+        return NotImplemented if type(other) is Node else self.recording(POWER, (self, other), {})
+
+    def __len__(self):
+        return len(self.value)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self):
+        return f"Symbol({self.value!r})"
+
+    __bool__, __float__, __int__ = _refused("a bool"), _refused("a float"), _refused("an int")
+    __index__, __complex__, item, tolist = _refused("an index"), _refused("a number"), _refused("a number"), _refused("numbers")
+    __array__ = _refused("an array without a history")
+
+
+tree.CERTAIN_LEAVES.add(Symbol)
