@@ -362,3 +362,64 @@ def _paths(name, path, x):
             yield from _paths(f"{name}_{i}", f"{path}[{i}]", item)
     else:
         yield name, path
+
+
+def _signature(x):
+    """What a program depends on: shape and dtype of what changes from call to call, and all of the rest."""
+    kind = type(x)
+    if kind is np.ndarray:
+        return x.shape, x.dtype.num
+    return kind if is_number(x) else (kind, x)
+
+
+def compiled(f):
+    """Return a function like f that is recorded once for each kind of arguments, and runs as straight-line NumPy from then on.
+
+    Use it wherever f is used, under `vjp`, `grad`, `odeint`, `root`.
+    """
+    programs = {}
+
+    @functools.wraps(f)
+    def run(*args, **kwargs):
+        leaves, structure = tree.flatten((args, kwargs))
+        trace, values, parents = peel(leaves)
+        wanted = [i for i, _ in parents]
+        key = structure, tuple(wanted), tuple(map(_signature, values))
+        entry = programs.get(key)
+        if entry is None:
+            if any(not isinstance(x, (np.ndarray, np.number, float, int, str, type(None))) or getattr(x, "dtype", None) == object for x in values):
+                return f(*args, **kwargs)  # inside a further derivative, say
+            entry = programs[key] = _compile(lambda args, kwargs: f(*args, **kwargs), f.__name__, values, structure, wanted)
+        forward, pullback, out_structure = entry
+        outputs, saved = forward(*values)
+        if trace is None:
+            return tree.unflatten(out_structure, outputs)
+
+        def backward(g, y, wanted, *leaves):
+            if type(g) is Node:
+                pass
+            return pullback(g, *saved)
+
+        if len(outputs) == 1:
+            return trace.append(outputs[0], backward, parents, values)
+        raise NotImplementedError
+
+    return run
+
+
+def _compile(f, name, leaves, structure, wanted):
+    """Return the program of the value, that of the pullback, and the structure of the value."""
+    inputs, outputs, seeds, pulled, calls, out_structure = recorded(f, leaves, structure, wanted)
+    pulled = pulled if wanted else []
+    calls, results = simplified(calls, [*outputs, *pulled])
+    outputs, pulled = results[:len(outputs)], results[len(outputs):]
+    first, second = _split(calls, outputs)
+    made = {x for call in first for x in call.results} | {x for x in inputs if type(x) is Symbol}
+    read = [x for call in second for x in call.arguments if type(x) is Symbol] + [x for x in pulled if type(x) is Symbol]
+    saved = list(dict.fromkeys(x for x in read if x in made))
+    writer = Writer(f)
+    parameters = [writer.name(x, f"x{i}") if type(x) is Symbol else f"x{i}" for i, x in enumerate(inputs)]
+    forward = writer.write(name, parameters, writer.lines(first, [*outputs, *saved]), (list(outputs), tuple(saved)))
+    cotangents = [writer.name(x, f"g{i}") for i, x in enumerate(seeds)]
+    pullback = writer.write(f"{name}_pullback", [*cotangents, *[writer.names[x] for x in saved]], writer.lines(second, pulled), pulled)
+    return forward.call, pullback.call, out_structure
