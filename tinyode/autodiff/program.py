@@ -46,8 +46,9 @@ class Program:
         self.source, self.constants = source, constants
         filename = f"<program of {name}, {next(_numbers)}>"
         linecache.cache[filename] = len(source), None, source.splitlines(True), filename
-        namespace = {**constants, "np": np}
+        namespace = {}
         exec(builtins.compile(source, filename, "exec"), namespace)
+        namespace.update(constants)
         self.call = namespace[name]
 
     def __call__(self, *args):
@@ -203,7 +204,7 @@ class Writer:
             for y in call.results:  # a view lives in the memory of what it is a view of
                 owner[y] = y if call.fresh else next((owner.get(x) for x in symbols), None)
             last.update({owner.get(x): n for x in [*symbols, *call.results]})
-        kept = {owner.get(x) for x in kept}
+        kept = {owner.get(x) for x in kept if type(x) is Symbol}
         gone = {}
         for x, n in last.items():
             if x is not None and x not in kept and x.value.nbytes >= LARGE:
@@ -242,7 +243,9 @@ def _source(function):
 
 
 def _literal(x):
-    """Write an array so that it can be read back to the last bit."""
+    """Write an array so that it can be read back to the last bit, rows or columns first as it is."""
+    if x.ndim > 1 and x.flags.f_contiguous and not x.flags.c_contiguous:
+        return _literal(x.T) + ".T"
     return f"np.array({x.tolist()!r}, dtype={x.dtype.name!r}).reshape({x.shape})".replace("inf", "np.inf").replace("nan", "np.nan")
 
 
@@ -278,13 +281,18 @@ def _record(f, leaves, structure, wanted):
     return inputs, outputs, seeds, pull(seeds), recording, out_structure
 
 
+def _equal(x, y):
+    """Whether two constants are the same."""
+    return np.array_equal(x, y, equal_nan=isinstance(x, (np.ndarray, np.generic, float)) and np.result_type(x).kind == "f")
+
+
 def recorded(f, leaves, structure, wanted):
     """Record twice, and refuse what is not the same both times."""
     first, second = _record(f, leaves, structure, wanted), _record(f, leaves, structure, wanted)
     for a, b in itertools.zip_longest(first[4], second[4]):
         same = a is not None and b is not None and a.function == b.function and a.structure == b.structure
         for x, y in zip(a.arguments, b.arguments) if same else ():
-            if type(x) is not Symbol and not np.array_equal(x, y):
+            if type(x) is not Symbol and not _equal(x, y):
                 raise TypeError(f"{getattr(f, '__name__', f)}: recorded twice, it gave {name_of(a.function)} the constant {x!r:.40} and then "
                                 f"{y!r:.40}. A program would keep the first for ever: let a random draw, a counter or the time be an argument")
         if not same:

@@ -65,10 +65,10 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         y = np.broadcast_to(fp[0], x.shape)
     else:
         i = np.clip(np.searchsorted(plain(xp), plain(x), side="right") - 1, 0, len(xp) - 2)
-        h, start = xp[i + 1] - xp[i], i + (plain(x) == plain(xp)[i + 1])  # the last node may be there twice
-        y = fp[start] + (fp[i + 1] - fp[i]) / np.where(plain(h) == 0, 1.0, h) * (x - xp[start])
-    y = np.where(plain(x) < plain(xp)[0], fp[0] if left is None else left, y)
-    return np.where(plain(x) > plain(xp)[-1], fp[-1] if right is None else right, y)
+        h, start = np.take(xp, i + 1) - np.take(xp, i), i + (plain(x) == np.take(plain(xp), i + 1))  # the last node may be there twice
+        y = np.take(fp, start) + (np.take(fp, i + 1) - np.take(fp, i)) / np.where(plain(h) == 0, 1.0, h) * (x - np.take(xp, start))
+    y = np.where(plain(x) < np.take(plain(xp), 0), fp[0] if left is None else left, y)
+    return np.where(plain(x) > np.take(plain(xp), -1), fp[-1] if right is None else right, y)
 
 
 def linspace(start, stop, num=50, endpoint=True, *, retstep=False, axis=0):
