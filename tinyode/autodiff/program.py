@@ -19,6 +19,7 @@ import types
 import numpy as np
 
 from .. import tree
+from .dispatch import unbox
 from .operators import name_of
 from .recording import PICK, POWER, Call, Method, Recording, Symbol
 from .trace import Node, Trace, peel
@@ -380,42 +381,67 @@ def _signature(x):
     return kind if is_number(x) else (kind, x)
 
 
-def compiled(f):
-    """Return a function like f that is recorded once for each kind of arguments, and runs as straight-line NumPy from then on.
+class compiled:
+    """A function that is recorded once for each kind of arguments, and runs as straight-line NumPy from then on.
 
-    Use it wherever f is used, under `vjp`, `grad`, `odeint`, `root`.
+    Use it wherever f is used, under `vjp`, `grad`, `odeint`, `root`: ``odeint(compiled(f), y0, t, theta)``.
     """
-    programs = {}
 
-    @functools.wraps(f)
-    def run(*args, **kwargs):
+    def __init__(self, f):
+        functools.update_wrapper(self, f)
+        self.f, self.programs = f, {}
+
+    def __call__(self, *args, **kwargs):
         leaves, structure = tree.flatten((args, kwargs))
+        if any(type(x) is np.ndarray and x.dtype == object for x in leaves):
+            leaves = [unbox(x) for x in leaves]
         trace, values, parents = peel(leaves)
-        wanted = [i for i, _ in parents]
-        key = structure, tuple(wanted), tuple(map(_signature, values))
-        entry = programs.get(key)
-        if entry is None:
-            if any(not isinstance(x, (np.ndarray, np.number, float, int, str, type(None))) or getattr(x, "dtype", None) == object for x in values):
-                return f(*args, **kwargs)  # inside a further derivative, say
-            entry = programs[key] = _compile(lambda args, kwargs: f(*args, **kwargs), f.__name__, values, structure, wanted)
-        forward, pullback, out_structure = entry
-        outputs, saved = forward(*values)
+        found = self._run(values, structure, parents)
+        if found is None:
+            return self.f(*args, **kwargs)
+        outputs, saved, pullback, out_structure = found
         if trace is None:
             return tree.unflatten(out_structure, outputs)
 
         def backward(g, y, wanted, *leaves):
-            if type(g) is Node:
-                pass
-            return pullback(g, *saved)
+            seeds = [g] if len(outputs) == 1 else cut(g)
+            if type(g) is Node:  # a derivative of the pullback is being taken
+                return vjp_of_list(self._of(structure, values, parents), [values[i] for i, _ in parents])[1](seeds)
+            return pullback(*seeds, *saved)
 
         if len(outputs) == 1:
-            return trace.append(outputs[0], backward, parents, values)
-        raise NotImplementedError
+            return tree.unflatten(out_structure, [trace.append(outputs[0], backward, parents, values)])
+        cut = tree.cutter(outputs)
+        flat = np.concatenate([np.reshape(y, (-1,)) for y in outputs])
+        return tree.unflatten(out_structure, cut(trace.append(flat, backward, parents, values)))
 
-    return run
+    def _of(self, structure, values, parents):
+        """Return f as a function of the differentiated leaves, and its value as a list of leaves."""
+
+        def f(*wanted):
+            leaves = list(values)
+            for (i, _), x in zip(parents, wanted):
+                leaves[i] = x
+            args, kwargs = tree.unflatten(structure, leaves)
+            return tree.flatten(self.f(*args, **kwargs))[0]
+
+        return f
+
+    def _run(self, values, structure, parents):
+        """Return outputs, what the pullback needs, the pullback, and the structure of the value; None where f must be called itself."""
+        key = structure, parents and tuple([i for i, _ in parents]), tuple([_signature(x) for x in values])
+        try:
+            forward, pullback, out_structure = self.programs[key]
+        except KeyError:
+            if any(isinstance(x, (Node, Symbol)) for x in values):  # inside a further derivative, or another program
+                return None
+            f = lambda args, kwargs: self.f(*args, **kwargs)
+            forward, pullback, out_structure = self.programs[key] = _compile(f, self.f, values, structure, [i for i, _ in parents])
+        outputs, saved = forward(*values)
+        return outputs, saved, pullback, out_structure
 
 
-def _compile(f, name, leaves, structure, wanted):
+def _compile(f, named, leaves, structure, wanted):
     """Return the program of the value, that of the pullback, and the structure of the value."""
     inputs, outputs, seeds, pulled, calls, out_structure = recorded(f, leaves, structure, wanted)
     pulled = pulled if wanted else []
@@ -425,9 +451,9 @@ def _compile(f, name, leaves, structure, wanted):
     made = {x for call in first for x in call.results} | {x for x in inputs if type(x) is Symbol}
     read = [x for call in second for x in call.arguments if type(x) is Symbol] + [x for x in pulled if type(x) is Symbol]
     saved = list(dict.fromkeys(x for x in read if x in made))
-    writer = Writer(f)
+    writer = Writer(named)
     parameters = [writer.name(x, f"x{i}") if type(x) is Symbol else f"x{i}" for i, x in enumerate(inputs)]
-    forward = writer.write(name, parameters, writer.lines(first, [*outputs, *saved]), (list(outputs), tuple(saved)))
+    forward = writer.write("value", parameters, writer.lines(first, [*outputs, *saved]), (list(outputs), tuple(saved)))
     cotangents = [writer.name(x, f"g{i}") for i, x in enumerate(seeds)]
-    pullback = writer.write(f"{name}_pullback", [*cotangents, *[writer.names[x] for x in saved]], writer.lines(second, pulled), pulled)
+    pullback = writer.write("pullback", [*cotangents, *[writer.names[x] for x in saved]], writer.lines(second, pulled), pulled)
     return forward.call, pullback.call, out_structure
