@@ -41,8 +41,9 @@ def primitive(vjps, whole=False):
         def wrapper(*args, **kwargs):
             if any(is_traced(x) for x in args):
                 return record(wrapper, vjps, args, kwargs)
-            if whole and isinstance(args[0], Recorded):
-                return args[0].recording(function, args, kwargs)
+            recorded = [x for x in args if isinstance(x, Recorded)] if whole else ()
+            if recorded:
+                return recorded[0].recording(function, args, kwargs)
             return function(*args, **kwargs)
 
         wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__

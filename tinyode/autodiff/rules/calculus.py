@@ -51,6 +51,11 @@ def gradient(f, *varargs, axis=None, edge_order=1):
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
 
 
+def read(array, places):
+    """Return array[places], in a form that is recorded where only the places are."""
+    return np.reshape(np.take_along_axis(array, np.ravel(places), axis=0), places.shape)
+
+
 def interp(x, xp, fp, left=None, right=None, period=None):
     """``np.interp``: the straight line between neighbours, the first and last value outside; at a node, the slope to its right."""
     x, xp, fp = (as_real("np.interp: each argument", array).astype(float) for array in (x, xp, fp))
@@ -65,10 +70,10 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         y = np.broadcast_to(fp[0], x.shape)
     else:
         i = np.clip(np.searchsorted(plain(xp), plain(x), side="right") - 1, 0, len(xp) - 2)
-        h, start = np.take(xp, i + 1) - np.take(xp, i), i + (plain(x) == np.take(plain(xp), i + 1))  # the last node may be there twice
-        y = np.take(fp, start) + (np.take(fp, i + 1) - np.take(fp, i)) / np.where(plain(h) == 0, 1.0, h) * (x - np.take(xp, start))
-    y = np.where(plain(x) < np.take(plain(xp), 0), fp[0] if left is None else left, y)
-    return np.where(plain(x) > np.take(plain(xp), -1), fp[-1] if right is None else right, y)
+        h, start = read(xp, i + 1) - read(xp, i), i + (plain(x) == read(plain(xp), i + 1))  # the last node may be there twice
+        y = read(fp, start) + (read(fp, i + 1) - read(fp, i)) / np.where(plain(h) == 0, 1.0, h) * (x - read(xp, start))
+    y = np.where(plain(x) < plain(xp)[0], fp[0] if left is None else left, y)
+    return np.where(plain(x) > plain(xp)[-1], fp[-1] if right is None else right, y)
 
 
 def linspace(start, stop, num=50, endpoint=True, *, retstep=False, axis=0):

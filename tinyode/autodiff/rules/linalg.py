@@ -102,15 +102,25 @@ def near(s, t=0.0):
 
 
 def check_unique(ambiguous, g):
-    """Refuse the derivative of vectors that are not unique, where it is asked for: where a column of g is not zero, or may not be."""
-    if np.any(ambiguous & (is_traced(g) or np.any(g != 0, axis=-2, keepdims=True))):
+    """Return g, but refuse the derivative of vectors that are not unique where it is asked for: where a column is not zero, or may not be."""
+    if is_traced(g):
+        check_columns(ambiguous, np.ones(g.shape))
+        return g
+    return check_columns(ambiguous, g)
+
+
+@primitive(None, whole=True)
+def check_columns(ambiguous, g):
+    """Return g, unless it has a column that is ambiguous and not zero."""
+    if np.any(ambiguous & np.any(g != 0, axis=-2, keepdims=True)):
         raise np.linalg.LinAlgError("the derivative of eigenvectors, of singular vectors, or a second derivative of their values was asked "
                                     "for where two values are equal to rounding, or one is zero; the vectors are not unique there")
+    return g
 
 
 def turns(inner, gap, equal):
     """How much vectors i and j turn into each other: the antisymmetric part of V^T G over the distance of their values."""
-    check_unique(equal & ~np.eye(inner.shape[-1], dtype=bool), inner)
+    inner = check_unique(equal & ~np.eye(inner.shape[-1], dtype=bool), inner)
     return np.where(equal, 0.0, 0.5 * (inner - transposed(inner)) / np.where(equal, 1.0, gap))
 
 
@@ -143,11 +153,10 @@ def singular_vjp(g, y, a):
     if a.shape[-2] == a.shape[-1]:
         return total
     zero = near(s)
-    check_unique(zero, g_u if a.shape[-2] > a.shape[-1] else g_v)
     over_s = 1 / np.where(zero, 1.0, s)
     if a.shape[-2] > a.shape[-1]:
-        return total + ((g_u - u @ inner_u) * over_s) @ transposed(v)
-    return total + u @ transposed((g_v - v @ inner_v) * over_s)
+        return total + ((check_unique(zero, g_u) - u @ inner_u) * over_s) @ transposed(v)
+    return total + u @ transposed((check_unique(zero, g_v) - v @ inner_v) * over_s)
 
 
 @primitive((singular_vjp,))
