@@ -6,6 +6,7 @@ Read `trace` for the engine, `dispatch` for how NumPy's calls reach it and `oper
 
 from . import rules  # noqa: F401  (fills the table)
 from .custom import custom_vjp, stop_gradient
+from .program import compiled, program
 from .transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
 
-__all__ = ["custom_vjp", "grad", "hessian", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp"]
+__all__ = ["compiled", "custom_vjp", "grad", "hessian", "jacobian", "jvp", "program", "stop_gradient", "value_and_grad", "vjp"]

@@ -71,7 +71,7 @@ def simplified(calls, outputs):
     kept = []
     for call in calls:
         arguments = [same.get(x, x) if type(x) is Symbol else x for x in call.arguments]
-        call = Call(call.function, arguments, call.structure, call.returned, call.results, call.fresh)
+        call = call._replace(arguments=arguments)
         key = call.function, call.structure, tuple([_key(x) for x in arguments])
         unchanged = _unchanged(call)
         if unchanged is not None:
@@ -177,7 +177,7 @@ class Writer:
 
     def expression(self, call, out=None):
         """Write the right-hand side of a line."""
-        args, kwargs = tree.unflatten(call.structure, call.arguments)
+        args, kwargs = call.unpacked()
         f = call.function
         if out is None and not kwargs:
             if f in SIGNS and len(args) == 2:
@@ -212,7 +212,7 @@ class Writer:
                 gone.setdefault(n, []).append(x)
         for n, call in enumerate(calls):
             y, out = call.results[0], None
-            if isinstance(call.function, np.ufunc) and len(call.results) == 1 and not tree.unflatten(call.structure, call.arguments)[1]:
+            if isinstance(call.function, np.ufunc) and len(call.results) == 1 and not call.unpacked()[1]:
                 out = next((x for x in gone.get(n, ()) if x is not y and x.shape == y.shape and x.dtype == y.dtype), None)
             shapes = ", ".join(str(x.shape) for x in call.results)
             if out is not None:

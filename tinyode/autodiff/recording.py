@@ -11,12 +11,13 @@ A recording is made of one path through the function. So what would choose the p
 import linecache
 import os
 import sys
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .. import tree
-from .operators import Recorded, name_of
+from .operators import NUMBERS, Recorded
 from .trace import Node
 
 SHAPES_ONLY = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj, np.can_cast, np.min_scalar_type, np.common_type,
@@ -25,14 +26,21 @@ SHAPED_BY_VALUES = {np.nonzero, np.flatnonzero, np.argwhere, np.extract, np.comp
 PACKAGES = os.path.dirname(os.path.dirname(os.path.abspath(__file__))), os.path.dirname(os.path.abspath(np.__file__))
 
 
-class Call:
-    """One line of a program: a function, its arguments taken apart, and the Symbols of what it returned."""
+class Call(NamedTuple):
+    """One line of a program: a function, its arguments taken apart, and the Symbols of what it returned.
 
-    __slots__ = ("arguments", "fresh", "function", "results", "returned", "structure")
+    ``structure`` puts the arguments together again, ``(args, kwargs)``; None where they are all by position.
+    """
 
-    def __init__(self, function, arguments, structure, returned, results, fresh):
-        self.function, self.arguments, self.structure = function, arguments, structure
-        self.returned, self.results, self.fresh = returned, results, fresh
+    function: object
+    arguments: tuple
+    structure: object
+    results: list
+    fresh: bool
+
+    def unpacked(self):
+        """Return the arguments as they were given, by position and by keyword."""
+        return (self.arguments, {}) if self.structure is None else tree.unflatten(self.structure, self.arguments)
 
 
 class Method:
@@ -54,12 +62,23 @@ class Recording(list):
 
     def __call__(self, function, args, kwargs):
         """Carry out a function of Symbols and write it down."""
-        arguments, structure = tree.flatten((tuple(args), kwargs))
+        if kwargs or not all([type(x) in FLAT for x in args]):
+            arguments, structure = tree.flatten((tuple(args), kwargs))
+        else:
+            arguments, structure = args, None
         values = [x.value if type(x) is Symbol else x for x in arguments]
-        plain_args, plain_kwargs = tree.unflatten(structure, values)
-        y = function(*plain_args, **plain_kwargs)
+        if structure is None:
+            y = function(*values)
+        else:
+            plain_args, plain_kwargs = tree.unflatten(structure, values)
+            y = function(*plain_args, **plain_kwargs)
         if function in SHAPES_ONLY:
             return y
+        if type(y) is np.ndarray or type(y) is np.float64:
+            result = Symbol(y, self)
+            fresh = y.ndim > 0 and y.base is None and not any([y is x for x in values])
+            self.append(Call(function, arguments, structure, [result], fresh))
+            return result
         if function in SHAPED_BY_VALUES or (function is PICK and any(x.dtype == bool for x in arguments[1:] if type(x) is Symbol)):
             refuse("a shape")
         found, returned = tree.flatten(y)
@@ -69,7 +88,7 @@ class Recording(list):
         operands = [x for x in values if isinstance(x, np.ndarray)]
         fresh = all(type(y) is np.ndarray and y.ndim and y.base is None and not any(y is x for x in operands) for y in found)
         results = [Symbol(value, self) for value in found]
-        self.append(Call(function, arguments, structure, returned, results, fresh))
+        self.append(Call(function, arguments, structure, results, fresh))
         return tree.unflatten(returned, results)
 
 
@@ -139,3 +158,4 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
 
 
 tree.CERTAIN_LEAVES.add(Symbol)
+FLAT = {Symbol, np.ndarray, *NUMBERS}  # arguments that are not to be taken apart
