@@ -99,3 +99,184 @@ def test_arrays(function, shape, i, seed):
 @few
 def test_matrices(function, a):
     check_program(rules.MATRICES[function], a)
+
+
+SOURCE = '''import numpy as np
+
+
+def f(t, z, theta, g):
+    theta_W = theta['W']  # (2, 2)
+    theta_b = theta['b']  # (2,)
+    v1 = z @ theta_W  # (3, 2)
+    v2 = v1 + theta_b  # (3, 2)
+    v3 = np.tanh(v2)  # (3, 2)
+    v4 = v3 * t  # (3, 2)
+
+    # the pullback of g, the cotangent of the value
+    v5 = np.add.reduce(g, axis=(0, 1))  # ()
+'''
+
+
+def test_the_source_is_what_a_person_would_write():
+    def f(t, z, theta):
+        return t * np.tanh(z @ theta["W"] + theta["b"])
+
+    example = 0.5, np.ones((3, 2)), {"W": np.ones((2, 2)), "b": np.zeros(2)}
+    made = program(f, *example, vjp=True)
+    assert repr(made) == made.source
+    print(made)
+
+
+def field(t, z, theta):
+    return np.tanh(theta @ z) * np.cos(t)
+
+
+def test_in_every_mode_of_odeint_and_under_root():
+    z, theta, times = np.array([0.5, -0.3]), np.array([[0.2, 1.0], [-1.0, 0.1]]), np.array([0.0, 0.7, 1.5])
+    for options in ({}, {"gradient": "discrete"}, {"gradient": "interpolated"}, {"gradient": "forward"}, {"method": "kvaerno3"},
+                    {"method": "rk4", "step_size": 0.1, "gradient": "discrete", "checkpoints": 3}):
+        loss = lambda f, z, t, theta: np.sum(odeint(f, z, t, theta, **options) ** 2)  # noqa: B023
+        assert_same(*[grad(loss, (1, 2, 3))(f, z, times, theta) for f in (compiled(field), field)])
+    residual = lambda x, theta: x**3 + theta * x - 1.0
+    assert_same(*[grad(lambda theta, f=f: np.sum(root(f, np.ones(2), theta)))(np.array([1.0, 2.0])) for f in (compiled(residual), residual)])
+
+
+def test_derivatives_of_a_derivative():
+    def f(x):
+        return np.sum(np.sin(x) * x**3) * x[0]
+
+    x, v = np.array([0.3, 0.7]), np.array([1.0, -2.0])
+    assert_same(hessian(compiled(f))(x), hessian(f)(x))
+    assert_same(jvp(compiled(f), (x,), (v,)), jvp(f, (x,), (v,)))
+    assert_same(jvp(grad(compiled(f)), (x,), (v,)), jvp(grad(f), (x,), (v,)))
+
+
+def test_a_new_signature_is_a_new_program():
+    f = compiled(lambda x, n, scale=1.0: scale * sum([x**k for k in range(n)]))
+    for x in (2.0, np.float32(2.0), np.ones(3), np.ones((2, 2), np.float32), [1.0][0]):
+        for n in (1, 3):
+            assert_same(f(x, n), f.f(x, n))
+            assert_same(f(x, n, scale=0.5), f.f(x, n, scale=0.5))
+
+
+def test_containers_in_and_out():
+    def f(state, *more):
+        return {"a": state["b"] * more[0], "c": [np.sum(state["a"]), state["a"]]}
+
+    state, more = {"a": np.ones((2, 2)), "b": np.array([1.0, 2.0])}, np.array([3.0, 4.0])
+    value, pullback = vjp(compiled(f), state, more)
+    expected, expected_pullback = vjp(f, state, more)
+    assert_same(value, expected)
+    g = tree.map(lambda y: np.ones_like(y) * 2, expected)
+    assert_same(pullback(g), expected_pullback(g))
+    network = nn.mlp(2, 3, 1)
+    assert_same(grad(lambda p: np.sum(compiled(network[1])(p, np.ones((4, 2)))))(p := network[0](np.random.default_rng(0))),
+                grad(lambda p: np.sum(network[1](p, np.ones((4, 2)))))(p))
+
+
+def counted():
+    counted.n = getattr(counted, "n", 0.0) + 1.0
+    return counted.n
+
+
+REFUSED = {
+    "a bool": lambda x: x if x[0] > 0 else -x,
+    "a float": lambda x: x * float(np.floor(x)[0]),
+    "an int": lambda x: x * int(np.floor(x)[0]),
+    "an index": lambda x: x[[3, 1, 2][np.argmax(x)]],
+    "a shape": lambda x: x[x > 0],
+    "a number": lambda x: x * np.floor(x).item(),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_would_choose_a_path_is_refused_with_its_line(what):
+    f = REFUSED[what]
+    for call in (lambda: program(f, np.ones(5)), lambda: compiled(f)(np.ones(5)), lambda: grad(lambda x: np.sum(compiled(f)(x)))(np.ones(5))):
+        with pytest.raises(TypeError, match=f"test_program.py, line {f.__code__.co_firstlineno}, .*takes {what} from .*np.where.*leave") as error:
+            call()
+        assert f'"{what}": lambda x' in str(error.value)
+
+
+@pytest.mark.parametrize("draw", [random.random, time.perf_counter, counted, lambda: np.random.default_rng().normal(size=3)])
+def test_what_differs_from_call_to_call_is_refused(draw):
+    with pytest.raises(TypeError, match="recorded twice, it gave np.multiply the constant"):
+        program(lambda x: x * draw(), np.ones(3))
+    with pytest.raises(TypeError, match="recorded twice"):
+        compiled(lambda x: x * draw())(np.ones(3))
+
+
+def test_constants_are_references_and_bound_for_good():
+    W = np.array([[1.0, 2.0], [3.0, 4.0]])
+
+    def f(x):
+        return W @ x
+
+    made = program(f, np.ones(2))
+    assert list(made.constants) == ["W"] and made.constants["W"] is W
+    W[0, 0] = 5.0
+    assert_same(made(np.ones(2)), np.array([7.0, 7.0]))
+    W = np.zeros((2, 2))
+    assert_same(made(np.ones(2)), np.array([7.0, 7.0]))
+
+
+def names_of_lines(source):
+    return [line.split(" = ")[0].strip() for line in source.splitlines() if " = " in line]
+
+
+@given(seeds)
+def test_every_line_is_used(seed):
+    operations = [np.sin, np.exp, lambda x: x * x, lambda x: x + 1.0, lambda x: np.sum(x, axis=0, keepdims=True), lambda x: x[::-1],
+                  lambda x: np.broadcast_to(x, x.shape), lambda x: x * 1.0]
+
+    rng = np.random.default_rng(seed)
+    frozen = rng.integers(0, len(operations), 8), rng.random(8)
+
+    def g(x):
+        values = [x]
+        for i, place in zip(*frozen):
+            values.append(operations[i](values[int(place * len(values))]))
+        return values[-1] * values[-2]
+
+    source = program(g, np.linspace(0.1, 0.3, 3), vjp=True).source.partition("def g(")[2]
+    check_program(g, np.linspace(0.1, 0.3, 3))
+    for name in set(names_of_lines(source)):
+        assert source.count(name) > 1, source
+
+
+def test_the_working_set_is_the_peak_of_live_values():
+    def f(x):
+        for _ in range(20):
+            x = np.sin(x) * 0.5 + 1.0
+        return x
+
+    x = np.ones(2**17)  # a megabyte
+    made = program(f, x)
+    made(x)
+    tracemalloc.start()
+    made(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.1 * x.nbytes
+    assert_same(made(x), f(x))
+
+
+def test_threads_do_not_share_buffers():
+    def f(x):
+        for _ in range(30):
+            x = np.sin(x) * 0.5 + x @ np.eye(len(x)) * 0.1
+        return x
+
+    xs = [np.full((200, 200), 0.1 * i) for i in range(4)]
+    made, found = program(f, xs[0]), {}
+    threads = [threading.Thread(target=lambda i=i: found.update({i: made(xs[i])})) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for i in range(4):
+        assert_same(found[i], f(xs[i]))
+
+
+def test_tinyode_has_both():
+    assert tinyode.compiled is compiled and tinyode.program is program

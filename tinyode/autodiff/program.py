@@ -318,7 +318,8 @@ def program(f, *example, vjp=False):
     results = [*outputs, *pulled] if vjp else outputs
     calls, results = simplified(calls, results)
     outputs, pulled = results[:len(outputs)], results[len(outputs):]
-    writer = Writer(f)
+    writer, title = Writer(f), getattr(f, "__name__", "f")
+    title = title if title.isidentifier() else "f"
     parameters = _names(f, len(example))
     used = {x for call in calls for x in call.arguments if type(x) is Symbol} | {x for x in results if type(x) is Symbol}
     unpack = []
@@ -330,14 +331,14 @@ def program(f, *example, vjp=False):
                 unpack.append(f"{name} = {path}  # {x.shape}")
     value = tree.unflatten(out_structure, outputs)
     if not vjp:
-        return writer.write(f.__name__, parameters, unpack + writer.lines(calls, outputs), value)
+        return writer.write(title, parameters, unpack + writer.lines(calls, outputs), value)
     for x, (name, path) in zip(seeds, _paths("g", "g", tree.unflatten(out_structure, seeds))):
         writer.name(x, name)
         if name != path:
             unpack.append(f"{name} = {path}")
     first, second = _split(calls, outputs)
     lines = writer.lines(first + second, results)
-    return writer.write(f.__name__, [*parameters, "g"], unpack + lines, (value, tree.unflatten(structure, pulled)))
+    return writer.write(title, [*parameters, "g"], unpack + lines, (value, tree.unflatten(structure, pulled)))
 
 
 def _split(calls, outputs):

@@ -74,16 +74,16 @@ class Recording(list):
             y = function(*plain_args, **plain_kwargs)
         if function in SHAPES_ONLY:
             return y
+        if function in SHAPED_BY_VALUES or (function is PICK and any([x.dtype == bool for x in arguments[1:] if type(x) is Symbol])):
+            refuse("a shape")
         if type(y) is np.ndarray or type(y) is np.float64:
             result = Symbol(y, self)
             fresh = y.ndim > 0 and y.base is None and not any([y is x for x in values])
             self.append(Call(function, arguments, structure, [result], fresh))
             return result
-        if function in SHAPED_BY_VALUES or (function is PICK and any(x.dtype == bool for x in arguments[1:] if type(x) is Symbol)):
-            refuse("a shape")
         found, returned = tree.flatten(y)
         for value in found:
-            if not isinstance(value, (np.ndarray, np.generic)):
+            if not isinstance(value, (np.ndarray, np.generic, float)):
                 refuse(f"a {type(value).__name__}")
         operands = [x for x in values if isinstance(x, np.ndarray)]
         fresh = all(type(y) is np.ndarray and y.ndim and y.base is None and not any(y is x for x in operands) for y in found)
