@@ -17,6 +17,6 @@ from .solvers import Event, Solution, SolverError, solve, solve_batch
 
 __version__ = "0.1.0"
 
-__all__ = ["Event", "NewtonError", "Solution", "SolverError", "compiled", "custom_vjp", "datasets", "grad", "hessian", "jacobian", "jvp", "nn",
-           "odeint", "odeint_batch", "odeint_event", "optim", "program", "root", "solve", "solve_batch", "stop_gradient", "tree",
+__all__ = ["Event", "NewtonError", "Solution", "SolverError", "compiled", "custom_vjp", "datasets", "grad", "hessian", "jacobian", "jvp",
+           "nn", "odeint", "odeint_batch", "odeint_event", "optim", "program", "root", "solve", "solve_batch", "stop_gradient", "tree",
            "value_and_grad", "vjp", "with_integral"]

@@ -7,29 +7,21 @@ A solver calls the same f thousands of times, and each time the engine writes th
 `compiled(f)` records at the first call with arguments of new shapes, and runs what it has recorded from then on.
 """
 
-import ast
 import builtins
 import functools
 import inspect
 import itertools
 import linecache
-import textwrap
-import types
 
 import numpy as np
 
 from .. import tree
 from .dispatch import unbox
 from .operators import name_of
-from .recording import PICK, POWER, Call, Method, Recording, Symbol
+from .recording import POWER, Method, Recording, Symbol
+from .source import Writer
 from .trace import Node, Trace, peel
 from .transforms import _close, vjp_of_list
-
-LARGE = 1 << 15  # bytes from which on memory is worth a line of its own
-SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.matmul: "@", np.remainder: "%", np.floor_divide: "//",
-         np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "==", np.not_equal: "!=",
-         np.bitwise_and: "&", np.bitwise_or: "|", np.bitwise_xor: "^", POWER: "**"}
-PREFIXES = {np.negative: "-", np.invert: "~"}
 
 
 class Program:
@@ -53,6 +45,7 @@ class Program:
         self.call = namespace[name]
 
     def __call__(self, *args):
+        """Run it."""
         return self.call(*args)
 
     def __repr__(self):
@@ -60,9 +53,6 @@ class Program:
 
 
 _numbers = itertools.count(1)
-
-
-# ------------------------------------------------------------------------------------------ simplification
 
 
 def simplified(calls, outputs):
@@ -114,143 +104,10 @@ def _unchanged(call):
         return last
     if len(args) == 2 and f is np.subtract and alike(first) and number(last, 0) and str(float(last)) == "0.0":
         return first
-    if alike(first) and (f in (np.positive, np.broadcast_to, np.reshape, np.add.reduce, np.sum) or isinstance(f, Method) and f.__name__ in (
-            "astype", "reshape")):
+    if alike(first) and (f in (np.positive, np.broadcast_to, np.reshape, np.add.reduce, np.sum)
+                         or (isinstance(f, Method) and f.__name__ in ("astype", "reshape"))):
         return first  # for a sum: over axes of length one
     return None
-
-
-# ------------------------------------------------------------------------------------------ writing
-
-
-class Writer:
-    """Names for symbols and constants, and lines for calls."""
-
-    def __init__(self, f):
-        self.names, self.constants, self.helpers = {}, {}, {}
-        closed = inspect.getclosurevars(f) if isinstance(f, types.FunctionType) else None
-        self.known = {id(x): name for name, x in ({**closed.globals, **closed.nonlocals} if closed else {}).items()
-                      if isinstance(x, np.ndarray)}
-
-    def name(self, x, wanted=None):
-        """Return the name of a symbol, a new one if it has none."""
-        if x not in self.names:
-            self.names[x] = wanted or f"v{len(self.names) + 1}"
-        return self.names[x]
-
-    def text(self, x):
-        """Write an argument."""
-        if type(x) is Symbol:
-            return self.names[x]
-        if isinstance(x, np.ndarray):
-            taken = next((name for name, array in self.constants.items() if array is x), None)
-            if taken is None:
-                taken = self.known.get(id(x)) or f"c{len(self.constants) + 1}"
-                self.constants[taken] = x
-            return taken
-        if type(x) is float and not np.isfinite(x):
-            return "np.nan" if x != x else "np.inf" if x > 0 else "-np.inf"
-        if isinstance(x, np.generic) and not np.isfinite(x):
-            return f"np.{type(x).__name__}({self.text(float(x))})"
-        if type(x) is tuple:
-            return "(" + "".join(f"{self.text(item)}, " for item in x).strip() + ")" if len(x) != 1 else f"({self.text(x[0])},)"
-        if type(x) is list:
-            return "[" + ", ".join(map(self.text, x)) + "]"
-        if type(x) is dict:
-            return "{" + ", ".join(f"{key!r}: {self.text(value)}" for key, value in x.items()) + "}"
-        if isinstance(x, tuple):
-            return f"({', '.join(map(self.text, x))})"
-        if isinstance(x, type):
-            return f"np.{x.__name__}" if x.__module__ == "numpy" else x.__name__
-        if isinstance(x, np.dtype):
-            return f"np.dtype({x.str!r})"
-        return repr(x)
-
-    def index(self, x):
-        """Write what stands in brackets."""
-        if type(x) is tuple and x:
-            return ", ".join(map(self.index, x)) + ("," if len(x) == 1 else "")
-        if type(x) is slice:
-            parts = [("" if part is None else repr(part)) for part in (x.start, x.stop, x.step)]
-            return ":".join(parts if x.step is not None else parts[:2])
-        return "..." if x is Ellipsis else self.text(x)
-
-    def expression(self, call, out=None):
-        """Write the right-hand side of a line."""
-        args, kwargs = call.unpacked()
-        f = call.function
-        if out is None and not kwargs:
-            if f in SIGNS and len(args) == 2:
-                return f"{self.text(args[0])} {SIGNS[f]} {self.text(args[1])}"
-            if f in PREFIXES:
-                return PREFIXES[f] + self.text(args[0])
-            if f is PICK:
-                return f"{self.text(args[0])}[{self.index(args[1])}]"
-            if f is np.transpose and len(args) == 1:
-                return f"{self.text(args[0])}.T"
-        words = [*map(self.text, args), *[f"{key}={self.text(value)}" for key, value in kwargs.items()], *([f"out={out}"] if out else [])]
-        if isinstance(f, Method):
-            return f"{words[0]}.{f.__name__}({', '.join(words[1:])})"
-        name = name_of(f)
-        if isinstance(f, types.FunctionType) and not f.__module__.startswith("numpy"):
-            self.helpers[f.__name__] = f
-            name = f.__name__
-        return f"{name}({', '.join(words)})"
-
-    def lines(self, calls, kept):
-        """Write calls, one a line; what is large and of no use any more is overwritten, or let go of. ``kept`` are the results."""
-        owner, last, lines = {}, {}, []
-        for n, call in enumerate(calls):
-            symbols = [x for x in call.arguments if type(x) is Symbol]
-            for y in call.results:  # a view lives in the memory of what it is a view of
-                owner[y] = y if call.fresh else next((owner.get(x) for x in symbols), None)
-            last.update({owner.get(x): n for x in [*symbols, *call.results]})
-        kept = {owner.get(x) for x in kept if type(x) is Symbol}
-        gone = {}
-        for x, n in last.items():
-            if x is not None and x not in kept and x.value.nbytes >= LARGE:
-                gone.setdefault(n, []).append(x)
-        for n, call in enumerate(calls):
-            y, out = call.results[0], None
-            if isinstance(call.function, np.ufunc) and len(call.results) == 1 and not call.unpacked()[1]:
-                out = next((x for x in gone.get(n, ()) if x is not y and x.shape == y.shape and x.dtype == y.dtype), None)
-            shapes = ", ".join(str(x.shape) for x in call.results)
-            if out is not None:
-                gone[n].remove(out)
-                self.names[y] = self.names[out]
-                lines.append(f"{self.expression(call, self.names[out])}  # {shapes}")
-            else:
-                right = self.expression(call)
-                lines.append(f"{', '.join(map(self.name, call.results))} = {right}  # {shapes}")
-            if n + 1 < len(calls) and gone.get(n):
-                lines.append("del " + ", ".join(self.names[x] for x in gone[n]))
-        return lines
-
-    def write(self, name, parameters, lines, results):
-        """Return a `Program` of a function with these lines."""
-        results = self.text(results)
-        body = "".join(f"    {line}\n" for line in [*lines, f"return {results}"])
-        helpers = "".join(_source(helper) + "\n\n" for helper in self.helpers.values())
-        constants = "".join(f"{key} = {_literal(x)}\n" for key, x in self.constants.items())
-        source = f"import numpy as np\n\n{constants}{helpers}\ndef {name}({', '.join(parameters)}):\n{body}"
-        return Program(source, self.constants, name)
-
-
-def _source(function):
-    """Return the source of a function without its decorators and docstring."""
-    definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    definition.decorator_list, definition.body = [], definition.body[ast.get_docstring(definition) is not None:]
-    return ast.unparse(definition) + "\n"
-
-
-def _literal(x):
-    """Write an array so that it can be read back to the last bit, rows or columns first as it is."""
-    if x.ndim > 1 and x.flags.f_contiguous and not x.flags.c_contiguous:
-        return _literal(x.T) + ".T"
-    return f"np.array({x.tolist()!r}, dtype={x.dtype.name!r}).reshape({x.shape})".replace("inf", "np.inf").replace("nan", "np.nan")
-
-
-# ------------------------------------------------------------------------------------------ recording
 
 
 def is_number(x):
@@ -294,8 +151,9 @@ def recorded(f, leaves, structure, wanted):
         same = a is not None and b is not None and a.function == b.function and a.structure == b.structure
         for x, y in zip(a.arguments, b.arguments) if same else ():
             if type(x) is not Symbol and not _equal(x, y):
-                raise TypeError(f"{getattr(f, '__name__', f)}: recorded twice, it gave {name_of(a.function)} the constant {x!r:.40} and then "
-                                f"{y!r:.40}. A program would keep the first for ever: let a random draw, a counter or the time be an argument")
+                raise TypeError(f"{getattr(f, '__name__', f)}: recorded twice, it gave {name_of(a.function)} the constant {x!r:.40} and "
+                                f"then {y!r:.40}. A program would keep the first for ever: let a random draw, a counter or the time be an "
+                                "argument")
         if not same:
             raise TypeError(f"{getattr(f, '__name__', f)}: recorded twice, it did not do the same: "
                             f"{a and name_of(a.function)} and then {b and name_of(b.function)}")
@@ -318,27 +176,28 @@ def program(f, *example, vjp=False):
     results = [*outputs, *pulled] if vjp else outputs
     calls, results = simplified(calls, results)
     outputs, pulled = results[:len(outputs)], results[len(outputs):]
-    writer, title = Writer(f), getattr(f, "__name__", "f")
-    title = title if title.isidentifier() else "f"
-    parameters = _names(f, len(example))
-    used = {x for call in calls for x in call.arguments if type(x) is Symbol} | {x for x in results if type(x) is Symbol}
-    unpack = []
-    paths = [path for name, x in zip(parameters, example) for path in _paths(name, name, x)]
-    for (name, path), x in zip(paths, inputs):
-        if x in used:
-            writer.name(x, name)
-            if name != path:
-                unpack.append(f"{name} = {path}  # {x.shape}")
+    writer, unpack = Writer(f), []
+    title = f.__name__ if getattr(f, "__name__", "").isidentifier() else "f"
+    used = {x for call in calls for x in call.arguments if type(x) is Symbol}.union(x for x in results if type(x) is Symbol)
+
+    def unpacked(parameter, container, symbols):
+        """Name the leaves of an argument, and write lines for those that are in a container."""
+        parameter = writer.free(parameter)
+        for (name, path), x in zip(_paths(parameter, parameter, container), symbols):
+            if x in used:
+                writer.names[x] = name if name == path else writer.free(name)
+                unpack.extend([f"{writer.names[x]} = {path}  # {x.shape}"] if name != path else [])
+        return parameter
+
+    rest = iter(inputs)
+    parameters = [unpacked(name, x, [next(rest) for _ in tree.flatten(x)[0]]) for name, x in zip(_names(f, len(example)), example)]
     value = tree.unflatten(out_structure, outputs)
     if not vjp:
-        return writer.write(title, parameters, unpack + writer.lines(calls, outputs), value)
-    for x, (name, path) in zip(seeds, _paths("g", "g", tree.unflatten(out_structure, seeds))):
-        writer.name(x, name)
-        if name != path:
-            unpack.append(f"{name} = {path}")
+        return Program(writer.source(title, parameters, unpack + writer.lines(calls, outputs), value), writer.constants, title)
+    parameters.append(unpacked("g", tree.unflatten(out_structure, seeds), seeds))
     first, second = _split(calls, outputs)
-    lines = writer.lines(first + second, results)
-    return writer.write(title, [*parameters, "g"], unpack + lines, (value, tree.unflatten(structure, pulled)))
+    lines = unpack + writer.lines(first + second, results, len(first))
+    return Program(writer.source(title, parameters, lines, (value, tree.unflatten(structure, pulled))), writer.constants, title)
 
 
 def _split(calls, outputs):
@@ -393,6 +252,7 @@ class compiled:
         self.f, self.programs = f, {}
 
     def __call__(self, *args, **kwargs):
+        """Run the program for arguments like these, after recording it if there is none."""
         leaves, structure = tree.flatten((args, kwargs))
         if any(type(x) is np.ndarray and x.dtype == object for x in leaves):
             leaves = [unbox(x) for x in leaves]
@@ -453,8 +313,13 @@ def _compile(f, named, leaves, structure, wanted):
     read = [x for call in second for x in call.arguments if type(x) is Symbol] + [x for x in pulled if type(x) is Symbol]
     saved = list(dict.fromkeys(x for x in read if x in made))
     writer = Writer(named)
-    parameters = [writer.name(x, f"x{i}") if type(x) is Symbol else f"x{i}" for i, x in enumerate(inputs)]
-    forward = writer.write("value", parameters, writer.lines(first, [*outputs, *saved]), (list(outputs), tuple(saved)))
-    cotangents = [writer.name(x, f"g{i}") for i, x in enumerate(seeds)]
-    pullback = writer.write("pullback", [*cotangents, *[writer.names[x] for x in saved]], writer.lines(second, pulled), pulled)
+    for i, x in enumerate(inputs):
+        writer.names[x] = writer.free(f"x{i}")
+    for i, x in enumerate(seeds):
+        writer.names[x] = writer.free(f"g{i}")
+    parameters = [writer.names[x] for x in inputs]
+    forward = writer.source("value", parameters, writer.lines(first, [*outputs, *saved]), (list(outputs), tuple(saved)))
+    forward = Program(forward, writer.constants, "value")
+    parameters = [writer.names[x] for x in [*seeds, *saved]]
+    pullback = Program(writer.source("pullback", parameters, writer.lines(second, pulled), pulled), writer.constants, "pullback")
     return forward.call, pullback.call, out_structure

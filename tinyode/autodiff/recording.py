@@ -43,6 +43,11 @@ class Call(NamedTuple):
         return (self.arguments, {}) if self.structure is None else tree.unflatten(self.structure, self.arguments)
 
 
+def _is_fresh(function):
+    """Whether a function always makes an array of its own: a ufunc does, and its methods; others may return a view for other strides."""
+    return isinstance(function, np.ufunc) or isinstance(getattr(function, "__self__", None), np.ufunc)
+
+
 class Method:
     """A method of an array, as a function."""
 
@@ -50,6 +55,7 @@ class Method:
         self.__name__ = name
 
     def __call__(self, x, *args, **kwargs):
+        """Call it."""
         return getattr(x, self.__name__)(*args, **kwargs)
 
 
@@ -78,17 +84,14 @@ class Recording(list):
             refuse("a shape")
         if type(y) is np.ndarray or type(y) is np.float64:
             result = Symbol(y, self)
-            fresh = y.ndim > 0 and y.base is None and not any([y is x for x in values])
-            self.append(Call(function, arguments, structure, [result], fresh))
+            self.append(Call(function, arguments, structure, [result], y.ndim > 0 and _is_fresh(function)))
             return result
         found, returned = tree.flatten(y)
         for value in found:
             if not isinstance(value, (np.ndarray, np.generic, float)):
                 refuse(f"a {type(value).__name__}")
-        operands = [x for x in values if isinstance(x, np.ndarray)]
-        fresh = all(type(y) is np.ndarray and y.ndim and y.base is None and not any(y is x for x in operands) for y in found)
         results = [Symbol(value, self) for value in found]
-        self.append(Call(function, arguments, structure, results, fresh))
+        self.append(Call(function, arguments, structure, results, False))
         return tree.unflatten(returned, results)
 
 
@@ -98,9 +101,9 @@ def refuse(what):
     while frame.f_back is not None and os.path.abspath(frame.f_code.co_filename).startswith(PACKAGES):
         frame = frame.f_back
     name, line = frame.f_code.co_filename, frame.f_lineno
-    raise TypeError(f"{os.path.basename(name)}, line {line}, `{linecache.getline(name, line).strip()}`: takes {what} from a value that differs "
-                    "from call to call, and a program would go the same way for ever; choose with np.where, and take functions from "
-                    "NumPy, or leave tinyode.compiled and tinyode.program out")
+    raise TypeError(f"{os.path.basename(name)}, line {line}, `{linecache.getline(name, line).strip()}`: takes {what} from a value that "
+                    "differs from call to call, and a program would go the same way for ever; choose with np.where, and take functions "
+                    "from NumPy, or leave tinyode.compiled and tinyode.program out")
 
 
 def _refused(what):

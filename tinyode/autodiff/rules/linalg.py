@@ -102,7 +102,7 @@ def near(s, t=0.0):
 
 
 def check_unique(ambiguous, g):
-    """Return g, but refuse the derivative of vectors that are not unique where it is asked for: where a column is not zero, or may not be."""
+    """Return g; refuse the derivative of vectors that are not unique where it is asked for: where a column is not zero, or may not be."""
     if is_traced(g):
         check_columns(ambiguous, np.ones(g.shape))
         return g

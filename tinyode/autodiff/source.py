@@ -1,0 +1,166 @@
+"""How a recording is written down: names for its arrays, a line for each call, what is large let go of as soon as nothing needs it.
+
+An elementwise result is written into an array that has just become useless, if there is one of its shape and dtype: ``np.tanh(v3,
+out=v3)``. That is for large arrays, which would have to be fetched from the system; a small one is cheaper to make than a keyword to read.
+"""
+
+import ast
+import inspect
+import itertools
+import textwrap
+import types
+
+import numpy as np
+
+from .operators import name_of
+from .recording import PICK, POWER, Method, Symbol
+
+LARGE = 1 << 15  # bytes from which on memory is worth a line of its own
+SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.matmul: "@", np.remainder: "%", np.floor_divide: "//",
+         np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "==", np.not_equal: "!=",
+         np.bitwise_and: "&", np.bitwise_or: "|", np.bitwise_xor: "^", POWER: "**"}
+PREFIXES = {np.negative: "-", np.invert: "~"}
+
+
+class Writer:
+    """Names for the symbols and constants of one recording of f, and lines for its calls."""
+
+    def __init__(self, f):
+        self.names, self.constants, self.helpers, self.taken, self.count = {}, {}, {}, {"np"}, 1
+        closed = inspect.getclosurevars(f) if isinstance(f, types.FunctionType) else None
+        self.known = {id(x): name for name, x in ({**closed.globals, **closed.nonlocals} if closed else {}).items()
+                      if isinstance(x, np.ndarray)}
+
+    def free(self, wanted, number=None):
+        """Take a name that nothing else has: the wanted one, with a number if it is taken, or with one from ``number`` on if given."""
+        name = wanted if number is None and wanted not in self.taken else next(
+            f"{wanted}{n}" for n in itertools.count(number or 2) if f"{wanted}{n}" not in self.taken)
+        self.taken.add(name)
+        return name
+
+    def name(self, x):
+        """Return the name of a symbol, the next of v1, v2, ... if it has none."""
+        if x not in self.names:
+            self.names[x] = self.free("v", self.count)
+            self.count += 1
+        return self.names[x]
+
+    def text(self, x):
+        """Write an argument."""
+        if type(x) is Symbol:
+            return self.names[x]
+        if isinstance(x, np.ndarray):
+            taken = next((name for name, array in self.constants.items() if array is x), None)
+            if taken is None:
+                taken = self.free(self.known[id(x)]) if id(x) in self.known else self.free("c", 1)
+                self.constants[taken] = x
+            return taken
+        if type(x) is float and not np.isfinite(x):
+            return "np.nan" if x != x else "np.inf" if x > 0 else "-np.inf"
+        if isinstance(x, np.generic) and not np.isfinite(x):
+            return f"np.{type(x).__name__}({self.text(float(x))})"
+        if type(x) is tuple:
+            return "(" + "".join(f"{self.text(item)}, " for item in x).strip() + ")" if len(x) != 1 else f"({self.text(x[0])},)"
+        if type(x) is list:
+            return "[" + ", ".join(map(self.text, x)) + "]"
+        if type(x) is dict:
+            return "{" + ", ".join(f"{key!r}: {self.text(value)}" for key, value in x.items()) + "}"
+        if isinstance(x, tuple):
+            return f"({', '.join(map(self.text, x))})"
+        if isinstance(x, type):
+            return f"np.{x.__name__}" if x.__module__ == "numpy" else x.__name__
+        if isinstance(x, np.dtype):
+            return f"np.dtype({x.str!r})"
+        return repr(x)
+
+    def index(self, x):
+        """Write what stands in brackets."""
+        if type(x) is tuple and x:
+            return ", ".join(map(self.index, x)) + ("," if len(x) == 1 else "")
+        if type(x) is slice:
+            parts = [("" if part is None else repr(part)) for part in (x.start, x.stop, x.step)]
+            return ":".join(parts if x.step is not None else parts[:2])
+        return "..." if x is Ellipsis else self.text(x)
+
+    def expression(self, call, out=None):
+        """Write the right-hand side of a line."""
+        args, kwargs = call.unpacked()
+        f = call.function
+        if out is None and not kwargs:
+            if f in SIGNS and len(args) == 2:
+                return f"{self.text(args[0])} {SIGNS[f]} {self.text(args[1])}"
+            if f in PREFIXES:
+                return PREFIXES[f] + self.text(args[0])
+            if f is PICK:
+                return f"{self.text(args[0])}[{self.index(args[1])}]"
+            if f is np.transpose and len(args) == 1:
+                return f"{self.text(args[0])}.T"
+        words = [*map(self.text, args), *[f"{key}={self.text(value)}" for key, value in kwargs.items()], *([f"out={out}"] if out else [])]
+        if isinstance(f, Method):
+            return f"{words[0]}.{f.__name__}({', '.join(words[1:])})"
+        name = name_of(f)
+        if isinstance(f, types.FunctionType) and not f.__module__.startswith("numpy"):
+            self.helpers[f.__name__] = f
+            name = f.__name__
+        return f"{name}({', '.join(words)})"
+
+    def lines(self, calls, kept, second=None):
+        """Write calls, one a line, with a heading before the one of number ``second``; the results, ``kept``, are not let go of."""
+        lines, gone = [], self._gone(calls, kept)
+        for n, call in enumerate(calls):
+            if n == second:
+                lines += ["", "# the pullback"]
+            y, useless = call.results[0], gone.get(n, [])
+            out = None
+            if isinstance(call.function, np.ufunc) and call.structure is None and len(call.results) == 1:
+                out = next((x for x in useless if x is not y and x.shape == y.shape and x.dtype == y.dtype), None)
+            shapes = ", ".join(str(x.shape) for x in call.results)
+            if out is not None:
+                useless.remove(out)
+                self.names[y] = self.names[out]
+                lines.append(f"{self.expression(call, self.names[out])}  # {shapes}")
+            else:
+                right = self.expression(call)
+                lines.append(f"{', '.join(map(self.name, call.results))} = {right}  # {shapes}")
+            if n + 1 < len(calls) and useless:
+                lines.append("del " + ", ".join(self.names[x] for x in useless))
+        return lines
+
+    def _gone(self, calls, kept):
+        """Return, by the number of the call after which nothing needs them, the large arrays that these calls have made."""
+        owner, last = {}, {}  # of a view: the array in whose memory it lives, if a call made that
+        kept = {x for x in kept if type(x) is Symbol}
+        for n, call in enumerate(calls):
+            operands = [x for x in call.arguments if type(x) is Symbol]
+            for y in call.results:
+                owner[y] = y if call.fresh else next((owner.get(x) for x in operands), None)
+            if not call.fresh:
+                kept.update(operands[1:])  # whose memory it may share too
+            last.update({owner.get(x): n for x in [*operands, *call.results]})
+        kept, gone = {owner.get(x) for x in kept}, {}
+        for x, n in last.items():
+            if x is not None and x not in kept and x.value.nbytes >= LARGE:
+                gone.setdefault(n, []).append(x)
+        return gone
+
+    def source(self, name, parameters, lines, results):
+        """Return the source of a function with these lines."""
+        results = self.text(results)
+        body = "".join(f"    {line}\n" if line else "\n" for line in [*lines, f"return {results}"])
+        helpers = "".join(f"{_source(helper)}\n\n" for helper in self.helpers.values())
+        constants = "".join(f"{key} = {_literal(x)}\n" for key, x in self.constants.items())
+        return f"import numpy as np\n\n{constants}\n\n{helpers}def {name}({', '.join(parameters)}):\n{body}".replace("\n\n\n\n", "\n\n\n")
+
+
+def _source(function):
+    """Return the source of a function without its decorators and docstring."""
+    definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    definition.decorator_list, definition.body = [], definition.body[ast.get_docstring(definition) is not None:]
+    return ast.unparse(definition) + "\n"
+
+
+def _literal(x):
+    """Write an array so that it can be read back to the last bit, rows or columns first as it is."""
+    if x.ndim > 1 and x.flags.f_contiguous and not x.flags.c_contiguous:
+        return _literal(x.T) + ".T"
+    return f"np.array({x.tolist()!r}, dtype={x.dtype.name!r}).reshape({x.shape})".replace("inf", "np.inf").replace("nan", "np.nan")
