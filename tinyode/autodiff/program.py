@@ -18,7 +18,7 @@ import numpy as np
 from .. import tree
 from .dispatch import unbox
 from .operators import name_of
-from .recording import POWER, Method, Recording, Symbol
+from .recording import METHODS, POWER, Recording, Symbol
 from .source import Writer
 from .trace import Node, Trace, peel
 from .transforms import _close, vjp_of_list
@@ -88,25 +88,28 @@ def _key(x):
     return type(x), repr(x)
 
 
-def _unchanged(call):
-    """Return the operand whose value is that of the call to the last bit, if there is one.
+KEEPS_THE_FIRST = {(np.multiply, "1.0"), (np.divide, "1.0"), (POWER, "1.0"), (np.subtract, "0.0"), (np.add, "0.0")}
+KEEPS_THE_SECOND = {(np.multiply, "1.0"), (np.add, "0.0")}
+SUM = {"axis", "keepdims"}  # over axes of length one, if the shape stays
+MAY_KEEP = {np.positive: set(), np.broadcast_to: {"shape"}, np.reshape: {"shape", "order"}, np.add.reduce: SUM, np.sum: SUM,
+            METHODS["astype"]: {"dtype"}, METHODS["reshape"]: set()}
 
-    (x + 0.0 is not x where x is -0.0; x - 0.0 and x + -0.0 are.)
+
+def _unchanged(call):
+    """Return the operand that a call returns as it is, if there is one: x times one, x plus zero, a sum over axes of length one.
+
+    Equal to the last bit, but for the sign of a zero: -0.0 + 0.0 is 0.0, and so is the sum of one -0.0.
     """
-    f, args = call.function, call.arguments
-    first, last = args[0] if args else None, args[-1] if args else None
-    y = call.results[0]
-    alike = lambda x: type(x) is Symbol and x.shape == y.shape and x.dtype == y.dtype
-    number = lambda x, value: type(x) in (int, float, np.float64) and x == value
-    if len(args) == 2 and f in (np.multiply, np.divide, POWER) and alike(first) and number(last, 1):
-        return first
-    if len(args) == 2 and f is np.multiply and alike(last) and number(first, 1):
-        return last
-    if len(args) == 2 and f is np.subtract and alike(first) and number(last, 0) and str(float(last)) == "0.0":
-        return first
-    if alike(first) and (f in (np.positive, np.broadcast_to, np.reshape, np.add.reduce, np.sum)
-                         or (isinstance(f, Method) and f.__name__ in ("astype", "reshape"))):
-        return first  # for a sum: over axes of length one
+    f, y, (args, kwargs) = call.function, call.results[0], call.unpacked()
+    alike = [type(x) is Symbol and x.shape == y.shape and x.dtype == y.dtype for x in args[:2]]
+    numbers = [str(float(x)) if type(x) in (int, float, np.float64) else None for x in args[:2]]
+    if len(args) == 2 and not kwargs:
+        if alike[0] and (f, numbers[1]) in KEEPS_THE_FIRST:
+            return args[0]
+        if alike[1] and (f, numbers[0]) in KEEPS_THE_SECOND:
+            return args[1]
+    if alike[:1] == [True] and f in MAY_KEEP and kwargs.keys() <= MAY_KEEP[f]:
+        return args[0]
     return None
 
 

@@ -60,7 +60,7 @@ class Writer:
         if isinstance(x, np.generic) and not np.isfinite(x):
             return f"np.{type(x).__name__}({self.text(float(x))})"
         if type(x) is tuple:
-            return "(" + "".join(f"{self.text(item)}, " for item in x).strip() + ")" if len(x) != 1 else f"({self.text(x[0])},)"
+            return f"({', '.join(map(self.text, x))}{',' * (len(x) == 1)})"
         if type(x) is list:
             return "[" + ", ".join(map(self.text, x)) + "]"
         if type(x) is dict:
@@ -145,7 +145,7 @@ class Writer:
 
     def source(self, name, parameters, lines, results):
         """Return the source of a function with these lines."""
-        results = self.text(results)
+        results = self.text(results)[1:-1] if type(results) is tuple and len(results) > 1 else self.text(results)
         body = "".join(f"    {line}\n" if line else "\n" for line in [*lines, f"return {results}"])
         helpers = "".join(f"{_source(helper)}\n\n" for helper in self.helpers.values())
         constants = "".join(f"{key} = {_literal(x)}\n" for key, x in self.constants.items())
