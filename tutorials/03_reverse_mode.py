@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from tinyode import grad, hessian, jacobian, jvp, nn, vjp
+from tinyode import grad, hessian, jacobian, jvp, nn, program, vjp
 from tinyode.plotting import COLOURS, panels, save
 from tinyode.testing import central_difference, check_vjp
 
@@ -194,6 +194,21 @@ for lost in (lambda x: math.sin(x), lambda x: np.fft.fft(x)):
         print("-", error)
     else:
         raise AssertionError("this should have been refused")
+
+# %% [markdown]
+# The tape is a list in memory. `program` writes it down, for a person or a machine: first what the function did, then the
+# walk back, one operation a line. It is NumPy and nothing else, and gives the numbers of the engine to the last bit.
+
+# %%
+def loss_of_a_line(w, b, x):
+    return np.sum((np.tanh(w * x + b) - 0.5) ** 2)
+
+
+example = 0.5, -0.1, np.array([1.0, 2.0, 3.0])
+made = program(loss_of_a_line, *example, vjp=True)
+print(made.source)
+_, cotangents = made(*example, 1.0)
+assert cotangents[:2] == grad(loss_of_a_line, (0, 1))(*example)
 
 # %% [markdown]
 # ## How to know that it is right, and where the check itself fails

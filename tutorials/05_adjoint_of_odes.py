@@ -11,12 +11,13 @@
 # of the wrong ones is shown failing.
 
 # %%
+import re
 import tracemalloc
 import warnings
 
 import numpy as np
 
-from tinyode import SolverError, grad, jacobian, odeint, optim, solve, value_and_grad, vjp
+from tinyode import SolverError, compiled, grad, jacobian, odeint, optim, program, solve, value_and_grad, vjp
 from tinyode.plotting import COLOURS, panels, save
 from tinyode.testing import central_difference
 
@@ -247,6 +248,53 @@ for name in measured:
     print(f"{name:10} a dozen lines {ours[name]}, library {library[name]}, recorded {recorded[name]}, differences {measured[name]}")
     for way in (ours, library, recorded):
         assert np.allclose(way[name], measured[name], atol=1e-7)
+
+# %% [markdown]
+# ## The same, as a program that can be read
+#
+# What does the engine do in that one backward sweep? It can write it down (`program`). Here is the field of a network,
+# $f = \tanh(\mathbf z W)$, with the products $\mathbf a^T \frac{\partial f}{\partial \mathbf z}$ and $\mathbf a^T \frac{\partial f}{\partial
+# W}$ derived by hand, as P4 and P5 want them; beside it what the engine has derived. They agree line by line, but for
+# the names.
+
+# %%
+def layer(z, W):
+    return np.tanh(z @ W)
+
+
+by_hand = """
+u = z @ W
+f_z = np.tanh(u)
+square = f_z * f_z
+slope = 1 - square
+a_u = a * slope
+W_T = W.T
+a_df_dz = a_u @ W_T
+z_T = z.T
+a_df_dW = z_T @ a_u
+"""
+
+
+def renamed(lines):
+    """Number the names in the order in which they come."""
+    numbers = {}
+    return [re.sub(r"(?<![\w.])[a-zA-Z]\w*", lambda m: numbers.setdefault(m[0], f"name{len(numbers)}"), line) for line in lines]
+
+
+made = program(layer, z0[None], np.eye(2), vjp=True)
+by_engine = [line.split("#")[0].strip() for line in made.source.splitlines() if " = " in line]
+by_hand = by_hand.strip().split("\n")
+for pair in zip(by_hand, by_engine):
+    print("{:25}{}".format(*pair))
+assert renamed(by_hand) == renamed(by_engine)
+
+# %% [markdown]
+# Solved with `compiled(f)` instead of `f`, an ODE runs programs like this one, recorded at the first call. The gradients
+# are the same to the last bit.
+
+# %%
+of = lambda f: grad(lambda z, p, a, b: L(odeint(f, z, [a, b], p)[-1]), (0, 1, 2, 3))(z0, theta, t0, t1)
+assert all(map(np.array_equal, of(compiled(f)), of(f)))
 
 # %% [markdown]
 # ## The signs, each failing

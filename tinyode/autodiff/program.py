@@ -118,28 +118,29 @@ def is_number(x):
     return isinstance(x, (np.ndarray, np.floating, float))
 
 
-def _record(f, leaves, structure, wanted):
-    """Record f at these leaves and, for the wanted ones, its pullback.
+def _record(f, leaves, structure):
+    """Record f at these leaves, and its pullback.
 
     Returns
     -------
     inputs, outputs, seeds, pulled : lists of Symbols and constants
+        One cotangent of ``pulled`` for each input that is a Symbol, in a dict by the number of the leaf.
     calls : Recording
     out_structure
     """
     recording = Recording()
     inputs = [Symbol(x, recording) if is_number(x) else x for x in leaves]
-    trace, of_wanted = Trace(), [inputs[i] for i in wanted]
-    args = list(inputs)
-    for i, node in zip(wanted, trace.inputs(of_wanted)):
+    numbers = [i for i, x in enumerate(inputs) if type(x) is Symbol]
+    trace, args = Trace(), list(inputs)
+    for i, node in zip(numbers, trace.inputs([inputs[i] for i in numbers])):
         args[i] = node
     try:
         found, out_structure = tree.flatten(f(*tree.unflatten(structure, args)))
-        outputs, pull = _close(trace, found, of_wanted)
+        outputs, pull = _close(trace, found, [inputs[i] for i in numbers])
     finally:
         trace.close()
     seeds = [Symbol(np.ones(np.shape(y), y.dtype)[()], recording) for y in outputs]
-    return inputs, outputs, seeds, pull(seeds), recording, out_structure
+    return inputs, outputs, seeds, dict(zip(numbers, pull(seeds))), recording, out_structure
 
 
 def _equal(x, y):
@@ -147,9 +148,9 @@ def _equal(x, y):
     return np.array_equal(x, y, equal_nan=isinstance(x, (np.ndarray, np.generic, float)) and np.result_type(x).kind == "f")
 
 
-def recorded(f, leaves, structure, wanted):
+def recorded(f, leaves, structure):
     """Record twice, and refuse what is not the same both times."""
-    first, second = _record(f, leaves, structure, wanted), _record(f, leaves, structure, wanted)
+    first, second = _record(f, leaves, structure), _record(f, leaves, structure)
     for a, b in itertools.zip_longest(first[4], second[4]):
         same = a is not None and b is not None and a.function == b.function and a.structure == b.structure
         for x, y in zip(a.arguments, b.arguments) if same else ():
@@ -174,9 +175,8 @@ def program(f, *example, vjp=False):
         With True the program has one more argument, g, the cotangent of the value, and returns ``(value, cotangents)``.
     """
     leaves, structure = tree.flatten(example)
-    wanted = [i for i, x in enumerate(leaves) if is_number(x)]
-    inputs, outputs, seeds, pulled, calls, out_structure = recorded(f, leaves, structure, wanted)
-    results = [*outputs, *pulled] if vjp else outputs
+    inputs, outputs, seeds, pulled, calls, out_structure = recorded(f, leaves, structure)
+    results = [*outputs, *[pulled.get(i) for i in range(len(leaves))]] if vjp else outputs
     calls, results = simplified(calls, results)
     outputs, pulled = results[:len(outputs)], results[len(outputs):]
     writer, unpack = Writer(f), []
@@ -307,22 +307,18 @@ class compiled:
 
 def _compile(f, named, leaves, structure, wanted):
     """Return the program of the value, that of the pullback, and the structure of the value."""
-    inputs, outputs, seeds, pulled, calls, out_structure = recorded(f, leaves, structure, wanted)
-    pulled = pulled if wanted else []
-    calls, results = simplified(calls, [*outputs, *pulled])
+    inputs, outputs, seeds, pulled, calls, out_structure = recorded(f, leaves, structure)
+    calls, results = simplified(calls, [*outputs, *[pulled[i] for i in wanted]])
     outputs, pulled = results[:len(outputs)], results[len(outputs):]
     first, second = _split(calls, outputs)
     made = {x for call in first for x in call.results} | {x for x in inputs if type(x) is Symbol}
     read = [x for call in second for x in call.arguments if type(x) is Symbol] + [x for x in pulled if type(x) is Symbol]
     saved = list(dict.fromkeys(x for x in read if x in made))
     writer = Writer(named)
-    for i, x in enumerate(inputs):
-        writer.names[x] = writer.free(f"x{i}")
-    for i, x in enumerate(seeds):
-        writer.names[x] = writer.free(f"g{i}")
-    parameters = [writer.names[x] for x in inputs]
+    parameters, cotangents = [writer.free(f"x{i}") for i in range(len(inputs))], [writer.free(f"g{i}") for i in range(len(seeds))]
+    writer.names.update((x, name) for x, name in zip([*inputs, *seeds], [*parameters, *cotangents]) if type(x) is Symbol)
     forward = writer.source("value", parameters, writer.lines(first, [*outputs, *saved]), (list(outputs), tuple(saved)))
     forward = Program(forward, writer.constants, "value")
-    parameters = [writer.names[x] for x in [*seeds, *saved]]
+    parameters = [*cotangents, *[writer.names[x] for x in saved]]
     pullback = Program(writer.source("pullback", parameters, writer.lines(second, pulled), pulled), writer.constants, "pullback")
     return forward.call, pullback.call, out_structure
