@@ -32,8 +32,8 @@ def benchmark_adjoint():
         end, tolerances = 1.0, {"rtol": 1e-6, "atol": 1e-9}
 
         def gradient_of(f):
-            loss = lambda y0, *p, **tolerances: 0.5 * np.sum(tinyode.odeint(f, y0, [0.0, end], *p, **tolerances)[-1] ** 2)
-            return tinyode.grad(loss, (0, 1, 2, 3, 4))
+            end_of = lambda y0, *p, **tolerances: tinyode.odeint(f, y0, [0.0, end], *p, **tolerances)[-1]
+            return tinyode.grad(lambda *p, **tolerances: 0.5 * np.sum(end_of(*p, **tolerances) ** 2), (0, 1, 2, 3, 4))
 
         gradient, compiled = gradient_of(field), gradient_of(tinyode.compiled(field))
         reference = gradient(*inputs, rtol=1e-11, atol=1e-13)
@@ -62,7 +62,8 @@ def benchmark_adjoint():
             functions.append(lambda by_torchdiffeq=by_torchdiffeq: [g.numpy() for g in by_torchdiffeq()])
         errors = [max(np.linalg.norm(g - r) / np.linalg.norm(r) for g, r in zip(f(), reference)) for f in functions]
         times = fastest(functions, 8.0)
-        print(f"  {size!s:15} by hand {1e3 * times[0]:8.2f} ms;  tinyode {times[1] / times[0]:.2f}, compiled {times[2] / times[0]:.2f} (budget "
+        print(f"  {size!s:15} by hand {1e3 * times[0]:8.2f} ms;  tinyode {times[1] / times[0]:.2f}, "
+              f"compiled {times[2] / times[0]:.2f} (budget "
               f"{budget})" + "".join(f";  {t / times[1]:.1f} times faster than torchdiffeq, compiled {t / times[2]:.1f} (budget {faster})"
                                      for t in times[3:])
               + ";  relative errors " + ", ".join(f"{error:.0e}" for error in errors))

@@ -52,6 +52,10 @@ def vjp(f, *primals):
     ValueError
         By the pullback, if its argument does not match ``value``.
     """
+    program = getattr(f, "value_and_pullback", None)  # of a compiled function
+    found = program and program(primals)
+    if found:
+        return found
     leaves, structure = tree.flatten(primals)
     leaves = [x if type(x) is ndarray and x.dtype is FLOAT64 else as_primal(x) for x in leaves]
     trace = Trace()
@@ -64,14 +68,19 @@ def vjp(f, *primals):
 
     def pullback(cotangent):
         seeds, seed_structure = tree.flatten(cotangent)
-        if seed_structure != out_structure:
-            raise ValueError(f"pullback: the cotangent has the structure {tree.describe(seed_structure)}, the function's value "
-                             f"{tree.describe(out_structure)}; they must agree")
+        check_structure(seed_structure, out_structure)
         seeds = [as_cotangent(g, y) for g, y in zip(seeds, values)]
         return tree.unflatten(structure, own(pull(seeds), seeds))
 
     own_values = [(y.copy() if y.ndim else y[()]) if type(y) is ndarray else y for y in values]  # the caller may write into them
     return tree.unflatten(out_structure, own_values), pullback
+
+
+def check_structure(of_cotangent, of_value):
+    """Refuse a cotangent that is not put together like the value."""
+    if of_cotangent != of_value:
+        raise ValueError(f"pullback: the cotangent has the structure {tree.describe(of_cotangent)}, the function's value "
+                         f"{tree.describe(of_value)}; they must agree")
 
 
 def vjp_of_list(f, leaves):
