@@ -320,3 +320,17 @@ def test_threads_do_not_share_buffers():
 
 def test_tinyode_has_both():
     assert tinyode.compiled is compiled and tinyode.program is program
+
+
+def test_values_that_are_arguments_constants_or_whole_numbers():
+    for f in (lambda x: x, lambda x: np.ones(2), lambda x: np.argmax(np.stack([x, 2 * x])), lambda x: (x, np.floor(x).astype(int))):
+        assert_same(compiled(f)(0.5), f(0.5))
+    assert_same(grad(compiled(lambda x: x))(0.5), 1.0)
+    assert_same(grad(lambda x: np.sum(compiled(lambda x: (x, np.floor(x) * x))(x)[1]))(1.5), 1.0)
+    labels = np.array([2, 0, 1])
+    loss = lambda scores, labels: nn.cross_entropy(scores, labels)
+    scores = np.array([[1.0, 2.0, 3.0], [0.0, 1.0, 0.5]])
+    take = lambda x, i: np.sum(np.take_along_axis(x, i[:, None], axis=1) * x[i])
+    assert_same(grad(compiled(take))(scores.T @ scores, labels), grad(take)(scores.T @ scores, labels))
+    with pytest.raises(TypeError, match="takes a bool"):
+        grad(compiled(loss))(scores, labels[:2])

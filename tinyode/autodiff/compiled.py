@@ -62,7 +62,10 @@ class compiled:
             return self.f(*args, **kwargs)
         forward, pullback, out_structure, _ = program
         outputs, saved = forward(*values)
-        if trace is None or not all([np.result_type(y).kind == "f" for y in outputs]):
+        if trace is None:
+            return tree.unflatten(out_structure, outputs)
+        outputs = [np.float64(y) if type(y) is float else y for y in outputs]
+        if not all([y.dtype.kind == "f" for y in outputs]):
             return tree.unflatten(out_structure, outputs)
 
         def backward(g, y, wanted_now, *leaves):
