@@ -311,8 +311,9 @@ for row, data in enumerate(entropy):
     assert needed[1] > 2 * needed[0]
     for column, t in enumerate(times):
         z, change = (where, np.zeros(len(where))) if t == 0 else models.neural_ode(f_and_trace, (where, np.zeros(len(where))), t, 0.0, p, rtol=1e-3, atol=1e-3)
-        axes[2 * row, column].imshow(np.exp(models.flows.log_normal(z) - change).reshape(61, 61), extent=(-3.2, 3.2, -3.2, 3.2),
-                                     origin="lower", cmap="viridis", interpolation="bilinear")
+        density = np.exp(models.flows.log_normal(z) - change).reshape(61, 61)
+        axes[2 * row, column].imshow(density, extent=(-3.2, 3.2, -3.2, 3.2), origin="lower", cmap="viridis", interpolation="bilinear",
+                                     vmax=np.quantile(density, 0.99))
         axes[2 * row, column].set(title=f"t = {t}")
         axes[2 * row + 1, column].scatter(*paths[column].T, s=3, color=COLOURS[0])
         axes[2 * row + 1, column].set(aspect="equal", xlim=(-3.2, 3.2), ylim=(-3.2, 3.2))
