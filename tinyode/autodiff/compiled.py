@@ -17,13 +17,7 @@ from .source import Writer
 from .trace import Node, peel
 from .transforms import check_structure, vjp_of_list
 
-
-def _signature(x):
-    """What a program depends on: shape and dtype of what changes from call to call, and all of the rest."""
-    kind = type(x)
-    if kind is np.ndarray:
-        return x.shape, x.dtype
-    return kind if is_number(x) else (kind, x)
+OBJECT = np.dtype(object)
 
 
 class compiled:
@@ -52,18 +46,18 @@ class compiled:
 
     def __call__(self, *args, **kwargs):
         """Run the program for arguments like these, after recording it if there is none."""
-        leaves, structure = tree.flatten((args, kwargs))
-        if any([type(x) is np.ndarray and x.dtype == object for x in leaves]):
-            leaves = [unbox(x) for x in leaves]
-        trace, values, parents = peel(leaves)
+        leaves, structure = tree.flatten((args, kwargs) if kwargs else args)
+        kinds = [type(x) for x in leaves]
+        if Node not in kinds and not any([kind is np.ndarray and x.dtype is OBJECT for kind, x in zip(kinds, leaves)]):
+            program = self._find(leaves, structure, (), bool(kwargs))
+            return self.f(*args, **kwargs) if program is None else tree.unflatten(program[2], program[0](*leaves)[0])
+        trace, values, parents = peel([unbox(x) if type(x) is np.ndarray and x.dtype is OBJECT else x for x in leaves])
         wanted = tuple([i for i, _ in parents])
-        program = self._find(values, structure, wanted)
+        program = self._find(values, structure, wanted, bool(kwargs))
         if program is None:
             return self.f(*args, **kwargs)
         forward, pullback, out_structure, _ = program
         outputs, saved = forward(*values)
-        if trace is None:
-            return tree.unflatten(out_structure, outputs)
         outputs = [np.float64(y) if type(y) is float else y for y in outputs]
         if not all([y.dtype.kind == "f" for y in outputs]):
             return tree.unflatten(out_structure, outputs)
@@ -71,7 +65,7 @@ class compiled:
         def backward(g, y, wanted_now, *leaves):
             seeds = [g] if len(outputs) == 1 else cut(g)
             if type(g) is Node:  # a derivative of the pullback is being taken
-                return vjp_of_list(self._of(structure, values, wanted), [values[i] for i in wanted])[1](seeds)
+                return vjp_of_list(self._of(structure, values, wanted, kwargs), [values[i] for i in wanted])[1](seeds)
             return pullback(*seeds, *saved)
 
         if len(outputs) == 1:
@@ -82,10 +76,10 @@ class compiled:
 
     def value_and_pullback(self, primals):
         """Do what `vjp` does for arrays of float64, without a tape; None where it takes one."""
-        leaves, structure = tree.flatten((primals, {}))
+        leaves, structure = tree.flatten(primals)
         if not all([type(x) is np.ndarray and x.dtype is FLOAT64 for x in leaves]):
             return None
-        forward, pullback, out_structure, aliased = self._find(leaves, structure, tuple(range(len(leaves))))
+        forward, pullback, out_structure, aliased = self._find(leaves, structure, tuple(range(len(leaves))), False)
         outputs, saved = forward(*leaves)
         if aliased:  # the caller may write into the value
             values = [y.copy() if type(y) is np.ndarray else y for y in outputs]
@@ -97,33 +91,39 @@ class compiled:
             check_structure(seed_structure, out_structure)
             seeds = [as_cotangent(g, y) for g, y in zip(seeds, outputs)]
             if any([type(g) is Node for g in seeds]):
-                cotangents = vjp_of_list(self._of(structure, leaves, range(len(leaves))), leaves)[1](seeds)
+                cotangents = vjp_of_list(self._of(structure, leaves, range(len(leaves)), {}), leaves)[1](seeds)
             else:
                 cotangents = pullback(*seeds, *saved)
-            return tree.unflatten(structure, own(list(cotangents), seeds))[0]
+            return tree.unflatten(structure, own(list(cotangents), seeds))
 
         return tree.unflatten(out_structure, values), pull
 
-    def _of(self, structure, values, wanted):
+    def _of(self, structure, values, wanted, kwargs):
         """Return f as a function of the differentiated leaves, and its value as a list of leaves."""
 
         def f(*primals):
             leaves = dict(enumerate(values)) | dict(zip(wanted, primals))
-            args, kwargs = tree.unflatten(structure, list(leaves.values()))
-            return tree.flatten(self.f(*args, **kwargs))[0]
+            arguments = tree.unflatten(structure, list(leaves.values()))
+            return tree.flatten(self._call(arguments, bool(kwargs)))[0]
 
         return f
 
-    def _find(self, values, structure, wanted):
+    def _call(self, arguments, with_keywords):
+        """Call f with what `tree.unflatten` has put together."""
+        args, kwargs = arguments if with_keywords else (arguments, {})
+        return self.f(*args, **kwargs)
+
+    def _find(self, values, structure, wanted, with_keywords):
         """Return the program for such leaves, recorded if need be; None where f itself must be called."""
-        key = structure, wanted, [_signature(x) for x in values]
+        key = structure, wanted, with_keywords, [
+            (x.shape, x.dtype) if type(x) is np.ndarray else type(x) if is_number(x) else (type(x), x) for x in values]
         if key == self.last[0]:
             return self.last[1]
-        hashed = structure, wanted, tuple(key[2])
+        hashed = *key[:3], tuple(key[3])
         if hashed not in self.programs:
             if any([isinstance(x, (Node, Symbol)) for x in values]):  # inside a further derivative, or another program
                 return None
-            f = lambda args, kwargs: self.f(*args, **kwargs)
+            f = lambda *arguments: self._call(arguments, with_keywords)
             self.programs[hashed] = _compile(f, self.f, values, structure, wanted)
         self.last = key, self.programs[hashed]
         return self.programs[hashed]
