@@ -334,3 +334,9 @@ def test_values_that_are_arguments_constants_or_whole_numbers():
     assert_same(grad(compiled(take))(scores.T @ scores, labels), grad(take)(scores.T @ scores, labels))
     with pytest.raises(TypeError, match="takes an array without a history"):
         grad(compiled(loss))(scores, labels[:2])
+
+
+def test_a_traced_value_in_a_closure_is_refused():
+    for call in (lambda f: compiled(f)(np.ones(2)), lambda f: program(f, np.ones(2))(np.ones(2))):
+        with pytest.raises(TypeError, match=r"closes over a value that is being differentiated, .* pass that value as an argument"):
+            grad(lambda theta, call=call: np.sum(call(lambda x: theta * x)))(2.0)

@@ -18,7 +18,7 @@ from .. import tree
 from .operators import name_of
 from .recording import METHODS, POWER, Recording, Symbol
 from .source import Writer
-from .trace import Trace
+from .trace import Node, Trace
 from .transforms import _close
 
 
@@ -137,6 +137,9 @@ def _record(f, leaves, structure):
         outputs, pull = _close(trace, found, [inputs[i] for i in numbers])
     finally:
         trace.close()
+    if any(type(y) is Node for y in outputs):
+        raise TypeError(f"{getattr(f, '__name__', f)}: closes over a value that is being differentiated, whose gradient would be lost; "
+                        "pass that value as an argument")
     seeds = [Symbol(np.ones(np.shape(y), y.dtype)[()], recording) for y in outputs]
     return inputs, outputs, seeds, dict(zip(numbers, pull(seeds))), recording, out_structure
 
