@@ -340,3 +340,24 @@ def test_a_traced_value_in_a_closure_is_refused():
     for call in (lambda f: compiled(f)(np.ones(2)), lambda f: program(f, np.ones(2))(np.ones(2))):
         with pytest.raises(TypeError, match=r"closes over a value that is being differentiated, .* pass that value as an argument"):
             grad(lambda theta, call=call: np.sum(call(lambda x: theta * x)))(2.0)
+
+
+def test_what_is_returned_can_be_written_into():
+    """Also where it is a constant of the program, or zeros for an argument without influence, or the same twice."""
+    f = compiled(lambda x, y: (np.ones(2), x * 2, x * 2))
+    x, y = np.array([1.0, 2.0]), np.zeros(3)
+    for _ in range(2):
+        for value in (f(x, y), vjp(f, x, y)[0]):
+            assert_same(value, f.f(x, y))
+            value[0][:] = 7.0
+            value[1][:] = 8.0
+            assert_same(value[2], x * 2)
+        gradient = grad(compiled_sum, (0, 1))(x, y)
+        assert_same(gradient, (np.ones(2), np.zeros(3)))
+        gradient[1][:] = 9.0
+    made = program(f.f, x, y)
+    made(x, y)[0][:] = 7.0
+    assert_same(made(x, y)[0], np.ones(2))
+
+
+compiled_sum = compiled(lambda x, y: np.sum(x))

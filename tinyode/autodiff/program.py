@@ -70,13 +70,11 @@ def simplified(calls, outputs):
             known[key] = call
             kept.append(call)
     outputs = [same.get(x, x) if type(x) is Symbol else x for x in outputs]
-    needed = {x for x in outputs if type(x) is Symbol}
-    used = []
-    for call in reversed(kept):
-        if needed.intersection(call.results):
-            needed.update(x for x in call.arguments if type(x) is Symbol)
-            used.append(call)
-    return used[::-1], outputs
+    for i, x in enumerate(outputs):
+        if type(x) is Symbol and x.ndim and x in {*outputs[:i]}:  # the same twice: the caller may write into one of them
+            outputs[i] = x.recording(np.array, (x,), {})
+            kept.append(x.recording[-1])
+    return split(kept, outputs)[0], outputs
 
 
 def _key(x):
@@ -141,7 +139,9 @@ def _record(f, leaves, structure):
         raise TypeError(f"{getattr(f, '__name__', f)}: closes over a value that is being differentiated, whose gradient would be lost; "
                         "pass that value as an argument")
     seeds = [Symbol(np.ones(np.shape(y), y.dtype)[()], recording) for y in outputs]
-    return inputs, outputs, seeds, dict(zip(numbers, pull(seeds))), recording, out_structure
+    # a constant that is returned is copied at each call: the caller may write into it
+    outputs, pulled = ([recording(np.array, (y,), {}) if isinstance(y, np.ndarray) else y for y in part] for part in (outputs, pull(seeds)))
+    return inputs, outputs, seeds, dict(zip(numbers, pulled)), recording, out_structure
 
 
 def _equal(x, y):
