@@ -237,13 +237,9 @@ def load(path):
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             return _decode(json.loads(str(file["structure"])), file)
-    except MemoryError:
-        raise
-    except OSError as error:
-        if error.errno is not None:  # of the system; those of NumPy say that it is another kind of file
-            raise
-        raise ValueError(f"load: {os.fspath(path)!r} is damaged, or was not written by save") from error
     except Exception as error:  # of the many that zip files, array headers and JSON can raise
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:  # of the system
+            raise
         raise ValueError(f"load: {os.fspath(path)!r} is damaged, or was not written by save") from error
 
 
