@@ -156,8 +156,10 @@ def cutter(leaves):
         places.append((slice(start, end), leaf.shape, leaf.dtype))
 
     def cut(flat):
-        lead = flat.shape[:-1]
-        pieces = [flat[..., place].reshape(lead + shape) for place, shape, _ in places]
+        if flat.ndim == 1:
+            pieces = [flat[place].reshape(shape) for place, shape, _ in places]
+        else:
+            pieces = [flat[..., place].reshape(flat.shape[:-1] + shape) for place, shape, _ in places]
         return [piece if piece.dtype is dtype else piece.astype(dtype) for piece, (_, _, dtype) in zip(pieces, places)]
 
     if len(places) == 1 and leaves[0].ndim == 1:

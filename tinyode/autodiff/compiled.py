@@ -5,11 +5,13 @@ A solver calls the same f thousands of times, and each time the engine would wri
 """
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from .. import tree
-from .checks import FLOAT64, as_cotangent, own
+from .checks import FLOAT64, as_cotangent, as_primal, own
 from .dispatch import unbox
 from .program import Program, is_number, recorded, simplified, split
 from .recording import Symbol
@@ -17,7 +19,21 @@ from .source import Writer
 from .trace import Node, peel
 from .transforms import check_structure, vjp_of_list
 
-OBJECT = np.dtype(object)
+
+class Programs(NamedTuple):
+    """What is kept for one kind of arguments.
+
+    ``value(*leaves)`` returns the outputs, and what the pullback needs; ``pullback(*seeds, *saved)`` the cotangents. ``aliased`` and
+    ``shared`` say that the outputs, and the cotangents, may have memory in common with each other, with what was given, or with what is
+    kept.
+    """
+
+    value: object
+    pullback: object
+    structure: object
+    floating: bool
+    aliased: bool
+    shared: bool
 
 
 class compiled:
@@ -41,70 +57,77 @@ class compiled:
     """
 
     def __init__(self, f):
+        if not callable(f):
+            raise TypeError(f"compiled: f must be a function; got {f!r:.60}")
         functools.update_wrapper(self, f)
-        self.f, self.programs, self.last = f, {}, (None, None)
+        self.f, self.programs, self.last = f, {}, {}
 
     def __call__(self, *args, **kwargs):
         """Run the program for arguments like these, after recording it if there is none."""
         leaves, structure = tree.flatten((args, kwargs) if kwargs else args)
-        kinds = [type(x) for x in leaves]
-        if Node not in kinds and not any([kind is np.ndarray and x.dtype is OBJECT for kind, x in zip(kinds, leaves)]):
-            program = self._find(leaves, structure, (), bool(kwargs))
-            return self.f(*args, **kwargs) if program is None else tree.unflatten(program[2], program[0](*leaves)[0])
-        trace, values, parents = peel([unbox(x) if type(x) is np.ndarray and x.dtype is OBJECT else x for x in leaves])
-        wanted = tuple([i for i, _ in parents])
-        program = self._find(values, structure, wanted, bool(kwargs))
-        if program is None:
+        found = self._find(leaves, structure, (), bool(kwargs))
+        if found is not None:
+            return tree.unflatten(found.structure, found.value(*leaves)[0])
+        trace, values, parents = peel([unbox(x) if type(x) is ndarray and x.dtype.hasobject else x for x in leaves])
+        made = parents and self.vjp_of_leaves(values, structure, tuple([i for i, _ in parents]), bool(kwargs))
+        if not made:
             return self.f(*args, **kwargs)
-        forward, pullback, out_structure, _ = program
-        outputs, saved = forward(*values)
-        outputs = [np.float64(y) if type(y) is float else y for y in outputs]
-        if not all([y.dtype.kind == "f" for y in outputs]):
-            return tree.unflatten(out_structure, outputs)
-
-        def backward(g, y, wanted_now, *leaves):
-            seeds = [g] if len(outputs) == 1 else cut(g)
-            if type(g) is Node:  # a derivative of the pullback is being taken
-                return vjp_of_list(self._of(structure, values, wanted, kwargs), [values[i] for i in wanted])[1](seeds)
-            return pullback(*seeds, *saved)
-
+        found, outputs, pull = made
         if len(outputs) == 1:
-            return tree.unflatten(out_structure, [trace.append(outputs[0], backward, parents, values)])
-        cut = tree.cutter(outputs)
-        flat = np.concatenate([np.reshape(y, (-1,)) for y in outputs])
-        return tree.unflatten(out_structure, cut(trace.append(flat, backward, parents, values)))
+            outputs = [trace.append(outputs[0], lambda g, *_: pull([g]), parents, values)]
+        else:
+            cut = tree.cutter(outputs)
+            flat = np.concatenate([np.reshape(y, (-1,)) for y in outputs])
+            outputs = cut(trace.append(flat, lambda g, *_: pull(cut(g)), parents, values))
+        return tree.unflatten(found.structure, outputs)
 
     def value_and_pullback(self, primals):
-        """Do what `vjp` does for arrays of float64, without a tape; None where it takes one."""
+        """Do what `vjp` does, without a tape; None where it takes one."""
         leaves, structure = tree.flatten(primals)
-        if not all([type(x) is np.ndarray and x.dtype is FLOAT64 for x in leaves]):
+        leaves = [x if type(x) is ndarray and x.dtype is FLOAT64 else as_primal(x) for x in leaves]
+        made = self.vjp_of_leaves(leaves, structure, tuple(range(len(leaves))))
+        if not made:
             return None
-        forward, pullback, out_structure, aliased = self._find(leaves, structure, tuple(range(len(leaves))), False)
-        outputs, saved = forward(*leaves)
-        if aliased:  # the caller may write into the value
-            values = [y.copy() if type(y) is np.ndarray else y for y in outputs]
-        else:
-            values = outputs
+        found, outputs, pull = made
+        values = [y.copy() if type(y) is ndarray else y for y in outputs] if found.aliased else outputs  # the caller may write into them
 
-        def pull(cotangent):
+        def pullback(cotangent):
             seeds, seed_structure = tree.flatten(cotangent)
-            check_structure(seed_structure, out_structure)
+            check_structure(seed_structure, found.structure)
             seeds = [as_cotangent(g, y) for g, y in zip(seeds, outputs)]
-            if any([type(g) is Node for g in seeds]):
-                cotangents = vjp_of_list(self._of(structure, leaves, range(len(leaves)), {}), leaves)[1](seeds)
-            else:
-                cotangents = pullback(*seeds, *saved)
-            return tree.unflatten(structure, own(list(cotangents), seeds))
+            cotangents = pull(seeds)
+            return tree.unflatten(structure, own(list(cotangents), seeds) if found.shared else cotangents)
 
-        return tree.unflatten(out_structure, values), pull
+        return tree.unflatten(found.structure, values), pullback
 
-    def _of(self, structure, values, wanted, kwargs):
-        """Return f as a function of the differentiated leaves, and its value as a list of leaves."""
+    def vjp_of_leaves(self, leaves, structure, wanted, with_keywords=False):
+        """Do what `vjp_of_list` does, for some leaves of all arguments, without a tape; None where it takes one.
+
+        Returns
+        -------
+        found : Programs
+        outputs : list of arrays
+        pull : function
+            From a list of their cotangents to the cotangents of the wanted leaves.
+        """
+        found = self._find(leaves, structure, wanted, with_keywords)
+        if found is None or not found.floating:
+            return None
+        outputs, saved = found.value(*leaves)
+
+        def pull(seeds):
+            if Node in [type(g) for g in seeds]:  # a derivative of the pullback is being taken
+                return vjp_of_list(self._of(structure, leaves, wanted, with_keywords), [leaves[i] for i in wanted])[1](seeds)
+            return found.pullback(*seeds, *saved)
+
+        return found, outputs, pull
+
+    def _of(self, structure, values, wanted, with_keywords):
+        """Return f as a function of the wanted leaves, and its value as a list of leaves."""
 
         def f(*primals):
             leaves = dict(enumerate(values)) | dict(zip(wanted, primals))
-            arguments = tree.unflatten(structure, list(leaves.values()))
-            return tree.flatten(self._call(arguments, bool(kwargs)))[0]
+            return tree.flatten(self._call(tree.unflatten(structure, list(leaves.values())), with_keywords))[0]
 
         return f
 
@@ -113,38 +136,50 @@ class compiled:
         args, kwargs = arguments if with_keywords else (arguments, {})
         return self.f(*args, **kwargs)
 
-    def _find(self, values, structure, wanted, with_keywords):
-        """Return the program for such leaves, recorded if need be; None where f itself must be called."""
-        key = structure, wanted, with_keywords, [
-            (x.shape, x.dtype) if type(x) is np.ndarray else type(x) if is_number(x) else (type(x), x) for x in values]
-        if key == self.last[0]:
-            return self.last[1]
-        hashed = *key[:3], tuple(key[3])
+    def _find(self, leaves, structure, wanted, with_keywords):
+        """Return the programs for such leaves, recorded if need be; None where one is traced, and f itself must be called."""
+        key = structure, with_keywords, [(x.shape, x.dtype) if type(x) is ndarray else _kind(x) for x in leaves]
+        last = self.last.get(wanted)
+        if last and key == last[0]:  # the usual case: the comparison is quicker than a hash
+            return last[1]
+        if any([isinstance(x, (Node, Symbol)) or (type(x) is ndarray and x.dtype.hasobject) for x in leaves]):
+            return None
+        hashed = structure, with_keywords, wanted, tuple(key[2])
         if hashed not in self.programs:
-            if any([isinstance(x, (Node, Symbol)) for x in values]):  # inside a further derivative, or another program
-                return None
-            f = lambda *arguments: self._call(arguments, with_keywords)
-            self.programs[hashed] = _compile(f, self.f, values, structure, wanted)
-        self.last = key, self.programs[hashed]
+            self.programs[hashed] = _compile(lambda *arguments: self._call(arguments, with_keywords), self.f, leaves, structure, wanted)
+        self.last[wanted] = key, self.programs[hashed]
         return self.programs[hashed]
 
 
+def _kind(x):
+    """Return what of a leaf that is not an array is part of the signature: all of it, unless it is a floating-point number."""
+    if isinstance(x, ndarray):
+        return type(x), x.shape, x.dtype
+    return type(x) if is_number(x) else (type(x), x)
+
+
 def _compile(f, named, leaves, structure, wanted):
-    """Return the program of the value, that of the pullback, and the structure of the value."""
+    """Record f, and write down its value and its pullback to the wanted leaves; ``named`` is what error messages call it."""
     inputs, outputs, seeds, pulled, calls, out_structure = recorded(f, leaves, structure)
     calls, results = simplified(calls, [*outputs, *[pulled[i] for i in wanted]])
     outputs, pulled = results[:len(outputs)], results[len(outputs):]
     first, second = split(calls, outputs)
-    first_made = {x: call.fresh for call in first for x in call.results}
-    made = set(first_made) | {x for x in inputs if type(x) is Symbol}
-    read = [x for call in second for x in call.arguments if type(x) is Symbol] + [x for x in pulled if type(x) is Symbol]
+    made = {x for call in first for x in call.results} | {x for x in inputs if type(x) is Symbol}
+    read = [x for x in [*[x for call in second for x in call.arguments], *pulled] if type(x) is Symbol]
     saved = list(dict.fromkeys(x for x in read if x in made))
     writer = Writer(named)
     parameters, cotangents = [writer.free(f"x{i}") for i in range(len(inputs))], [writer.free(f"g{i}") for i in range(len(seeds))]
     writer.names.update((x, name) for x, name in zip([*inputs, *seeds], [*parameters, *cotangents]) if type(x) is Symbol)
-    forward = writer.source("value", parameters, writer.lines(first, [*outputs, *saved]), (list(outputs), tuple(saved)))
-    forward = Program(forward, writer.constants, "value")
+    value = writer.source("value", parameters, writer.lines(first, [*outputs, *saved]), (list(outputs), tuple(saved)))
+    value = Program(value, writer.constants, "value")
     parameters = [*cotangents, *[writer.names[x] for x in saved]]
     pullback = Program(writer.source("pullback", parameters, writer.lines(second, pulled), pulled), writer.constants, "pullback")
-    aliased = any(type(x) is not Symbol or not first_made.get(x) or x in {*saved} for x in outputs)
-    return forward.call, pullback.call, out_structure, aliased
+    floating = all([np.result_type(y).kind == "f" for y in outputs])
+    return Programs(value.call, pullback.call, out_structure, floating, not _own(outputs, first) or not {*saved}.isdisjoint(outputs),
+                    not _own(pulled, second))
+
+
+def _own(results, calls):
+    """Whether all of the results are arrays that these calls have made anew, each another one."""
+    fresh = {x for call in calls if call.fresh for x in call.results}
+    return len({*results}) == len(results) and all([type(x) is Symbol and x in fresh for x in results])

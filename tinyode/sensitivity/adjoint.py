@@ -67,9 +67,11 @@ def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
         of_z_and_a = adjoint_options._replace(**tolerances)
 
         def interval(i, a, a_theta, theta, learned):
+            vjp = vjp_of_field(f, k, learned)
+
             def aug_dynamics(t, s, theta):
                 z, a = s[:k], s[k:2 * k]
-                dz, pullback = vjp_of_field(f, t, z, theta, learned)
+                dz, pullback = vjp(t, z, theta)
                 return [*dz, *pullback([-a_i for a_i in a])]  # f, -a^T df/dz, -a^T df/dtheta
 
             s0 = [*cut(zs[i]), *a, *a_theta]
@@ -105,13 +107,16 @@ def warn_of_drift(z, zs, i, t, *solves):
                       RuntimeWarning, stacklevel=2)
 
 
-def vjp_of_field(f, t, z, theta, learned):
-    """Return f(t, z, theta), and its pullback to z and those of theta that are learned; all are lists."""
+def vjp_of_field(f, k, learned):
+    """Return the function from t, z (k arrays), theta to f(t, z, theta) and its pullback to z and those of theta that are learned.
 
-    def of_traced(*z_and_theta):
-        return f(t, z_and_theta[:len(z)], replaced(theta, learned, z_and_theta[len(z):]))
+    All but t are lists. A field with a program of its own, ``f.vjp``, has no need of a tape.
+    """
 
-    return vjp_of_list(of_traced, [*z, *[theta[n] for n in learned]])
+    def by_tape(t, z, theta):
+        return vjp_of_list(lambda *x: f(t, x[:k], replaced(theta, learned, x[k:])), [*z, *[theta[n] for n in learned]])
+
+    return f.vjp(k, learned, by_tape) if hasattr(f, "vjp") else by_tape
 
 
 def backward_pass(f, k, cut, interval, g, zs, wanted, t, leaves):

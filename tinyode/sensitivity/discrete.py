@@ -72,13 +72,15 @@ def odesolve(f, z0, t, theta, options, checkpoints=None):
         def slope(time, y, *parameters):
             return flat([unbox(part) for part in f(time, cut(y), replaced(theta, learned, parameters))])
 
+        vjp_of_stage = vjp_of_field(f, k, learned)
+
         def stage(time, y):
             """Return f, and the function from its cotangent to those of y, of the parameters learned, and of time."""
             if timed:
                 time = time if is_traced(time) else np.array(time)
                 dz, pull = vjp_of_list(lambda *x: f(x[-1], x[:k], replaced(theta, learned, x[k:-1])), [*cut(y), *parameters, time])
             else:
-                dz, pull = vjp_of_field(f, time, cut(y), theta, learned)
+                dz, pull = vjp_of_stage(time, cut(y), theta)
 
             def pullback(kappa):
                 cotangents = pull(cut(kappa))

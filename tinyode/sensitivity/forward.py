@@ -34,10 +34,12 @@ def odesolve(f, z0, t, theta, options, _=None):
         ends = np.cumsum([of_z0, of_t0, *sizes])
         start = np.concatenate([units[:, :of_z0], -along[:, None][:, :of_t0], np.zeros((n, sum(sizes)), zs.dtype)], axis=1)
 
+        vjp = vjp_of_field(f, k, learned)
+
         def dynamics(time, s, theta):
             """Return dz/dt and dS/dt; the rows of df/dz and df/dtheta are pullbacks of unit vectors."""
             z, S = s[:k], s[k]
-            dz, pullback = vjp_of_field(f, time, z, theta, learned)
+            dz, pullback = vjp(time, z, theta)
             rows = [pullback(cut(unit)) for unit in units]
             df_dz, df_dtheta = np.stack([flat(row[:k]) for row in rows]), [np.stack([np.reshape(row[k + m], (-1,)) for row in rows])
                                                                           for m in range(len(learned))]

@@ -11,9 +11,9 @@ Derivatives of the gradient, for which the polynomials would have to be function
 import bisect
 
 from .. import tree
+from ..autodiff import transforms
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced
-from ..autodiff.transforms import vjp
 from ..solvers.dense import evaluate, polynomial
 from . import discrete
 from .adjoint import backward_pass, backwards, vjp_of_field
@@ -39,7 +39,7 @@ def odesolve(f, z0, t, theta, options, adjoint_options):
 
     def backward(g, zs, wanted, t, *leaves):
         if any(is_traced(leaf) for leaf in (g, t, *leaves)):  # a derivative of the gradient
-            _, pullback = vjp(lambda t, *leaves: discrete.odesolve(f, leaves[:k], t, leaves[k:], options), t, *leaves)
+            _, pullback = transforms.vjp(lambda t, *leaves: discrete.odesolve(f, leaves[:k], t, leaves[k:], options), t, *leaves)
             cotangents = pullback(g)
             return [cotangents[n] for n in wanted]
 
@@ -48,8 +48,10 @@ def odesolve(f, z0, t, theta, options, adjoint_options):
             return cut(evaluate(step, step.Q, time))
 
         def interval(i, a, a_theta, theta, learned):
+            vjp = vjp_of_field(f, k, learned)
+
             def dynamics(time, a, theta):
-                return vjp_of_field(f, time, z(time), theta, learned)[1]([-a_i for a_i in a])
+                return vjp(time, z(time), theta)[1]([-a_i for a_i in a])
 
             back = problem(dynamics, [*a, *a_theta], t[i - 1:i + 1][::-1], theta, adjoint_options, k)
             return tree.cutter([*a, *a_theta])(backwards(back.observed, back.walk)[-1])

@@ -75,19 +75,40 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     t = t if t.dtype.kind == "f" else t.astype(float)
     theta, args_structure = tree.flatten(args)
     theta = [unbox(p) if is_traced(p) else p for p in theta]
+    zs = GRADIENTS[gradient](Field(f, structure, args_structure), z0, t, theta, options, of_gradient)
+    return tree.unflatten(structure, tree.cutter(z0)(zs))
 
-    def field(t, z, theta):
-        dz = f(t, tree.unflatten(structure, z), *tree.unflatten(args_structure, theta))
-        if structure is tree.LEAF:
+
+class Field:
+    """The user's f as a function of lists of arrays: ``field(t, z, theta)`` returns dz/dt, a list like z."""
+
+    def __init__(self, f, structure, args_structure):
+        self.f, self.structure, self.args_structure = f, structure, args_structure
+
+    def __call__(self, t, z, theta):
+        """Call f, and take apart what it returns."""
+        dz = self.f(t, tree.unflatten(self.structure, z), *tree.unflatten(self.args_structure, theta))
+        if self.structure is tree.LEAF:
             return [unbox(dz) if isinstance(dz, (list, tuple)) else dz]
         leaves, dz_structure = tree.flatten(dz)
-        if dz_structure != structure:
+        if dz_structure != self.structure:
             raise ValueError(f"f returned the structure {tree.describe(dz_structure)}; the state, and so its derivative, has the structure "
-                             f"{tree.describe(structure)}")
+                             f"{tree.describe(self.structure)}")
         return leaves
 
-    zs = GRADIENTS[gradient](field, z0, t, theta, options, of_gradient)
-    return tree.unflatten(structure, tree.cutter(z0)(zs))
+    def vjp(self, k, learned, by_tape):
+        """Return what `vjp_of_field` does: by the program of a compiled f, where there is one for the arguments."""
+        vjp_of_leaves = getattr(self.f, "vjp_of_leaves", None)
+        if vjp_of_leaves is None:
+            return by_tape
+        whole = tuple, None, (tree.LEAF, self.structure, *self.args_structure[2])  # of (t, y, *args)
+        wanted = *range(1, k + 1), *[1 + k + n for n in learned]
+
+        def by_program(t, z, theta):
+            made = vjp_of_leaves([t, *z, *theta], whole, wanted)
+            return made[1:] if made and made[0].structure == self.structure else by_tape(t, z, theta)
+
+        return by_program
 
 
 def check_options(z0, structure, method, rtol, atol, step_size, first_step, max_steps, gradient, adjoint_method, adjoint_rtol, adjoint_atol,
