@@ -326,6 +326,8 @@ def test_values_that_are_arguments_constants_or_whole_numbers():
     for f in (lambda x: x, lambda x: np.ones(2), lambda x: np.argmax(np.stack([x, 2 * x])), lambda x: (x, np.floor(x).astype(int))):
         assert_same(compiled(f)(0.5), f(0.5))
     assert_same(grad(compiled(lambda x: x))(0.5), 1.0)
+    assert_same(grad(lambda x: np.sum(compiled(lambda x: (x * x, np.floor(x).astype(int)))(x)[0]))(1.5), 3.0)
+    assert_same(vjp(compiled(lambda x, y: x * y), 2, np.float32(3))[1](1.0), vjp(lambda x, y: x * y, 2, np.float32(3))[1](1.0))
     assert_same(grad(lambda x: np.sum(compiled(lambda x: (x, np.floor(x) * x))(x)[1]))(1.5), 1.0)
     labels = np.array([2, 0, 1])
     loss = lambda scores, labels: nn.cross_entropy(scores, labels)

@@ -38,8 +38,9 @@ def weights():
 
 
 def with_tinyode(parameters):
-    from tinyode import odeint, optim, value_and_grad
+    from tinyode import compiled, odeint, optim, value_and_grad
 
+    @compiled
     def f(t, y, W1, b1, W2, b2):
         return np.tanh((y * y * y) @ W1 + b1) @ W2 + b2
 

@@ -40,7 +40,8 @@ class compiled:
     """A function that is recorded once for each kind of arguments, and runs as straight-line NumPy from then on.
 
     Use it wherever f is used, under `vjp`, `grad`, `odeint`, `root`: ``odeint(compiled(f), y0, t, theta)``. Values and derivatives are
-    those of f to the last bit (but for the sign of a zero). Inside a further derivative f itself is called.
+    those of the tape to the last bit (but for the sign of a zero, and what `program._unchanged` says). Inside a further derivative f
+    itself is called.
 
     Parameters
     ----------

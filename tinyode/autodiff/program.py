@@ -55,14 +55,14 @@ _numbers = itertools.count(1)
 
 def simplified(calls, outputs):
     """Do each operation once, none for nothing, and only those that something uses; return calls and outputs."""
-    known, same = {}, {}
-    kept = []
+    known, same, kept = {}, {}, []
+    views = {y for call in calls if not call.fresh for y in call.results if y.ndim}
     for call in calls:
-        arguments = [same.get(x, x) if type(x) is Symbol else x for x in call.arguments]
-        call = call._replace(arguments=arguments)
-        key = call.function, call.structure, tuple([_key(x) for x in arguments])
+        if not same.keys().isdisjoint([x for x in call.arguments if type(x) is Symbol]):
+            call = call._replace(arguments=[same.get(x, x) if type(x) is Symbol else x for x in call.arguments])
+        key = call.function, call.structure, tuple([_key(x) for x in call.arguments])
         unchanged = _unchanged(call)
-        if unchanged is not None:
+        if unchanged is not None and (unchanged not in views or call.function in VIEWS):
             same[call.results[0]] = unchanged
         elif key in known:
             same.update(zip(call.results, known[key].results))
@@ -87,6 +87,7 @@ def _key(x):
 KEEPS_THE_FIRST = {(np.multiply, "1.0"), (np.divide, "1.0"), (POWER, "1.0"), (np.subtract, "0.0"), (np.add, "0.0")}
 KEEPS_THE_SECOND = {(np.multiply, "1.0"), (np.add, "0.0")}
 SUM = {"axis", "keepdims"}  # over axes of length one, if the shape stays
+VIEWS = {np.broadcast_to, np.reshape, METHODS["reshape"]}  # the others would copy a view, whose sums may be rounded differently
 MAY_KEEP = {np.positive: set(), np.broadcast_to: {"shape"}, np.reshape: {"shape", "order"}, np.add.reduce: SUM, np.sum: SUM,
             METHODS["astype"]: {"dtype"}, METHODS["reshape"]: set()}
 
@@ -94,19 +95,28 @@ MAY_KEEP = {np.positive: set(), np.broadcast_to: {"shape"}, np.reshape: {"shape"
 def _unchanged(call):
     """Return the operand that a call returns as it is, if there is one: x times one, x plus zero, a sum over axes of length one.
 
-    Equal to the last bit, but for the sign of a zero: -0.0 + 0.0 is 0.0, and so is the sum of one -0.0.
+    Equal to the last bit, but for the sign of a zero: -0.0 + 0.0 is 0.0, and so is the sum of one -0.0. What follows is too, where the
+    arguments are contiguous (a sum over a strided array may be rounded differently than over its copy), but for (1.0 * A) @ A.T: for the
+    product of one array with its own transpose NumPy calls another routine of BLAS than for that of two equal ones.
     """
-    f, y, (args, kwargs) = call.function, call.results[0], call.unpacked()
-    alike = [type(x) is Symbol and x.shape == y.shape and x.dtype == y.dtype for x in args[:2]]
-    numbers = [str(float(x)) if type(x) in (int, float, np.float64) else None for x in args[:2]]
-    if len(args) == 2 and not kwargs:
-        if alike[0] and (f, numbers[1]) in KEEPS_THE_FIRST:
-            return args[0]
-        if alike[1] and (f, numbers[0]) in KEEPS_THE_SECOND:
-            return args[1]
-    if alike[:1] == [True] and f in MAY_KEEP and kwargs.keys() <= MAY_KEEP[f]:
-        return args[0]
-    return None
+    f, args, y = call.function, call.arguments, call.results[0]
+    if f in MAY_KEEP:
+        args, kwargs = call.unpacked()
+        kept = args[0] if args and kwargs.keys() <= MAY_KEEP[f] else None
+    elif len(args) != 2 or call.structure is not None:
+        return None
+    elif (f, _written(args[1])) in KEEPS_THE_FIRST:
+        kept = args[0]
+    elif (f, _written(args[0])) in KEEPS_THE_SECOND:
+        kept = args[1]
+    else:
+        return None
+    return kept if type(kept) is Symbol and kept.shape == y.shape and kept.dtype == y.dtype else None
+
+
+def _written(x):
+    """Write a number, as the two sets above have it."""
+    return str(float(x)) if type(x) in (int, float, np.float64) else None
 
 
 def is_number(x):
@@ -179,8 +189,9 @@ def program(f, *example, vjp=False):
     Returns
     -------
     Program
-        To be called with arguments of the same structure, shapes and dtypes, which are not checked. Values are those of f to the last
-        bit (but for the sign of a zero); named tuples become tuples. What is not an array or a float is kept as it is in the example.
+        To be called with arguments of the same structure, shapes and dtypes, which are not checked. Values are those of the tape to
+        the last bit (but for the sign of a zero, and what `_unchanged` says); named tuples become tuples. What is not an array or a
+        float is kept as it is in the example.
 
     Raises
     ------

@@ -9,6 +9,7 @@ A recording is made of one path through the function. So what would choose the p
 """
 
 import linecache
+import math
 import os
 import sys
 from typing import NamedTuple
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .. import tree
+from .checks import FLOAT64
 from .operators import NUMBERS, Recorded
 from .trace import Node
 
@@ -119,10 +121,11 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
     def __init__(self, value, recording):
         self.value, self.recording = value, recording
 
-    shape = property(lambda self: np.shape(self.value))
-    ndim = property(lambda self: np.ndim(self.value))
-    size = property(lambda self: np.size(self.value))
-    dtype = property(lambda self: np.result_type(self.value))
+    shape = property(lambda self: getattr(self.value, "shape", ()))
+    ndim = property(lambda self: len(self.shape))
+    size = property(lambda self: math.prod(self.shape))
+    dtype = property(lambda self: getattr(self.value, "dtype", FLOAT64))
+    nbytes = property(lambda self: self.size * self.dtype.itemsize)
     T = property(lambda self: np.transpose(self))
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):

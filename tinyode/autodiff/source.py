@@ -106,17 +106,17 @@ class Writer:
 
     def lines(self, calls, kept, second=None):
         """Write calls, one a line, with a heading before the one of number ``second``; the results, ``kept``, are not let go of."""
-        lines, gone = [], self._gone(calls, kept)
+        lines, gone, order = [], self._gone(calls, kept), _orders(calls)
         for n, call in enumerate(calls):
             if n == second:
                 lines += ["", "# the pullback"]
             y, useless = call.results[0], gone.get(n, [])
             out = None
             if isinstance(call.function, np.ufunc) and call.structure is None and len(call.results) == 1:
-                out = next((x for x in useless if x is not y and x.shape == y.shape and x.dtype == y.dtype), None)
+                out = next((x for x in useless if x is not y and (x.shape, x.dtype, order[x]) == (y.shape, y.dtype, order[y])), None)
             shapes = ", ".join(str(x.shape) for x in call.results)
             if out is not None:
-                useless.remove(out)
+                useless = [x for x in useless if x is not out]
                 self.names[y] = self.names[out]
                 lines.append(f"{self.expression(call, self.names[out])}  # {shapes}")
             else:
@@ -128,6 +128,8 @@ class Writer:
 
     def _gone(self, calls, kept):
         """Return, by the number of the call after which nothing needs them, the large arrays that these calls have made."""
+        if not any([y.nbytes >= LARGE for call in calls for y in call.results]):
+            return {}
         owner, last = {}, {}  # of a view: the array in whose memory it lives, if a call made that
         kept = {x for x in kept if type(x) is Symbol}
         for n, call in enumerate(calls):
@@ -139,7 +141,7 @@ class Writer:
             last.update({owner.get(x): n for x in [*operands, *call.results]})
         kept, gone = {owner.get(x) for x in kept}, {}
         for x, n in last.items():
-            if x is not None and x not in kept and x.value.nbytes >= LARGE:
+            if x is not None and x not in kept and x.nbytes >= LARGE:
                 gone.setdefault(n, []).append(x)
         return gone
 
@@ -150,6 +152,27 @@ class Writer:
         helpers = "".join(f"{_source(helper)}\n\n" for helper in self.helpers.values())
         constants = "".join(f"{key} = {_literal(x)}\n" for key, x in self.constants.items())
         return f"import numpy as np\n\n{constants}\n\n{helpers}def {name}({', '.join(parameters)}):\n{body}".replace("\n\n\n\n", "\n\n\n")
+
+
+def _orders(calls):
+    """Return, for each array, the one by whose strides its axes are ordered in memory, or "C", for sure in the order of its axes.
+
+    Elementwise functions go by the strides of the operands, where they have more than one axis to put in order. A sum of the same numbers
+    in another order is rounded differently, so an array may take the place of another only if both are ordered alike, whatever the
+    strides of the arguments.
+    """
+    order = {}
+    for call in calls:
+        several = [x for x in call.arguments if isinstance(x, (Symbol, np.ndarray)) and sum([n > 1 for n in x.shape]) > 1]
+        orders = {order.get(x, id(x)) if type(x) is Symbol else id(x) for x in several}
+        for y in call.results:
+            if y.ndim < 2 or (call.function is np.matmul and y.ndim == 2):
+                order[y] = "C"
+            elif isinstance(call.function, np.ufunc) and len(orders) == 1 and all([x.shape == y.shape for x in several]):
+                (order[y],) = orders
+            else:
+                order[y] = id(y)
+    return order
 
 
 def _source(function):
