@@ -1,5 +1,7 @@
 """Programs: to the last bit what the tape computes, over the whole table of rules, run here and pasted elsewhere; and what is refused."""
 
+import gc
+import linecache
 import random
 import threading
 import time
@@ -135,6 +137,19 @@ def test_the_source_is_what_a_person_would_write():
 
     made = program(f, 0.5, np.ones((3, 2)), {"W": np.ones((2, 2)), "b": np.zeros(2)}, vjp=True)
     assert repr(made) == made.source == SOURCE and made.constants == {}
+
+
+@pytest.mark.parametrize(("line", "f"), [
+    ("x[(0, 1), (1, 0)]", lambda x: x[(0, 1), (1, 0)]), ("x[(0, 1),]", lambda x: x[((0, 1),)]), ("x[1:, 0]", lambda x: x[1:, 0]),
+    ("x[::2]", lambda x: x[::2,]), ("x[..., None]", lambda x: x[..., None]), ("x[()]", lambda x: x[()]),
+    ("np.sum(x)", lambda x: np.sum(x, axis=None, keepdims=False)), ("np.sum(x, keepdims=True)", lambda x: np.sum(x, keepdims=True)),
+    ("np.reshape(x, (3, 2))", lambda x: np.reshape(x, (3, 2), order="C")), ("x / 3.0", lambda x: x / np.float64(3.0)),
+    ("np.reshape(x, (3, 2), order='F')", lambda x: np.reshape(x, (3, 2), order="F")), ("x.T", np.transpose)])
+def test_lines(line, f):
+    x = np.arange(6.0).reshape(2, 3)
+    assert f" = {line}  # " in program(lambda x: f(x) * 2.0, x).source
+    check_program(f, x)
+    check_program(f, x.astype(np.float32))
 
 
 def test_simplification():
@@ -316,6 +331,17 @@ def test_threads_do_not_share_buffers():
         thread.join()
     for i in range(4):
         assert_same(found[i], f(xs[i]))
+
+
+def test_a_traceback_shows_the_line_while_the_program_is_there():
+    made = program(lambda x: np.ones(2) @ (x * 2.0), np.ones(2))
+    with pytest.raises(ValueError, match="matmul") as error:
+        made(np.ones(3))
+    assert str(error.traceback[-1].statement).strip() == "v2 = c1 @ v1  # ()"
+    before = len(linecache.cache)
+    del made, error
+    gc.collect()
+    assert len(linecache.cache) == before - 1
 
 
 def test_tinyode_has_both():

@@ -11,6 +11,7 @@ import builtins
 import inspect
 import itertools
 import linecache
+import weakref
 
 import numpy as np
 
@@ -36,11 +37,12 @@ class Program:
     def __init__(self, source, constants, name):
         self.source, self.constants = source, constants
         filename = f"<program of {name}, {next(_numbers)}>"
-        linecache.cache[filename] = len(source), None, source.splitlines(True), filename
+        linecache.cache[filename] = len(source), None, source.splitlines(True), filename  # for tracebacks
         namespace = {}
         exec(builtins.compile(source, filename, "exec"), namespace)
         namespace.update(constants)
         self.call = namespace[name]
+        weakref.finalize(self.call, linecache.cache.pop, filename, None)
 
     def __call__(self, *args):
         """Run it."""

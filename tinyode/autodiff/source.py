@@ -12,6 +12,8 @@ import types
 
 import numpy as np
 
+from .checks import FLOAT64
+from .dispatch import signature
 from .operators import name_of
 from .recording import PICK, POWER, Method, Symbol
 
@@ -75,17 +77,23 @@ class Writer:
 
     def index(self, x):
         """Write what stands in brackets."""
-        if type(x) is tuple and x:
-            return ", ".join(map(self.index, x)) + ("," if len(x) == 1 else "")
-        if type(x) is slice:
-            parts = [("" if part is None else repr(part)) for part in (x.start, x.stop, x.step)]
-            return ":".join(parts if x.step is not None else parts[:2])
-        return "..." if x is Ellipsis else self.text(x)
+        places = []
+        for place in x if type(x) is tuple and x else [x]:
+            if type(place) is slice:
+                parts = ["" if part is None else repr(part) for part in (place.start, place.stop, place.step)]
+                places.append(":".join(parts if place.step is not None else parts[:2]))
+            else:
+                places.append("..." if place is Ellipsis else self.text(place))
+        alone = type(x) is tuple and len(x) == 1 and type(x[0]) is tuple  # x[(0, 1),], which is not x[0, 1]
+        return ", ".join(places) + "," * alone
 
     def expression(self, call, out=None):
         """Write the right-hand side of a line."""
         args, kwargs = call.unpacked()
         f = call.function
+        kwargs = {key: value for key, value in kwargs.items() if not _is_usual(f, key, value)}
+        if isinstance(f, np.ufunc) and any([type(x) is Symbol and getattr(x.value, "dtype", None) == FLOAT64 for x in args]):
+            args = [float(x) if type(x) is np.float64 else x for x in args]  # that the other is of float64 decides about the result
         if out is None and not kwargs:
             if f in SIGNS and len(args) == 2:
                 return f"{self.text(args[0])} {SIGNS[f]} {self.text(args[1])}"
@@ -93,7 +101,7 @@ class Writer:
                 return PREFIXES[f] + self.text(args[0])
             if f is PICK:
                 return f"{self.text(args[0])}[{self.index(args[1])}]"
-            if f is np.transpose and len(args) == 1:
+            if f is np.transpose and all([x is None for x in args[1:]]):
                 return f"{self.text(args[0])}.T"
         words = [*map(self.text, args), *[f"{key}={self.text(value)}" for key, value in kwargs.items()], *([f"out={out}"] if out else [])]
         if isinstance(f, Method):
@@ -152,6 +160,19 @@ class Writer:
         helpers = "".join(f"{_source(helper)}\n\n" for helper in self.helpers.values())
         constants = "".join(f"{key} = {_literal(x)}\n" for key, x in self.constants.items())
         return f"import numpy as np\n\n{constants}\n\n{helpers}def {name}({', '.join(parameters)}):\n{body}".replace("\n\n\n\n", "\n\n\n")
+
+
+def _is_usual(f, key, value):
+    """Whether a keyword says what NumPy does without it; an axis is said all the same."""
+    if key in ("keepdims", "where"):
+        return value is (key == "where")
+    if key == "axis" and value is not None:
+        return False
+    try:
+        default = signature(f).parameters[key].default
+    except (KeyError, TypeError, ValueError):  # of one that is written in C
+        return False
+    return type(default) is type(value) and default == value
 
 
 def _orders(calls):
