@@ -76,6 +76,14 @@ def _take_apart(tree, leaves):
     return LEAF
 
 
+def orders(structure):
+    """Return the keys of all dicts in a structure in the orders that the dicts have; equal structures may differ in that."""
+    if structure is LEAF:
+        return ()
+    _, keys, children = structure
+    return sum([orders(child) for child in children if child is not LEAF], () if keys is None else (keys.order,))
+
+
 def unflatten(structure, leaves):
     """Put together what `flatten` took apart, with these leaves.
 

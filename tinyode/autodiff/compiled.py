@@ -4,7 +4,9 @@ A solver calls the same f thousands of times, and each time the engine would wri
 `program`): one for the value, which also returns what the other needs, the pullback. On a tape they are one record.
 """
 
+import enum
 import functools
+import types
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +20,8 @@ from .recording import Symbol
 from .source import Writer
 from .trace import Node, peel
 from .transforms import check_structure, vjp_of_list
+
+CONSTANTS = int, complex, str, bytes, np.generic, np.dtype, np.ufunc, type, types.FunctionType, types.BuiltinFunctionType, enum.Enum
 
 
 class Programs(NamedTuple):
@@ -40,15 +44,15 @@ class compiled:
     """A function that is recorded once for each kind of arguments, and runs as straight-line NumPy from then on.
 
     Use it wherever f is used, under `vjp`, `grad`, `odeint`, `root`: ``odeint(compiled(f), y0, t, theta)``. Values and derivatives are
-    those of the tape to the last bit (but for the sign of a zero, and what `program._unchanged` says). Inside a further derivative f
-    itself is called.
+    those of the tape to the last bit, but for what `program.simplified` says. Inside a further derivative f itself is called.
 
     Parameters
     ----------
     f : function
         Of arrays, or containers of them, that goes the same way whatever their values. What it closes over it keeps as it was when it
         was recorded: with ``W = np.ones(2); g = compiled(lambda x: W * x)``, and ``g`` called once, ``W = np.zeros(2)`` changes
-        nothing for g; ``W[:] = 0.0`` does. What changes belongs into the arguments.
+        nothing for g; ``W[:] = 0.0`` does, as long as it is W itself that meets the arguments, and not ``2 * W``. What changes belongs
+        into the arguments: arrays and floating-point numbers. Each other value of a whole number or a string is a program of its own.
 
     Raises
     ------
@@ -68,7 +72,8 @@ class compiled:
         leaves, structure = tree.flatten((args, kwargs) if kwargs else args)
         found = self._find(leaves, structure, (), bool(kwargs))
         if found is not None:
-            return tree.unflatten(found.structure, found.value(*leaves)[0])
+            outputs, _ = found.value(*leaves)
+            return tree.unflatten(found.structure, _copies(outputs) if found.aliased else outputs)
         trace, values, parents = peel([unbox(x) if type(x) is ndarray and x.dtype.hasobject else x for x in leaves])
         made = parents and self.vjp_of_leaves(values, structure, tuple([i for i, _ in parents]), bool(kwargs))
         if not made:
@@ -90,7 +95,7 @@ class compiled:
         if not made:
             return None
         found, outputs, pull = made
-        values = [y.copy() if type(y) is ndarray else y for y in outputs] if found.aliased else outputs  # the caller may write into them
+        values = _copies(outputs) if found.aliased else outputs
 
         def pullback(cotangent):
             seeds, seed_structure = tree.flatten(cotangent)
@@ -115,6 +120,7 @@ class compiled:
         if found is None or not found.floating:
             return None
         outputs, saved = found.value(*leaves)
+        outputs = [np.float64(y) if type(y) is float else y for y in outputs]
 
         def pull(seeds):
             if Node in [type(g) for g in seeds]:  # a derivative of the pullback is being taken
@@ -141,14 +147,15 @@ class compiled:
         """Return the programs for such leaves, recorded if need be; None where one is traced, and f itself must be called."""
         key = structure, with_keywords, [(x.shape, x.dtype) if type(x) is ndarray else _kind(x) for x in leaves]
         last = self.last.get(wanted)
-        if last and key == last[0]:  # the usual case: the comparison is quicker than a hash
-            return last[1]
+        if last and key == last[0] and (not last[1] or tree.orders(structure) == last[1]):  # the usual case: quicker than a hash
+            return last[2]
         if any([isinstance(x, (Node, Symbol)) or (type(x) is ndarray and x.dtype.hasobject) for x in leaves]):
             return None
-        hashed = structure, with_keywords, wanted, tuple(key[2])
+        orders = tree.orders(structure)  # f may loop over the items of a dict
+        hashed = structure, orders, with_keywords, wanted, tuple(key[2])
         if hashed not in self.programs:
-            self.programs[hashed] = _compile(lambda *arguments: self._call(arguments, with_keywords), self.f, leaves, structure, wanted)
-        self.last[wanted] = key, self.programs[hashed]
+            self.programs[hashed] = _compile(self.f, lambda *arguments: self._call(arguments, with_keywords), leaves, structure, wanted)
+        self.last[wanted] = key, orders, self.programs[hashed]
         return self.programs[hashed]
 
 
@@ -156,19 +163,30 @@ def _kind(x):
     """Return what of a leaf that is not an array is part of the signature: all of it, unless it is a floating-point number."""
     if isinstance(x, ndarray):
         return type(x), x.shape, x.dtype
-    return type(x) if is_number(x) else (type(x), x)
+    if is_number(x) or isinstance(x, (Node, Symbol)):
+        return type(x)
+    if not (x is None or isinstance(x, CONSTANTS)):
+        raise TypeError(f"compiled: an argument is {x!r:.60} of type {type(x).__name__}, whose change a program would not see; pass what "
+                        "changes as arrays, or numbers, in tuples, lists and dicts, and let f close over the rest")
+    return type(x), x
 
 
-def _compile(f, named, leaves, structure, wanted):
-    """Record f, and write down its value and its pullback to the wanted leaves; ``named`` is what error messages call it."""
-    inputs, outputs, seeds, pulled, calls, out_structure = recorded(f, leaves, structure)
+def _copies(outputs):
+    """Return arrays that the caller may write into."""
+    return [y.copy() if isinstance(y, ndarray) else y for y in outputs]
+
+
+def _compile(f, call, leaves, structure, wanted):
+    """Record f, by ``call``, and write down its value and its pullback to the wanted leaves."""
+    inputs, outputs, seeds, pulled, calls, out_structure = recorded(call, leaves, structure, f)
     calls, results = simplified(calls, [*outputs, *[pulled[i] for i in wanted]])
     outputs, pulled = results[:len(outputs)], results[len(outputs):]
     first, second = split(calls, outputs)
     made = {x for call in first for x in call.results} | {x for x in inputs if type(x) is Symbol}
     read = [x for x in [*[x for call in second for x in call.arguments], *pulled] if type(x) is Symbol]
     saved = list(dict.fromkeys(x for x in read if x in made))
-    writer = Writer(named)
+    writer = Writer(f)
+    writer.taken |= {"value", "pullback"}
     parameters, cotangents = [writer.free(f"x{i}") for i in range(len(inputs))], [writer.free(f"g{i}") for i in range(len(seeds))]
     writer.names.update((x, name) for x, name in zip([*inputs, *seeds], [*parameters, *cotangents]) if type(x) is Symbol)
     value = writer.source("value", parameters, writer.lines(first, [*outputs, *saved]), (list(outputs), tuple(saved)))
@@ -176,7 +194,8 @@ def _compile(f, named, leaves, structure, wanted):
     parameters = [*cotangents, *[writer.names[x] for x in saved]]
     pullback = Program(writer.source("pullback", parameters, writer.lines(second, pulled), pulled), writer.constants, "pullback")
     floating = all([np.result_type(y).kind == "f" for y in outputs])
-    return Programs(value.call, pullback.call, out_structure, floating, not _own(outputs, first) or not {*saved}.isdisjoint(outputs),
+    seen = {*saved, *[x for call in first if not call.fresh for x in call.arguments if type(x) is Symbol]}  # or views of it
+    return Programs(value.call, pullback.call, out_structure, floating, not _own(outputs, first) or not seen.isdisjoint(outputs),
                     not _own(pulled, second))
 
 

@@ -8,17 +8,22 @@ How it is recorded, twice, to see whether it is the same, is here, and what is l
 """
 
 import builtins
+import functools
 import inspect
 import itertools
+import keyword
 import linecache
+import operator
+import re
 import weakref
 
 import numpy as np
 
 from .. import tree
+from .checks import as_primal
 from .operators import name_of
-from .recording import METHODS, POWER, Recording, Symbol
-from .source import Writer
+from .recording import METHODS, Recording, Symbol, is_elementwise, with_line
+from .source import Writer, with_constants
 from .trace import Node, Trace
 from .transforms import _close
 
@@ -35,14 +40,19 @@ class Program:
     """
 
     def __init__(self, source, constants, name):
-        self.source, self.constants = source, constants
+        self._without_constants, self.constants = source, constants
         filename = f"<program of {name}, {next(_numbers)}>"
         linecache.cache[filename] = len(source), None, source.splitlines(True), filename  # for tracebacks
         namespace = {}
         exec(builtins.compile(source, filename, "exec"), namespace)
-        namespace.update(constants)
         self.call = namespace[name]
+        namespace.update(constants)
         weakref.finalize(self.call, linecache.cache.pop, filename, None)
+
+    @functools.cached_property
+    def source(self):
+        """All of it."""
+        return with_constants(self._without_constants, self.constants)
 
     def __call__(self, *args):
         """Run it."""
@@ -56,12 +66,22 @@ _numbers = itertools.count(1)
 
 
 def simplified(calls, outputs):
-    """Do each operation once, none for nothing, and only those that something uses; return calls and outputs."""
-    known, same, kept = {}, {}, []
+    """Do each operation once, none for nothing, and only those that something uses; return calls and outputs.
+
+    The results are equal to the last bit, with three exceptions. The sign of a zero, and what follows from it: -0.0 + 0.0 is 0.0, and so
+    is the sum of one -0.0. A sum over an argument that is not contiguous may be rounded differently than over its copy, ``1.0 * x``. And
+    for the product of one matrix with its own transpose NumPy calls another routine of BLAS than for that of two equal ones.
+    """
+    known, same, kept, narrow = {}, {}, [], {}
     views = {y for call in calls if not call.fresh for y in call.results if y.ndim}
     for call in calls:
         if not same.keys().isdisjoint([x for x in call.arguments if type(x) is Symbol]):
             call = call._replace(arguments=[same.get(x, x) if type(x) is Symbol else x for x in call.arguments])
+        if is_elementwise(call.function) and call.structure is None and len(call.arguments) == 2:  # it broadcasts, too
+            for i, x in enumerate(call.arguments):
+                if type(x) is Symbol and x in narrow and np.shape(call.arguments[1 - i]) == call.results[0].shape:
+                    call = call._replace(arguments=[narrow[x] if i == j else y for j, y in enumerate(call.arguments)])
+                    break
         key = call.function, call.structure, tuple([_key(x) for x in call.arguments])
         unchanged = _unchanged(call)
         if unchanged is not None and (unchanged not in views or call.function in VIEWS):
@@ -71,6 +91,8 @@ def simplified(calls, outputs):
         else:
             known[key] = call
             kept.append(call)
+            if call.function is np.broadcast_to and type(call.arguments[0]) is Symbol:
+                narrow[call.results[0]] = call.arguments[0]
     outputs = [same.get(x, x) if type(x) is Symbol else x for x in outputs]
     for i, x in enumerate(outputs):
         if type(x) is Symbol and x.ndim and x in {*outputs[:i]}:  # the same twice: the caller may write into one of them
@@ -86,7 +108,7 @@ def _key(x):
     return type(x), repr(x)
 
 
-KEEPS_THE_FIRST = {(np.multiply, "1.0"), (np.divide, "1.0"), (POWER, "1.0"), (np.subtract, "0.0"), (np.add, "0.0")}
+KEEPS_THE_FIRST = {(np.multiply, "1.0"), (np.divide, "1.0"), (operator.pow, "1.0"), (np.subtract, "0.0"), (np.add, "0.0")}
 KEEPS_THE_SECOND = {(np.multiply, "1.0"), (np.add, "0.0")}
 SUM = {"axis", "keepdims"}  # over axes of length one, if the shape stays
 VIEWS = {np.broadcast_to, np.reshape, METHODS["reshape"]}  # the others would copy a view, whose sums may be rounded differently
@@ -95,12 +117,7 @@ MAY_KEEP = {np.positive: set(), np.broadcast_to: {"shape"}, np.reshape: {"shape"
 
 
 def _unchanged(call):
-    """Return the operand that a call returns as it is, if there is one: x times one, x plus zero, a sum over axes of length one.
-
-    Equal to the last bit, but for the sign of a zero: -0.0 + 0.0 is 0.0, and so is the sum of one -0.0. What follows is too, where the
-    arguments are contiguous (a sum over a strided array may be rounded differently than over its copy), but for (1.0 * A) @ A.T: for the
-    product of one array with its own transpose NumPy calls another routine of BLAS than for that of two equal ones.
-    """
+    """Return the operand that a call returns as it is, if there is one: x times one, x plus zero, a sum over axes of length one."""
     f, args, y = call.function, call.arguments, call.results[0]
     if f in MAY_KEEP:
         args, kwargs = call.unpacked()
@@ -113,7 +130,8 @@ def _unchanged(call):
         kept = args[1]
     else:
         return None
-    return kept if type(kept) is Symbol and kept.shape == y.shape and kept.dtype == y.dtype else None
+    same = type(kept) is Symbol and (kept.shape, kept.dtype, hasattr(kept.value, "dtype")) == (y.shape, y.dtype, hasattr(y.value, "dtype"))
+    return kept if same else None
 
 
 def _written(x):
@@ -126,8 +144,8 @@ def is_number(x):
     return isinstance(x, (np.ndarray, np.floating, float))
 
 
-def _record(f, leaves, structure):
-    """Record f at these leaves, and its pullback.
+def _record(f, leaves, structure, named):
+    """Record f at these leaves, and its pullback; ``named`` is what error messages call it.
 
     Returns
     -------
@@ -145,10 +163,14 @@ def _record(f, leaves, structure):
     try:
         found, out_structure = tree.flatten(f(*tree.unflatten(structure, args)))
         outputs, pull = _close(trace, found, [inputs[i] for i in numbers])
+    except TypeError as error:
+        raise (recording.refusal or with_line(error)) from None
     finally:
         trace.close()
+    if recording.refusal:  # f has caught the error
+        raise recording.refusal
     if any(type(y) is Node for y in outputs):
-        raise TypeError(f"{getattr(f, '__name__', f)}: closes over a value that is being differentiated, whose gradient would be lost; "
+        raise TypeError(f"{named}: closes over a value that is being differentiated, whose gradient would be lost; "
                         "pass that value as an argument")
     seeds = [Symbol(np.ones(np.shape(y), y.dtype)[()], recording) for y in outputs]
     # a constant that is returned is copied at each call: the caller may write into it
@@ -161,19 +183,35 @@ def _equal(x, y):
     return np.array_equal(x, y, equal_nan=isinstance(x, (np.ndarray, np.generic, float)) and np.result_type(x).kind == "f")
 
 
-def recorded(f, leaves, structure):
-    """Record twice, and refuse what is not the same both times."""
-    first, second = _record(f, leaves, structure), _record(f, leaves, structure)
+@np.errstate(all="ignore")
+def recorded(f, leaves, structure, named):
+    """Record twice, and refuse what is not the same both times: the calls, their arguments, what is returned."""
+    named = getattr(named, "__name__", repr(named))
+    first = _record(f, leaves, structure, named)
+    before = {id(x): x.copy() for call in first[4] for x in call.arguments if isinstance(x, np.ndarray)}  # in case f writes into it
+    second = _record(f, leaves, structure, named)
+    numbers = {}  # of the symbols, in the order in which they were made
+    for inputs, _, seeds, _, calls, _ in (first, second):
+        made = [*inputs, *seeds, *[y for call in calls for y in call.results]]
+        numbers.update((x, i) for i, x in enumerate(made) if type(x) is Symbol)
+
+    def compare(what, xs, ys):
+        for x, y in zip(xs, ys):
+            x = before.get(id(x), x)
+            if numbers.get(x) != numbers.get(y) if Symbol in (type(x), type(y)) else not _equal(x, y):
+                x, y = ["a value that it computed" if type(z) is Symbol else f"the constant {z!r:.40}" for z in (x, y)]
+                raise TypeError(f"{named}: recorded twice, it {what} {x} and then {y if y != x else 'another one'}. A "
+                                "program would keep the first for ever: let a random draw, a counter or the time be an argument")
+
     for a, b in itertools.zip_longest(first[4], second[4]):
-        same = a is not None and b is not None and a.function == b.function and a.structure == b.structure
-        for x, y in zip(a.arguments, b.arguments) if same else ():
-            if type(x) is not Symbol and not _equal(x, y):
-                raise TypeError(f"{getattr(f, '__name__', f)}: recorded twice, it gave {name_of(a.function)} the constant {x!r:.40} and "
-                                f"then {y!r:.40}. A program would keep the first for ever: let a random draw, a counter or the time be an "
-                                "argument")
-        if not same:
-            raise TypeError(f"{getattr(f, '__name__', f)}: recorded twice, it did not do the same: "
-                            f"{a and name_of(a.function)} and then {b and name_of(b.function)}")
+        if a is None or b is None or a.function != b.function or a.structure != b.structure:
+            a, b = [name_of(call.function) if call else "nothing more" for call in (a, b)]
+            raise TypeError(f"{named}: recorded twice, it did not do the same: {a} and then {b if a != b else 'again, otherwise'}")
+        compare(f"gave {name_of(a.function)}", a.arguments, b.arguments)
+    if first[5] != second[5]:
+        raise TypeError(f"{named}: recorded twice, it returned {tree.describe(first[5])} and then "
+                        f"{tree.describe(second[5])}")
+    compare("returned", first[1], second[1])
     return first
 
 
@@ -186,14 +224,14 @@ def program(f, *example, vjp=False):
     *example : arrays, or containers of arrays
     vjp : bool
         With True the program has one more argument, g, the cotangent of the value, and returns ``(value, cotangents)``, one cotangent
-        for each argument.
+        for each argument. As for `tinyode.vjp`, whole numbers are floating-point numbers then.
 
     Returns
     -------
     Program
-        To be called with arguments of the same structure, shapes and dtypes, which are not checked. Values are those of the tape to
-        the last bit (but for the sign of a zero, and what `_unchanged` says); named tuples become tuples. What is not an array or a
-        float is kept as it is in the example.
+        To be called with arguments of the same structure, shapes and dtypes, which are not checked. What is not an array or a float is
+        kept as it is in the example. The numbers are those of the tape to the last bit, but for what `simplified` says. Results may share
+        memory, as views do; containers of other kinds become tuples and dicts.
 
     Raises
     ------
@@ -201,30 +239,36 @@ def program(f, *example, vjp=False):
         If f takes a bool, a plain number, an index or a shape from a value, and so may go another way with other values; or if it is
         not the same when it is recorded again: it draws at random, counts, looks at the clock.
     """
+    if not callable(f):
+        raise TypeError(f"program: f must be a function; got {f!r:.60}")
     leaves, structure = tree.flatten(example)
-    inputs, outputs, seeds, pulled, calls, out_structure = recorded(f, leaves, structure)
-    results = [*outputs, *[pulled.get(i) for i in range(len(leaves))]] if vjp else outputs
+    leaves = [as_primal(x) for x in leaves] if vjp else leaves
+    inputs, outputs, seeds, pulled, calls, out_structure = recorded(f, leaves, structure, f)
+    results = [*outputs, *pulled.values()] if vjp else outputs
     calls, results = simplified(calls, results)
     outputs, pulled = results[:len(outputs)], results[len(outputs):]
     writer, unpack = Writer(f), []
-    title = f.__name__ if getattr(f, "__name__", "").isidentifier() else "f"
+    title = getattr(f, "__name__", "")
+    title = title if title.isidentifier() and not keyword.iskeyword(title) else "f"
     used = {x for call in calls for x in call.arguments if type(x) is Symbol}.union(x for x in results if type(x) is Symbol)
 
     def unpacked(parameter, container, symbols):
         """Name the leaves of an argument, and write lines for those that are in a container."""
-        parameter = writer.free(parameter)
         for (name, path), x in zip(_paths(parameter, parameter, container), symbols):
-            if x in used:
+            if type(x) is Symbol and x in used:
                 writer.names[x] = name if name == path else writer.free(name)
                 unpack.extend([f"{writer.names[x]} = {path}  # {x.shape}"] if name != path else [])
-        return parameter
 
-    rest = iter(inputs)
-    parameters = [unpacked(name, x, [next(rest) for _ in tree.flatten(x)[0]]) for name, x in zip(_names(f, len(example)), example)]
-    value = tree.unflatten(out_structure, outputs)
+    rest, value = iter(inputs), tree.unflatten(out_structure, outputs)
+    parameters = [writer.free(name) for name in _names(f, len(example))]
+    if vjp:
+        parameters.append(writer.free("g"))
+    writer.taken.add(title)
+    for parameter, x in zip(parameters, example):
+        unpacked(parameter, x, [next(rest) for _ in tree.flatten(x)[0]])
     if not vjp:
         return Program(writer.source(title, parameters, unpack + writer.lines(calls, outputs), value), writer.constants, title)
-    parameters.append(unpacked("g", tree.unflatten(out_structure, seeds), seeds))
+    unpacked(parameters[-1], tree.unflatten(out_structure, seeds), seeds)
     first, second = split(calls, outputs)
     lines = unpack + writer.lines(first + second, results, len(first))
     return Program(writer.source(title, parameters, lines, (value, tree.unflatten(structure, pulled))), writer.constants, title)
@@ -255,7 +299,7 @@ def _paths(name, path, x):
     """Yield a name and an expression for each leaf of a container."""
     if isinstance(x, dict):
         for key in sorted(x):
-            yield from _paths(f"{name}_{key}", f"{path}[{key!r}]", x[key])
+            yield from _paths(re.sub(r"\W", "_", f"{name}_{key}"), f"{path}[{key!r}]", x[key])
     elif isinstance(x, (tuple, list)):
         for i, item in enumerate(x):
             yield from _paths(f"{name}_{i}", f"{path}[{i}]", item)

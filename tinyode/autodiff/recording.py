@@ -10,44 +10,57 @@ A recording is made of one path through the function. So what would choose the p
 
 import linecache
 import math
+import operator
 import os
 import sys
+import traceback
 from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .. import tree
-from .checks import FLOAT64
-from .operators import NUMBERS, Recorded
+from .dispatch import IN_PLACE
+from .operators import NUMBERS, Recorded, name_of
 from .trace import Node
 
 SHAPES_ONLY = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj, np.can_cast, np.min_scalar_type, np.common_type,
                np.zeros_like, np.ones_like, np.empty_like}  # do not look at the values
-SHAPED_BY_VALUES = {np.nonzero, np.flatnonzero, np.argwhere, np.extract, np.compress, np.unique}
+SHAPED_BY_VALUES = {np.nonzero, np.flatnonzero, np.argwhere, np.extract, np.compress, np.unique, np.unique_all, np.unique_counts,
+                    np.unique_inverse, np.unique_values, np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d, np.trim_zeros, np.roots,
+                    np.polydiv}
+SHAPED_BY = {np.bincount: (0, "x"), np.delete: (1, "obj"), operator.getitem: (1, "")}  # by this argument's (getitem's: if it is a mask)
+MAKES_ITS_OWN = {np.array, np.concatenate, np.where, np.sum, np.prod, np.max, np.min}  # as every ufunc does; others may return a view
+OPERATORS = {np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.divide: operator.truediv,
+             np.matmul: operator.matmul, np.remainder: operator.mod, np.floor_divide: operator.floordiv, np.negative: operator.neg,
+             np.less: operator.lt, np.less_equal: operator.le, np.greater: operator.gt, np.greater_equal: operator.ge,
+             np.equal: operator.eq, np.not_equal: operator.ne, np.bitwise_and: operator.and_, np.bitwise_or: operator.or_,
+             np.bitwise_xor: operator.xor, np.invert: operator.inv}  # as which they are written
 PACKAGES = os.path.dirname(os.path.dirname(os.path.abspath(__file__))), os.path.dirname(os.path.abspath(np.__file__))
+
+
+def is_elementwise(function):
+    """Whether a function is a ufunc of single elements, which np.matmul is not."""
+    return isinstance(function, np.ufunc) and function.signature is None
 
 
 class Call(NamedTuple):
     """One line of a program: a function, its arguments taken apart, and the Symbols of what it returned.
 
-    ``structure`` puts the arguments together again, ``(args, kwargs)``; None where they are all by position.
+    ``structure`` puts the arguments together again, ``(args, kwargs)``; None where they are all by position. ``returned`` is that of the
+    results. ``fresh`` are arrays that the function has made itself, for sure, whatever the strides of its arguments.
     """
 
     function: object
     arguments: tuple
     structure: object
     results: list
-    fresh: bool
+    returned: object = tree.LEAF
+    fresh: bool = False
 
     def unpacked(self):
         """Return the arguments as they were given, by position and by keyword."""
         return (self.arguments, {}) if self.structure is None else tree.unflatten(self.structure, self.arguments)
-
-
-def _is_fresh(function):
-    """Whether a function always makes an array of its own: a ufunc does, and its methods; others may return a view for other strides."""
-    return isinstance(function, np.ufunc) or isinstance(getattr(function, "__self__", None), np.ufunc)
 
 
 class Method:
@@ -62,11 +75,12 @@ class Method:
 
 
 METHODS = {name: Method(name) for name in ("astype", "copy", "ravel", "reshape", "sum", "transpose")}
-PICK, POWER = Method("__getitem__"), Method("__pow__")
 
 
 class Recording(list):
-    """The calls, in order."""
+    """The calls, in order; and what was refused, whatever f made of the error."""
+
+    refusal = None
 
     def __call__(self, function, args, kwargs):
         """Carry out a function of Symbols and write it down."""
@@ -75,41 +89,75 @@ class Recording(list):
         else:
             arguments, structure = args, None
         values = [x.value if type(x) is Symbol else x for x in arguments]
-        if structure is None:
+        of_ufunc = getattr(function, "__self__", None)
+        if "out" in kwargs or function in IN_PLACE or (isinstance(of_ufunc, np.ufunc) and function.__name__ == "at"):
+            self.refuse(f"writes by {name_of(function)} into an array that may be in use elsewhere",
+                        "Make a new one, x = x + 1 instead of x += 1")
+        if isinstance(function, np.ufunc) and getattr(np, function.__name__, None) is not function:
+            self.refuse(f"calls {function.__name__}, which is not of NumPy", "A program runs where there is NumPy alone")
+        if function in OPERATORS and not any([hasattr(x, "dtype") for x in values]):
+            y = OPERATORS[function](*values)  # of Python numbers, which stay such
+        elif structure is None:
             y = function(*values)
         else:
             plain_args, plain_kwargs = tree.unflatten(structure, values)
             y = function(*plain_args, **plain_kwargs)
         if function in SHAPES_ONLY:
             return y
-        if function in SHAPED_BY_VALUES or (function is PICK and any([x.dtype == bool for x in arguments[1:] if type(x) is Symbol])):
-            refuse("a shape")
+        if function in SHAPED_BY_VALUES or (function is np.where and len(arguments) == 1):
+            self.takes("a shape")
+        if function in SHAPED_BY:
+            position, name = SHAPED_BY[function]
+            by = [x for x in tree.flatten(kwargs[name] if name in kwargs else args[position])[0] if type(x) is Symbol]
+            if any([x.dtype == bool for x in by] if function is operator.getitem else by):
+                self.takes("a shape")
         if type(y) is np.ndarray or type(y) is np.float64:
             result = Symbol(y, self)
-            self.append(Call(function, arguments, structure, [result], y.ndim > 0 and _is_fresh(function)))
+            fresh = y.ndim > 0 and (isinstance(function, np.ufunc) or isinstance(of_ufunc, np.ufunc) or function in MAKES_ITS_OWN)
+            self.append(Call(function, arguments, structure, [result], fresh=fresh))
             return result
         found, returned = tree.flatten(y)
         for value in found:
-            if not isinstance(value, (np.ndarray, np.generic, float)):
-                refuse(f"a {type(value).__name__}")
+            if not isinstance(value, (np.ndarray, np.generic, float, int)):
+                self.takes(f"a {type(value).__name__}")
         results = [Symbol(value, self) for value in found]
-        self.append(Call(function, arguments, structure, results, False))
+        self.append(Call(function, arguments, structure, results, returned))
         return tree.unflatten(returned, results)
 
+    def takes(self, what):
+        """Refuse that f takes a plain value from what differs from call to call."""
+        self.refuse(f"takes {what} from a value that differs from call to call, and a program would go the same way for ever",
+                    "Choose with np.where, and take functions from NumPy")
 
-def refuse(what):
-    """Raise the error that names the line which takes a plain value from what differs from call to call."""
-    frame = sys._getframe()
-    while frame.f_back is not None and os.path.abspath(frame.f_code.co_filename).startswith(PACKAGES):
-        frame = frame.f_back
-    name, line = frame.f_code.co_filename, frame.f_lineno
-    raise TypeError(f"{os.path.basename(name)}, line {line}, `{linecache.getline(name, line).strip()}`: takes {what} from a value that "
-                    "differs from call to call, and a program would go the same way for ever; choose with np.where, and take functions "
-                    "from NumPy, or leave tinyode.compiled and tinyode.program out")
+    def refuse(self, what, remedy):
+        """Raise the error that names the line of f."""
+        frame = sys._getframe()
+        while frame.f_back is not None and _is_ours(frame):
+            frame = frame.f_back
+        self.refusal = self.refusal or _refusal(frame.f_code.co_filename, frame.f_lineno, what, remedy)
+        raise self.refusal
+
+
+def with_line(error):
+    """Return an error that the engine has raised while f was recorded as one that names the line of f; others as they are."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    outside = [(frame.f_code.co_filename, line) for frame, line in frames if not _is_ours(frame)]
+    if not outside or not _is_ours(frames[-1][0]) or not isinstance(error, TypeError):
+        return error
+    return _refusal(*outside[-1], error, "Choose with np.where")
+
+
+def _is_ours(frame):
+    return os.path.abspath(frame.f_code.co_filename).startswith(PACKAGES)
+
+
+def _refusal(name, line, what, remedy):
+    return TypeError(f"{os.path.basename(name)}, line {line}, `{linecache.getline(name, line).strip()}`: {what}. {remedy}, or leave "
+                     "tinyode.compiled and tinyode.program out")
 
 
 def _refused(what):
-    return lambda self, *_: refuse(what)
+    return lambda self, *_: self.recording.takes(what)
 
 
 class Symbol(NDArrayOperatorsMixin, Recorded):
@@ -121,10 +169,10 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
     def __init__(self, value, recording):
         self.value, self.recording = value, recording
 
-    shape = property(lambda self: getattr(self.value, "shape", ()))
+    shape = property(lambda self: getattr(self.value, "shape", ()))  # of a Python number: ()
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: math.prod(self.shape))
-    dtype = property(lambda self: getattr(self.value, "dtype", FLOAT64))
+    dtype = property(lambda self: getattr(self.value, "dtype", None) or np.result_type(self.value))
     nbytes = property(lambda self: self.size * self.dtype.itemsize)
     T = property(lambda self: np.transpose(self))
 
@@ -144,10 +192,13 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
         return lambda *args, **kwargs: self.recording(METHODS[name], (self, *args), kwargs)
 
     def __getitem__(self, index):
-        return self.recording(PICK, (self, index), {})
+        return self.recording(operator.getitem, (self, index), {})
 
     def __pow__(self, other):
-        return NotImplemented if type(other) is Node else self.recording(POWER, (self, other), {})
+        return NotImplemented if type(other) is Node else self.recording(operator.pow, (self, other), {})
+
+    def __rpow__(self, other):
+        return self.recording(operator.pow, (other, self), {})
 
     def __len__(self):
         return len(self.value)
@@ -160,7 +211,8 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
 
     __bool__, __float__, __int__ = _refused("a bool"), _refused("a float"), _refused("an int")
     __index__, __complex__, item, tolist = _refused("an index"), _refused("a number"), _refused("a number"), _refused("numbers")
-    __array__ = _refused("an array without a history")
+    __array__, __str__, __format__ = _refused("an array without a history"), _refused("a text"), _refused("a text")
+    __round__, __floor__, __ceil__, __trunc__ = [_refused("a number")] * 4
 
 
 tree.CERTAIN_LEAVES.add(Symbol)

@@ -7,28 +7,32 @@ out=v3)``. That is for large arrays, which would have to be fetched from the sys
 import ast
 import inspect
 import itertools
+import operator
 import textwrap
 import types
 
 import numpy as np
 
+from .. import tree
 from .checks import FLOAT64
 from .dispatch import signature
 from .operators import name_of
-from .recording import PICK, POWER, Method, Symbol
+from .recording import Method, Symbol, is_elementwise
 
 LARGE = 1 << 15  # bytes from which on memory is worth a line of its own
 SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.matmul: "@", np.remainder: "%", np.floor_divide: "//",
          np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "==", np.not_equal: "!=",
-         np.bitwise_and: "&", np.bitwise_or: "|", np.bitwise_xor: "^", POWER: "**"}
+         np.bitwise_and: "&", np.bitwise_or: "|", np.bitwise_xor: "^", operator.pow: "**"}
 PREFIXES = {np.negative: "-", np.invert: "~"}
+HEADER = "import numpy as np\n"
+USED = {"np", "slice", "float", "int", "bool", "Ellipsis"}  # names that a source needs for itself
 
 
 class Writer:
     """Names for the symbols and constants of one recording of f, and lines for its calls."""
 
     def __init__(self, f):
-        self.names, self.constants, self.helpers, self.taken, self.count = {}, {}, {}, {"np"}, 1
+        self.names, self.constants, self.helpers, self.taken, self.count = {}, {}, {}, {*USED}, 1
         closed = inspect.getclosurevars(f) if isinstance(f, types.FunctionType) else None
         self.known = {id(x): name for name, x in ({**closed.globals, **closed.nonlocals} if closed else {}).items()
                       if isinstance(x, np.ndarray)}
@@ -52,35 +56,38 @@ class Writer:
         if type(x) is Symbol:
             return self.names[x]
         if isinstance(x, np.ndarray):
-            taken = next((name for name, array in self.constants.items() if array is x), None)
-            if taken is None:
-                taken = self.free(self.known[id(x)]) if id(x) in self.known else self.free("c", 1)
-                self.constants[taken] = x
-            return taken
-        if type(x) is float and not np.isfinite(x):
+            if id(x) not in self.names:
+                self.names[id(x)] = self.free(self.known[id(x)]) if id(x) in self.known else self.free("c", len(self.constants) + 1)
+                self.constants[self.names[id(x)]] = x
+            return self.names[id(x)]
+        if isinstance(x, np.generic):
+            return f"np.{type(x).__name__}({self.text(x.item())})"
+        if isinstance(x, float) and not np.isfinite(x):
             return "np.nan" if x != x else "np.inf" if x > 0 else "-np.inf"
-        if isinstance(x, np.generic) and not np.isfinite(x):
-            return f"np.{type(x).__name__}({self.text(float(x))})"
-        if type(x) is tuple:
-            return f"({', '.join(map(self.text, x))}{',' * (len(x) == 1)})"
-        if type(x) is list:
-            return "[" + ", ".join(map(self.text, x)) + "]"
-        if type(x) is dict:
-            return "{" + ", ".join(f"{key!r}: {self.text(value)}" for key, value in x.items()) + "}"
+        if isinstance(x, (int, float)) and type(x) is not bool:  # one of an enumeration too
+            return repr(int(x) if isinstance(x, int) else float(x))
         if isinstance(x, tuple):
-            return f"({', '.join(map(self.text, x))})"
+            return f"({', '.join(map(self.text, x))}{',' * (len(x) == 1)})"
+        if isinstance(x, list):
+            return "[" + ", ".join(map(self.text, x)) + "]"
+        if isinstance(x, dict):
+            return "{" + ", ".join(f"{self.text(key)}: {self.text(value)}" for key, value in x.items()) + "}"
         if isinstance(x, type):
             return f"np.{x.__name__}" if x.__module__ == "numpy" else x.__name__
         if isinstance(x, np.dtype):
             return f"np.dtype({x.str!r})"
         return repr(x)
 
+    def bare(self, x):
+        """Write an argument, a tuple without its brackets."""
+        return ", ".join(map(self.text, x)) if isinstance(x, tuple) and len(x) > 1 else self.text(x)
+
     def index(self, x):
         """Write what stands in brackets."""
         places = []
         for place in x if type(x) is tuple and x else [x]:
             if type(place) is slice:
-                parts = ["" if part is None else repr(part) for part in (place.start, place.stop, place.step)]
+                parts = ["" if part is None else self.text(part) for part in (place.start, place.stop, place.step)]
                 places.append(":".join(parts if place.step is not None else parts[:2]))
             else:
                 places.append("..." if place is Ellipsis else self.text(place))
@@ -92,24 +99,25 @@ class Writer:
         args, kwargs = call.unpacked()
         f = call.function
         kwargs = {key: value for key, value in kwargs.items() if not _is_usual(f, key, value)}
-        if isinstance(f, np.ufunc) and any([type(x) is Symbol and getattr(x.value, "dtype", None) == FLOAT64 for x in args]):
+        if isinstance(f, np.ufunc) and any([type(x) is Symbol and getattr(x.value, "dtype", None) is FLOAT64 for x in args]):
             args = [float(x) if type(x) is np.float64 else x for x in args]  # that the other is of float64 decides about the result
         if out is None and not kwargs:
             if f in SIGNS and len(args) == 2:
                 return f"{self.text(args[0])} {SIGNS[f]} {self.text(args[1])}"
             if f in PREFIXES:
                 return PREFIXES[f] + self.text(args[0])
-            if f is PICK:
+            if f is operator.getitem:
                 return f"{self.text(args[0])}[{self.index(args[1])}]"
-            if f is np.transpose and all([x is None for x in args[1:]]):
+            if f is np.transpose and all([x is None for x in args[1:]]) and np.ndim(args[0]):
                 return f"{self.text(args[0])}.T"
         words = [*map(self.text, args), *[f"{key}={self.text(value)}" for key, value in kwargs.items()], *([f"out={out}"] if out else [])]
         if isinstance(f, Method):
             return f"{words[0]}.{f.__name__}({', '.join(words[1:])})"
         name = name_of(f)
         if isinstance(f, types.FunctionType) and not f.__module__.startswith("numpy"):
-            self.helpers[f.__name__] = f
-            name = f.__name__
+            if f not in self.helpers:
+                self.helpers[f] = self.free(f.__name__)
+            name = self.helpers[f]
         return f"{name}({', '.join(words)})"
 
     def lines(self, calls, kept, second=None):
@@ -120,7 +128,7 @@ class Writer:
                 lines += ["", "# the pullback"]
             y, useless = call.results[0], gone.get(n, [])
             out = None
-            if isinstance(call.function, np.ufunc) and call.structure is None and len(call.results) == 1:
+            if is_elementwise(call.function) and call.structure is None and len(call.results) == 1:
                 out = next((x for x in useless if x is not y and (x.shape, x.dtype, order[x]) == (y.shape, y.dtype, order[y])), None)
             shapes = ", ".join(str(x.shape) for x in call.results)
             if out is not None:
@@ -129,7 +137,9 @@ class Writer:
                 lines.append(f"{self.expression(call, self.names[out])}  # {shapes}")
             else:
                 right = self.expression(call)
-                lines.append(f"{', '.join(map(self.name, call.results))} = {right}  # {shapes}")
+                for result in call.results:
+                    self.name(result)
+                lines.append(f"{self.bare(tree.unflatten(call.returned, call.results))} = {right}  # {shapes}")
             if n + 1 < len(calls) and useless:
                 lines.append("del " + ", ".join(self.names[x] for x in useless))
         return lines
@@ -142,9 +152,10 @@ class Writer:
         kept = {x for x in kept if type(x) is Symbol}
         for n, call in enumerate(calls):
             operands = [x for x in call.arguments if type(x) is Symbol]
+            shares = not call.fresh and any([isinstance(y.value, np.ndarray) for y in call.results])  # a number does not
             for y in call.results:
-                owner[y] = y if call.fresh else next((owner.get(x) for x in operands), None)
-            if not call.fresh:
+                owner[y] = next((owner.get(x) for x in operands), None) if shares else y
+            if shares:
                 kept.update(operands[1:])  # whose memory it may share too
             last.update({owner.get(x): n for x in [*operands, *call.results]})
         kept, gone = {owner.get(x) for x in kept}, {}
@@ -154,12 +165,16 @@ class Writer:
         return gone
 
     def source(self, name, parameters, lines, results):
-        """Return the source of a function with these lines."""
-        results = self.text(results)[1:-1] if type(results) is tuple and len(results) > 1 else self.text(results)
-        body = "".join(f"    {line}\n" if line else "\n" for line in [*lines, f"return {results}"])
-        helpers = "".join(f"{_source(helper)}\n\n" for helper in self.helpers.values())
-        constants = "".join(f"{key} = {_literal(x)}\n" for key, x in self.constants.items())
-        return f"import numpy as np\n\n{constants}\n\n{helpers}def {name}({', '.join(parameters)}):\n{body}".replace("\n\n\n\n", "\n\n\n")
+        """Return the source of a function with these lines; its constants are not in it."""
+        body = "".join(f"    {line}\n" if line else "\n" for line in [*lines, f"return {self.bare(results)}"])
+        helpers = "".join(f"{_source(helper, as_name)}\n\n" for helper, as_name in self.helpers.items())
+        return f"{HEADER}\n\n{helpers}def {name}({', '.join(parameters)}):\n{body}"
+
+
+def with_constants(source, constants):
+    """Return a source with its constants written into it."""
+    lines = "".join(f"{name} = {_literal(x)}\n" for name, x in constants.items())
+    return source.replace(HEADER, f"{HEADER}\n{lines}", 1) if lines else source
 
 
 def _is_usual(f, key, value):
@@ -189,17 +204,17 @@ def _orders(calls):
         for y in call.results:
             if y.ndim < 2 or (call.function is np.matmul and y.ndim == 2):
                 order[y] = "C"
-            elif isinstance(call.function, np.ufunc) and len(orders) == 1 and all([x.shape == y.shape for x in several]):
+            elif is_elementwise(call.function) and len(orders) == 1 and all([x.shape == y.shape for x in several]):
                 (order[y],) = orders
             else:
                 order[y] = id(y)
     return order
 
 
-def _source(function):
-    """Return the source of a function without its decorators and docstring."""
+def _source(function, name):
+    """Return the source of a function, under this name, without its decorators and docstring."""
     definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    definition.decorator_list, definition.body = [], definition.body[ast.get_docstring(definition) is not None:]
+    definition.name, definition.decorator_list, definition.body = name, [], definition.body[ast.get_docstring(definition) is not None:]
     return ast.unparse(definition) + "\n"
 
 
@@ -207,4 +222,9 @@ def _literal(x):
     """Write an array so that it can be read back to the last bit, rows or columns first as it is."""
     if x.ndim > 1 and x.flags.f_contiguous and not x.flags.c_contiguous:
         return _literal(x.T) + ".T"
-    return f"np.array({x.tolist()!r}, dtype={x.dtype.name!r}).reshape({x.shape})".replace("inf", "np.inf").replace("nan", "np.nan")
+    if x.size > 1 and x.dtype.kind in "fiub" and x.tobytes() == x.size * x.ravel()[:1].tobytes():
+        return f"np.full({x.shape}, {x.ravel()[0].item()!r}, dtype={x.dtype.name!r})".replace("inf", "np.inf").replace("nan", "np.nan")
+    values = repr(x.tolist())
+    if x.dtype.kind in "fc":
+        values = values.replace("inf", "np.inf").replace("nan", "np.nan")
+    return f"np.array({values}, dtype={x.dtype.name if x.dtype.kind in 'fciub' else x.dtype.str!r}).reshape({x.shape})"
