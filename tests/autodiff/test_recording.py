@@ -170,7 +170,7 @@ def test_a_python_float_stays_one():
     y = np.array([0.1, 0.2], np.float32)
     for f in (lambda t, y: ((t * 2.0) * y).astype(np.float64) + 1e-12, lambda t, y: (t * np.float64(1.0)) * y, lambda t, y: t**2 * y,
               lambda t, y: (2.0**t) * y, lambda t, y: (-t) * y, lambda t, y: np.where((t > 0.1) + (t > 0.2) > 1, y, -y),
-              lambda t, y: t * np.ones(2, np.float32), lambda t, y: np.transpose(t) * y):
+              lambda t, y: t * np.ones(2, np.float32), lambda t, y: np.transpose(t) * y, lambda t, y: np.broadcast_to(t, (2,)) * y):
         assert_same(compiled(f)(0.3, y), f(0.3, y))
     for y0 in (0.5, np.array([0.5, 1.0]), {"a": np.ones(2), "b": np.ones(())}):
         fields = [lambda t, y: 2.0 * t] if isinstance(y0, float) else [lambda t, y: t * y] if not isinstance(y0, dict) else [

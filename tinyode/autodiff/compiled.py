@@ -15,8 +15,9 @@ from numpy import ndarray
 from .. import tree
 from .checks import FLOAT64, as_cotangent, as_primal, own
 from .dispatch import unbox
-from .program import Program, is_number, recorded, simplified, split
+from .program import Program, is_number, recorded
 from .recording import Symbol
+from .simplify import simplified, split
 from .source import Writer
 from .trace import Node, peel
 from .transforms import check_structure, vjp_of_list
@@ -44,7 +45,7 @@ class compiled:
     """A function that is recorded once for each kind of arguments, and runs as straight-line NumPy from then on.
 
     Use it wherever f is used, under `vjp`, `grad`, `odeint`, `root`: ``odeint(compiled(f), y0, t, theta)``. Values and derivatives are
-    those of the tape to the last bit, but for what `program.simplified` says. Inside a further derivative f itself is called.
+    those of the tape to the last bit, but for what `simplify.simplified` says. Inside a further derivative f itself is called.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ A solver calls the same f thousands of times, and each time the engine writes th
 
     >>> print(program(lambda x: np.sin(x) * x, np.ones(2), vjp=True).source)
 
-How it is recorded, twice, to see whether it is the same, is here, and what is left out; how it is written, in `source`.
+How it is recorded, twice, to see whether it is the same, is here; what is left out, in `simplify`; how it is written, in `source`.
 """
 
 import builtins
@@ -13,7 +13,6 @@ import inspect
 import itertools
 import keyword
 import linecache
-import operator
 import re
 import weakref
 
@@ -22,7 +21,8 @@ import numpy as np
 from .. import tree
 from .checks import as_primal
 from .operators import name_of
-from .recording import METHODS, Recording, Symbol, is_elementwise, with_line
+from .recording import Recording, Symbol, with_line
+from .simplify import simplified, split
 from .source import Writer, with_constants
 from .trace import Node, Trace
 from .transforms import _close
@@ -63,80 +63,6 @@ class Program:
 
 
 _numbers = itertools.count(1)
-
-
-def simplified(calls, outputs):
-    """Do each operation once, none for nothing, and only those that something uses; return calls and outputs.
-
-    The results are equal to the last bit, with three exceptions. The sign of a zero, and what follows from it: -0.0 + 0.0 is 0.0, and so
-    is the sum of one -0.0. A sum over an argument that is not contiguous may be rounded differently than over its copy, ``1.0 * x``. And
-    for the product of one matrix with its own transpose NumPy calls another routine of BLAS than for that of two equal ones.
-    """
-    known, same, kept, narrow = {}, {}, [], {}
-    views = {y for call in calls if not call.fresh for y in call.results if y.ndim}
-    for call in calls:
-        if not same.keys().isdisjoint([x for x in call.arguments if type(x) is Symbol]):
-            call = call._replace(arguments=[same.get(x, x) if type(x) is Symbol else x for x in call.arguments])
-        if is_elementwise(call.function) and call.structure is None and len(call.arguments) == 2:  # it broadcasts, too
-            for i, x in enumerate(call.arguments):
-                if type(x) is Symbol and x in narrow and np.shape(call.arguments[1 - i]) == call.results[0].shape:
-                    call = call._replace(arguments=[narrow[x] if i == j else y for j, y in enumerate(call.arguments)])
-                    break
-        key = call.function, call.structure, tuple([_key(x) for x in call.arguments])
-        unchanged = _unchanged(call)
-        if unchanged is not None and (unchanged not in views or call.function in VIEWS):
-            same[call.results[0]] = unchanged
-        elif key in known:
-            same.update(zip(call.results, known[key].results))
-        else:
-            known[key] = call
-            kept.append(call)
-            if call.function is np.broadcast_to and type(call.arguments[0]) is Symbol:
-                narrow[call.results[0]] = call.arguments[0]
-    outputs = [same.get(x, x) if type(x) is Symbol else x for x in outputs]
-    for i, x in enumerate(outputs):
-        if type(x) is Symbol and x.ndim and x in {*outputs[:i]}:  # the same twice: the caller may write into one of them
-            outputs[i] = x.recording(np.array, (x,), {})
-            kept.append(x.recording[-1])
-    return split(kept, outputs)[0], outputs
-
-
-def _key(x):
-    """Two arguments with the same key are the same: symbols and arrays by identity, what is not an array by value."""
-    if type(x) is Symbol or isinstance(x, np.ndarray):
-        return id(x)
-    return type(x), repr(x)
-
-
-KEEPS_THE_FIRST = {(np.multiply, "1.0"), (np.divide, "1.0"), (operator.pow, "1.0"), (np.subtract, "0.0"), (np.add, "0.0")}
-KEEPS_THE_SECOND = {(np.multiply, "1.0"), (np.add, "0.0")}
-SUM = {"axis", "keepdims"}  # over axes of length one, if the shape stays
-VIEWS = {np.broadcast_to, np.reshape, METHODS["reshape"]}  # the others would copy a view, whose sums may be rounded differently
-MAY_KEEP = {np.positive: set(), np.broadcast_to: {"shape"}, np.reshape: {"shape", "order"}, np.add.reduce: SUM, np.sum: SUM,
-            METHODS["astype"]: {"dtype"}, METHODS["reshape"]: set()}
-
-
-def _unchanged(call):
-    """Return the operand that a call returns as it is, if there is one: x times one, x plus zero, a sum over axes of length one."""
-    f, args, y = call.function, call.arguments, call.results[0]
-    if f in MAY_KEEP:
-        args, kwargs = call.unpacked()
-        kept = args[0] if args and kwargs.keys() <= MAY_KEEP[f] else None
-    elif len(args) != 2 or call.structure is not None:
-        return None
-    elif (f, _written(args[1])) in KEEPS_THE_FIRST:
-        kept = args[0]
-    elif (f, _written(args[0])) in KEEPS_THE_SECOND:
-        kept = args[1]
-    else:
-        return None
-    same = type(kept) is Symbol and (kept.shape, kept.dtype, hasattr(kept.value, "dtype")) == (y.shape, y.dtype, hasattr(y.value, "dtype"))
-    return kept if same else None
-
-
-def _written(x):
-    """Write a number, as the two sets above have it."""
-    return str(float(x)) if type(x) in (int, float, np.float64) else None
 
 
 def is_number(x):
@@ -272,18 +198,6 @@ def program(f, *example, vjp=False):
     first, second = split(calls, outputs)
     lines = unpack + writer.lines(first + second, results, len(first))
     return Program(writer.source(title, parameters, lines, (value, tree.unflatten(structure, pulled))), writer.constants, title)
-
-
-def split(calls, outputs):
-    """Return the calls that the outputs need, and the others."""
-    needed, first = {x for x in outputs if type(x) is Symbol}, []
-    for call in reversed(calls):
-        if needed.intersection(call.results):
-            needed.update(x for x in call.arguments if type(x) is Symbol)
-            first.append(call)
-    first = first[::-1]
-    members = set(map(id, first))
-    return first, [call for call in calls if id(call) not in members]
 
 
 def _names(f, n):
