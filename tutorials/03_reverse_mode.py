@@ -196,8 +196,10 @@ for lost in (lambda x: math.sin(x), lambda x: np.fft.fft(x)):
         raise AssertionError("this should have been refused")
 
 # %% [markdown]
-# The tape is a list in memory. `program` writes it down, for a person or a machine: first what the function did, then the
-# walk back, one operation a line. It is NumPy and nothing else, and gives the numbers of the engine to the last bit.
+# The tape is a list in memory. `program` writes it down as text: first what the function did, then the walk back, one
+# operation a line. Its last argument, `g`, is the cotangent of the value, 1 for a gradient; it returns the value, and the
+# cotangents of the arguments. (`np.add.reduce` is what `np.sum` calls.) It is NumPy and nothing else, so it can be run
+# where there is nothing else, and gives the numbers of the engine to the last bit.
 
 # %%
 def loss_of_a_line(w, b, x):
@@ -207,8 +209,11 @@ def loss_of_a_line(w, b, x):
 example = 0.5, -0.1, np.array([1.0, 2.0, 3.0])
 made = program(loss_of_a_line, *example, vjp=True)
 print(made.source)
-_, cotangents = made(*example, 1.0)
-assert cotangents[:2] == grad(loss_of_a_line, (0, 1))(*example)
+alone = {}
+exec(made.source, alone)
+value, cotangents = alone["loss_of_a_line"](*example, 1.0)
+assert value == loss_of_a_line(*example)
+assert all(map(np.array_equal, cotangents, grad(loss_of_a_line, (0, 1, 2))(*example)))
 
 # %% [markdown]
 # ## How to know that it is right, and where the check itself fails

@@ -252,10 +252,14 @@ for name in measured:
 # %% [markdown]
 # ## The same, as a program that can be read
 #
-# What does the engine do in that one backward sweep? It can write it down (`program`). Here is the field of a network,
-# $f = \tanh(\mathbf z W)$, with the products $\mathbf a^T \frac{\partial f}{\partial \mathbf z}$ and $\mathbf a^T \frac{\partial f}{\partial
-# W}$ derived by hand, as P4 and P5 want them; beside it what the engine has derived. They agree line by line, but for
-# the names.
+# In Algorithm 2 the engine is asked for two products at each stage, $\mathbf a^T \frac{\partial f}{\partial \mathbf z}$ and
+# $\mathbf a^T \frac{\partial f}{\partial \theta}$ (P4, P5). `program` writes down what it does for them. Take the field of a
+# network, $f = \tanh(\mathbf z W)$, and derive them by hand first: with $u = \mathbf z W$ and $\tanh' = 1 - \tanh^2$ a small change
+# of $\mathbf z$ and $W$ changes $\mathbf a^T f$ by
+# $$\big\langle \mathbf a,\; (1 - f^2) \odot (d\mathbf z\, W + \mathbf z\, dW) \big\rangle = \langle \mathbf a_u W^T,\; d\mathbf z \rangle
+# + \langle \mathbf z^T \mathbf a_u,\; dW \rangle, \qquad \mathbf a_u = \mathbf a \odot (1 - f^2),$$
+# and what stands beside $d\mathbf z$ and $dW$ are the products. Below, on the left, as a program, one operation a line; on the right
+# what the engine has derived. They agree line by line, but for the names.
 
 # %%
 def layer(z, W):
@@ -263,16 +267,24 @@ def layer(z, W):
 
 
 by_hand = """
-u = z @ W
-f_z = np.tanh(u)
-square = f_z * f_z
-slope = 1 - square
-a_u = a * slope
-W_T = W.T
-a_df_dz = a_u @ W_T
-z_T = z.T
-a_df_dW = z_T @ a_u
+def layer(z, W, a):
+    u = z @ W
+    f_z = np.tanh(u)
+    square = f_z * f_z
+    slope = 1 - square
+    a_u = a * slope
+    W_T = W.T
+    a_df_dz = a_u @ W_T
+    z_T = z.T
+    a_df_dW = z_T @ a_u
+    return f_z, (a_df_dz, a_df_dW)
 """
+
+
+def code(source):
+    """Return the lines of a source that do something."""
+    lines = [line.split("#")[0].strip() for line in source.splitlines()]
+    return [line for line in lines if line and not line.startswith("import")]
 
 
 def renamed(lines):
@@ -281,12 +293,19 @@ def renamed(lines):
     return [re.sub(r"(?<![\w.])[a-zA-Z]\w*", lambda m: numbers.setdefault(m[0], f"name{len(numbers)}"), line) for line in lines]
 
 
-made = program(layer, z0[None], np.eye(2), vjp=True)
-by_engine = [line.split("#")[0].strip() for line in made.source.splitlines() if " = " in line]
-by_hand = by_hand.strip().split("\n")
-for pair in zip(by_hand, by_engine):
-    print("{:25}{}".format(*pair))
-assert renamed(by_hand) == renamed(by_engine)
+z, W, a = z0[None], np.array([[0.3, -0.2], [0.5, 0.8]]), np.array([[1.0, -2.0]])
+by_engine = program(layer, z, W, vjp=True)
+for pair in zip(code(by_hand), code(by_engine.source)):
+    print("{:35}{}".format(*pair))
+assert renamed(code(by_hand)) == renamed(code(by_engine.source))
+
+derived = {"np": np}
+exec(by_hand, derived)
+_, products = derived["layer"](z, W, a)
+direction = np.array([[0.4, 0.1]]), np.array([[-0.3, 0.2], [0.6, 0.5]])
+along = sum(np.sum(product * d) for product, d in zip(products, direction))
+print("a^T df along a direction:", along, "  by differences:", central_difference(lambda z, W: np.sum(a * layer(z, W)), (z, W), direction))
+assert np.isclose(along, central_difference(lambda z, W: np.sum(a * layer(z, W)), (z, W), direction), rtol=1e-8)
 
 # %% [markdown]
 # Solved with `compiled(f)` instead of `f`, an ODE runs programs like this one, recorded at the first call. The gradients
