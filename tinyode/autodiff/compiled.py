@@ -58,8 +58,9 @@ class compiled:
     Raises
     ------
     TypeError
-        At the first call with new structures, shapes or dtypes, if f takes a bool, a plain number, an index or a shape from a value, or
-        is not the same when it is recorded again: it draws at random, counts, looks at the clock.
+        At the first call with new structures, shapes or dtypes, if f takes a bool, a plain number, an index or a shape from a value,
+        writes into an array, or is not the same when it is recorded again: it draws at random, counts, looks at the clock. If an
+        argument is an object that could change unseen.
     """
 
     def __init__(self, f):

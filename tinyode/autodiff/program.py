@@ -34,7 +34,7 @@ class Program:
     Attributes
     ----------
     source : str
-        All of it; runs where there is nothing but NumPy, and `constants`.
+        Runs where there is nothing but NumPy; the arrays that the function closes over are written into it, as they are now.
     constants : dict
         The arrays that the function closes over, by the names that the source has for them: the arrays themselves, not copies.
     """
@@ -162,8 +162,8 @@ def program(f, *example, vjp=False):
     Raises
     ------
     TypeError
-        If f takes a bool, a plain number, an index or a shape from a value, and so may go another way with other values; or if it is
-        not the same when it is recorded again: it draws at random, counts, looks at the clock.
+        If f takes a bool, a plain number, an index or a shape from a value, and so may go another way with other values; if it writes
+        into an array; or if it is not the same when it is recorded again: it draws at random, counts, looks at the clock.
     """
     if not callable(f):
         raise TypeError(f"program: f must be a function; got {f!r:.60}")
