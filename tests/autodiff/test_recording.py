@@ -261,6 +261,7 @@ def test_cotangents_and_values_are_the_caller_s():
     a, b = vjp(compiled(lambda x, y: x + y), X, X)[1](np.ones(3))
     a[:] = 0.0
     assert_same(b, np.ones(3))
+    assert type(compiled(np.median)(X)) is type(vjp(compiled(np.median), X)[0]) is np.float64
     with pytest.raises(ValueError, match="the cotangent has the structure"):
         pullback((np.ones(3),))
 

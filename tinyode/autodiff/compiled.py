@@ -174,8 +174,8 @@ def _kind(x):
 
 
 def _copies(outputs):
-    """Return arrays that the caller may write into."""
-    return [y.copy() if isinstance(y, ndarray) else y for y in outputs]
+    """Return arrays that the caller may write into, and numbers for those without an axis, as NumPy's own functions do."""
+    return [y.copy()[()] if isinstance(y, ndarray) else y for y in outputs]
 
 
 def _compile(f, call, leaves, structure, wanted):
