@@ -8,6 +8,7 @@ that is all `program` needs.
 A recording is made of one path through the function. So what would choose the path by a value, a bool, a number, a shape, is refused.
 """
 
+import functools
 import linecache
 import math
 import operator
@@ -77,6 +78,15 @@ class Method:
 METHODS = {name: Method(name) for name in ("astype", "copy", "ravel", "reshape", "sum", "transpose")}
 
 
+@functools.cache
+def _known(function):
+    """Return whether a function writes into its arguments, whether it is a ufunc of others, whether it makes an array of its own."""
+    of_ufunc = isinstance(getattr(function, "__self__", None), np.ufunc)
+    return (function in IN_PLACE or (of_ufunc and function.__name__ == "at"),
+            isinstance(function, np.ufunc) and getattr(np, function.__name__, None) is not function,
+            isinstance(function, np.ufunc) or of_ufunc or function in MAKES_ITS_OWN)
+
+
 class Recording(list):
     """The calls, in order; and what was refused, whatever f made of the error."""
 
@@ -89,11 +99,11 @@ class Recording(list):
         else:
             arguments, structure = args, None
         values = [x.value if type(x) is Symbol else x for x in arguments]
-        of_ufunc = getattr(function, "__self__", None)
-        if "out" in kwargs or function in IN_PLACE or (isinstance(of_ufunc, np.ufunc) and function.__name__ == "at"):
+        writes, foreign, fresh = _known(function)
+        if writes or "out" in kwargs:
             self.refuse(f"writes by {name_of(function)} into an array that may be in use elsewhere",
                         "Make a new one, x = x + 1 instead of x += 1")
-        if isinstance(function, np.ufunc) and getattr(np, function.__name__, None) is not function:
+        if foreign:
             self.refuse(f"calls {function.__name__}, which is not of NumPy", "A program runs where there is NumPy alone")
         if function in OPERATORS and not any([hasattr(x, "dtype") for x in values]):
             y = OPERATORS[function](*values)  # of Python numbers, which stay such
@@ -113,8 +123,7 @@ class Recording(list):
                 self.takes("a shape")
         if type(y) is np.ndarray or type(y) is np.float64:
             result = Symbol(y, self)
-            fresh = y.ndim > 0 and (isinstance(function, np.ufunc) or isinstance(of_ufunc, np.ufunc) or function in MAKES_ITS_OWN)
-            self.append(Call(function, arguments, structure, [result], fresh=fresh))
+            self.append(Call(function, arguments, structure, [result], fresh=fresh and y.ndim > 0))
             return result
         found, returned = tree.flatten(y)
         for value in found:

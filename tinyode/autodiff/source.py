@@ -5,6 +5,7 @@ out=v3)``. That is for large arrays, which would have to be fetched from the sys
 """
 
 import ast
+import functools
 import inspect
 import itertools
 import operator
@@ -15,7 +16,6 @@ import numpy as np
 
 from .. import tree
 from .checks import FLOAT64
-from .dispatch import signature
 from .operators import name_of
 from .recording import Method, Symbol, is_elementwise
 
@@ -122,13 +122,14 @@ class Writer:
 
     def lines(self, calls, kept, second=None):
         """Write calls, one a line, with a heading before the one of number ``second``; the results, ``kept``, are not let go of."""
-        lines, gone, order = [], self._gone(calls, kept), _orders(calls)
+        lines, gone = [], self._gone(calls, kept)
+        order = _orders(calls) if gone else {}
         for n, call in enumerate(calls):
             if n == second:
                 lines += ["", "# the pullback"]
             y, useless = call.results[0], gone.get(n, [])
             out = None
-            if is_elementwise(call.function) and call.structure is None and len(call.results) == 1:
+            if useless and is_elementwise(call.function) and call.structure is None and len(call.results) == 1:
                 out = next((x for x in useless if x is not y and (x.shape, x.dtype, order[x]) == (y.shape, y.dtype, order[y])), None)
             shapes = ", ".join(str(x.shape) for x in call.results)
             if out is not None:
@@ -181,13 +182,17 @@ def _is_usual(f, key, value):
     """Whether a keyword says what NumPy does without it; an axis is said all the same."""
     if key in ("keepdims", "where"):
         return value is (key == "where")
-    if key == "axis" and value is not None:
-        return False
+    default = _defaults(f).get(key, inspect.Parameter.empty)
+    return value is None is default if key == "axis" else type(default) is type(value) and default == value
+
+
+@functools.cache
+def _defaults(f):
+    """Return the defaults of a function's keywords, as far as they can be known."""
     try:
-        default = signature(f).parameters[key].default
-    except (KeyError, TypeError, ValueError):  # of one that is written in C
-        return False
-    return type(default) is type(value) and default == value
+        return {name: parameter.default for name, parameter in inspect.signature(f).parameters.items()}
+    except (TypeError, ValueError):  # it is written in C
+        return {}
 
 
 def _orders(calls):
