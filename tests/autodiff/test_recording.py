@@ -2,6 +2,7 @@
 
 import collections
 import enum
+import functools
 import itertools
 import math
 import random
@@ -65,6 +66,87 @@ def test_a_write_is_refused_before_it_is_done(f):
     with pytest.raises(TypeError, match=r"test_recording\.py, line \d+.*: writes by np\.\w+(\.at)? into an array.* Make a new one, "):
         compiled(f)(x)
     assert_same(x, X)
+
+
+def has_one_buffer(x):
+    e, rows = np.zeros(3), []
+    for i in range(3):
+        e[i] = 1.0
+        rows.append(x @ e)
+        e[i] = 0.0
+    return np.stack(rows)
+
+
+def writes_later(x):
+    m = np.ones(3)
+    y = x * m
+    m += 1.0
+    return y
+
+
+@pytest.mark.parametrize("f", [has_one_buffer, writes_later])
+def test_a_write_into_what_has_been_used_is_refused(f):
+    """The tape has used what was there; a program has the array itself, as it is at the end."""
+    with pytest.raises(TypeError, match=r"into an array (since|after) it .* (M|m)ake a new one each time"):
+        compiled(f)(X)
+
+
+def swallows_backwards(residuals, g):
+    try:
+        sign = 1.0 if np.all(residuals > 0) else -1.0
+    except TypeError:
+        sign = -1.0
+    return (sign * g,)
+
+
+def swallows_a_copy(x):
+    try:
+        return x * np.array(stop_gradient(x), copy=True)
+    except TypeError:
+        return x * 0.0
+
+
+def test_what_is_refused_cannot_be_swallowed():
+    h = custom_vjp(lambda x: np.sin(x))
+    h.defvjp(lambda x: (h(x), x), swallows_backwards)
+    with pytest.raises(TypeError, match="takes a bool"):
+        grad(compiled(lambda x: np.sum(h(x))))(X)
+    with pytest.raises(TypeError, match="takes an array without a history"):
+        compiled(swallows_a_copy)(X)
+
+
+def adds_to_numbers(t, x):
+    t += 1.0
+    n = np.sum(x > 1.5)
+    n += 1
+    return t * x * n
+
+
+def test_operators_of_numbers_and_functions_of_them():
+    """A ufunc by name makes a NumPy number of Python's, an operator does not; and -1 to a power is not minus one to it."""
+    for dtype in (np.float64, np.float32):
+        x = np.array([0.0, 1.0, 2.0, 3.0], dtype)
+        for f in (lambda t, x: (-1.0) ** np.floor(x), lambda t, x: (-1) ** np.floor(t) * x, lambda t, x: np.multiply(t, 2 * np.pi) * x,
+                  lambda t, x: (np.greater(t, 0.1) + np.greater(t, 0.2)) * x, lambda t, x: ~np.greater(t, 0.1) * x,
+                  lambda t, x: abs(t - 0.5) * x, lambda t, x: +t * x, lambda t, x: -t % 2.0 // 0.3 * x, lambda t, x: (t > 0.1) * x,
+                  lambda t, x: (1 - t) / 3 * x, lambda t, x: np.greater(t, [0.1]) * x, adds_to_numbers, lambda t, x: x * np.longdouble(2)):
+            assert_same(compiled(f)(0.3, x), f(0.3, x))
+            assert_same(grad(lambda x: np.sum(compiled(f)(0.3, x)))(x), grad(lambda x: np.sum(f(0.3, x)))(x))  # noqa: B023
+
+
+def test_cotangents_come_in_the_precision_of_the_value():
+    """A state of float32 may have a field of float64; the program was recorded with the cotangents of that."""
+    f = lambda t, y, k: y * k
+    y, k = np.ones(3, np.float32), np.array([0.1, 0.2, 0.3])
+    found = [grad(lambda k: np.sum(odeint(g, y, [0.0, 1.0], k)))(k) for g in (f, compiled(f))]  # noqa: B023
+    np.testing.assert_allclose(*found, rtol=1e-6)
+    assert found[0].dtype == found[1].dtype == np.float64
+
+
+def test_methods_and_functions_as_arguments():
+    for f in (lambda x: x - stop_gradient(x).max(), lambda x: np.where((x > 1).all(), x, 2 * x), lambda x: x * np.isnan(x).any()):
+        check_program(f, X)
+    assert_same(compiled(lambda x, act: act(x))(X, functools.partial(np.multiply, 3.0)), 3 * X)
 
 
 def swaps(a, b):

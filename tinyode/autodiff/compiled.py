@@ -6,7 +6,6 @@ A solver calls the same f thousands of times, and each time the engine would wri
 
 import enum
 import functools
-import types
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +21,7 @@ from .source import Writer
 from .trace import Node, peel
 from .transforms import check_structure, vjp_of_list
 
-CONSTANTS = int, complex, str, bytes, np.generic, np.dtype, np.ufunc, type, types.FunctionType, types.BuiltinFunctionType, enum.Enum
+CONSTANTS = int, complex, str, bytes, np.generic, np.dtype, enum.Enum
 
 
 class Programs(NamedTuple):
@@ -45,7 +44,9 @@ class compiled:
     """A function that is recorded once for each kind of arguments, and runs as straight-line NumPy from then on.
 
     Use it wherever f is used, under `vjp`, `grad`, `odeint`, `root`: ``odeint(compiled(f), y0, t, theta)``. Values and derivatives are
-    those of the tape to the last bit, but for what `simplify.simplified` says. Inside a further derivative f itself is called.
+    those of the tape to the last bit, but for what `simplify.simplified` says, and where float32 meets float64: cotangents pass through
+    in the precision of the value. Inside a further derivative f itself is called. While f is recorded arrays and numbers, t too, are
+    stand-ins: ask for np.ndim and x.dtype, and not for isinstance.
 
     Parameters
     ----------
@@ -125,6 +126,7 @@ class compiled:
         outputs = [np.float64(y) if type(y) is float else y for y in outputs]
 
         def pull(seeds):
+            seeds = [g if g.dtype == y.dtype else g.astype(y.dtype) for g, y in zip(seeds, outputs)]
             if Node in [type(g) for g in seeds]:  # a derivative of the pullback is being taken
                 return vjp_of_list(self._of(structure, leaves, wanted, with_keywords), [leaves[i] for i in wanted])[1](seeds)
             return found.pullback(*seeds, *saved)
@@ -167,7 +169,7 @@ def _kind(x):
         return type(x), x.shape, x.dtype
     if is_number(x) or isinstance(x, (Node, Symbol)):
         return type(x)
-    if not (x is None or isinstance(x, CONSTANTS)):
+    if not (x is None or callable(x) or isinstance(x, CONSTANTS)):
         raise TypeError(f"compiled: an argument is {x!r:.60} of type {type(x).__name__}, whose change a program would not see; pass what "
                         "changes as arrays, or numbers, in tuples, lists and dicts, and let f close over the rest")
     return type(x), x

@@ -21,7 +21,7 @@ import numpy as np
 from .. import tree
 from .checks import as_primal
 from .operators import name_of
-from .recording import Recording, Symbol, with_line
+from .recording import Recording, Symbol, equal, with_line
 from .simplify import simplified, split
 from .source import Writer, with_constants
 from .trace import Node, Trace
@@ -76,19 +76,22 @@ def _record(f, leaves, structure, named):
     Returns
     -------
     inputs, outputs, seeds, pulled : lists of Symbols and constants
-        One cotangent of ``pulled`` for each input that is a Symbol, in a dict by the number of the leaf.
+        One cotangent of ``pulled`` for each input of floating-point numbers, in a dict by the number of the leaf; none for Python's own,
+        which `vjp` makes NumPy's before it differentiates.
     calls : Recording
     out_structure
     """
     recording = Recording()
     inputs = [Symbol(x, recording) if is_number(x) else x for x in leaves]
-    numbers = [i for i, x in enumerate(inputs) if type(x) is Symbol and x.dtype.kind == "f"]
+    numbers = [i for i, x in enumerate(inputs) if type(x) is Symbol and x.dtype.kind == "f" and type(x.value) is not float]
     trace, args = Trace(), list(inputs)
     for i, node in zip(numbers, trace.inputs([inputs[i] for i in numbers])):
         args[i] = node
     try:
         found, out_structure = tree.flatten(f(*tree.unflatten(structure, args)))
         outputs, pull = _close(trace, found, [inputs[i] for i in numbers])
+        seeds = [Symbol(np.ones(np.shape(y), y.dtype)[()], recording) for y in outputs]
+        pulled = pull(seeds)
     except TypeError as error:
         raise (recording.refusal or with_line(error)) from None
     finally:
@@ -98,15 +101,12 @@ def _record(f, leaves, structure, named):
     if any(type(y) is Node for y in outputs):
         raise TypeError(f"{named}: closes over a value that is being differentiated, whose gradient would be lost; "
                         "pass that value as an argument")
-    seeds = [Symbol(np.ones(np.shape(y), y.dtype)[()], recording) for y in outputs]
+    if not all([equal(x, copy) for x, copy in recording.met.values()]):
+        raise TypeError(f"{named}: writes into an array after it has been used, which a program would have as it is at the end; make a new "
+                        "one each time")
     # a constant that is returned is copied at each call: the caller may write into it
-    outputs, pulled = ([recording(np.array, (y,), {}) if isinstance(y, np.ndarray) else y for y in part] for part in (outputs, pull(seeds)))
+    outputs, pulled = ([recording(np.array, (y,), {}) if isinstance(y, np.ndarray) else y for y in part] for part in (outputs, pulled))
     return inputs, outputs, seeds, dict(zip(numbers, pulled)), recording, out_structure
-
-
-def _equal(x, y):
-    """Whether two constants are the same."""
-    return np.array_equal(x, y, equal_nan=isinstance(x, (np.ndarray, np.generic, float)) and np.result_type(x).kind == "f")
 
 
 @np.errstate(all="ignore")
@@ -114,7 +114,6 @@ def recorded(f, leaves, structure, named):
     """Record twice, and refuse what is not the same both times: the calls, their arguments, what is returned."""
     named = getattr(named, "__name__", repr(named))
     first = _record(f, leaves, structure, named)
-    before = {id(x): x.copy() for call in first[4] for x in call.arguments if isinstance(x, np.ndarray)}  # in case f writes into it
     second = _record(f, leaves, structure, named)
     numbers = {}  # of the symbols, in the order in which they were made
     for inputs, _, seeds, _, calls, _ in (first, second):
@@ -123,8 +122,12 @@ def recorded(f, leaves, structure, named):
 
     def compare(what, xs, ys):
         for x, y in zip(xs, ys):
-            x = before.get(id(x), x)
-            if numbers.get(x) != numbers.get(y) if Symbol in (type(x), type(y)) else not _equal(x, y):
+            _, x = first[4].met.get(id(x), (x, x))  # as it was, if f has written into it since
+            if Symbol in (type(x), type(y)):
+                same = type(x) is type(y) and numbers[x] == numbers[y]
+            else:
+                same = equal(x, y)
+            if not same:
                 x, y = ["a value that it computed" if type(z) is Symbol else f"the constant {z!r:.40}" for z in (x, y)]
                 raise TypeError(f"{named}: recorded twice, it {what} {x} and then {y if y != x else 'another one'}. A "
                                 "program would keep the first for ever: let a random draw, a counter or the time be an argument")

@@ -37,7 +37,7 @@ OPERATORS = {np.add: operator.add, np.subtract: operator.sub, np.multiply: opera
              np.less: operator.lt, np.less_equal: operator.le, np.greater: operator.gt, np.greater_equal: operator.ge,
              np.equal: operator.eq, np.not_equal: operator.ne, np.bitwise_and: operator.and_, np.bitwise_or: operator.or_,
              np.bitwise_xor: operator.xor, np.invert: operator.inv}  # as which they are written
-PACKAGES = os.path.dirname(os.path.dirname(os.path.abspath(__file__))), os.path.dirname(os.path.abspath(np.__file__))
+PACKAGES = tuple([os.path.dirname(path) + os.sep for path in (os.path.dirname(os.path.abspath(__file__)), os.path.abspath(np.__file__))])
 
 
 def is_elementwise(function):
@@ -75,6 +75,8 @@ class Method:
         return getattr(x, self.__name__)(*args, **kwargs)
 
 
+SAME_AS_FUNCTIONS = {"all", "any", "argmax", "argmin", "argsort", "clip", "cumprod", "cumsum", "diagonal", "max", "mean", "min", "prod",
+                     "repeat", "round", "squeeze", "std", "swapaxes", "take", "trace", "var"}
 METHODS = {name: Method(name) for name in ("astype", "copy", "ravel", "reshape", "sum", "transpose")}
 
 
@@ -88,9 +90,10 @@ def _known(function):
 
 
 class Recording(list):
-    """The calls, in order; and what was refused, whatever f made of the error."""
+    """The calls, in order; what was refused, whatever f made of the error; the arrays of f's own that were met, and copies of them."""
 
-    refusal = None
+    def __init__(self):
+        self.refusal, self.met = None, {}
 
     def __call__(self, function, args, kwargs):
         """Carry out a function of Symbols and write it down."""
@@ -99,15 +102,17 @@ class Recording(list):
         else:
             arguments, structure = args, None
         values = [x.value if type(x) is Symbol else x for x in arguments]
+        for x in arguments:
+            if isinstance(x, np.ndarray):
+                if not equal(x, self.met.setdefault(id(x), (x, x.copy()))[1]):
+                    self.refuse("has written into an array since it was used", "Make a new one each time")
         writes, foreign, fresh = _known(function)
         if writes or "out" in kwargs:
             self.refuse(f"writes by {name_of(function)} into an array that may be in use elsewhere",
                         "Make a new one, x = x + 1 instead of x += 1")
         if foreign:
             self.refuse(f"calls {function.__name__}, which is not of NumPy", "A program runs where there is NumPy alone")
-        if function in OPERATORS and not any([hasattr(x, "dtype") for x in values]):
-            y = OPERATORS[function](*values)  # of Python numbers, which stay such
-        elif structure is None:
+        if structure is None:
             y = function(*values)
         else:
             plain_args, plain_kwargs = tree.unflatten(structure, values)
@@ -156,6 +161,12 @@ def with_line(error):
     return _refusal(*outside[-1], error, "Choose with np.where")
 
 
+def equal(x, y):
+    """Whether two constants are the same."""
+    nan = isinstance(x, (np.ndarray, np.generic, float)) and np.result_type(x).kind in "fc"
+    return np.array_equal(x, y, equal_nan=nan)
+
+
 def _is_ours(frame):
     return os.path.abspath(frame.f_code.co_filename).startswith(PACKAGES)
 
@@ -166,7 +177,33 @@ def _refusal(name, line, what, remedy):
 
 
 def _refused(what):
-    return lambda self, *_: self.recording.takes(what)
+    return lambda self, *_, **__: self.recording.takes(what)
+
+
+def _of_python(x):
+    """Whether x is a Python number, or stands for one: it gives way to float32, as a NumPy float64 does not."""
+    return type(x.value if type(x) is Symbol else x) in (float, int, bool)
+
+
+def _binary(ufunc, swapped=False):
+    """Make an operator: Python's of Python numbers, which stay such, else NumPy's."""
+
+    def method(self, other):
+        if type(other) is Node:
+            return NotImplemented
+        function = OPERATORS[ufunc] if _of_python(self) and _of_python(other) else ufunc
+        return self.recording(function, (other, self) if swapped else (self, other), {})
+
+    return method
+
+
+def _in_place(ufunc):
+    """Make an operator that writes into an array, which is refused; a number is not written into, but replaced."""
+
+    def method(self, other):
+        return self.recording(ufunc, (self, other), {"out": self}) if isinstance(self.value, np.ndarray) else NotImplemented
+
+    return method
 
 
 class Symbol(NDArrayOperatorsMixin, Recorded):
@@ -196,6 +233,8 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
         return self.recording(function, args, kwargs)
 
     def __getattr__(self, name):
+        if name in SAME_AS_FUNCTIONS:
+            return lambda *args, **kwargs: getattr(np, name)(self, *args, **kwargs)
         if name not in METHODS:
             raise AttributeError(f"a recorded array has no .{name}; write it as a function, np.{name}(x)")
         return lambda *args, **kwargs: self.recording(METHODS[name], (self, *args), kwargs)
@@ -203,8 +242,16 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
     def __getitem__(self, index):
         return self.recording(operator.getitem, (self, index), {})
 
+    def __abs__(self):
+        return self.recording(abs if _of_python(self) else np.absolute, (self,), {})
+
+    def __pos__(self):
+        return self if _of_python(self) else self.recording(np.positive, (self,), {})
+
     def __pow__(self, other):
         return NotImplemented if type(other) is Node else self.recording(operator.pow, (self, other), {})
+
+    __ipow__ = _in_place(np.power)
 
     def __rpow__(self, other):
         return self.recording(operator.pow, (other, self), {})
@@ -223,6 +270,17 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
     __array__, __str__, __format__ = _refused("an array without a history"), _refused("a text"), _refused("a text")
     __round__, __floor__, __ceil__, __trunc__ = [_refused("a number")] * 4
 
+
+for _ufunc, _function in OPERATORS.items():
+    _name = _function.__name__.strip("_")
+    if _name in ("neg", "inv"):
+        setattr(Symbol, {"neg": "__neg__", "inv": "__invert__"}[_name],
+                lambda self, ufunc=_ufunc, function=_function: self.recording(function if _of_python(self) else ufunc, (self,), {}))
+    else:
+        setattr(Symbol, f"__{_name}__", _binary(_ufunc))
+        if _name not in ("lt", "le", "gt", "ge", "eq", "ne"):
+            setattr(Symbol, f"__r{_name}__", _binary(_ufunc, swapped=True))
+            setattr(Symbol, f"__i{_name}__", _in_place(_ufunc))
 
 tree.CERTAIN_LEAVES.add(Symbol)
 FLAT = {Symbol, np.ndarray, *NUMBERS}  # arguments that are not to be taken apart

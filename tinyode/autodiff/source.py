@@ -17,13 +17,14 @@ import numpy as np
 from .. import tree
 from .checks import FLOAT64
 from .operators import name_of
-from .recording import Method, Symbol, is_elementwise
+from .recording import OPERATORS, Method, Symbol, is_elementwise
 
 LARGE = 1 << 15  # bytes from which on memory is worth a line of its own
 SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.matmul: "@", np.remainder: "%", np.floor_divide: "//",
          np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "==", np.not_equal: "!=",
          np.bitwise_and: "&", np.bitwise_or: "|", np.bitwise_xor: "^", operator.pow: "**"}
-PREFIXES = {np.negative: "-", np.invert: "~"}
+SIGNS.update({OPERATORS[ufunc]: sign for ufunc, sign in SIGNS.items() if ufunc in OPERATORS})
+PREFIXES = {np.negative: "-", np.invert: "~", operator.neg: "-", operator.inv: "~"}
 HEADER = "import numpy as np\n"
 USED = {"np", "slice", "float", "int", "bool", "Ellipsis"}  # names that a source needs for itself
 
@@ -61,7 +62,7 @@ class Writer:
                 self.constants[self.names[id(x)]] = x
             return self.names[id(x)]
         if isinstance(x, np.generic):
-            return f"np.{type(x).__name__}({self.text(x.item())})"
+            return f"np.{type(x).__name__}({self.text(x.item()) if type(x.item()) is not type(x) else repr(str(x))})"
         if isinstance(x, float) and not np.isfinite(x):
             return "np.nan" if x != x else "np.inf" if x > 0 else "-np.inf"
         if isinstance(x, (int, float)) and type(x) is not bool:  # one of an enumeration too
@@ -102,9 +103,11 @@ class Writer:
         if isinstance(f, np.ufunc) and any([type(x) is Symbol and getattr(x.value, "dtype", None) is FLOAT64 for x in args]):
             args = [float(x) if type(x) is np.float64 else x for x in args]  # that the other is of float64 decides about the result
         if out is None and not kwargs:
-            if f in SIGNS and len(args) == 2:
-                return f"{self.text(args[0])} {SIGNS[f]} {self.text(args[1])}"
-            if f in PREFIXES:
+            of_arrays = any([hasattr(getattr(x, "value", x), "dtype") for x in args])
+            if f in SIGNS and len(args) == 2 and (of_arrays or not isinstance(f, np.ufunc)):
+                left = self.text(args[0])  # -2 ** x is -(2 ** x)
+                return f"{f'({left})' if f is operator.pow and left.startswith('-') else left} {SIGNS[f]} {self.text(args[1])}"
+            if f in PREFIXES and (of_arrays or not isinstance(f, np.ufunc)):
                 return PREFIXES[f] + self.text(args[0])
             if f is operator.getitem:
                 return f"{self.text(args[0])}[{self.index(args[1])}]"
