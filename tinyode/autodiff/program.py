@@ -153,7 +153,7 @@ def program(f, *example, vjp=False):
     *example : arrays, or containers of arrays
     vjp : bool
         With True the program has one more argument, g, the cotangent of the value, and returns ``(value, cotangents)``, one cotangent
-        for each argument. As for `tinyode.vjp`, whole numbers are floating-point numbers then.
+        for each argument. As for `tinyode.vjp`, Python's numbers stand for NumPy's of float64 then.
 
     Returns
     -------
