@@ -75,9 +75,12 @@ class Tableau:
         return bool(np.triu(self.a).any())
 
 
+_exactly = functools.cache(Fraction)  # many entries come again
+
+
 def numbers(line):
     """Read a row of fractions exactly: ``"1/2 -3"`` is [Fraction(1, 2), Fraction(-3)]; a row of floats is as exact as they are."""
-    return [Fraction(word) for word in (line.split() if isinstance(line, str) else line)]
+    return [_exactly(word) for word in (line.split() if isinstance(line, str) else line)]
 
 
 def tableau(name, order, a, b, reference, c=None, b_hat=None, e=None, error_order=None, interpolant=None, e3=None,
