@@ -21,6 +21,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .. import tree
+from . import operators
 from .dispatch import IN_PLACE
 from .operators import NUMBERS, Recorded, name_of
 from .trace import Node
@@ -153,10 +154,10 @@ class Recording(list):
 
 
 def with_line(error):
-    """Return an error that the engine has raised while f was recorded as one that names the line of f; others as they are."""
+    """Return an error with which a traced array has refused a plain number as one that names the line of f; others as they are."""
     frames = list(traceback.walk_tb(error.__traceback__))
     outside = [(frame.f_code.co_filename, line) for frame, line in frames if not _is_ours(frame)]
-    if not outside or not _is_ours(frames[-1][0]) or not isinstance(error, TypeError):
+    if not outside or frames[-1][0].f_globals.get("__name__") != operators.__name__:
         return error
     return _refusal(*outside[-1], error, "Choose with np.where")
 
