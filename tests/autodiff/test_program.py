@@ -1,9 +1,9 @@
 """Programs: to the last bit what the tape computes, over the whole table of rules, run here and pasted elsewhere; and what is refused."""
 
+import concurrent.futures
 import gc
 import linecache
 import random
-import threading
 import time
 import tracemalloc
 
@@ -323,12 +323,8 @@ def test_threads_do_not_share_buffers():
         return x
 
     xs = [np.full((200, 200), 0.1 * i) for i in range(4)]
-    made, found = program(f, xs[0]), {}
-    threads = [threading.Thread(target=lambda i=i: found.update({i: made(xs[i])})) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(program(f, xs[0]), xs))
     for i in range(4):
         assert_same(found[i], f(xs[i]))
 

@@ -1,12 +1,12 @@
 """What could go wrong without a word where code is run once and kept: writes, draws, names, numbers that are not arrays."""
 
 import collections
+import concurrent.futures
 import enum
 import functools
 import itertools
 import math
 import random
-import threading
 import tracemalloc
 
 import numpy as np
@@ -280,6 +280,7 @@ def test_names():
     assert_same(compiled(lambda x, i: x * np.split(i, 1)[0])(X, index), X * index)
     with np.printoptions(legacy="1.25"):
         check_program(lambda x: x * np.float32(0.1), X)
+    assert_same(program(np.sqrt, X)(X), np.sqrt(X))  # which tells its arguments' names, or not, by the version
     named = lambda x: x * 2.0
     named.__name__ = "lambda"
     assert "def f(x):" in program(named, X).source
@@ -401,9 +402,6 @@ def test_threads_share_a_compiled_function():
             x = xs[(i + n) % 4]
             found.setdefault(len(x), set()).add((float(g(x)), *grad(g)(x)))
 
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, range(4)))
     assert found == {len(x): {(float(f(x)), *grad(f)(x))} for x in xs}

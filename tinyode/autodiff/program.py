@@ -204,9 +204,13 @@ def program(f, *example, vjp=False):
 
 
 def _names(f, n):
-    """Return f's own names for its first n arguments."""
+    """Return f's own names for its first n arguments; x0, x1, ... where it does not tell."""
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except ValueError:  # it is written in C
+        return [f"x{i}" for i in range(n)]
     names = []
-    for parameter in inspect.signature(f).parameters.values():
+    for parameter in parameters:
         many = parameter.kind is parameter.VAR_POSITIONAL
         names += [f"{parameter.name}{i}" for i in range(n - len(names))] if many else [parameter.name]
     return names[:n]

@@ -37,7 +37,7 @@ OPERATORS = {np.add: operator.add, np.subtract: operator.sub, np.multiply: opera
              np.matmul: operator.matmul, np.remainder: operator.mod, np.floor_divide: operator.floordiv, np.negative: operator.neg,
              np.less: operator.lt, np.less_equal: operator.le, np.greater: operator.gt, np.greater_equal: operator.ge,
              np.equal: operator.eq, np.not_equal: operator.ne, np.bitwise_and: operator.and_, np.bitwise_or: operator.or_,
-             np.bitwise_xor: operator.xor, np.invert: operator.inv}  # as which they are written
+             np.bitwise_xor: operator.xor, np.invert: operator.invert, np.absolute: operator.abs, np.positive: operator.pos}
 PACKAGES = tuple([os.path.dirname(path) + os.sep for path in (os.path.dirname(os.path.abspath(__file__)), os.path.abspath(np.__file__))])
 
 
@@ -77,8 +77,8 @@ class Method:
 
 
 SAME_AS_FUNCTIONS = {"all", "any", "argmax", "argmin", "argsort", "clip", "cumprod", "cumsum", "diagonal", "max", "mean", "min", "prod",
-                     "repeat", "round", "squeeze", "std", "swapaxes", "take", "trace", "var"}
-METHODS = {name: Method(name) for name in ("astype", "copy", "ravel", "reshape", "sum", "transpose")}
+                     "ravel", "repeat", "round", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var"}
+METHODS = {name: Method(name) for name in ("astype", "copy", "reshape", "transpose")}
 
 
 @functools.cache
@@ -186,6 +186,11 @@ def _of_python(x):
     return type(x.value if type(x) is Symbol else x) in (float, int, bool)
 
 
+def _unary(ufunc):
+    """Make an operator, as `_binary` does."""
+    return lambda self: self.recording(OPERATORS[ufunc] if _of_python(self) else ufunc, (self,), {})
+
+
 def _binary(ufunc, swapped=False):
     """Make an operator: Python's of Python numbers, which stay such, else NumPy's."""
 
@@ -243,12 +248,6 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
     def __getitem__(self, index):
         return self.recording(operator.getitem, (self, index), {})
 
-    def __abs__(self):
-        return self.recording(abs if _of_python(self) else np.absolute, (self,), {})
-
-    def __pos__(self):
-        return self if _of_python(self) else self.recording(np.positive, (self,), {})
-
     def __pow__(self, other):
         return NotImplemented if type(other) is Node else self.recording(operator.pow, (self, other), {})
 
@@ -274,14 +273,10 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
 
 for _ufunc, _function in OPERATORS.items():
     _name = _function.__name__.strip("_")
-    if _name in ("neg", "inv"):
-        setattr(Symbol, {"neg": "__neg__", "inv": "__invert__"}[_name],
-                lambda self, ufunc=_ufunc, function=_function: self.recording(function if _of_python(self) else ufunc, (self,), {}))
-    else:
-        setattr(Symbol, f"__{_name}__", _binary(_ufunc))
-        if _name not in ("lt", "le", "gt", "ge", "eq", "ne"):
-            setattr(Symbol, f"__r{_name}__", _binary(_ufunc, swapped=True))
-            setattr(Symbol, f"__i{_name}__", _in_place(_ufunc))
+    setattr(Symbol, f"__{_name}__", _binary(_ufunc) if _ufunc.nin == 2 else _unary(_ufunc))
+    if hasattr(Symbol, f"__r{_name}__"):  # the mixin knows which have one
+        setattr(Symbol, f"__r{_name}__", _binary(_ufunc, swapped=True))
+        setattr(Symbol, f"__i{_name}__", _in_place(_ufunc))
 
 tree.CERTAIN_LEAVES.add(Symbol)
 FLAT = {Symbol, np.ndarray, *NUMBERS}  # arguments that are not to be taken apart

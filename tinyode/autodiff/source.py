@@ -24,7 +24,7 @@ SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.mat
          np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "==", np.not_equal: "!=",
          np.bitwise_and: "&", np.bitwise_or: "|", np.bitwise_xor: "^", operator.pow: "**"}
 SIGNS.update({OPERATORS[ufunc]: sign for ufunc, sign in SIGNS.items() if ufunc in OPERATORS})
-PREFIXES = {np.negative: "-", np.invert: "~", operator.neg: "-", operator.inv: "~"}
+PREFIXES = {np.negative: "-", np.invert: "~", operator.neg: "-", operator.pos: "+", operator.invert: "~"}
 HEADER = "import numpy as np\n"
 USED = {"np", "slice", "float", "int", "bool", "Ellipsis"}  # names that a source needs for itself
 
