@@ -4,7 +4,7 @@ A solver calls the same f thousands of times, and each time the engine would wri
 `program`): one for the value, which also returns what the other needs, the pullback. On a tape they are one record.
 """
 
-import enum
+import collections
 import functools
 from typing import NamedTuple
 
@@ -14,14 +14,15 @@ from numpy import ndarray
 from .. import tree
 from .checks import FLOAT64, as_cotangent, as_primal, own
 from .dispatch import unbox
-from .program import Program, is_number, recorded
+from .program import Program, recorded
 from .recording import Symbol
+from .signature import PARTS, contents
 from .simplify import simplified, split
 from .source import Writer
 from .trace import Node, peel
 from .transforms import check_structure, vjp_of_list
 
-CONSTANTS = int, complex, str, bytes, np.generic, np.dtype, enum.Enum
+CHANGES = frozenset({float, np.float16, np.float32, np.float64, np.longdouble, Node, Symbol})
 
 
 class Programs(NamedTuple):
@@ -55,20 +56,23 @@ class compiled:
         was recorded: with ``W = np.ones(2); g = compiled(lambda x: W * x)``, and ``g`` called once, ``W = np.zeros(2)`` changes
         nothing for g; ``W[:] = 0.0`` does, as long as it is W itself that meets the arguments, and not ``2 * W``. What changes belongs
         into the arguments: arrays and floating-point numbers. Each other value of a whole number or a string is a program of its own.
+        So is each function, with its defaults, what it closes over and what `functools.partial`
+        holds, as these are at the call; but its globals are kept.
 
     Raises
     ------
     TypeError
         At the first call with new structures, shapes or dtypes, if f takes a bool, a plain number, an index or a shape from a value,
         writes into an array, or is not the same when it is recorded again: it draws at random, counts, looks at the clock. If an
-        argument is an object that could change unseen.
+        argument is, or holds, an object that could change unseen: a method of an object, a class of
+        yours, a function that closes over an array.
     """
 
     def __init__(self, f):
         if not callable(f):
             raise TypeError(f"compiled: f must be a function; got {f!r:.60}")
         functools.update_wrapper(self, f)
-        self.f, self.programs, self.last = f, {}, {}
+        self.f, self.programs, self.last = f, collections.OrderedDict(), {}
 
     def __call__(self, *args, **kwargs):
         """Run the program for arguments like these, after recording it if there is none."""
@@ -156,23 +160,28 @@ class compiled:
         if any([isinstance(x, (Node, Symbol)) or (type(x) is ndarray and x.dtype.hasobject) for x in leaves]):
             return None
         orders = tree.orders(structure)  # f may loop over the items of a dict
-        hashed = structure, orders, with_keywords, wanted, tuple(key[2])
-        if hashed not in self.programs:
-            self.programs[hashed] = _compile(self.f, lambda *arguments: self._call(arguments, with_keywords), leaves, structure, wanted)
-        self.last[wanted] = key, orders, self.programs[hashed]
-        return self.programs[hashed]
+        names = tuple([(type(name), repr(name)) for order in orders for name in order])  # 1 == True
+        hashed = structure, orders, names, with_keywords, wanted, tuple(key[2])
+        found = self.programs.pop(hashed, None)
+        if found is None:
+            call = lambda *arguments: self._call(arguments, with_keywords)
+            found = _compile(self.f, call, leaves, structure, wanted)
+        self.programs[hashed] = found  # at the end, as the one used last
+        if all([kind is str for kind, _ in names]):
+            self.last[wanted] = key, orders, found
+        return found
+
+
+PARTS[compiled] = lambda x: (x.f,)
 
 
 def _kind(x):
     """Return what of a leaf that is not an array is part of the signature: all of it, unless it is a floating-point number."""
+    if type(x) in CHANGES:
+        return type(x)
     if isinstance(x, ndarray):
         return type(x), x.shape, x.dtype
-    if is_number(x) or isinstance(x, (Node, Symbol)):
-        return type(x)
-    if not (x is None or callable(x) or isinstance(x, CONSTANTS)):
-        raise TypeError(f"compiled: an argument is {x!r:.60} of type {type(x).__name__}, whose change a program would not see; pass what "
-                        "changes as arrays, or numbers, in tuples, lists and dicts, and let f close over the rest")
-    return type(x), x
+    return contents(x)
 
 
 def _copies(outputs):
