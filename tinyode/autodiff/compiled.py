@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from .. import tree
 from .checks import FLOAT64, as_cotangent, as_primal, own
+from .custom import by_name
 from .dispatch import unbox
 from .program import Program, recorded
 from .recording import Symbol
@@ -73,6 +74,9 @@ class compiled:
             raise TypeError(f"compiled: f must be a function; got {f!r:.60}")
         functools.update_wrapper(self, f)
         self.f, self.programs, self.last = f, collections.OrderedDict(), {}
+
+    def __reduce__(self):
+        return by_name(self) or (type(self), (self.f,))
 
     def __call__(self, *args, **kwargs):
         """Run the program for arguments like these, after recording it if there is none."""
