@@ -6,6 +6,11 @@ A solver calls the same f thousands of times, and each time the engine would wri
 
 import collections
 import functools
+import inspect
+import linecache
+import math
+import warnings
+import weakref
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +28,10 @@ from .source import Writer
 from .trace import Node, peel
 from .transforms import check_structure, vjp_of_list
 
+KEPT = 512  # programs of a compiled function: 2 MB of small ones, 90 MB of 100 layers each
+THROWN_AWAY = 50  # compiled functions of one code; to record them has taken 0.1 s or more
 CHANGES = frozenset({float, np.float16, np.float32, np.float64, np.longdouble, Node, Symbol})
+_made = weakref.WeakKeyDictionary()  # code: [lines of its program, number made, the living]
 
 
 class Programs(NamedTuple):
@@ -58,7 +66,8 @@ class compiled:
         nothing for g; ``W[:] = 0.0`` does, as long as it is W itself that meets the arguments, and not ``2 * W``. What changes belongs
         into the arguments: arrays and floating-point numbers. Each other value of a whole number or a string is a program of its own.
         So is each function, with its defaults, what it closes over and what `functools.partial`
-        holds, as these are at the call; but its globals are kept.
+        holds, as these are at the call; but its globals are kept. The 512 programs that were used
+        last stay in memory.
 
     Raises
     ------
@@ -67,6 +76,14 @@ class compiled:
         writes into an array, or is not the same when it is recorded again: it draws at random, counts, looks at the clock. If an
         argument is, or holds, an object that could change unseen: a method of an object, a class of
         yours, a function that closes over an array.
+    RuntimeWarning
+        Once, if compiled functions of the same code are made, used and thrown away many times, as
+        by ``odeint(compiled(f), ...)`` in a loss: each of them records f. Make one, outside.
+
+    Notes
+    -----
+    Several threads may call it. A copy, and what pickle makes of it in another process, has the
+    same f and records it again. For pickle f must be a function at the top of a module.
     """
 
     def __init__(self, f):
@@ -170,7 +187,12 @@ class compiled:
         if found is None:
             call = lambda *arguments: self._call(arguments, with_keywords)
             found = _compile(self.f, call, leaves, structure, wanted)
+            if not self.programs:
+                _count(self, found)
         self.programs[hashed] = found  # at the end, as the one used last
+        if len(self.programs) > KEPT:
+            self.programs.popitem(last=False)
+            self.last.clear()  # which may hold it
         if all([kind is str for kind, _ in names]):
             self.last[wanted] = key, orders, found
         return found
@@ -186,6 +208,32 @@ def _kind(x):
     if isinstance(x, ndarray):
         return type(x), x.shape, x.dtype
     return contents(x)
+
+
+def _count(made, found):
+    """Count the compiled functions of one code and program; warn, once, if many are gone."""
+    code, lines = _code(made.f), linecache.getlines(found.value.__code__.co_filename)
+    if code is None:
+        return
+    if code not in _made or _made[code][0] != lines:
+        _made[code] = [lines, 0, weakref.WeakSet()]
+    count = _made[code]
+    count[1] += 1
+    count[2].add(made)
+    if count[1] - len(count[2]) >= THROWN_AWAY:
+        count[1] = -math.inf
+        message = (f"compiled: {code.co_name} has been recorded {THROWN_AWAY} times, always the "
+                   "same, by compiled functions that were thrown away. That takes more time than it "
+                   "saves; make compiled(f) once, outside the loss, and pass what changes as arguments")
+        warnings.warn_explicit(message, RuntimeWarning, code.co_filename, code.co_firstlineno)
+
+
+def _code(f):
+    """Return the code that a user has written for f, if it is to be found."""
+    while isinstance(f, functools.partial):
+        f = f.func
+    f = inspect.unwrap(f)
+    return getattr(f if hasattr(f, "__code__") else type(f).__call__, "__code__", None)
 
 
 def _copies(outputs):
