@@ -31,7 +31,8 @@ from .transforms import check_structure, vjp_of_list
 KEPT = 512  # programs of a compiled function: 2 MB of small ones, 90 MB of 100 layers each
 THROWN_AWAY = 50  # compiled functions of one code; to record them has taken 0.1 s or more
 CHANGES = frozenset({float, np.float16, np.float32, np.float64, np.longdouble, Node, Symbol})
-_made = weakref.WeakKeyDictionary()  # code: [lines of its program, number made, the living]
+# of a code: [lines of its program, number of compiled functions made, those that are alive]
+_made: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 class Programs(NamedTuple):
@@ -63,8 +64,9 @@ class compiled:
     f : function
         Of arrays, or containers of them, that goes the same way whatever their values. What it closes over it keeps as it was when it
         was recorded: with ``W = np.ones(2); g = compiled(lambda x: W * x)``, and ``g`` called once, ``W = np.zeros(2)`` changes
-        nothing for g; ``W[:] = 0.0`` does, as long as it is W itself that meets the arguments, and not ``2 * W``. What changes belongs
-        into the arguments: arrays and floating-point numbers. Each other value of a whole number or a string is a program of its own.
+        nothing for g; ``W[:] = 0.0`` does, as long as it is W itself that meets the arguments, and not ``2 * W``. So it is with
+        the attributes of an object, if f is one or a method of one. What changes belongs into the
+        arguments: arrays and floating-point numbers. Each other value of a whole number or a string is a program of its own.
         So is each function, with its defaults, what it closes over and what `functools.partial`
         holds, as these are at the call; but its globals are kept. The 512 programs that were used
         last stay in memory.

@@ -56,14 +56,14 @@ def contents(x, around=()):
     kind = type(x)
     if kind in PLAIN:
         return kind, repr(x)  # by which 0.0 is not -0.0, and nan is nan
+    if kind in FIXED or (isinstance(x, type) and str(x.__module__).partition(".")[0] in PACKAGES):
+        return kind, x
+    if kind is types.BuiltinFunctionType and isinstance(x.__self__, types.ModuleType):  # math.sin
+        return kind, x
     if isinstance(x, np.generic) and kind is x.dtype.type and x.dtype.kind in KINDS:
         return kind, repr(x)
     if isinstance(x, np.dtype) and x.kind != "V" and x.metadata is None:
         return kind, repr(x)
-    if kind in FIXED or (isinstance(x, type) and x.__module__.partition(".")[0] in PACKAGES):
-        return kind, x
-    if kind is types.BuiltinFunctionType and isinstance(x.__self__, types.ModuleType):  # math.sin
-        return kind, x
     for n, y in enumerate(around):
         if y is x:  # a function that closes over itself
             return kind, n
