@@ -239,7 +239,7 @@ class ImplicitStepper(Stepper):
                 return False
             rate = size / before
             eta = rate / (1 - rate) if simplified else 1.0
-            self.slow = self.slow or rate > SLOW and size > self.rounding
+            self.slow = self.slow or (rate > SLOW and size > self.rounding)
             if eta * size <= self.tolerance:
                 if (np.abs(h * rest) <= np.maximum(0.5 * np.abs(h * rest_before), self.tolerance * allowed)).all():
                     break

@@ -116,6 +116,7 @@ def _adaptive(stepper, tableau, y, times, options, stats):
 
     while True:
         size = min(size, longest)
+        size = options.limit(t, size) if options.limit else size
         _check_count(stats, options, t, sign * size)
         last = min(1.01 * size, longest * (1 + 1e-9)) >= abs(end - t)  # rather a step 1 % longer than one that is all rounding
         t1 = end if last else t + sign * size
