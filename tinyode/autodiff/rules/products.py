@@ -65,7 +65,7 @@ def parse_einsum(operands):
 def einsum(*operands, optimize=False):
     """``np.einsum`` in the form whose derivative is another einsum: explicit, and no subscript twice in one operand.
 
-    "ii->" becomes "ij,ij->" with an identity matrix for a second operand, and an ellipsis gets letters of its own.
+    "ii->" becomes "i->" of the diagonal, and an ellipsis gets letters of its own.
     """
     inputs, output, arrays = parse_einsum(operands)
     arrays = [unbox(x) for x in arrays]
@@ -86,17 +86,23 @@ def einsum(*operands, optimize=False):
     if "." in output:
         at = output.index(".")
         output[at:at + 1] = dots
-    for s, a in list(zip(inputs, arrays)):
-        for at, letter in enumerate(s):
-            if letter in s[:at]:
-                if a.shape[at] != a.shape[s.index(letter)]:
-                    raise ValueError(f"np.einsum: subscript {letter!r} names axes of length {a.shape[s.index(letter)]} and {a.shape[at]}")
-                s[at] = next(unused)
-                inputs.append([letter, s[at]])
-                arrays.append(np.eye(a.shape[at], dtype=a.dtype))
+    arrays = [without_repeats(s, a) for s, a in zip(inputs, arrays)]
     subscripts = ",".join("".join(s) for s in inputs) + "->" + "".join(output)
     optimize = optimize if isinstance(optimize, (bool, str)) else True  # a path given by hand is one for this product alone
     return record(explicit_einsum, einsum_vjps, arrays, {"subscripts": subscripts, "optimize": optimize})
+
+
+def without_repeats(subscripts, a):
+    """Read the diagonal of the axes that have one subscript; it is removed from the list but once."""
+    for letter in [c for i, c in enumerate(subscripts) if c in subscripts[:i]]:
+        first = subscripts.index(letter)
+        second = subscripts.index(letter, first + 1)
+        if a.shape[first] != a.shape[second]:
+            raise ValueError(f"np.einsum: subscript {letter!r} names axes of length "
+                             f"{a.shape[first]} and {a.shape[second]}")
+        a = np.moveaxis(np.diagonal(a, 0, first, second), -1, first)
+        del subscripts[second]
+    return a
 
 
 @named("np.einsum")
@@ -108,15 +114,19 @@ def explicit_einsum(*arrays, subscripts, optimize):
 def einsum_vjps(g, y, wanted, *arrays, subscripts, optimize):
     """Y = einsum of A, B, ...: the cotangent of A is the einsum of G, B, ... with the subscripts of A for its output.
 
-    A subscript that only A has was summed over: its cotangent is the same all along it, a product with ones.
+    A subscript that only A has was summed over: its cotangent is the same all along it, a product
+    with ones. So it is where all the others have length one there.
     """
     inputs, output = subscripts.split("->")
     inputs = inputs.split(",")
     cotangents = []
     for n in wanted:
         others = [i for i in range(len(arrays)) if i != n]
+        length = {c: 1 for c in inputs[n]}
+        for s, x in zip([output, *(inputs[i] for i in others)], [g, *(arrays[i] for i in others)]):
+            length.update((c, size) for c, size in zip(s, x.shape) if size != 1)
         known = output + "".join(inputs[i] for i in others)
-        alone = [(c, size) for c, size in zip(inputs[n], arrays[n].shape) if c not in known]
+        alone = [(c, size) for c, size in zip(inputs[n], arrays[n].shape) if c not in known or 1 == length[c] != size]
         terms = ",".join([output, *(inputs[i] for i in others), *(c for c, _ in alone)])
         cotangents.append(np.einsum(f"{terms}->{inputs[n]}", g, *(arrays[i] for i in others),
                                     *(np.ones(size, g.dtype) for _, size in alone), optimize=optimize))
