@@ -91,10 +91,13 @@ def _known(function):
 
 
 class Recording(list):
-    """The calls, in order; what was refused, whatever f made of the error; the arrays of f's own that were met, and copies of them."""
+    """The calls, in order; what was refused, whatever f made of the error; the arrays of f's own that were met, and copies of them.
+
+    ``over`` says that f has returned, and that what happens to its Symbols now is the program's business.
+    """
 
     def __init__(self):
-        self.refusal, self.met = None, {}
+        self.refusal, self.met, self.over = None, {}, False
 
     def __call__(self, function, args, kwargs):
         """Carry out a function of Symbols and write it down."""
@@ -216,7 +219,6 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
     """An array whose history is written down. It has a value, that of the example, of which a program may use shape and dtype."""
 
     __slots__ = ("recording", "value")
-    __hash__ = object.__hash__
 
     def __init__(self, value, recording):
         self.value, self.recording = value, recording
@@ -261,6 +263,10 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
 
     def __iter__(self):
         return (self[i] for i in range(len(self)))
+
+    def __hash__(self):
+        """Hash by identity, as a program has its symbols in sets and dicts; for f this would be a number that is never found."""
+        return id(self) if self.recording.over else self.recording.takes("a place in a dict or a set")
 
     def __repr__(self):
         return f"Symbol({self.value!r})"
