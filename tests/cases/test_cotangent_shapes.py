@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from strategies import seeds, uniform
 
 from tinyode import grad, vjp
+from tinyode.autodiff.operators import RULES
 from tinyode.autodiff.trace import Trace, fit, sweep
 from tinyode.testing import check_vjp
 
@@ -136,10 +137,17 @@ def test_programs_with_axes_of_length_one(seed):
     check_vjp(f, *arrays, rtol=1e-6)
 
 
-@pytest.mark.parametrize("given_shape, shape", [((), (3,)), ((1,), (3,)), ((4, 1), (1, 2)),
-                                                ((2,), (3,)), ((2, 3), (2,)), ((3, 1), (3, 2))])
+def test_a_mask_may_have_fewer_axes():
+    x, mask = np.arange(6.0).reshape(2, 3), np.array([True, False, True])
+    for axis in (None, 0, 1, (0, 1)):
+        for f in (np.sum, np.prod) if axis == 0 else (np.sum, np.prod, np.mean, np.var):
+            check_vjp(lambda x, f=f, axis=axis: f(x, axis=axis, where=mask), x + 1.0)
+
+
+@pytest.mark.parametrize("given_shape, shape", [((), (3,)), ((2,), (3,)), ((2, 3), (2,)), ((3,), (2, 3)),
+                                                ((1,), (2, 3)), ((4, 2), (1, 3)), ((0, 3), (2, 3))])
 def test_a_rule_that_is_wrong_is_an_error(given_shape, shape):
-    """A cotangent that can only be broadcast to the primal, or not even that, is not its own."""
+    """A cotangent of another shape is never made to fit."""
     with pytest.raises(ValueError, match=r"a cotangent of shape .* for a primal of shape"):
         fit(np.ones(given_shape), shape)
     trace = Trace()
@@ -149,9 +157,19 @@ def test_a_rule_that_is_wrong_is_an_error(given_shape, shape):
         sweep(trace.close(), [(1, np.ones(3))], 1)
 
 
-@pytest.mark.parametrize("given_shape, shape", [((3,), ()), ((4, 3), (3,)), ((4, 3), (4, 1)),
-                                                ((2, 4, 3), (1, 3)), ((0, 3), (1, 3)), ((0,), (0,))])
-def test_a_cotangent_of_the_broadcast_shape_is_summed(given_shape, shape):
+def test_the_error_names_the_rule():
+    trace = Trace()
+    (x,) = trace.inputs([np.ones(2)])
+    trace.append(np.ones(3), RULES[np.negative], ((0, x.index),), (x.value,))
+    with pytest.raises(ValueError, match=r"np.negative: the VJP of the rule returned .* \(3,\)"):
+        sweep(trace.close(), [(1, np.ones(3))], 1)
+
+
+@pytest.mark.parametrize("given_shape, shape, times", [
+    ((3,), (), 1), ((4, 3), (3,), 1), ((4, 3), (4, 1), 1), ((2, 4, 3), (1, 3), 1), ((0, 3), (1, 3), 1),
+    ((0,), (0,), 1), ((1,), (3,), 3), ((4, 1), (1, 2), 2), ((3, 1), (3, 2), 2), ((5, 4, 1), (1, 2), 2),
+    ((1,), (0,), 0)])
+def test_a_cotangent_is_summed_and_broadcast(given_shape, shape, times):
     found = fit(np.ones(given_shape), shape)
     assert found.shape == shape
-    assert np.sum(found) == np.prod(given_shape)
+    assert np.sum(found) == times * np.prod(given_shape)

@@ -125,7 +125,8 @@ def fit(g, shape, vjps=None):
     """Bring a cotangent to the shape of its primal: the adjoint of broadcasting is summing.
 
     If x of shape (3, 1) was broadcast to y of shape (2, 3, 4), each element of x went to 8 places, and its cotangent is the
-    sum over these. A rule whose cotangent cannot be summed to the shape of the primal is wrong, and this is an error.
+    sum over these. Where the cotangent is the same all along an axis, a rule may give it that axis with length 1. An axis of
+    another length is a mistake in the rule.
     """
     given, leading = g.shape, g.ndim - len(shape)
     if leading > 0:
@@ -134,10 +135,11 @@ def fit(g, shape, vjps=None):
         axes = tuple([axis for axis, (n, m) in enumerate(zip(shape, g.shape)) if n == 1 != m])
         g = np.add.reduce(g, axis=axes, keepdims=True) if axes else g
         if g.shape != shape:
-            names = [name_of(function) for function, rule in RULES.items() if rule is vjps]
-            raise ValueError(f"{names[0] if names else 'a rule'}: the VJP of the rule returned a "
-                             f"cotangent of shape {given} for a primal of shape {shape}; it must "
-                             "return that shape, or one to which the primal was broadcast")
+            if leading < 0 or any([m not in (1, n) for n, m in zip(shape, g.shape)]):
+                names = [name_of(function) for function, rule in RULES.items() if rule is vjps]
+                raise ValueError(f"{names[0] if names else 'a rule'}: the VJP of the rule returned a cotangent of shape {given} "
+                                 f"for a primal of shape {shape}; it must have that shape, but for axes to be summed or broadcast")
+            g = np.broadcast_to(g, shape)
     return g
 
 

@@ -114,19 +114,15 @@ def explicit_einsum(*arrays, subscripts, optimize):
 def einsum_vjps(g, y, wanted, *arrays, subscripts, optimize):
     """Y = einsum of A, B, ...: the cotangent of A is the einsum of G, B, ... with the subscripts of A for its output.
 
-    A subscript that only A has was summed over: its cotangent is the same all along it, a product
-    with ones. So it is where all the others have length one there.
+    A subscript that only A has was summed over: its cotangent is the same all along it, a product with ones.
     """
     inputs, output = subscripts.split("->")
     inputs = inputs.split(",")
     cotangents = []
     for n in wanted:
         others = [i for i in range(len(arrays)) if i != n]
-        length = {c: 1 for c in inputs[n]}
-        for s, x in zip([output, *(inputs[i] for i in others)], [g, *(arrays[i] for i in others)]):
-            length.update((c, size) for c, size in zip(s, x.shape) if size != 1)
         known = output + "".join(inputs[i] for i in others)
-        alone = [(c, size) for c, size in zip(inputs[n], arrays[n].shape) if c not in known or 1 == length[c] != size]
+        alone = [(c, size) for c, size in zip(inputs[n], arrays[n].shape) if c not in known]
         terms = ",".join([output, *(inputs[i] for i in others), *(c for c, _ in alone)])
         cotangents.append(np.einsum(f"{terms}->{inputs[n]}", g, *(arrays[i] for i in others),
                                     *(np.ones(size, g.dtype) for _, size in alone), optimize=optimize))
