@@ -12,6 +12,7 @@ import numpy as np
 from ..custom import primitive
 from ..dispatch import plain, unbox
 from ..operators import CHECKED, DERIVED, PLAIN, RULES
+from .elementwise import by_the_largest
 
 
 def spread(g, x, axis, keepdims):
@@ -73,7 +74,7 @@ def prod(a, axis=None, *, keepdims=False, initial=None, where=True):
     x = rows_of(a if where is True else np.where(where, a, 1.0), axis)
     while x.shape[-1] > 1:
         half = x.shape[-1] // 2
-        pairs = x[..., :half] * x[..., half:2 * half]
+        pairs = x[..., :2 * half:2] * x[..., 1:2 * half:2]  # neighbours, as NumPy multiplies them
         x = np.concatenate([pairs, x[..., -1:]], axis=-1) if x.shape[-1] % 2 else pairs
     y = x[..., 0] if x.shape[-1] else np.ones(x.shape[:-1], a.dtype)
     y = np.expand_dims(y, axes_of(a, axis)) if keepdims else y
@@ -113,14 +114,40 @@ def std(a, axis=None, *, ddof=0, keepdims=False, where=True):
     return euclidean(distance, axis, keepdims) / np.sqrt(np.maximum(n - ddof, 0))
 
 
-@primitive((lambda g, y, x, axis, keepdims:
-            spread(g, x, axis, keepdims) * x / spread(np.where(y == 0, 1.0, y), x, axis, keepdims),))
+def euclidean_vjp(g, y, x, axis, keepdims):
+    """Y = |x|: g x / y, the x and y divided by the largest x before they are squared."""
+    size = np.max(np.abs(plain(x)), axis=axis, keepdims=True, initial=0.0)
+    x = by_the_largest(x, size)
+    length = np.sqrt(np.sum(x * x, axis=axis, keepdims=True) + (size == 0))
+    return spread(g, x, axis, keepdims) * (x / length)
+
+
+@primitive((euclidean_vjp,))
 def euclidean(x, axis, keepdims):
     """Root of the sum of squares; at zero, where it has a corner, the VJP is zero, as that of abs is.
 
     Second derivatives do not exist there; for a smooth function of it, such as its square, write np.sum(x * x).
     """
     return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
+
+
+def p_norm_vjp(g, y, size, ord, axis, keepdims):
+    """Y = (sum of x^p)^(1/p): g (x / y)^(p - 1), the x and y divided by the x that decides before they are raised to a power.
+
+    At an x of zero abs has a corner; and where p < 0 and one x is zero, the others do not count.
+    """
+    decides = (np.max if ord > 0 else np.min)(plain(size), axis=axis, keepdims=True)
+    counts = (size > 0) & (decides > 0)
+    ratio = np.where(counts, by_the_largest(size, decides), 1.0)
+    powers = np.sum(np.where(counts, ratio ** ord, 0.0), axis=axis, keepdims=True)
+    length = np.where(decides > 0, powers, 1.0) ** (1 / ord)
+    return spread(g, size, axis, keepdims) * np.where(counts, (ratio / length) ** (ord - 1), 0.0)
+
+
+@primitive((p_norm_vjp,))
+def p_norm(size, ord, axis, keepdims):
+    """The p-th root of the sum of the p-th powers of what is not negative."""
+    return np.sum(size ** ord, axis=axis, keepdims=keepdims) ** (1 / ord)
 
 
 def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
@@ -181,10 +208,15 @@ def without_nan(function, empty=None):
 
 
 def logsumexp(array, axis=0, *, keepdims=False):
-    """``np.logaddexp.reduce``: log(sum of e^x), with the largest x taken out so that nothing overflows."""
-    largest = np.max(plain(array), axis=axis, keepdims=True, initial=-np.inf)
-    largest = np.where(np.isfinite(largest), largest, 0.0).astype(array.dtype)
-    y = np.log(np.sum(np.exp(array - largest), axis=axis, keepdims=True)) + largest
+    """``np.logaddexp.reduce``: log(sum of e^x), with the largest x taken out so that nothing overflows.
+
+    Where that is infinite it is the result, and shared by those that are equal to it.
+    """
+    largest = np.max(array, axis=axis, keepdims=True, initial=-np.inf)
+    infinite = np.isinf(largest)
+    shift = np.where(infinite, 0.0, plain(largest))
+    terms = np.exp(np.where(infinite, 0.0, array) - shift)
+    y = np.where(infinite, largest, np.log(np.sum(terms, axis=axis, keepdims=True)) + shift)
     return y if keepdims else np.squeeze(y, axis=axes_of(array, axis))
 
 
