@@ -56,10 +56,19 @@ def axes_of(a, axis):
 
 
 def count(a, axis, keepdims=False, where=True):
-    """How many elements of a fall together in a reduction over these axes: a number, or an array where some are left out."""
+    """How many elements of a fall together in a reduction over these axes: a number, or an array where some are left out.
+
+    float16 counts to 2048, so it is counted in float64 there.
+    """
+    dtype = np.dtype(float) if a.dtype == np.float16 else a.dtype
     if where is True:
-        return a.dtype.type(math.prod([a.shape[i] for i in axes_of(a, axis)]))
-    return np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims, dtype=a.dtype)
+        return dtype.type(math.prod([a.shape[i] for i in axes_of(a, axis)]))
+    return np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+def in_precision_of(a, y):
+    """Return y, which was computed from a and a count, in the precision of a."""
+    return y if y.dtype == a.dtype else y.astype(a.dtype)
 
 
 def rows_of(a, axis):
@@ -91,27 +100,35 @@ def cumprod(a, axis=None):
     return np.positive(y) if axis is None else np.moveaxis(y, 0, axis)
 
 
+def mean_of_sum(a, axis=None, *, keepdims=False, where=True):
+    """Divide a sum by a count: the mean that NumPy has in `np.nanmean` and in a variance."""
+    total = np.sum(a, axis=axis, keepdims=keepdims, where=where)
+    return in_precision_of(a, total / count(a, axis, keepdims, where))
+
+
 def mean(a, axis=None, *, keepdims=False, where=True):
-    """``np.mean`` as a sum divided by a count."""
-    return np.sum(a, axis=axis, keepdims=keepdims, where=where) / count(a, axis, keepdims, where)
+    """``np.mean`` as a sum divided by a count; NumPy sums float16 in float32."""
+    x = a.astype(np.float32) if a.dtype == np.float16 else a
+    return in_precision_of(a, mean_of_sum(x, axis, keepdims=keepdims, where=where))
 
 
 def deviations(a, axis, where):
     """Distances from the mean, zero where an element is left out."""
-    distance = a - np.mean(a, axis=axis, keepdims=True, where=where)
+    distance = a - mean_of_sum(a, axis, keepdims=True, where=where)
     return distance if where is True else np.where(where, distance, 0.0)
 
 
 def var(a, axis=None, *, ddof=0, keepdims=False, where=True):
     """``np.var`` as the mean squared distance from the mean."""
     distance, n = deviations(a, axis, where), count(a, axis, keepdims, where)
-    return np.sum(distance * distance, axis=axis, keepdims=keepdims) / np.maximum(n - ddof, 0)
+    total = np.sum(distance * distance, axis=axis, keepdims=keepdims)
+    return in_precision_of(a, total / np.maximum(n - ddof, 0))
 
 
 def std(a, axis=None, *, ddof=0, keepdims=False, where=True):
     """``np.std``, the root of the variance; where that is zero, and the root has a corner, its VJP is zero."""
     distance, n = deviations(a, axis, where), count(a, axis, keepdims, where)
-    return euclidean(distance, axis, keepdims) / np.sqrt(np.maximum(n - ddof, 0))
+    return in_precision_of(a, euclidean(distance, axis, keepdims) / np.sqrt(np.maximum(n - ddof, 0)))
 
 
 def euclidean_vjp(g, y, x, axis, keepdims):
@@ -153,7 +170,10 @@ def p_norm(size, ord, axis, keepdims):
 def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
     """``np.average``: the weighted sum divided by the sum of the weights, which have the shape of a or of the axes averaged over."""
     a = unbox(a)
-    weights = np.ones(a.shape, a.dtype) if weights is None else unbox(weights)
+    if weights is None:
+        y = np.mean(a, axis=axis, keepdims=keepdims)
+        return (y, np.full_like(plain(y), a.size / y.size)) if returned else y
+    weights = unbox(weights)
     if weights.shape != a.shape:
         axes = axes_of(a, axis)
         weights = np.transpose(weights, tuple(np.argsort(axes)))
@@ -233,7 +253,7 @@ DERIVED.update({
     np.percentile: lambda a, q, axis=None, *, keepdims=False: of_all(a, percent(q), axis, keepdims=keepdims),
     np.median: lambda a, axis=None, *, keepdims=False: of_all(a, 0.5, axis, keepdims=keepdims),
     # what is not a number left out
-    np.nansum: without_nan(np.sum), np.nanprod: without_nan(np.prod), np.nanmean: without_nan(np.mean),
+    np.nansum: without_nan(np.sum), np.nanprod: without_nan(np.prod), np.nanmean: without_nan(mean_of_sum),
     np.nanvar: without_nan(np.var), np.nanstd: without_nan(np.std),
     np.nanmax: without_nan(np.max, -np.inf), np.nanmin: without_nan(np.min, np.inf),
     np.nancumsum: lambda a, axis=None: np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis),
