@@ -121,7 +121,7 @@ def deviations(a, axis, where):
 def var(a, axis=None, *, ddof=0, keepdims=False, where=True):
     """``np.var`` as the mean squared distance from the mean."""
     distance, n = deviations(a, axis, where), count(a, axis, keepdims, where)
-    total = np.sum(distance * distance, axis=axis, keepdims=keepdims)
+    total = np.sum(distance * distance, axis=axis, keepdims=keepdims, where=where)
     return in_precision_of(a, total / np.maximum(n - ddof, 0))
 
 
@@ -178,9 +178,9 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
         axes = axes_of(a, axis)
         weights = np.transpose(weights, tuple(np.argsort(axes)))
         weights = np.reshape(weights, [n if i in axes else 1 for i, n in enumerate(a.shape)])
-    total = np.sum(np.broadcast_to(weights, a.shape), axis=axis, keepdims=keepdims)
+    total = np.sum(weights, axis=axis, keepdims=keepdims)
     y = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
-    return (y, total) if returned else y
+    return (y, np.broadcast_to(total, y.shape)) if returned else y
 
 
 def quantile(skip_nan):
