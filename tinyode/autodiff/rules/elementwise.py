@@ -52,8 +52,8 @@ def share(exp):
     """Make the VJP of y = log(e^a + e^b) to a, e^(a - y); where y is infinite, it is the larger of a and b."""
     def vjp(g, y, a, b):
         infinite = np.isinf(y)
-        part = exp(np.where(infinite, 0.0, a) - np.where(infinite, 0.0, y))
-        return np.where(infinite, chosen(g, y, a, b), g * part)
+        part = g * exp(np.where(infinite, 0.0, a) - np.where(infinite, 0.0, y))
+        return np.where(infinite, np.where(a == b, 0.5 * g, np.where(a > b, g, 0.0)), part)
 
     return vjp, lambda g, y, a, b: vjp(g, y, b, a)
 

@@ -100,7 +100,8 @@ def without_repeats(subscripts, a):
         if a.shape[first] != a.shape[second]:
             raise ValueError(f"np.einsum: subscript {letter!r} names axes of length "
                              f"{a.shape[first]} and {a.shape[second]}")
-        a = np.moveaxis(np.diagonal(a, 0, first, second), -1, first)
+        i = np.arange(a.shape[first])
+        a = np.moveaxis(np.moveaxis(a, (first, second), (0, 1))[i, i], 0, first)
         del subscripts[second]
     return a
 

@@ -14,6 +14,8 @@ from ..dispatch import plain, unbox
 from ..operators import CHECKED, DERIVED, PLAIN, RULES
 from .elementwise import by_the_largest
 
+FLOAT16, FLOAT64 = np.dtype(np.float16), np.dtype(float)
+
 
 def spread(g, x, axis, keepdims):
     """Put axes of length one back where a reduction took them, so that g broadcasts against x."""
@@ -60,7 +62,7 @@ def count(a, axis, keepdims=False, where=True):
 
     float16 counts to 2048, so it is counted in float64 there.
     """
-    dtype = np.dtype(float) if a.dtype == np.float16 else a.dtype
+    dtype = FLOAT64 if a.dtype is FLOAT16 else a.dtype
     if where is True:
         return dtype.type(math.prod([a.shape[i] for i in axes_of(a, axis)]))
     return np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims, dtype=dtype)
@@ -68,7 +70,7 @@ def count(a, axis, keepdims=False, where=True):
 
 def in_precision_of(a, y):
     """Return y, which was computed from a and a count, in the precision of a."""
-    return y if y.dtype == a.dtype else y.astype(a.dtype)
+    return y.astype(a.dtype) if a.dtype is FLOAT16 else y
 
 
 def rows_of(a, axis):
@@ -108,7 +110,7 @@ def mean_of_sum(a, axis=None, *, keepdims=False, where=True):
 
 def mean(a, axis=None, *, keepdims=False, where=True):
     """``np.mean`` as a sum divided by a count; NumPy sums float16 in float32."""
-    x = a.astype(np.float32) if a.dtype == np.float16 else a
+    x = a.astype(np.float32) if a.dtype is FLOAT16 else a
     return in_precision_of(a, mean_of_sum(x, axis, keepdims=keepdims, where=where))
 
 
@@ -227,16 +229,21 @@ def without_nan(function, empty=None):
     return derived
 
 
-def logsumexp(array, axis=0, *, keepdims=False):
-    """``np.logaddexp.reduce``: log(sum of e^x), with the largest x taken out so that nothing overflows.
+def logsumexp_vjp(g, y, array, axis, keepdims):
+    """Y = log(sum of e^x): g e^(x - y); where y is infinite, those x share g that are equal to it."""
+    y = spread(y, array, axis, keepdims)
+    infinite = np.isinf(y)
+    exponent = np.where(infinite, 0.0, array) - np.where(infinite, 0.0, y)
+    part = np.exp(np.where(infinite & (array != y), -np.inf, exponent))
+    return spread(g, array, axis, keepdims) * part / np.sum(part, axis=axis, keepdims=True)
 
-    Where that is infinite it is the result, and shared by those that are equal to it.
-    """
+
+@primitive((logsumexp_vjp,))
+def logsumexp_of(array, axis, keepdims):
+    """Log(sum of e^x), with the largest x taken out so that nothing overflows."""
     largest = np.max(array, axis=axis, keepdims=True, initial=-np.inf)
-    infinite = np.isinf(largest)
-    shift = np.where(infinite, 0.0, plain(largest))
-    terms = np.exp(np.where(infinite, 0.0, array) - shift)
-    y = np.where(infinite, largest, np.log(np.sum(terms, axis=axis, keepdims=True)) + shift)
+    total = np.sum(np.exp(array - np.nan_to_num(largest, nan=np.nan)), axis=axis, keepdims=True)
+    y = np.log(np.maximum(total, 1.0)) + largest  # it is below 1 only where all x are -inf, or none is there
     return y if keepdims else np.squeeze(y, axis=axes_of(array, axis))
 
 
@@ -262,7 +269,8 @@ DERIVED.update({
     np.nanpercentile: lambda a, q, axis=None, *, keepdims=False: of_numbers(a, percent(q), axis, keepdims=keepdims),
     np.nanmedian: lambda a, axis=None, *, keepdims=False: of_numbers(a, 0.5, axis, keepdims=keepdims),
     # methods of ufuncs
-    np.add.reduce: along_first(np.sum), np.multiply.reduce: along_first(np.prod), np.logaddexp.reduce: logsumexp,
+    np.add.reduce: along_first(np.sum), np.multiply.reduce: along_first(np.prod),
+    np.logaddexp.reduce: lambda array, axis=0, *, keepdims=False: logsumexp_of(array, axis, keepdims),
     np.maximum.reduce: along_first(np.max), np.minimum.reduce: along_first(np.min),
     np.fmax.reduce: along_first(np.nanmax), np.fmin.reduce: along_first(np.nanmin),
     np.add.accumulate: along_first(np.cumsum), np.multiply.accumulate: along_first(np.cumprod),
