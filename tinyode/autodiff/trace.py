@@ -128,7 +128,7 @@ def fit(g, shape, vjps=None):
     sum over these. Where the cotangent is the same all along an axis, a rule may give it that axis with length 1. An axis of
     another length is a mistake in the rule.
     """
-    given, leading = g.shape, g.ndim - len(shape)
+    given, leading = g, g.ndim - len(shape)
     if leading > 0:
         g = np.add.reduce(g, axis=0 if leading == 1 else tuple(range(leading)))
     if g.shape != shape:
@@ -137,7 +137,7 @@ def fit(g, shape, vjps=None):
         if g.shape != shape:
             if leading < 0 or any([m not in (1, n) for n, m in zip(shape, g.shape)]):
                 names = [name_of(function) for function, rule in RULES.items() if rule is vjps]
-                raise ValueError(f"{names[0] if names else 'a rule'}: the VJP of the rule returned a cotangent of shape {given} "
+                raise ValueError(f"{names[0] if names else 'a rule'}: the VJP of the rule returned a cotangent of shape {given.shape} "
                                  f"for a primal of shape {shape}; it must have that shape, but for axes to be summed or broadcast")
             g = np.broadcast_to(g, shape)
     return g

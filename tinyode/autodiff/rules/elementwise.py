@@ -64,8 +64,8 @@ def by_the_largest(x, size):
     Beside an infinite x the finite ones are 0, and infinite ones +-1.
     """
     infinite = np.isinf(size)
-    ratio = np.where(infinite, 0.0, x) / np.where(infinite | (size == 0), 1.0, size)
-    return np.where(infinite & np.isinf(x), np.sign(plain(x)), ratio)
+    x = np.where(infinite, np.isinf(x) * np.sign(x), x)
+    return x / np.where(infinite | (size == 0), 1.0, size)
 
 
 def arctan_vjp(g, y, x):
