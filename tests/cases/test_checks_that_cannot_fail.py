@@ -39,8 +39,12 @@ def test_a_wrong_pullback_of_any_size_is_found(exponent, difference, wrong):
     """Whether the slope is large, or the primal, or both."""
     scale = 10.0**exponent
     x = np.array([0.5, -1.5])
-    for slope, at in [(scale, x), (1.0, scale * x), (scale**0.5, scale**0.5 * x),
-                      (1 / scale, scale * x)]:
+    for slope, at in [
+        (scale, x),
+        (1.0, scale * x),
+        (scale**0.5, scale**0.5 * x),
+        (1 / scale, scale * x),
+    ]:
         check_vjp(linear(slope, 1.0), at, difference=difference)
         with pytest.raises(AssertionError, match="derivative 1: the vector-Jacobian product gives"):
             check_vjp(linear(slope, wrong), at, difference=difference)
@@ -67,28 +71,34 @@ def test_a_wrong_pullback_is_found_at_any_exponent(exponent, wrong, n):
 
 def test_a_wrong_second_derivative_is_found_at_any_size():
     for scale in (1e-200, 1.0, 1e160):
+
         @custom_vjp
         def square(x, scale=scale):
             return scale * x * x
 
-        square.defvjp(lambda x, s: (s * x * x, (x, s)),
-                      lambda r, g: (2 * r[1] * g * stop_gradient(r[0]), None))
+        square.defvjp(
+            lambda x, s: (s * x * x, (x, s)),
+            lambda r, g: (2 * r[1] * g * stop_gradient(r[0]), None),
+        )
         check_vjp(square, np.array([0.5, 1.5]), order=1)
         with pytest.raises(AssertionError, match="derivative 2"):
             check_vjp(square, np.array([0.5, 1.5]), order=2)
 
 
-@pytest.mark.parametrize("f, primals", [
-    (lambda: 2.0, ()),
-    (lambda x: x, (np.ones(0),)),
-    (lambda x: np.sum(x), (np.ones((3, 0)),)),
-    (lambda x: x[:0], (np.ones(3),)),
-    (lambda x: (), (np.ones(3),)),
-    (lambda x: {}, (1.0,)),
-    (lambda x: [x[:0], {"a": x[1:1]}], (np.ones(3),)),
-    (lambda p: 1.0, ([],)),
-    (lambda x, y: np.sum(x) + np.sum(y), (np.ones(0), np.ones((0, 2)))),
-])
+@pytest.mark.parametrize(
+    "f, primals",
+    [
+        (lambda: 2.0, ()),
+        (lambda x: x, (np.ones(0),)),
+        (lambda x: np.sum(x), (np.ones((3, 0)),)),
+        (lambda x: x[:0], (np.ones(3),)),
+        (lambda x: (), (np.ones(3),)),
+        (lambda x: {}, (1.0,)),
+        (lambda x: [x[:0], {"a": x[1:1]}], (np.ones(3),)),
+        (lambda p: 1.0, ([],)),
+        (lambda x, y: np.sum(x) + np.sum(y), (np.ones(0), np.ones((0, 2)))),
+    ],
+)
 def test_nothing_to_check_is_an_error(f, primals):
     with pytest.raises(ValueError, match=r"check_vjp: there is nothing to check, .* no elements"):
         check_vjp(f, *primals)
@@ -98,10 +108,19 @@ def test_an_empty_primal_beside_others_is_no_error():
     check_vjp(lambda x, y: np.sin(x) + np.sum(y), 0.3, np.ones(0))
 
 
-@pytest.mark.parametrize("f, x", [
-    (lambda x: x * 1e300, 1e10), (lambda x: 1 / x, 0.0), (lambda x: np.sum(x), np.full(2, 1.7e308)),
-    (lambda x: x * np.nan, 1.0), (lambda x: x * np.inf, 1.0), (np.sin, np.inf), (np.sin, np.nan),
-    (lambda x: np.exp(x), 800.0)])
+@pytest.mark.parametrize(
+    "f, x",
+    [
+        (lambda x: x * 1e300, 1e10),
+        (lambda x: 1 / x, 0.0),
+        (lambda x: np.sum(x), np.full(2, 1.7e308)),
+        (lambda x: x * np.nan, 1.0),
+        (lambda x: x * np.inf, 1.0),
+        (np.sin, np.inf),
+        (np.sin, np.nan),
+        (lambda x: np.exp(x), 800.0),
+    ],
+)
 def test_what_is_not_finite_is_not_passed(f, x):
     with np.errstate(all="ignore"), pytest.raises(AssertionError, match="not finite, or too large"):
         check_vjp(f, np.asarray(x))

@@ -13,7 +13,7 @@ from tinyode.testing import check_vjp
 
 
 def draw_einsum(rng):
-    """Draw subscripts and arrays: up to 3 operands, axes of length 1, ellipses, repeated letters."""
+    """Draw up to 3 operands, with axes of length 1, ellipses and repeated letters."""
     size = dict(zip("abcd", rng.integers(1, 4, 4)))
     dots, with_dots = rng.integers(1, 4, 2), rng.random() < 0.4
     inputs, arrays = [], []
@@ -84,17 +84,22 @@ STEPS = [  # of two arrays that broadcast, to one
     lambda x, y: np.sum(x, where=np.ones((2, *x.shape), bool)[0]) * y,
     lambda x, y: np.broadcast_to(x, (2, *x.shape))[1] - y,
     lambda x, y: np.vecdot(np.atleast_1d(x), np.atleast_1d(y)),
-    lambda x, y: np.cross(np.atleast_1d(x)[..., :1] * np.arange(3.0), np.atleast_1d(y)[..., :1]
-                          + np.arange(3.0)),
+    lambda x, y: np.cross(
+        np.atleast_1d(x)[..., :1] * np.arange(3.0), np.atleast_1d(y)[..., :1] + np.arange(3.0)
+    ),
     lambda x, y: np.matmul(np.atleast_1d(x)[..., None, :], np.atleast_1d(y)[..., :, None])[..., 0],
     lambda x, y: np.einsum("...,...->...", x, y),
     lambda x, y: np.einsum("...i,...i->...", np.atleast_1d(x), np.atleast_1d(y)),
-    lambda x, y: np.linalg.solve(3.0 * np.eye(2) + 0.1 * np.sin(x)[..., None, None],
-                                 np.stack([y, y * y], axis=-1)[..., None])[..., 0, 0],
+    lambda x, y: np.linalg.solve(
+        3.0 * np.eye(2) + 0.1 * np.sin(x)[..., None, None], np.stack([y, y * y], axis=-1)[..., None]
+    )[..., 0, 0],
     lambda x, y: np.linspace(x, y, 3)[1],
     lambda x, y: np.kron(x, y),
-    lambda x, y: np.average(np.stack(np.broadcast_arrays(x, y)), axis=0,
-                            weights=2.0 + np.sin(np.stack([np.sum(x), np.sum(y)]))),
+    lambda x, y: np.average(
+        np.stack(np.broadcast_arrays(x, y)),
+        axis=0,
+        weights=2.0 + np.sin(np.stack([np.sum(x), np.sum(y)])),
+    ),
     lambda x, y: np.interp(x, np.linspace(-50.0, 50.0, 8), np.arange(8.0) ** 2) + y,
     lambda x, y: np.full_like(x, np.sum(x)) * y,
     lambda x, y: np.clip(x, y * y - 9.0, None) + np.clip(x, None, y - 9.0),
@@ -128,7 +133,7 @@ def test_programs_with_axes_of_length_one(seed):
     whole = rng.integers(1, 4, rng.integers(0, 4))
     arrays = []
     for _ in range(3):
-        shape = [n if rng.random() < 0.5 else 1 for n in whole][rng.integers(len(whole) + 1):]
+        shape = [n if rng.random() < 0.5 else 1 for n in whole][rng.integers(len(whole) + 1) :]
         arrays.append(uniform(rng, shape, -1.5, 1.5))
     f = composed(rng, 6)
     value, pullback = vjp(f, *arrays)
@@ -144,8 +149,18 @@ def test_a_mask_may_have_fewer_axes():
             check_vjp(lambda x, f=f, axis=axis: f(x, axis=axis, where=mask), x + 1.0)
 
 
-@pytest.mark.parametrize("given_shape, shape", [((), (3,)), ((2,), (3,)), ((2, 3), (2,)), ((3,), (2, 3)),
-                                                ((1,), (2, 3)), ((4, 2), (1, 3)), ((0, 3), (2, 3))])
+@pytest.mark.parametrize(
+    "given_shape, shape",
+    [
+        ((), (3,)),
+        ((2,), (3,)),
+        ((2, 3), (2,)),
+        ((3,), (2, 3)),
+        ((1,), (2, 3)),
+        ((4, 2), (1, 3)),
+        ((0, 3), (2, 3)),
+    ],
+)
 def test_a_rule_that_is_wrong_is_an_error(given_shape, shape):
     """A cotangent of another shape is never made to fit."""
     with pytest.raises(ValueError, match=r"a cotangent of shape .* for a primal of shape"):
@@ -165,10 +180,22 @@ def test_the_error_names_the_rule():
         sweep(trace.close(), [(1, np.ones(3))], 1)
 
 
-@pytest.mark.parametrize("given_shape, shape, times", [
-    ((3,), (), 1), ((4, 3), (3,), 1), ((4, 3), (4, 1), 1), ((2, 4, 3), (1, 3), 1), ((0, 3), (1, 3), 1),
-    ((0,), (0,), 1), ((1,), (3,), 3), ((4, 1), (1, 2), 2), ((3, 1), (3, 2), 2), ((5, 4, 1), (1, 2), 2),
-    ((1,), (0,), 0)])
+@pytest.mark.parametrize(
+    "given_shape, shape, times",
+    [
+        ((3,), (), 1),
+        ((4, 3), (3,), 1),
+        ((4, 3), (4, 1), 1),
+        ((2, 4, 3), (1, 3), 1),
+        ((0, 3), (1, 3), 1),
+        ((0,), (0,), 1),
+        ((1,), (3,), 3),
+        ((4, 1), (1, 2), 2),
+        ((3, 1), (3, 2), 2),
+        ((5, 4, 1), (1, 2), 2),
+        ((1,), (0,), 0),
+    ],
+)
 def test_a_cotangent_is_summed_and_broadcast(given_shape, shape, times):
     found = fit(np.ones(given_shape), shape)
     assert found.shape == shape

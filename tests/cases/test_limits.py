@@ -1,4 +1,4 @@
-"""Where the limit of a derivative is finite it is given: at infinities, at zeros, and where numbers overflow on the way."""
+"""Where the limit of a derivative is finite it is given: at infinities, zeros, on overflow."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,30 @@ from tinyode import compiled, grad, hessian, nn, vjp
 from tinyode.testing import check_vjp
 
 inf = np.inf
-PLACES = [0.0, -0.0, 1.0, -1.0, 0.5, -3.0, inf, -inf, 1e308, -1e308, 1e200, 1e160, -1e160, 1e-160, 1e-200,
-          -1e-300, 1e-310, 5e-324, 700.0, -700.0, 800.0, -800.0]
+PLACES = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -3.0,
+    inf,
+    -inf,
+    1e308,
+    -1e308,
+    1e200,
+    1e160,
+    -1e160,
+    1e-160,
+    1e-200,
+    -1e-300,
+    1e-310,
+    5e-324,
+    700.0,
+    -700.0,
+    800.0,
+    -800.0,
+]
 UNARY = {  # function: its derivative, which is evaluated with the exponents of np.longdouble
     np.negative: lambda x: -1.0 + 0 * np.sign(x),
     np.absolute: np.sign,
@@ -39,7 +61,9 @@ UNARY = {  # function: its derivative, which is evaluated with the exponents of 
     nn.sigmoid: lambda x: 1 / (2 * np.cosh(x / 2)) ** 2,
     nn.softplus: lambda x: 1 / (1 + np.exp(-x)),
 }
-long = pytest.mark.skipif(np.finfo(np.longdouble).maxexp < 16000, reason="long double is no longer than double")
+long = pytest.mark.skipif(
+    np.finfo(np.longdouble).maxexp < 16000, reason="long double is no longer than double"
+)
 
 
 @long
@@ -55,8 +79,24 @@ def test_unary_functions(f):
                 assert np.isfinite(grad(grad(f))(x)), x
 
 
-@pytest.mark.parametrize("f", [np.exp, np.expm1, np.log, np.sqrt, np.cbrt, np.arctan, np.tanh, np.arcsinh,
-                               np.log10, nn.sigmoid, nn.softplus, nn.relu, nn.elu])
+@pytest.mark.parametrize(
+    "f",
+    [
+        np.exp,
+        np.expm1,
+        np.log,
+        np.sqrt,
+        np.cbrt,
+        np.arctan,
+        np.tanh,
+        np.arcsinh,
+        np.log10,
+        nn.sigmoid,
+        nn.softplus,
+        nn.relu,
+        nn.elu,
+    ],
+)
 def test_there_is_no_warning_where_numpy_has_none(f):
     for x in (inf, 1e308, 1e200, 1e-310):
         with np.errstate(over="ignore"):  # of exp
@@ -75,7 +115,10 @@ BINARY = {
     np.hypot: lambda a, b: (a / np.hypot(a, b), b / np.hypot(a, b)),
     np.arctan2: lambda a, b: (b / (a * a + b * b), -a / (a * a + b * b)),
     np.logaddexp: lambda a, b: (np.exp(a - np.logaddexp(a, b)), np.exp(b - np.logaddexp(a, b))),
-    np.logaddexp2: lambda a, b: (np.exp2(a - np.logaddexp2(a, b)), np.exp2(b - np.logaddexp2(a, b))),
+    np.logaddexp2: lambda a, b: (
+        np.exp2(a - np.logaddexp2(a, b)),
+        np.exp2(b - np.logaddexp2(a, b)),
+    ),
     np.power: lambda a, b: (b * a ** (b - 1), a**b * np.log(a)),
 }
 
@@ -83,40 +126,67 @@ BINARY = {
 @long
 @pytest.mark.parametrize("f", BINARY, ids=lambda f: f.__name__)
 def test_binary_functions(f):
-    """Against the formula wherever it is a number, which it is in double precision for most of the places alone."""
+    """Against the formula, wherever that is a number."""
     with np.errstate(all="ignore"):
         for a in PLACES:
             for b in PLACES:
-                if np.isnan(f(np.float64(a), np.float64(b))) or (f is np.power and 0 < a < 1e-308 and abs(b) < 1e-10):
+                if np.isnan(f(np.float64(a), np.float64(b))) or (
+                    f is np.power and 0 < a < 1e-308 and abs(b) < 1e-10
+                ):
                     continue  # 1 / a overflows, and b a^(b-1) on the way
                 for slope, exact in zip(grad(f, (0, 1))(a, b), binary(BINARY[f], a, b)):
                     if np.isfinite(exact) and not (f is np.hypot and a == b == 0):
-                        np.testing.assert_allclose(slope, exact, rtol=1e-12, atol=1e-323, err_msg=f"{a}, {b}")
+                        np.testing.assert_allclose(
+                            slope, exact, rtol=1e-12, atol=1e-323, err_msg=f"{a}, {b}"
+                        )
 
 
 half, root = 0.5, np.sqrt(0.5)
 LIMITS = [  # f, a, b, its slopes
-    (np.logaddexp, 1.0, inf, (0, 1)), (np.logaddexp, inf, 1.0, (1, 0)), (np.logaddexp, -inf, 2.0, (0, 1)),
-    (np.logaddexp, -inf, -inf, (half, half)), (np.logaddexp, inf, inf, (half, half)),
-    (np.logaddexp, -inf, inf, (0, 1)), (np.logaddexp2, 1.0, inf, (0, 1)),
+    (np.logaddexp, 1.0, inf, (0, 1)),
+    (np.logaddexp, inf, 1.0, (1, 0)),
+    (np.logaddexp, -inf, 2.0, (0, 1)),
+    (np.logaddexp, -inf, -inf, (half, half)),
+    (np.logaddexp, inf, inf, (half, half)),
+    (np.logaddexp, -inf, inf, (0, 1)),
+    (np.logaddexp2, 1.0, inf, (0, 1)),
     (np.logaddexp2, -inf, -inf, (half, half)),
-    (np.hypot, 1.0, inf, (0, 1)), (np.hypot, -inf, 1e308, (-1, 0)), (np.hypot, inf, -inf, (root, -root)),
-    (np.hypot, 0.0, 0.0, (0, 0)), (np.hypot, 1e-320, 1e-320, (root, root)), (np.hypot, 0.0, -inf, (0, -1)),
-    (np.arctan2, 1.0, inf, (0, 0)), (np.arctan2, inf, 1.0, (0, 0)), (np.arctan2, inf, -inf, (0, 0)),
-    (np.arctan2, 0.0, -1.0, (-1, 0)), (np.arctan2, 0.0, -inf, (0, 0)),
-    (np.power, 0.0, 2.0, (0, 0)), (np.power, 0.0, 1.0, (1, 0)), (np.power, 0.0, 0.0, (0, 0)),
-    (np.power, 0.0, 3.5, (0, 0)), (np.power, inf, -1.0, (0, 0)), (np.power, inf, -inf, (0, 0)),
-    (np.power, 0.5, inf, (0, 0)), (np.power, 2.0, -inf, (0, 0)), (np.power, 0.0, inf, (0, 0)),
-    (np.power, 1.0, 1e308, (1e308, 0)), (np.power, inf, 1.0, (1, inf)),
-    (np.divide, 1.0, inf, (0, 0)), (np.multiply, 0.0, 3.0, (3, 0)),
-    (np.maximum, inf, 1.0, (1, 0)), (np.maximum, inf, inf, (half, half)), (np.minimum, -inf, -inf, (half, half)),
-    (np.remainder, 1.0, inf, (1, 0)), (np.fmod, 1.0, inf, (1, 0)), (np.copysign, inf, -1.0, (-1, 0)),
+    (np.hypot, 1.0, inf, (0, 1)),
+    (np.hypot, -inf, 1e308, (-1, 0)),
+    (np.hypot, inf, -inf, (root, -root)),
+    (np.hypot, 0.0, 0.0, (0, 0)),
+    (np.hypot, 1e-320, 1e-320, (root, root)),
+    (np.hypot, 0.0, -inf, (0, -1)),
+    (np.arctan2, 1.0, inf, (0, 0)),
+    (np.arctan2, inf, 1.0, (0, 0)),
+    (np.arctan2, inf, -inf, (0, 0)),
+    (np.arctan2, 0.0, -1.0, (-1, 0)),
+    (np.arctan2, 0.0, -inf, (0, 0)),
+    (np.power, 0.0, 2.0, (0, 0)),
+    (np.power, 0.0, 1.0, (1, 0)),
+    (np.power, 0.0, 0.0, (0, 0)),
+    (np.power, 0.0, 3.5, (0, 0)),
+    (np.power, inf, -1.0, (0, 0)),
+    (np.power, inf, -inf, (0, 0)),
+    (np.power, 0.5, inf, (0, 0)),
+    (np.power, 2.0, -inf, (0, 0)),
+    (np.power, 0.0, inf, (0, 0)),
+    (np.power, 1.0, 1e308, (1e308, 0)),
+    (np.power, inf, 1.0, (1, inf)),
+    (np.divide, 1.0, inf, (0, 0)),
+    (np.multiply, 0.0, 3.0, (3, 0)),
+    (np.maximum, inf, 1.0, (1, 0)),
+    (np.maximum, inf, inf, (half, half)),
+    (np.minimum, -inf, -inf, (half, half)),
+    (np.remainder, 1.0, inf, (1, 0)),
+    (np.fmod, 1.0, inf, (1, 0)),
+    (np.copysign, inf, -1.0, (-1, 0)),
 ]
 
 
 @pytest.mark.parametrize("f, a, b, slopes", LIMITS, ids=str)
 def test_limits(f, a, b, slopes):
-    """Of numbers and of arrays, on the tape and compiled, at second order too; without a warning."""
+    """Of numbers and arrays, on the tape and compiled, at second order too; without a warning."""
     np.testing.assert_allclose(grad(f, (0, 1))(a, b), slopes, rtol=1e-15)
     if slopes != (1, inf):
         arrays = np.array([a, 2.0]), np.array([b, 3.0])
@@ -125,13 +195,28 @@ def test_limits(f, a, b, slopes):
             np.testing.assert_allclose([c[0] for c in found], slopes, rtol=1e-15)
     with np.errstate(all="ignore"):
         second = hessian(lambda p: f(p[0], p[1]))(np.array([a, b]))
-    assert np.all(np.isfinite(second)) or (a, b) in [(0, 0), (1e-320, 1e-320), (1, 1e308), (inf, 1)], second
+    assert np.all(np.isfinite(second)) or (a, b) in [
+        (0, 0),
+        (1e-320, 1e-320),
+        (1, 1e308),
+        (inf, 1),
+    ], second
 
 
 def test_python_exponents():
     with np.errstate(over="ignore"):
-        for x, b, slope in [(0.5, inf, 0.0), (2.0, -inf, 0.0), (inf, -1.0, 0.0), (inf, 0.5, 0.0), (0.0, 0, 0.0),
-                            (inf, 0, 0.0), (0.0, 1, 1.0), (inf, 1.0, 1.0), (0.0, 2, 0.0), (0.0, inf, 0.0)]:
+        for x, b, slope in [
+            (0.5, inf, 0.0),
+            (2.0, -inf, 0.0),
+            (inf, -1.0, 0.0),
+            (inf, 0.5, 0.0),
+            (0.0, 0, 0.0),
+            (inf, 0, 0.0),
+            (0.0, 1, 1.0),
+            (inf, 1.0, 1.0),
+            (0.0, 2, 0.0),
+            (0.0, inf, 0.0),
+        ]:
             assert grad(lambda x, b=b: x**b)(x) == slope, (x, b)
 
 
@@ -151,7 +236,10 @@ def test_logaddexp_reduce(x):
     largest = np.max(x)
     parts = np.exp(x - largest) if np.isfinite(largest) else (x == largest)
     np.testing.assert_allclose(pullback(1.0)[0], parts / np.sum(parts), atol=1e-300)
-    rows = vjp(lambda x: np.logaddexp.reduce(x, axis=-1, keepdims=True), np.stack([x, 0 * np.nan_to_num(x)]))
+    rows = vjp(
+        lambda x: np.logaddexp.reduce(x, axis=-1, keepdims=True),
+        np.stack([x, 0 * np.nan_to_num(x)]),
+    )
     np.testing.assert_allclose(rows[1](np.ones((2, 1)))[0][0], parts / np.sum(parts), atol=1e-300)
     assert np.all(np.isfinite(hessian(np.logaddexp.reduce)(x)))
 
@@ -159,9 +247,13 @@ def test_logaddexp_reduce(x):
 def test_classes_that_are_excluded():
     """A score of -inf is a class that cannot be."""
     x = np.array([1.0, -inf, 2.0])
-    np.testing.assert_allclose(grad(lambda x: nn.log_softmax(x)[0])(x), [1 - nn.sigmoid(-1.0), 0, -nn.sigmoid(1.0)])
-    np.testing.assert_allclose(grad(lambda x: nn.cross_entropy(x[None], np.array([0])))(x),
-                               [nn.sigmoid(-1.0) - 1, 0, nn.sigmoid(1.0)])
+    np.testing.assert_allclose(
+        grad(lambda x: nn.log_softmax(x)[0])(x), [1 - nn.sigmoid(-1.0), 0, -nn.sigmoid(1.0)]
+    )
+    np.testing.assert_allclose(
+        grad(lambda x: nn.cross_entropy(x[None], np.array([0])))(x),
+        [nn.sigmoid(-1.0) - 1, 0, nn.sigmoid(1.0)],
+    )
 
 
 def p_slopes(x, p):
@@ -178,23 +270,53 @@ def p_slopes(x, p):
 def test_norms_of_any_size(p, scale):
     x = scale * np.array([1.0, -2.0, 3.0])
     with np.errstate(all="ignore"):
-        np.testing.assert_allclose(grad(lambda x: np.linalg.norm(x, p))(x), p_slopes(x, p), rtol=1e-12)
+        np.testing.assert_allclose(
+            grad(lambda x: np.linalg.norm(x, p))(x), p_slopes(x, p), rtol=1e-12
+        )
         if p == 2:
-            for f in (np.linalg.norm, lambda x: np.linalg.norm(x, axis=0), lambda x: np.linalg.norm(x[None], "fro"),
-                      np.linalg.vector_norm, lambda x: np.hypot(np.hypot(x[0], x[1]), x[2])):
+            for f in (
+                np.linalg.norm,
+                lambda x: np.linalg.norm(x, axis=0),
+                lambda x: np.linalg.norm(x[None], "fro"),
+                np.linalg.vector_norm,
+                lambda x: np.hypot(np.hypot(x[0], x[1]), x[2]),
+            ):
                 np.testing.assert_allclose(grad(f)(x), p_slopes(x, p), rtol=1e-12)
             d = x - np.mean(x)
-            np.testing.assert_allclose(grad(np.std)(x), p_slopes(d, 2) / np.sqrt(3), rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(
+                grad(np.std)(x), p_slopes(d, 2) / np.sqrt(3), rtol=1e-9, atol=1e-9
+            )
 
 
-@pytest.mark.parametrize("ord, x, slopes", [
-    (-1, [0.0, 1.0], [0, 0]), (-1, [0.0, 0.0], [0, 0]), (-2, [3.0, 0.0], [0, 0]), (-0.5, [0.0, 1.0], [0, 0]),
-    (-1, [inf, 2.0], [0, 1]), (-1, [inf, inf], [0.25, 0.25]), (-1, [-inf, 0.0], [0, 0]),
-    (0.5, [0.0, 1.0], [0, 1]), (0.5, [0.0, 0.0], [0, 0]), (3, [0.0, 0.0], [0, 0]), (3, [0.0, -1.0], [0, -1]),
-    (3, [inf, 1.0], [1, 0]), (3, [-inf, 0.0], [-1, 0]), (2, [inf, 1.0], [1, 0]), (2, [0.0, 0.0], [0, 0]),
-    (2, [inf, -inf], [root, -root]), (None, [-inf, 5.0], [-1, 0]), (1, [inf, 0.0], [1, 0]),
-    (1.5, [inf, 1.0], [1, 0]), (inf, [inf, 1.0], [1, 0]), (inf, [0.0, 0.0], [0, 0]), (-inf, [0.0, 1.0], [0, 0]),
-    (-inf, [inf, 1.0], [0, 1]), (0, [0.0, 1.0], [0, 0])])
+@pytest.mark.parametrize(
+    "ord, x, slopes",
+    [
+        (-1, [0.0, 1.0], [0, 0]),
+        (-1, [0.0, 0.0], [0, 0]),
+        (-2, [3.0, 0.0], [0, 0]),
+        (-0.5, [0.0, 1.0], [0, 0]),
+        (-1, [inf, 2.0], [0, 1]),
+        (-1, [inf, inf], [0.25, 0.25]),
+        (-1, [-inf, 0.0], [0, 0]),
+        (0.5, [0.0, 1.0], [0, 1]),
+        (0.5, [0.0, 0.0], [0, 0]),
+        (3, [0.0, 0.0], [0, 0]),
+        (3, [0.0, -1.0], [0, -1]),
+        (3, [inf, 1.0], [1, 0]),
+        (3, [-inf, 0.0], [-1, 0]),
+        (2, [inf, 1.0], [1, 0]),
+        (2, [0.0, 0.0], [0, 0]),
+        (2, [inf, -inf], [root, -root]),
+        (None, [-inf, 5.0], [-1, 0]),
+        (1, [inf, 0.0], [1, 0]),
+        (1.5, [inf, 1.0], [1, 0]),
+        (inf, [inf, 1.0], [1, 0]),
+        (inf, [0.0, 0.0], [0, 0]),
+        (-inf, [0.0, 1.0], [0, 0]),
+        (-inf, [inf, 1.0], [0, 1]),
+        (0, [0.0, 1.0], [0, 0]),
+    ],
+)
 def test_norms_with_zeros_and_infinities(ord, x, slopes):
     """Where an element is zero abs has a corner, and the mean of both slopes is zero."""
     x = np.array(x)
@@ -209,8 +331,16 @@ def test_norms_with_zeros_and_infinities(ord, x, slopes):
 
 @pytest.mark.parametrize("p", [3, 0.5, -1, -2, 1.5, 2])
 def test_norms_have_second_derivatives(p):
-    check_vjp(lambda x: np.linalg.norm(x, p, axis=-1), np.array([[1.0, -2.0, 0.7], [0.3, 1.1, -0.4]]), order=3)
-    check_vjp(lambda x: np.hypot(x[0], x[1]) + np.arctan2(x[1], x[0]), np.array([[1.0, -2.0], [0.3, 1.1]]), order=3)
+    check_vjp(
+        lambda x: np.linalg.norm(x, p, axis=-1),
+        np.array([[1.0, -2.0, 0.7], [0.3, 1.1, -0.4]]),
+        order=3,
+    )
+    check_vjp(
+        lambda x: np.hypot(x[0], x[1]) + np.arctan2(x[1], x[0]),
+        np.array([[1.0, -2.0], [0.3, 1.1]]),
+        order=3,
+    )
 
 
 def test_products_do_not_overflow_where_numpys_do_not():
@@ -241,7 +371,9 @@ def test_interpolation_far_out():
     xp, fp = np.array([0.0, 1.0, 2.0]), np.array([1.0, 2.0, 5.0])
     value, pullback = vjp(np.interp, x, xp, fp)
     np.testing.assert_array_equal(value, np.interp(x, xp, fp))
-    for found, expected in zip(pullback(np.ones(5)), ([0, 0, 1, 0, 0], [-0.5, -0.5, 0], [2.5, 0.5, 2])):
+    for found, expected in zip(
+        pullback(np.ones(5)), ([0, 0, 1, 0, 0], [-0.5, -0.5, 0], [2.5, 0.5, 2])
+    ):
         np.testing.assert_allclose(found, expected)
 
 

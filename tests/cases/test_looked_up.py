@@ -52,7 +52,8 @@ TAKEN = {
     "program with its pullback": lambda f: program(f, 1.0, vjp=True),
     "solve": lambda f: solve(compiled(lambda t, y: f(y)), 1.0, [0, 1.0]),
     "odeint": lambda f: vjp(lambda k: odeint(lambda t, y, k: f(k), 1.0, [0, 1.0], k), 1.0)[1](
-        np.ones(2)),
+        np.ones(2)
+    ),
 }
 
 
@@ -65,7 +66,9 @@ def test_a_look_up_is_refused(how, taken):
 
 @pytest.mark.parametrize("how", ["compiled", "program"])
 def test_a_program_is_refused_even_where_f_has_caught_the_error(how):
-    with pytest.raises(TypeError, match=r"test_looked_up.py, line 19, `return x \* {1.0: 2.0}\[x\]`"):
+    with pytest.raises(
+        TypeError, match=r"test_looked_up.py, line 19, `return x \* {1.0: 2.0}\[x\]`"
+    ):
         TAKEN[how](lambda x: caught(x))
 
 
@@ -81,4 +84,6 @@ def test_a_program_still_knows_its_own_symbols():
     f = lambda x: np.sin(x) * np.sin(x) + np.sin(x)
     made = program(f, np.ones(3), vjp=True)
     assert made.source.count("np.sin(") == 1
-    np.testing.assert_array_equal(made(np.ones(3), np.ones(3))[1], vjp(f, np.ones(3))[1](np.ones(3)))
+    np.testing.assert_array_equal(
+        made(np.ones(3), np.ones(3))[1], vjp(f, np.ones(3))[1](np.ones(3))
+    )

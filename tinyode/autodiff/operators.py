@@ -119,8 +119,8 @@ class ArrayLike:
         return bool(self.value)
 
     def __hash__(self):
-        raise TypeError("a traced value cannot be looked up in a dict or a set (or be the argument of "
-                        "a cached function): it is not found there as its number would be; "
+        raise TypeError("a traced value cannot be looked up in a dict or a set (or be the argument "
+                        "of a cached function): it is not found there as its number would be; "
                         "look up stop_gradient(x), which is a constant to the derivative")
 
     def __len__(self):

@@ -91,9 +91,10 @@ def _known(function):
 
 
 class Recording(list):
-    """The calls, in order; what was refused, whatever f made of the error; the arrays of f's own that were met, and copies of them.
+    """The calls, in order, and what else was met.
 
-    ``over`` says that f has returned, and that what happens to its Symbols now is the program's business.
+    ``refusal`` is what was refused, whatever f made of the error; ``met`` has the arrays of f's own
+    and copies of them; ``over`` says that f has returned, and only the program has its Symbols now.
     """
 
     def __init__(self):
@@ -265,8 +266,10 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
         return (self[i] for i in range(len(self)))
 
     def __hash__(self):
-        """Hash by identity, as a program has its symbols in sets and dicts; for f this would be a number that is never found."""
-        return id(self) if self.recording.over else self.recording.takes("a place in a dict or a set")
+        """Hash by identity, for the sets and dicts of a program; f would never find its number."""
+        if self.recording.over:
+            return id(self)
+        return self.recording.takes("a place in a dict or a set")
 
     def __repr__(self):
         return f"Symbol({self.value!r})"

@@ -124,9 +124,9 @@ def sweep(tape, seeds, n_inputs):
 def fit(g, shape, vjps=None):
     """Bring a cotangent to the shape of its primal: the adjoint of broadcasting is summing.
 
-    If x of shape (3, 1) was broadcast to y of shape (2, 3, 4), each element of x went to 8 places, and its cotangent is the
-    sum over these. Where the cotangent is the same all along an axis, a rule may give it that axis with length 1. An axis of
-    another length is a mistake in the rule.
+    If x of shape (3, 1) was broadcast to y of shape (2, 3, 4), each element of x went to 8 places,
+    and its cotangent is the sum over these. Where a cotangent is constant along an axis, the rule
+    may return it with length 1 there. An axis of another length is a mistake in the rule.
     """
     given, leading = g, g.ndim - len(shape)
     if leading > 0:
@@ -137,8 +137,9 @@ def fit(g, shape, vjps=None):
         if g.shape != shape:
             if leading < 0 or any([m not in (1, n) for n, m in zip(shape, g.shape)]):
                 names = [name_of(function) for function, rule in RULES.items() if rule is vjps]
-                raise ValueError(f"{names[0] if names else 'a rule'}: the VJP of the rule returned a cotangent of shape {given.shape} "
-                                 f"for a primal of shape {shape}; it must have that shape, but for axes to be summed or broadcast")
+                raise ValueError(f"{names[0] if names else 'a rule'}: the VJP of the rule returned "
+                                 f"a cotangent of shape {given.shape} for a primal of shape "
+                                 f"{shape}; return that shape, or one to be summed or broadcast")
             g = np.broadcast_to(g, shape)
     return g
 

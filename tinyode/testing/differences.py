@@ -46,7 +46,8 @@ def central_difference(f, primals, tangents, h=H):
     def difference(s):
         return tree.map(lambda plus, minus: (np.asarray(plus, dtype=float) - np.asarray(minus, dtype=float)) / (2 * s), at(s), at(-s))
 
-    return tree.map(lambda coarse, fine: fine + (fine - coarse) / 3, difference(h), difference(h / 2))
+    coarse, fine = difference(h), difference(h / 2)
+    return tree.map(lambda coarse, fine: fine + (fine - coarse) / 3, coarse, fine)
 
 
 def complex_step(f, primals, tangents, h=1e-100):
@@ -94,15 +95,16 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
     ----------
     f : function
     *primals : arrays or containers of arrays
-        Where; f must be smooth within `H`, 7e-4, of it (7e-9 |x| where x is larger than 1e5, whose rounding a smaller step would not
-        leave). The difference is taken in double precision, the product in that of the primals.
+        Where; f must be smooth within `H`, 7e-4, of it. (Where |x| > 1e5 a step of 7e-4 would be
+        lost in the rounding of x: within 7e-9 |x|.) The difference is taken in double precision,
+        the product in that of the primals.
     order : int
         2 checks the derivative of the vector-Jacobian product in the same way as well, and so on.
     difference : `central_difference` or `complex_step`
         What the first derivative is held against; the engine being for real numbers, further ones are by central differences.
     rtol : float, optional
-        How far the two may differ, as a share of the largest of |w| |J v|, |J^T w| |v| and 1e-5 |w| |f|, primals larger than 1e5 being
-        measured by |x| / 1e5. By default
+        How far the two may differ, as a share of the largest of |w| |J v|, |J^T w| |v| and
+        1e-5 |w| |f|; a primal above 1e5 is measured in units of |x| / 1e5. By default
 
         * 1e-7 for central differences. Their rounding error, 9e-13 |w| |f|, is then allowed for by the last of the three, and
           their truncation error while the fifth derivative along v is less than 1e8 times the first;
@@ -116,7 +118,7 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
     AssertionError
         If they differ; the message has both. If they are too large to be compared, or not numbers.
     ValueError
-        If ``order`` is not 1, 2, ..., or there are no primals, or no outputs: this would check nothing.
+        If ``order`` is not 1, 2, ..., or primals or value have no elements: nothing is checked.
         If ``difference`` is neither of the two, or ``rtol`` not a positive number.
 
     Notes
@@ -147,10 +149,12 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
         with np.errstate(over="ignore", invalid="ignore"):  # then the scale is infinite, too
             found, expected = inner(cotangents, v), inner(w, along_v)
         with_units = tree.map(np.multiply, cotangents, unit)
-        scale = max(size_of(w) * size_of(along_v), size_of(with_units) * size_of(u), 1e-5 * size_of(w) * size_of(value))
+        scale = max(size_of(w) * size_of(along_v), size_of(with_units) * size_of(u),
+                    1e-5 * size_of(w) * size_of(value))
         if not np.isfinite(scale):
-            raise AssertionError(f"derivative {derivative}: the values or the derivatives of f are not finite, or too large to be "
-                                 f"compared, at {primals!r:.300}; scale f or its arguments")
+            raise AssertionError(f"derivative {derivative}: the values or the derivatives of f are "
+                                 f"not finite, or too large to be compared, at {primals!r:.300}; "
+                                 "scale f or its arguments")
         if not abs(found - expected) <= rtol * scale:
             raise AssertionError(f"derivative {derivative}: the vector-Jacobian product gives <J^T w, v> = {found!r}, finite differences "
                                  f"give <w, J v> = {expected!r}, at {primals!r:.300}")

@@ -5,10 +5,14 @@ abs'(0) = 0, hypot has no slope at the origin, and where a == b in maximum(a, b)
 at a kink do not exist, and what comes out there has no meaning. At a jump (remainder, copysign, heaviside) they take the derivative
 beside it.
 
-At infinity, and where numbers overflow or underflow on the way, they give the limit of the derivative: 0 for arctan, 1 for the
-infinite operand of logaddexp and hypot; equal infinities share, as at a kink. The limit is not finite at the pole of a derivative
-(sqrt at 0, arcsin at 1), and the cotangent infinite there. There is none, and it is NaN, where the value has none (sin at infinity,
-inf - inf, 0 * inf, the power of a negative number in its exponent), and for arctan2 at the origin, which all its values meet.
+At infinity, and where numbers overflow or underflow on the way, they give the limit of the
+derivative: 0 for arctan, 1 for the infinite operand of logaddexp and hypot. Equal infinities share
+the cotangent, as equal operands do at a kink. Two things are left:
+
+* The limit is infinite at the pole of a derivative (sqrt at 0, arcsin at 1). So is the cotangent.
+* There is no limit, and the cotangent is NaN, where the value is NaN (sin of infinity, inf - inf,
+  0 * inf); for the exponent of a negative number, whose powers are real at single places only; and
+  for arctan2 at the origin, where all its values meet.
 
 What `np.where` leaves out is still computed, and its derivative multiplied by zero: where that is infinite the product is NaN. So keep
 the function away from its pole: ``np.where(x > 0, np.log(np.where(x > 0, x, 1.0)), 0.0)``.
@@ -26,7 +30,7 @@ LOG_2, LOG_10, DEGREE = math.log(2.0), math.log(10.0), math.pi / 180
 
 
 def power_base(g, y, a, b):
-    """d(a^b)/da = b a^(b-1), and 0 for b = 0 even where a = 0, and where an infinite b has made y zero."""
+    """d(a^b)/da = b a^(b-1), and 0 for b = 0 even where a = 0, and for infinite b where y = 0."""
     if type(b) in (int, float) and abs(b) != np.inf:
         return g * (b * a ** (b - 1)) if b else g * 0.0
     zero = ((a == 0) & (b == 0)) | (np.isinf(b) & (y == 0))
@@ -49,7 +53,10 @@ CHOSEN = chosen, lambda g, y, a, b: chosen(g, y, b, a)
 
 
 def share(exp):
-    """Make the VJP of y = log(e^a + e^b) to a, e^(a - y); where y is infinite, it is the larger of a and b."""
+    """Make the VJPs of y = log(e^a + e^b), to a: g e^(a - y).
+
+    Where y is infinite it is the larger of a and b.
+    """
     def vjp(g, y, a, b):
         infinite = np.isinf(y)
         part = g * exp(np.where(infinite, 0.0, a) - np.where(infinite, 0.0, y))
@@ -59,9 +66,9 @@ def share(exp):
 
 
 def by_the_largest(x, size):
-    """Divide x by the largest of it, a constant, so that its squares neither overflow nor underflow.
+    """Divide x by its largest size, a constant: then no square overflows, and not all underflow.
 
-    Beside an infinite x the finite ones are 0, and infinite ones +-1.
+    Where that is infinite, finite x become 0, and infinite ones +-1.
     """
     infinite = np.isinf(size)
     x = np.where(infinite, np.isinf(x) * np.sign(x), x)

@@ -93,7 +93,7 @@ def einsum(*operands, optimize=False):
 
 
 def without_repeats(subscripts, a):
-    """Read the diagonal of the axes that have one subscript; it is removed from the list but once."""
+    """Read the diagonal of the axes that have the same subscript, which then stands there once."""
     for letter in [c for i, c in enumerate(subscripts) if c in subscripts[:i]]:
         first = subscripts.index(letter)
         second = subscripts.index(letter, first + 1)

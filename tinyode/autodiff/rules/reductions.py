@@ -58,9 +58,10 @@ def axes_of(a, axis):
 
 
 def count(a, axis, keepdims=False, where=True):
-    """How many elements of a fall together in a reduction over these axes: a number, or an array where some are left out.
+    """How many elements of a fall together in a reduction over these axes.
 
-    float16 counts to 2048, so it is counted in float64 there.
+    A number, or an array where some are left out. Above 2048 float16 does not have every whole
+    number, so the count is of float64 there.
     """
     dtype = FLOAT64 if a.dtype is FLOAT16 else a.dtype
     if where is True:
@@ -130,7 +131,8 @@ def var(a, axis=None, *, ddof=0, keepdims=False, where=True):
 def std(a, axis=None, *, ddof=0, keepdims=False, where=True):
     """``np.std``, the root of the variance; where that is zero, and the root has a corner, its VJP is zero."""
     distance, n = deviations(a, axis, where), count(a, axis, keepdims, where)
-    return in_precision_of(a, euclidean(distance, axis, keepdims) / np.sqrt(np.maximum(n - ddof, 0)))
+    root = np.sqrt(np.maximum(n - ddof, 0))
+    return in_precision_of(a, euclidean(distance, axis, keepdims) / root)
 
 
 def euclidean_vjp(g, y, x, axis, keepdims):
@@ -151,9 +153,10 @@ def euclidean(x, axis, keepdims):
 
 
 def p_norm_vjp(g, y, size, ord, axis, keepdims):
-    """Y = (sum of x^p)^(1/p): g (x / y)^(p - 1), the x and y divided by the x that decides before they are raised to a power.
+    """Y = (sum of x^p)^(1/p): g (x / y)^(p - 1).
 
-    At an x of zero abs has a corner; and where p < 0 and one x is zero, the others do not count.
+    x and y are divided by the largest x first (for p < 0 by the smallest), so that no power
+    overflows. At an x of zero abs has a corner; and for p < 0 the others do not count beside it.
     """
     decides = (np.max if ord > 0 else np.min)(plain(size), axis=axis, keepdims=True)
     counts = (size > 0) & (decides > 0)
@@ -230,7 +233,7 @@ def without_nan(function, empty=None):
 
 
 def logsumexp_vjp(g, y, array, axis, keepdims):
-    """Y = log(sum of e^x): g e^(x - y); where y is infinite, those x share g that are equal to it."""
+    """Y = log(sum of e^x): g e^(x - y); where y is infinite, the x equal to it share g."""
     y = spread(y, array, axis, keepdims)
     infinite = np.isinf(y)
     exponent = np.where(infinite, 0.0, array) - np.where(infinite, 0.0, y)
@@ -243,8 +246,14 @@ def logsumexp_of(array, axis, keepdims):
     """Log(sum of e^x), with the largest x taken out so that nothing overflows."""
     largest = np.max(array, axis=axis, keepdims=True, initial=-np.inf)
     total = np.sum(np.exp(array - np.nan_to_num(largest, nan=np.nan)), axis=axis, keepdims=True)
-    y = np.log(np.maximum(total, 1.0)) + largest  # it is below 1 only where all x are -inf, or none is there
+    total = np.maximum(total, 1.0)  # less only where all x are -inf, or there is none
+    y = np.log(total) + largest
     return y if keepdims else np.squeeze(y, axis=axes_of(array, axis))
+
+
+def logsumexp(array, axis=0, *, keepdims=False):
+    """``np.logaddexp.reduce``."""
+    return logsumexp_of(array, axis, keepdims)
 
 
 def along_first(function):
@@ -260,7 +269,8 @@ DERIVED.update({
     np.percentile: lambda a, q, axis=None, *, keepdims=False: of_all(a, percent(q), axis, keepdims=keepdims),
     np.median: lambda a, axis=None, *, keepdims=False: of_all(a, 0.5, axis, keepdims=keepdims),
     # what is not a number left out
-    np.nansum: without_nan(np.sum), np.nanprod: without_nan(np.prod), np.nanmean: without_nan(mean_of_sum),
+    np.nansum: without_nan(np.sum), np.nanprod: without_nan(np.prod),
+    np.nanmean: without_nan(mean_of_sum),
     np.nanvar: without_nan(np.var), np.nanstd: without_nan(np.std),
     np.nanmax: without_nan(np.max, -np.inf), np.nanmin: without_nan(np.min, np.inf),
     np.nancumsum: lambda a, axis=None: np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis),
@@ -270,7 +280,7 @@ DERIVED.update({
     np.nanmedian: lambda a, axis=None, *, keepdims=False: of_numbers(a, 0.5, axis, keepdims=keepdims),
     # methods of ufuncs
     np.add.reduce: along_first(np.sum), np.multiply.reduce: along_first(np.prod),
-    np.logaddexp.reduce: lambda array, axis=0, *, keepdims=False: logsumexp_of(array, axis, keepdims),
+    np.logaddexp.reduce: logsumexp,
     np.maximum.reduce: along_first(np.max), np.minimum.reduce: along_first(np.min),
     np.fmax.reduce: along_first(np.nanmax), np.fmin.reduce: along_first(np.nanmin),
     np.add.accumulate: along_first(np.cumsum), np.multiply.accumulate: along_first(np.cumprod),
