@@ -18,17 +18,30 @@ ones included), a list or a dict is a leaf: arrays, numbers, and the traced arra
 `save` and `load` keep a container in a file.
 """
 
+import copy
+import errno
 import json
 import os
+import stat
+import tempfile
 
 import numpy as np
 
 LEAF = "*"  # how a structure writes a leaf
 CERTAIN_LEAVES = {np.ndarray, np.float64, float}  # types that need no closer look; the engine adds its own
+TOO_DEEP = ("containers are nested too deep for Python's stack, or one contains itself; put the "
+            "arrays of many levels side by side, into one list")
 
 
 class _Keys(tuple):
-    """The sorted keys of a dict. ``order`` is that of the dict itself, which code that loops over it may count on."""
+    """The sorted keys of a dict, and what a structure has without being another structure for it.
+
+    ``order`` is that of the keys in the dict itself, which code that loops over it may count on.
+    ``empty`` is an empty container of the same kind, where that is a subclass of dict or list: it
+    has the factory of a defaultdict, and the attributes of a class of the user's.
+    """
+
+    order, empty = (), None
 
 
 def flatten(tree):
@@ -48,10 +61,16 @@ def flatten(tree):
     Raises
     ------
     TypeError
-        If the keys of a dict cannot be sorted.
+        If the keys of a dict cannot be sorted, or a subclass of tuple has attributes, which would
+        be lost.
+    ValueError
+        If containers are nested some hundreds deep, or one contains itself.
     """
     leaves = []
-    return leaves, _take_apart(tree, leaves)
+    try:
+        return leaves, _take_apart(tree, leaves)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
 
 
 def _take_apart(tree, leaves):
@@ -60,10 +79,11 @@ def _take_apart(tree, leaves):
         leaves.append(tree)
         return LEAF
     if isinstance(tree, (tuple, list)):
+        own = None if kind is tuple or kind is list else _own(tree)
         if CERTAIN_LEAVES.issuperset([type(child) for child in tree]):  # the usual case, in one go
             leaves.extend(tree)
-            return kind, None, (LEAF,) * len(tree)
-        return kind, None, tuple([_take_apart(child, leaves) for child in tree])
+            return kind, own, (LEAF,) * len(tree)
+        return kind, own, tuple([_take_apart(child, leaves) for child in tree])
     if isinstance(tree, dict):
         try:
             keys = _Keys(sorted(tree))
@@ -71,9 +91,32 @@ def _take_apart(tree, leaves):
             raise TypeError(f"the keys of a dict are walked in sorted order, and these cannot be sorted: {list(tree)}; "
                             "use keys of one type") from error
         keys.order = tuple(tree)
+        if kind is not dict:
+            keys.empty = _own(tree).empty
         return kind, keys, tuple([_take_apart(tree[key], leaves) for key in keys])
     leaves.append(tree)
     return LEAF
+
+
+def _own(tree):
+    """Return what a subclass of list or dict has besides its elements, None for one of tuple."""
+    name = type(tree).__name__
+    if isinstance(tree, tuple):
+        if getattr(tree, "__dict__", None):
+            raise TypeError(f"{name} is a tuple with attributes ({', '.join(vars(tree))}), and one "
+                            "with other elements would lose them; write tuple(x), or a named tuple")
+        return None
+    own = _Keys()
+    try:
+        own.empty = copy.copy(tree)  # without its constructor, whose arguments are not known
+        own.empty.clear()
+    except RecursionError:  # of the containers around it
+        raise
+    except Exception as error:
+        plain = "list" if isinstance(tree, list) else "dict"
+        raise TypeError(f"{name} is a {plain} that copy.copy cannot copy, so that none with other "
+                        f"elements can be made; write {plain}(x)") from error
+    return own
 
 
 def orders(structure):
@@ -81,7 +124,11 @@ def orders(structure):
     if structure is LEAF:
         return ()
     _, keys, children = structure
-    return sum([orders(child) for child in children if child is not LEAF], () if keys is None else (keys.order,))
+    own = () if keys is None else (keys.order,)
+    try:
+        return sum([orders(child) for child in children if child is not LEAF], own)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
 
 
 def unflatten(structure, leaves):
@@ -101,6 +148,8 @@ def unflatten(structure, leaves):
         tree = _put_together(structure, rest)
     except StopIteration:
         raise ValueError(f"{len(leaves)} leaves are too few for the structure {describe(structure)}") from None
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
     if next(rest, rest) is not rest:
         raise ValueError(f"{len(leaves)} leaves are too many for the structure {describe(structure)}")
     return tree
@@ -111,12 +160,18 @@ def _put_together(structure, rest):
         return next(rest)
     kind, keys, children = structure
     values = [next(rest) if child is LEAF else _put_together(child, rest) for child in children]
-    if keys is not None:
-        by_key, result = dict(zip(keys, values)), kind()
+    if keys is None:
+        if kind is list:
+            return values
+        return tuple.__new__(kind, values)  # the constructor of a named tuple takes other arguments
+    result = {} if keys.empty is None else copy.copy(keys.empty)
+    if isinstance(result, list):
+        result.extend(values)
+    else:
+        by_key = dict(zip(keys, values))
         for key in keys.order:
             result[key] = by_key[key]
-        return result
-    return kind(*values) if hasattr(kind, "_fields") else kind(values)
+    return result
 
 
 def describe(structure):
@@ -206,7 +261,11 @@ def ravel(tree):
 def save(path, tree):
     """Write a container to one ``.npz`` file: arrays, numbers, strings and None in nested tuples, lists and dicts.
 
-    The file appears whole or not at all, so that an interrupted program leaves the old one.
+    The file appears whole or not at all, also where the program is interrupted, the machine stops,
+    or several threads and processes save to it and load from it: it is written in a folder of its
+    own beside the old file, and takes the place of that when it is on the disk. It has the
+    permissions of the old file. A symbolic link stays, and the file that it leads to is replaced.
+    Where the old file has two names (hard links), the other one keeps it.
 
     Parameters
     ----------
@@ -219,17 +278,48 @@ def save(path, tree):
     TypeError
         If a leaf is none of these, or an array of objects; if a dict has other keys. Named tuples and dicts of other kinds are
         refused: write ``tuple(x)`` or ``dict(x)``.
+    ValueError
+        If containers are nested some hundreds deep, or one contains itself.
+    OSError
+        If the file cannot be written, or no new one made in its folder.
     """
     arrays = []
-    structure = json.dumps(_encode(tree, arrays))
-    half_written = f"{os.fsdecode(path)}.{os.getpid()}.part"
     try:
-        with open(half_written, "wb") as file:
-            np.savez(file, structure=np.array(structure), **{str(i): array for i, array in enumerate(arrays)})
-        os.replace(half_written, path)
-    finally:
-        if os.path.exists(half_written):
-            os.remove(half_written)
+        structure = json.dumps(_encode(tree, arrays))
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    path = os.path.realpath(os.fsdecode(path))  # the file that a link leads to; the link stays
+    mode = _mode(path)
+    folder, name = os.path.split(path)
+    # A folder of its own: no other thread or process has it, and nobody else may look into it.
+    with tempfile.TemporaryDirectory(".part", name[:20] + ".", folder) as place:
+        part = os.path.join(place, "part")
+        with open(part, "wb") as file:
+            numbered = {str(i): array for i, array in enumerate(arrays)}
+            np.savez(file, structure=np.array(structure), **numbered)
+            file.flush()
+            os.fsync(file.fileno())  # else the name may reach the disk before what it stands for
+        if mode is not None:
+            os.chmod(part, mode)
+        os.replace(part, path)
+
+
+def _mode(path):
+    """Return the permissions of the file that is to be replaced, None if there is none yet.
+
+    Refuse one that may not be written, which the system would replace, and what is no file.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "save: this is no file but a device or a pipe", path)
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    return stat.S_IMODE(mode)
 
 
 def load(path):
@@ -247,6 +337,8 @@ def load(path):
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             return _decode(json.loads(str(file["structure"])), file)
+    except RecursionError:
+        raise ValueError(f"load: {os.fspath(path)!r}: {TOO_DEEP}") from None
     except Exception as error:  # of the many that zip files, array headers and JSON can raise
         if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:  # of the system
             raise
