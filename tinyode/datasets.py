@@ -26,7 +26,8 @@ def lynx_hare():
     Elton and Nicholson, "The ten-year cycle in numbers of the lynx in Canada" (1942), as tabulated by Howard (2009) and used in
     Carpenter's case study "Predator-prey population dynamics: the Lotka-Volterra model in Stan" (2018).
     """
-    table = np.loadtxt(os.path.join(DATA, "lynx_hare.csv"), delimiter=",", skiprows=1)
+    table = np.loadtxt(os.path.join(DATA, "lynx_hare.csv"), delimiter=",", skiprows=1,
+                       encoding="utf-8")
     return table[:, 0], table[:, 1:]
 
 

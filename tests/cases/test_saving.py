@@ -194,7 +194,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
 @POSIX
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_what_may_not_be_written_is_an_error_and_stays(what):
-    """The administrator may write everything: so where he runs this, by a process of another user."""
+    """The administrator may write everything: where he runs this, another user tries."""
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "folder" / "p.npz"
         path.parent.mkdir()
