@@ -67,11 +67,14 @@ def full(name, settings, jobs):
 def _write(path, kept):
     """Write a file, whole or not at all."""
     part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(kept, file, indent=1, default=float)  # NumPy's numbers as Python's
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(kept, file, indent=1, default=float)  # NumPy's numbers as Python's
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

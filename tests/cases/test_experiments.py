@@ -135,6 +135,7 @@ def test_an_interrupted_write_leaves_what_there_was(tmp_path, monkeypatch):
     with pytest.raises(TypeError):
         experiment.full("x", {}, {"b": lambda: {"found": "text", "more": lambda: 0}})
     assert set(results(tmp_path)) == {"a, 0", "a, 1"}
+    assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
     experiment.full("x", {}, jobs("c", 1))
     assert set(results(tmp_path)) == {"a, 0", "a, 1", "c, 0"}
 
