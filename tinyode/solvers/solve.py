@@ -72,7 +72,7 @@ def _fixed(stepper, tableau, y, times, options, stats):
         y1 = stepper.step(t, t1, y, h)
         if y1 is None:
             raise NewtonFailed("Newton's method did not solve the equations of this step; try a smaller step_size, or an adaptive method "
-                               "such as kvaerno5" + blame(stepper, t, y, h), t, h)
+                               "such as kvaerno5; is jacobian= right, where it is given?" + blame(stepper, t, y, h), t, h)
         if not all_finite(y1):
             raise SolverError("the state is no longer finite: the solution has blown up, or the step is too long for it; try a smaller "
                               "step_size, or an adaptive method such as dopri5" + blame(stepper, t, y, h), t, h)
@@ -116,6 +116,7 @@ def _adaptive(stepper, tableau, y, times, options, stats):
 
     while True:
         size = min(size, longest)
+        size = options.limit(t, size) if options.limit else size
         _check_count(stats, options, t, sign * size)
         last = min(1.01 * size, longest * (1 + 1e-9)) >= abs(end - t)  # rather a step 1 % longer than one that is all rounding
         t1 = end if last else t + sign * size
@@ -168,6 +169,9 @@ def all_finite(y):
 
 def _check_count(stats, options, t, h):
     if stats.accepted + stats.rejected + stats.newton_failures >= options.max_steps:
+        if stats.newton_failures > options.max_steps / 4:
+            raise TooManySteps(f"max_steps={options.max_steps} steps were not enough, and Newton's method failed at "
+                               f"{stats.newton_failures} of them: is jacobian= right, where it is given? Is f smooth?", t, h)
         raise TooManySteps(f"max_steps={options.max_steps} steps were not enough; is the problem stiff (try method='kvaerno5'), or the "
                            "tolerance too small? Allow more with max_steps, or ask for less accuracy with rtol and atol", t, h)
 
