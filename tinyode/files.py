@@ -1,5 +1,6 @@
 """A container in one file, whole or not at all: `save` and `load`, which are those of `tree`."""
 
+import contextlib
 import errno
 import json
 import os
@@ -20,8 +21,9 @@ def save(path, tree):
     The file appears whole or not at all, also where the program is interrupted, the machine stops,
     or several threads and processes save to it and load from it: it is written in a folder of its
     own beside the old file, and takes the place of that when it is on the disk. It has the
-    permissions of the old file. A symbolic link stays, and the file that it leads to is replaced.
-    Where the old file has two names (hard links), the other one keeps it.
+    permissions of the old file, and as far as you may give them its owner and group. A symbolic
+    link stays, and the file that it leads to is replaced. Where the old file has two names (hard
+    links), the other one keeps it.
 
     Parameters
     ----------
@@ -45,7 +47,7 @@ def save(path, tree):
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
     path = os.path.realpath(os.fsdecode(path))  # the file that a link leads to; the link stays
-    mode = _mode(path)
+    old = _old(path)
     folder, name = os.path.split(path)
     # A folder of its own: no other thread or process has it, and nobody else may look into it.
     with tempfile.TemporaryDirectory(".part", name[:20] + ".", folder) as place:
@@ -55,27 +57,36 @@ def save(path, tree):
             np.savez(file, structure=np.array(structure), **numbered)
             file.flush()
             os.fsync(file.fileno())  # else the name may reach the disk before what it stands for
-        if mode is not None:
-            os.chmod(part, mode)
+        if old:
+            _give_permissions(part, old)
         os.replace(part, path)
 
 
-def _mode(path):
-    """Return the permissions of the file that is to be replaced, None if there is none yet.
+def _give_permissions(part, old):
+    """Give a file the permissions of another one, and as far as allowed its owner and group."""
+    for owner in (old.st_uid, -1) if hasattr(os, "chown") else ():  # not on Windows; -1: leave it
+        with contextlib.suppress(PermissionError):
+            os.chown(part, owner, old.st_gid)
+            break
+    os.chmod(part, stat.S_IMODE(old.st_mode))
+
+
+def _old(path):
+    """Return what the system knows of the file that is to be replaced, None if there is none yet.
 
     Refuse one that may not be written, which the system would replace, and what is no file.
     """
     try:
-        mode = os.stat(path).st_mode
+        old = os.stat(path)
     except FileNotFoundError:
         return None
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(old.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(old.st_mode):
         raise OSError(errno.EINVAL, "save: this is no file but a device or a pipe", path)
     if not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-    return stat.S_IMODE(mode)
+    return old
 
 
 def load(path):

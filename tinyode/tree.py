@@ -128,6 +128,21 @@ def orders(structure):
         raise ValueError(TOO_DEEP) from None
 
 
+def belongings(structure):
+    """Return what subclasses of dict and list in a structure have besides their elements.
+
+    That is the factory of a defaultdict, or attributes; equal structures may differ in it.
+    """
+    if structure is LEAF:
+        return ()
+    _, keys, children = structure
+    own = ()
+    if keys is not None and keys.empty is not None:
+        _, arguments, state, *_ = keys.empty.__reduce_ex__(4)  # what copy.copy makes another one of
+        own = ([x for x in arguments if x is not type(keys.empty)], state),
+    return sum([belongings(child) for child in children if child is not LEAF], own)
+
+
 def unflatten(structure, leaves):
     """Put together what `flatten` took apart, with these leaves.
 

@@ -142,6 +142,40 @@ def test_a_dict_that_makes_its_elements_goes_on_to_make_them():
     assert list(rates) == ["k"]
 
 
+def of_a_name(name, a):
+    new = Named(name)
+    new["a"] = a
+    return new
+
+
+@pytest.mark.parametrize("way", ["called", "grad", "odeint"])
+def test_a_compiled_function_sees_what_they_have(way):
+    """Another factory, or another attribute, is another program for the same elements."""
+    by_factory = compiled(lambda x, t: x["a"] * x["b"] * t)
+    by_name = compiled(lambda x, t: x["a"] * (2.0 if x.name == "twice" else 1.0) * t)
+    calls = {
+        "called": lambda f, x: f(x, 1.0),
+        "grad": lambda f, x: grad(f)(x, 1.0)["a"] * x["a"],
+        "odeint": lambda f, x: odeint(compiled(lambda t, y, x: f(x, 1.0)), 0.0, [0.0, 1.0], x)[-1],
+    }
+    for _ in range(2):
+        for factor in (2.0, 5.0, 2.0):
+            x = defaultdict(lambda: factor, a=3.0)  # noqa: B023
+            assert calls[way](by_factory, x) == pytest.approx(3 * factor) and list(x) == ["a"]
+        for name, factor in (("twice", 2.0), ("once", 1.0), ("twice", 2.0)):
+            assert calls[way](by_name, of_a_name(name, 3.0)) == pytest.approx(3 * factor)
+
+
+def test_a_compiled_function_refuses_what_may_change_unseen():
+    x = of_a_name(np.ones(2), 1.0)
+    with pytest.raises(TypeError, match="whose change a program would not see"):
+        compiled(lambda x: x["a"] * 2)(x)
+    for kind in (Attributes, OrderedDict, Plain, Pair, Point):
+        x = of_one(kind)(1.0)
+        f = compiled(lambda x: tree.flatten(x)[0][0] * 2)
+        assert f(x) == f(of_one(kind)(1.0)) == 2.0 and len(f.programs) == 1
+
+
 def test_what_they_have_is_theirs_and_not_shared_between_two():
     x = Named("rates")
     x["a"] = 1.0

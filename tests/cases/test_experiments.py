@@ -76,6 +76,30 @@ def test_processes_at_the_same_jobs_agree_in_the_end(tmp_path):
     assert set(results(tmp_path)) == set(map(str, range(20)))
 
 
+def test_the_lock_of_windows(tmp_path, monkeypatch):
+    """It is behind the end of the file, asked for until it is had, and given back."""
+    experiment, asked = loaded(tmp_path), []
+
+    class Msvcrt:
+        LK_LOCK, LK_UNLCK = "lock", "unlock"
+
+        @staticmethod
+        def locking(descriptor, what, n):
+            place = os.lseek(descriptor, 0, os.SEEK_CUR)
+            asked.append((what, n, place > EXPERIMENT.stat().st_size))
+            if len(asked) == 1:
+                raise OSError("ten seconds are over")
+
+    monkeypatch.setattr(experiment, "fcntl", None)
+    monkeypatch.setattr(experiment, "msvcrt", Msvcrt, raising=False)
+    before = EXPERIMENT.read_bytes()
+    with experiment._alone():
+        assert asked == [("lock", 1, True)] * 2
+    assert asked == [("lock", 1, True)] * 2 + [("unlock", 1, True)]
+    experiment.full("x", {}, jobs("a", 1))
+    assert set(results(tmp_path)) == {"a, 0"} and EXPERIMENT.read_bytes() == before
+
+
 @pytest.mark.skipif(os.name != "posix", reason="ends processes as POSIX does")
 def test_a_process_that_is_killed_stops_nobody(tmp_path):
     code = "experiment.full('x', {}, {f'{who}, {i}': lambda: {'found': 1.0} for i in range(10**6)})"

@@ -393,6 +393,17 @@ def test_every_option_of_odeint_is_one_of_the_models():
                 make(**{option.name: option.default})
 
 
+@pytest.mark.parametrize("noise", [0, -0.1, np.nan, np.inf, "0.3", None, 1j, [0.3]], ids=repr)
+def test_a_noise_that_is_no_deviation(noise):
+    with pytest.raises(ValueError, match=re.escape(f"latent_ode: noise={noise!r}")):
+        models.latent_ode(2, noise=noise)
+
+
+def test_a_noise_that_is_traced():
+    with pytest.raises(ValueError, match=r"latent_ode: noise=.* neither traced nor learned"):
+        grad(lambda noise: (models.latent_ode(2, noise=noise), noise)[1])(0.3)
+
+
 def test_functions_that_are_none():
     for call, message in (
         (

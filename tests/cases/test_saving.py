@@ -130,6 +130,38 @@ def test_the_permissions_stay(tmp_path, mode):
 
 
 @POSIX
+def test_owner_and_group_stay_as_far_as_may_be(tmp_path):
+    path = tmp_path / "p.npz"
+    tree.save(path, 1.0)
+    others = {os.getgid(), *os.getgroups()} if os.geteuid() else {0, 65534}
+    for group in sorted(others):
+        os.chown(path, -1 if os.geteuid() else group, group)
+        path.chmod(0o640)
+        before = path.stat()
+        tree.save(path, 2.0)
+        assert (path.stat().st_uid, path.stat().st_gid) == (before.st_uid, before.st_gid)
+        assert permissions(path) == 0o640
+
+
+@POSIX
+def test_the_group_stays_where_the_owner_cannot(tmp_path, monkeypatch):
+    path, asked = tmp_path / "p.npz", []
+    tree.save(path, 1.0)
+
+    def chown(file, owner, group):
+        asked.append((owner, group))
+        if owner != -1:
+            raise PermissionError
+
+    monkeypatch.setattr(os, "chown", chown)
+    tree.save(path, 2.0)
+    assert asked == [(path.stat().st_uid, path.stat().st_gid), (-1, path.stat().st_gid)]
+    monkeypatch.delattr(os, "chown")  # as on Windows
+    tree.save(path, 3.0)
+    assert tree.load(path) == 3.0
+
+
+@POSIX
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o027, 0o077])
 def test_a_new_file_has_the_permissions_that_any_new_file_has(tmp_path, mask):
     before = os.umask(mask)

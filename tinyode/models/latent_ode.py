@@ -54,8 +54,9 @@ def latent_ode(d, latent=4, hidden=20, recognition=25, noise=0.3, cell=nn.rnn_ce
     check_counts("latent_ode", d=d, latent=latent, hidden=hidden, recognition=recognition)
     check_options("latent_ode", options)
     _check_cell("latent_ode", cell)
-    if not noise > 0:
-        raise ValueError(f"latent_ode: noise={noise!r} is a standard deviation, and must be positive")
+    if not isinstance(noise, (int, float, np.number)) or not 0 < noise < math.inf:
+        raise ValueError(f"latent_ode: noise={noise!r} is a standard deviation, and must be a "
+                         "positive number, neither traced nor learned")
     init_f, f = nn.mlp(latent, hidden, hidden, latent, activation=nn.elu)
     init_cell, step = cell(d + 1, recognition)
     (init_read, read), (init_decoder, decoder) = nn.linear(recognition, 2 * latent), nn.mlp(latent, hidden, d, activation=nn.relu)
