@@ -6,7 +6,6 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.dispatch import plain
-from ..autodiff.operators import NUMBERS
 from ..autodiff.trace import Node
 from ..solvers.dense import observe
 from ..solvers.options import Stats
@@ -82,22 +81,20 @@ def by_value(f):
     """
 
     def called(*args):
-        tapes, leaves = {}, tree.flatten(args)[0]
-        while leaves:  # of all levels
-            leaves = [x for x in leaves if type(x) is Node]
-            tapes.update((id(x.handle), (x.handle.tape, len(x.handle.tape))) for x in leaves)
+        traces, leaves = set(), tree.flatten(args)[0]
+        while leaves := [x for x in leaves if type(x) is Node]:  # of all levels
+            traces.update([x.handle for x in leaves])
             leaves = [x.value for x in leaves]
+        starts = [(trace.tape, len(trace.tape)) for trace in traces]
         value = f(*args)
-        for tape, start in tapes.values():
+        for tape, start in starts:
             for i in range(start, len(tape)):
                 vjps, parents, y, operands, kwargs = tape[i]
-                if len(parents) == len(operands):  # no constants
-                    continue
-                traced = [argnum for argnum, _ in parents]
-                operands = [x if n in traced or type(x) in NUMBERS else tree.map(_copy, x)
-                            for n, x in enumerate(operands)]
-                tape[i] = vjps, parents, y, operands, kwargs
-        return tree.map(_copy, value) if tapes else value
+                if len(parents) < len(operands):
+                    traced = [argnum for argnum, _ in parents]  # which nothing writes into
+                    operands = [x if n in traced else _copy(x) for n, x in enumerate(operands)]
+                    tape[i] = vjps, parents, y, operands, kwargs
+        return _copy(value) if starts else value
 
     if hasattr(f, "vjp"):
         called.vjp = f.vjp
@@ -105,7 +102,11 @@ def by_value(f):
 
 
 def _copy(x):
-    return x.copy() if type(x) is np.ndarray else x
+    if type(x) is list:
+        return [_copy(item) for item in x]
+    if type(x) is np.ndarray:
+        return x.copy()
+    return tree.map(_copy, x) if type(x) in (tuple, dict) else x
 
 
 def check_cotangent(g):
