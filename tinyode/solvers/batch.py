@@ -245,24 +245,33 @@ def step(f, tableau, samples, t, t1, h, y, k):
 def record(f, tableau, samples, good, times, observed, ys, steps, sign, stats):
     """Write the states at the times in the good ones of these steps: at their ends as they are, inside them off the interpolant."""
     t, t1, h, y, y1, K = steps
-    Q = None
-    while True:
-        at = times[samples, np.minimum(observed[samples], times.shape[1] - 1)]
-        due = good & (observed[samples] < times.shape[1]) & (sign * (at - t1) <= 0)
-        if not due.any():
-            return
-        inside = due & (at != t1)
-        if inside.any():
-            if Q is None:  # who has a time inside now is all who will
-                q = polynomials(f, tableau, samples[inside], t[inside], t1[inside], h[inside], y[inside], K[:, inside], stats)
-                Q = np.zeros((len(q), *y.shape), y.dtype)
-                Q[:, inside] = q
-            theta = ((at - t) / h)[:, None].astype(y.dtype)
-            states = np.where(inside[:, None], y + horner(Q, theta), y1)
-        else:
-            states = y1
-        ys[observed[samples[due]], samples[due]] = states[due]
-        observed[samples[due]] += 1
+    next_time = times[samples, np.minimum(observed[samples], times.shape[1] - 1)]
+    due = good & (observed[samples] < times.shape[1]) & (sign * (next_time - t1) <= 0)
+    rows = np.flatnonzero(due)
+    if not rows.size:
+        return
+    reached = np.array([count_until(times[i], end, s)
+                        for i, end, s in zip(samples[rows], t1[rows], sign[rows])])
+    counts = reached - observed[samples[rows]]
+    row = np.repeat(rows, counts)  # of each observation
+    which = np.concatenate([np.arange(n - m, n) for n, m in zip(reached, counts)])
+    at, states = times[samples[row], which], y1[row]
+    inside = at != t1[row]
+    if inside.any():
+        some = np.unique(row[inside])
+        Q = polynomials(f, tableau, samples[some], t[some], t1[some], h[some], y[some], K[:, some], stats)
+        row_inside = row[inside]
+        theta = ((at[inside] - t[row_inside]) / h[row_inside])[:, None].astype(y.dtype)
+        states[inside] = y[row_inside] + horner(Q[:, np.searchsorted(some, row_inside)], theta)
+    ys[which, samples[row]] = states
+    observed[samples[rows]] = reached
+
+
+def count_until(times, end, sign):
+    """Return how many of the times, in the direction of the sign, are not beyond the end."""
+    if sign > 0:
+        return np.searchsorted(times, end, side="right")
+    return len(times) - np.searchsorted(times[::-1], end, side="left")
 
 
 def polynomials(f, tableau, samples, t, t1, h, y, K, stats):

@@ -5,6 +5,8 @@
 Hairer, Norsett and Wanner I, section II.6.
 """
 
+import bisect
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -64,15 +66,15 @@ def observe(walk, f, y0, times, tableau, stats):
     """
     ys = np.empty((len(times), len(y0)), y0.dtype)
     ys[0] = y0
-    i = 1
+    sign = math.copysign(1.0, times[-1] - times[0])
+    ordered, i = [sign * t for t in times], 1
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is rejected, or an error with its time
         for step in walk:
-            Q = None
-            while i < len(times) and abs(times[i] - step.t) <= abs(step.t1 - step.t):
-                if times[i] == step.t1:
-                    ys[i] = step.y1
-                else:
-                    Q = polynomial(f, tableau, step, stats) if Q is None else Q
-                    ys[i] = evaluate(step, Q, times[i])
-                i += 1
+            j = bisect.bisect_right(ordered, sign * step.t1, i)
+            if j > i + 1 or (j > i and times[i] != step.t1):
+                Q = polynomial(f, tableau, step, stats)
+                ys[i:j] = evaluate(step, Q, np.array(times[i:j])[:, None])  # of all times in the step at once
+            elif j > i:
+                ys[i] = step.y1
+            i = j
     return ys[:i]
