@@ -122,7 +122,7 @@ def odesolve(f, z0, t, theta, options, checkpoints=None):
         for n, y in states:
             start, end, h, _ = taken[n]
             inside = []  # (which time, x, g) of the states that were read off inside the step
-            while i > 0 and (times[i] - start) * h > 0:
+            while i > 0 and (times[i] - start) * math.copysign(1.0, h) > 0:
                 if times[i] == end and (options.fixed or n == N - 1):
                     lam = lam + g[i]
                 else:
@@ -244,8 +244,9 @@ def _again(problem, options, taken):
     def again(n, y):
         t, t1, h, _ = taken[n]
         stepper.J = None
-        stepper.start(t, y)
-        y1 = stepper.step(t, t1, y, h)
+        with np.errstate(over="ignore", invalid="ignore"):  # as in the forward solve
+            stepper.start(t, y)
+            y1 = stepper.step(t, t1, y, h)
         if y1 is None:
             raise NewtonFailed("in the backward pass Newton's method did not solve the equations of a step that it has solved before; try "
                                "smaller steps, or gradient='adjoint' or 'interpolated'", t, h)

@@ -158,7 +158,7 @@ def march(f, times, options, stats, ys, taken):
             size[i[good]] = np.maximum(size[i[good]], shortest)
             stop(~good & (size[i] < shortest), i, StepTooSmall, "the error asks for a step below "
                  f"min_step={options.min_step}: allow a smaller step, or larger rtol and atol", now, h)
-            small = ~good & ~(size[i] > np.maximum(4 * np.spacing(np.abs(now)), 1e-30 * np.abs(end[i] - times[i, 0])))
+            small = ~good & ~(size[i] > 4 * np.spacing(np.abs(now)))
             stop(small & ~np.isfinite(error), i, SolverError, "f or the state is not finite beyond this time, however small the step; end "
                  "its interval earlier, or check f", now, h)
             stop(small, i, StepTooSmall, BELOW_ROUNDING, now, h)

@@ -103,7 +103,7 @@ def _adaptive(stepper, tableau, y, times, options, stats):
         size = first_steps(lambda t, y: stepper.slope(t.item(), y[0])[None, :n], np.array([t]), y[None, :n], stepper.K[:1, :n],
                            tableau.error_order, lambda x: np.array([error_norm(x[0], y[:n], y[:n], rtol, atol, options.norm)]),
                            np.array([end - t])).item()
-    longest, shortest, none = options.max_step or math.inf, options.min_step or 0.0, 1e-30 * abs(end - t)
+    longest, shortest = options.max_step or math.inf, options.min_step or 0.0
     size = max(size, shortest)
     least = float(np.min(rtol)), float(np.min(atol))
     controller = Controller(tableau.error_order, pi=tableau.e3 is None, keep=1.2 if tableau.implicit else 1.0)
@@ -126,7 +126,7 @@ def _adaptive(stepper, tableau, y, times, options, stats):
         y1 = stepper.step(t, t1, y, h)
         if y1 is None:
             size, controller.rejected = abs(h) / 2, True
-            if size < shortest or size <= max(4 * math.ulp(t), none):
+            if size < shortest or size <= 4 * math.ulp(t):
                 raise NewtonFailed("Newton's method does not solve the equations of a step from here, however small the step"
                                    f"{f', and min_step={shortest}' if shortest else ''}; is f smooth?" + blame(stepper, t, y, h), t, h)
             continue
@@ -149,7 +149,7 @@ def _adaptive(stepper, tableau, y, times, options, stats):
                 raise StepTooSmall(f"the error asks for a step below min_step={shortest}: the problem is stiff here (try "
                                    "method='kvaerno5'), or the solution has a singularity; allow a smaller step, or larger rtol and atol",
                                    t, sign * size)
-            if not size > max(4 * math.ulp(t), none):
+            if not size > 4 * math.ulp(t):
                 if math.isfinite(error):
                     raise StepTooSmall(BELOW_ROUNDING, t, h)
                 raise SolverError("f or the state is not finite beyond this time, however small the step: the solution blows up here, or "
