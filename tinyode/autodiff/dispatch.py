@@ -44,6 +44,13 @@ def is_traced(x):
     return type(x) is trace.Node or (type(x) is ndarray and x.dtype == object and any(type(i) is trace.Node for i in x.flat))
 
 
+def has_traced(x):
+    """Whether x is traced, or a container of anything that is."""
+    if isinstance(x, (tuple, list, dict)):
+        return any(map(has_traced, x.values() if isinstance(x, dict) else x))
+    return is_traced(x)
+
+
 def unbox(x):
     """Read an array of objects as the stack of its elements, and a list as an array: what np.array would make of them."""
     if type(x) is trace.Node or isinstance(x, Recorded):
@@ -73,8 +80,8 @@ def _pack(*items):
 def call(function, args, kwargs):
     """Carry out a NumPy function that was handed a Node: by its rule, by its derivation, on the value, or not at all."""
     if kwargs.get("out") is not None:
-        raise TypeError(f"{name_of(function)}: out= would overwrite an array that the derivative may still need; "
-                        "leave it out and use the returned value")
+        raise TypeError(f"{name_of(function)}: out= would overwrite an array that the derivative may still need (x += y with a plain "
+                        "array x asks for it: write x = x + y); leave it out and use the returned value")
     kwargs = {key: value for key, value in kwargs.items() if key != "out" and (key, value) != ("dtype", None)}
     derived = DERIVED.get(function)
     if derived is not None:

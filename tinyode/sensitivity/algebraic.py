@@ -14,14 +14,17 @@ from .. import tree
 from ..autodiff import jacobian, vjp
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
-from ..solvers.state import CLOSURE, check_function, check_state
-from .problem import replaced
+from ..solvers.first_call import explained
+from ..solvers.options import check_constant
+from ..solvers.state import check_function, check_state
+from .problem import check_parameters, replaced
 
 
 class NewtonError(RuntimeError):
     """Newton's method found no root."""
 
 
+@explained
 def root(f, u0, *args, tol=1e-10, max_steps=50):
     """Solve f(u, *args) = 0 for u, differentiably in args.
 
@@ -59,19 +62,24 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
     """
     check_function(f, "root: f")
     for name, value, kinds in (("tol", tol, (int, float, np.number)), ("max_steps", max_steps, (int, np.integer))):
+        check_constant(f"root: {name}", value)
         if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < np.inf:
             raise ValueError(f"root: {name}={value!r} must be a positive {'number' if name == 'tol' else 'whole number'}")
     u_leaves, structure = check_state(tree.map(plain, u0), "u0")
     start = np.concatenate([leaf.reshape(-1) for leaf in u_leaves])
     theta, args_structure = tree.flatten(args)
-    theta = [unbox(p) if is_traced(p) else p for p in theta]
+    theta = check_parameters(theta)
     cut = tree.cutter(u_leaves)
 
     def residual(u, theta):
+        if type(u) is np.ndarray:
+            u.setflags(write=False)
         value = f(tree.unflatten(structure, cut(u)), *tree.unflatten(args_structure, theta))
         parts = tree.flatten(value)[0]
         if any(part is None for part in parts):
             raise TypeError(f"root: f returned {value!r:.60}; it must return as many numbers as u has")
+        for part in parts:
+            tree.refuse_masked("root: what f returned", part)
         flat = np.concatenate([np.reshape(unbox(part), (-1,)) for part in parts])
         if flat.shape != u.shape:
             raise ValueError(f"root: f returned {flat.size} numbers for {u.size} unknowns; a system has as many equations as unknowns")
@@ -105,7 +113,8 @@ def newton(f, u, tol, max_steps):
     """Return a root of f, R^n -> R^n, from plain u; see `root`."""
     value = f(u)
     if is_traced(value):
-        raise TypeError(f"root: {CLOSURE}")
+        raise TypeError("root: f returned a traced value although u is plain: it closes over a value that is being differentiated, and the "
+                        "gradient would be lost; pass that value to f through *args")
     tol = max(tol, 4 * float(np.finfo(u.dtype).eps))
     for _ in range(max_steps):
         if not np.any(value):
