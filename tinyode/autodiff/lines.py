@@ -24,9 +24,9 @@ def is_ours(frame):
     return os.path.abspath(frame.f_code.co_filename).startswith(OWN)
 
 
-def is_by_us(error):
-    """Whether the line that has raised an error is of tinyode or NumPy."""
-    return is_ours([frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1])
+def origin(error):
+    """Return the frame that has raised an error."""
+    return [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
 
 
 def place(name, line):
@@ -50,10 +50,6 @@ def say_line(error, more=""):
     hidden = error.__cause__ or error.__context__
     if isinstance(error, Refusal):
         raise TypeError(f"{line_of(error)}: {error}{more}") from error
-    if isinstance(hidden, Refusal) and hidden.__traceback__.tb_next is None and not has_line(error):
+    within_numpy = isinstance(hidden, Refusal) and len(list(traceback.walk_tb(hidden.__traceback__))) == 1
+    if within_numpy and origin(error).f_code is not say_line.__code__:
         raise ValueError(f"{line_of(error)}: {BY_NUMPY.format(str(error).rstrip('.'))}") from hidden
-
-
-def has_line(error):
-    """Whether `say_line` has raised an error, in a derivative that this one is inside of."""
-    return [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)][-1] is say_line.__code__

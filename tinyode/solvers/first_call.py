@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.dispatch import plain
-from ..autodiff.lines import line_of
+from ..autodiff.lines import line_of, origin
 from .state import check_state, check_times
 
 PYTHONS_OWN = TypeError, ValueError, IndexError, AttributeError  # where a number is taken for an array, or one for another
@@ -49,7 +49,8 @@ def explained(solver):
             return solver(*args, **options)
         except PYTHONS_OWN as error:
             by_itself = type(error).__module__.split(".")[0] in ("builtins", "numpy")  # and not by a class of the user's
-            found = by_itself and _meant(solver, names, error, args, options)
+            said = origin(error).f_code is with_explanation.__code__  # by a solver that this one has called
+            found = by_itself and not said and _meant(solver, names, error, args, options)
             if not found:
                 raise
             kind = next(kind for kind in PYTHONS_OWN if isinstance(error, kind))

@@ -9,6 +9,7 @@ from .state import check_derivative, check_times
 
 def check_batch_times(t, B):
     """Return times as an array of shape (B, T), with the checks of `check_times` on each row."""
+    tree.refuse_masked("t", t)
     try:
         if has_traced(t) or np.ndim(t) < 2:
             return np.tile(check_times(t), (B, 1))

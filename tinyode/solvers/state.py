@@ -7,7 +7,7 @@ from numpy import ndarray
 
 from .. import tree
 from ..autodiff.dispatch import has_traced, is_traced, unbox
-from ..autodiff.lines import is_by_us
+from ..autodiff.lines import is_ours, origin
 from ..autodiff.transforms import jacobian
 from .options import check_constant
 from .step_size import rms
@@ -154,7 +154,7 @@ def flat_jacobian(f, leaves, structure, args, given=None):
         try:
             return jacobian(flat)(y)
         except (TypeError, ValueError, AttributeError) as error:
-            if type(error) in (TypeError, ValueError) and is_by_us(error):
+            if type(error) in (TypeError, ValueError) and is_ours(origin(error)):
                 raise type(error)(NEEDS_JACOBIAN.format(f", and cannot be: {error}")) from error
             error.__dict__.setdefault("__notes__", []).append(NEEDS_JACOBIAN.format(""))  # as add_note does, which Python 3.10 has not
             raise
