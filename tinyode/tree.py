@@ -132,10 +132,11 @@ class _Leaf:
 
 
 def refuse_masked(name, leaf):
-    """Raise TypeError for arrays of a kind of which only the numbers would be used: masked ones, which count less than is there."""
+    """Raise TypeError for a masked array or a matrix, of which only the numbers would be used."""
     if isinstance(leaf, (np.ma.MaskedArray, np.matrix)):
-        raise TypeError(f"{name} is a {type(leaf).__name__}, of which only the numbers would be used; give a plain array: "
-                        "x.filled(value) of a masked one, np.asarray(x) of a matrix")
+        raise TypeError(f"{name} is a {type(leaf).__name__}, of which only the numbers would be "
+                        "used; give a plain array: x.filled(value) of a masked one, np.asarray(x) "
+                        "of a matrix")
 
 
 def map(f, tree, *rest):

@@ -1,4 +1,7 @@
-"""A traced value that is put where only plain numbers can be: the last word is ours, with the line of f and what to write."""
+"""A traced value is put where only plain numbers can be.
+
+The last error of the traceback is ours, with the line of f and what to write.
+"""
 
 import inspect
 import math
@@ -6,7 +9,19 @@ import math
 import numpy as np
 import pytest
 
-from tinyode import compiled, grad, hessian, jacobian, odeint, odeint_batch, odeint_event, program, root, solve, vjp
+from tinyode import (
+    compiled,
+    grad,
+    hessian,
+    jacobian,
+    odeint,
+    odeint_batch,
+    odeint_event,
+    program,
+    root,
+    solve,
+    vjp,
+)
 
 Y, T = np.array([1.0, 0.5]), np.array([0.0, 0.4, 1.0])
 WAYS = ["adjoint", "discrete", "interpolated", "forward"]
@@ -75,7 +90,17 @@ def deep(y, k):
     return fills(y, k)
 
 
-HIDDEN = [fills, fills_all, fills_float32, converts, converts_contiguous, converts_one, joins, joins_then_converts, iterates]
+HIDDEN = [
+    fills,
+    fills_all,
+    fills_float32,
+    converts,
+    converts_contiguous,
+    converts_one,
+    joins,
+    joins_then_converts,
+    iterates,
+]
 OPEN = [calls_math, calls_float, formats, takes_item]
 
 
@@ -85,7 +110,11 @@ def assert_said(call, f):
         call()
     said = str(caught.value)
     lines, first = inspect.getsourcelines(f)
-    assert any(f"test_arrays_filled_in_f.py, line {first + n}, `{line.strip()}`: " in said for n, line in enumerate(lines) if n), said
+    assert any(
+        f"test_arrays_filled_in_f.py, line {first + n}, `{line.strip()}`: " in said
+        for n, line in enumerate(lines)
+        if n
+    ), said
     remedy = r"np.array([y[1], -y[0]])" if f in HIDDEN else "np.sin for math.sin"
     assert remedy in said and "gradient would be lost" in said
     assert said.count("line ") == 1
@@ -94,21 +123,42 @@ def assert_said(call, f):
 def calls(f):
     """Return calls that differentiate f(y, k) in every way there is."""
     field = lambda t, y, k: f(y, k)
-    of_k = [lambda k, way=way, method=method: odeint(field, Y, T, k, gradient=way, method=method)
-            for way in WAYS for method in ("dopri5", "rk4", "kvaerno3", "implicit_midpoint")]
-    of_k += [lambda k: odeint(compiled(field), Y, T, k), lambda k: odeint(field, Y, k * T, 1.0, gradient="discrete"),
-             lambda k: odeint(lambda t, y: field(t, y, 1.0), k * Y, T),
-             lambda k: odeint(lambda t, state, k: [field(t, state[0], k)], [Y], T, k)[0],
-             lambda k: odeint_batch(lambda t, y, k: np.stack([field(0.0, row, k) for row in y]), Y[None], T, k),
-             lambda k: odeint_event(field, Y, 0.0, k, event=lambda t, y, k: t - 0.5, t_end=1.0)[1],
-             lambda k: odeint_event(lambda t, y, k: -y, Y, 0.0, k, event=lambda t, y, k: t - 0.5 + 0.01 * f(y, k)[0], t_end=9.0)[0],
-             lambda k: solve(lambda t, y: field(t, y, k), Y, T).y, lambda k: solve(field, Y, T, k).y,
-             lambda k: root(lambda u, k: u - 0.1 * f(u, k) - 1.0, Y, k)]
+    of_k = [
+        lambda k, way=way, method=method: odeint(field, Y, T, k, gradient=way, method=method)
+        for way in WAYS
+        for method in ("dopri5", "rk4", "kvaerno3", "implicit_midpoint")
+    ]
+    of_k += [
+        lambda k: odeint(compiled(field), Y, T, k),
+        lambda k: odeint(field, Y, k * T, 1.0, gradient="discrete"),
+        lambda k: odeint(lambda t, y: field(t, y, 1.0), k * Y, T),
+        lambda k: odeint(lambda t, state, k: [field(t, state[0], k)], [Y], T, k)[0],
+        lambda k: odeint_batch(
+            lambda t, y, k: np.stack([field(0.0, row, k) for row in y]), Y[None], T, k
+        ),
+        lambda k: odeint_event(field, Y, 0.0, k, event=lambda t, y, k: t - 0.5, t_end=1.0)[1],
+        lambda k: odeint_event(
+            lambda t, y, k: -y,
+            Y,
+            0.0,
+            k,
+            event=lambda t, y, k: t - 0.5 + 0.01 * f(y, k)[0],
+            t_end=9.0,
+        )[0],
+        lambda k: solve(lambda t, y: field(t, y, k), Y, T).y,
+        lambda k: solve(field, Y, T, k).y,
+        lambda k: root(lambda u, k: u - 0.1 * f(u, k) - 1.0, Y, k),
+    ]
     found = [lambda g=g: grad(lambda k: np.sum(g(k)))(0.9) for g in of_k]
-    found += [lambda: vjp(lambda y: f(y, 1.0), Y), lambda: jacobian(f)(Y, 1.0), lambda: hessian(lambda y: np.sum(f(y, 1.0)))(Y),
-              lambda: program(lambda y: f(y, 1.0), Y), lambda: compiled(f)(Y, 1.0),
-              lambda: grad(lambda k: grad(lambda k: np.sum(f(Y, k)))(k))(1.0),
-              lambda: solve(lambda t, y: f(y, 1.0), Y, T, method="kvaerno5")]
+    found += [
+        lambda: vjp(lambda y: f(y, 1.0), Y),
+        lambda: jacobian(f)(Y, 1.0),
+        lambda: hessian(lambda y: np.sum(f(y, 1.0)))(Y),
+        lambda: program(lambda y: f(y, 1.0), Y),
+        lambda: compiled(f)(Y, 1.0),
+        lambda: grad(lambda k: grad(lambda k: np.sum(f(Y, k)))(k))(1.0),
+        lambda: solve(lambda t, y: f(y, 1.0), Y, T, method="kvaerno5"),
+    ]
     return found
 
 
@@ -119,7 +169,9 @@ def test_the_line_of_f_and_what_to_write(f):
 
 
 def test_the_line_is_that_of_the_function_that_f_calls():
-    assert_said(lambda: grad(lambda k: np.sum(odeint(lambda t, y, k: deep(y, k), Y, T, k)))(0.9), fills)
+    assert_said(
+        lambda: grad(lambda k: np.sum(odeint(lambda t, y, k: deep(y, k), Y, T, k)))(0.9), fills
+    )
 
 
 def test_what_to_write_instead_works():
@@ -127,7 +179,9 @@ def test_what_to_write_instead_works():
         return np.array([k * y[1], -y[0]])
 
     for way in WAYS:
-        expected = grad(lambda k: np.sum(odeint(lambda t, y, k: np.stack([k * y[1], -y[0]]), Y, T, k)))(0.9)
+        expected = grad(
+            lambda k: np.sum(odeint(lambda t, y, k: np.stack([k * y[1], -y[0]]), Y, T, k))
+        )(0.9)
         got = grad(lambda k: np.sum(odeint(f, Y, T, k, gradient=way, rtol=1e-8)))(0.9)  # noqa: B023
         np.testing.assert_allclose(got, expected, rtol=1e-4)
 
@@ -156,6 +210,15 @@ def test_f_may_catch_what_is_refused():
 
 def test_a_solution_at_times_that_are_traced_in_part():
     solution = solve(lambda t, y: -y, Y, T)
-    for times in (lambda k: k, lambda k: [k, 0.1], lambda k: (0.1, k), lambda k: np.array([0.1, k]), lambda k: [[k], [0.1]]):
-        with pytest.raises(TypeError, match=r"solution\(t\) computes plain numbers, and t is a traced value.*use odeint"):
+    for times in (
+        lambda k: k,
+        lambda k: [k, 0.1],
+        lambda k: (0.1, k),
+        lambda k: np.array([0.1, k]),
+        lambda k: [[k], [0.1]],
+    ):
+        with pytest.raises(
+            TypeError,
+            match=r"solution\(t\) computes plain numbers, and t is a traced value.*use odeint",
+        ):
             grad(lambda k, times=times: np.sum(solution(times(k))))(0.5)

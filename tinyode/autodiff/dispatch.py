@@ -80,8 +80,9 @@ def _pack(*items):
 def call(function, args, kwargs):
     """Carry out a NumPy function that was handed a Node: by its rule, by its derivation, on the value, or not at all."""
     if kwargs.get("out") is not None:
-        raise TypeError(f"{name_of(function)}: out= would overwrite an array that the derivative may still need (x += y with a plain "
-                        "array x asks for it: write x = x + y); leave it out and use the returned value")
+        raise TypeError(f"{name_of(function)}: out= would overwrite an array that the derivative "
+                        "may still need (x += y with a plain array x asks for it: write x = x + "
+                        "y); leave it out and use the returned value")
     kwargs = {key: value for key, value in kwargs.items() if key != "out" and (key, value) != ("dtype", None)}
     derived = DERIVED.get(function)
     if derived is not None:

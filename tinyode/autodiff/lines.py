@@ -1,8 +1,9 @@
-"""Which line of a user's code an error is about; and the refusals that NumPy hides behind a sentence of its own.
+"""Which line of a user's code an error is about, and the refusals that NumPy hides.
 
-Where an array of plain numbers asks a traced array for its number, as ``dy[0] = y[1]`` and ``np.asarray(y, float)`` do, the traced
-array refuses, and NumPy raises "setting an array element with a sequence." in place of what was said. `vjp` calls f, so there it is
-said again: last, where people read, with the line of f.
+An array of plain numbers asks a traced array for its number in ``dy[0] = y[1]`` and in
+``np.asarray(y, float)``. The traced array refuses with an error that says what to write. NumPy
+catches it, and raises "setting an array element with a sequence." in its place. People read the
+last error of a traceback, so `vjp`, which calls f, raises ours again: last, and with the line of f.
 """
 
 import linecache
@@ -13,10 +14,14 @@ import numpy as np
 
 from .operators import Refusal
 
-OWN = tuple([os.path.dirname(os.path.abspath(path)) + os.sep for path in (os.path.dirname(__file__), np.__file__)])
-BY_NUMPY = ("puts a traced value into an array of plain numbers, and its gradient would be lost (NumPy: {}). Do not fill an "
-            "array, make one of the values: np.array([y[1], -y[0]]) instead of dy = np.zeros(2); dy[0] = y[1], or np.stack([...]), "
-            "np.concatenate([...]); and leave out dtype=float, np.asarray(x, float) and np.float64(x)")
+HERE = os.path.dirname(__file__)
+OWN = tuple([os.path.dirname(os.path.abspath(path)) + os.sep for path in (HERE, np.__file__)])
+BY_NUMPY = (
+    "puts a traced value into an array of plain numbers, and its gradient would be lost (NumPy: "
+    "{}). Do not fill an array, make one of the values: np.array([y[1], -y[0]]) instead of dy = "
+    "np.zeros(2); dy[0] = y[1], or np.stack([...]), np.concatenate([...]); and leave out "
+    "dtype=float, np.asarray(x, float) and np.float64(x)"
+)
 
 
 def is_ours(frame):
@@ -36,20 +41,27 @@ def place(name, line):
 
 
 def line_of(error):
-    """Return the last line of a user's code that an error has come through, as `place` writes it."""
-    lines = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__) if not is_ours(frame)]
+    """Return the last line of a user's code that an error has passed, as `place` writes it."""
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = [(frame.f_code.co_filename, line) for frame, line in frames if not is_ours(frame)]
     return place(*lines[-1]) if lines else "a function of NumPy"
 
 
 def say_line(error, more=""):
-    """Raise the error of a traced array that was asked for its plain number as one that names the line of f; return for all others.
+    """Raise an error with the line of f, if a traced array was asked for its plain number there.
 
-    Such an error is a `Refusal`, for which there may be ``more`` to say, or one of NumPy's, raised while it held a Refusal. The
-    traceback of that ends where it begins, in the engine: had code of f caught it, to raise an error of its own, f would be in it.
+    There are two kinds: a `Refusal`, to which ``more`` is added, and an error that NumPy has raised
+    in its place. For all others this returns. A Refusal that NumPy has caught has one frame in its
+    traceback, the one that raised it. If code of f has caught it, a frame of f is there too, and
+    the error is f's own.
     """
     hidden = error.__cause__ or error.__context__
     if isinstance(error, Refusal):
         raise TypeError(f"{line_of(error)}: {error}{more}") from error
-    within_numpy = isinstance(hidden, Refusal) and len(list(traceback.walk_tb(hidden.__traceback__))) == 1
-    if within_numpy and origin(error).f_code is not say_line.__code__:
+    by_numpy = (
+        isinstance(hidden, Refusal)
+        and len(list(traceback.walk_tb(hidden.__traceback__))) == 1
+        and origin(error).f_code is not say_line.__code__  # said already, in an inner derivative
+    )
+    if by_numpy:
         raise ValueError(f"{line_of(error)}: {BY_NUMPY.format(str(error).rstrip('.'))}") from hidden

@@ -86,8 +86,9 @@ def _whole(function):
 
 def _no_number(kind, function):
     def method(self, *_):
-        raise Refusal(f"{function} asks a traced array of shape {self.shape} for its plain {kind}, and the gradient would be lost; "
-                      "stay with NumPy functions (np.sin for math.sin; np.stack for np.array, or no dtype= there), or write "
+        raise Refusal(f"{function} asks a traced array of shape {self.shape} for its plain {kind}, "
+                      "and the gradient would be lost; stay with NumPy functions (np.sin for "
+                      "math.sin; np.stack for np.array, or no dtype= there), or write "
                       "stop_gradient(x) where a constant is meant")
 
     return method

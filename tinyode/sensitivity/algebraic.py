@@ -113,8 +113,9 @@ def newton(f, u, tol, max_steps):
     """Return a root of f, R^n -> R^n, from plain u; see `root`."""
     value = f(u)
     if is_traced(value):
-        raise TypeError("root: f returned a traced value although u is plain: it closes over a value that is being differentiated, and the "
-                        "gradient would be lost; pass that value to f through *args")
+        raise TypeError("root: f returned a traced value although u is plain: it closes over a "
+                        "value that is being differentiated, and the gradient would be lost; pass "
+                        "that value to f through *args")
     tol = max(tol, 4 * float(np.finfo(u.dtype).eps))
     for _ in range(max_steps):
         if not np.any(value):

@@ -64,7 +64,8 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
     check_moment(t_end, "t_end")
     check_moment(plain(t0), "t0")
     if plain(t0) == t_end:
-        raise ValueError(f"t_end={t_end!r} must be another time than t0={plain(t0)!r}; the event is looked for between them")
+        raise ValueError(f"t_end={t_end!r} must be another time than t0={plain(t0)!r}; the event "
+                         "is looked for between them")
     (event,), count = events, max(1, events[0].terminal)
     settings = {"method": method, "rtol": rtol, "atol": atol, "step_size": step_size, "first_step": first_step, "max_steps": max_steps}
     again = {**settings, "gradient": gradient, "adjoint_method": adjoint_method, "adjoint_rtol": adjoint_rtol, "adjoint_atol": adjoint_atol,

@@ -53,7 +53,7 @@ def problem(f, z0, t, theta, options, coupled=None):
 
 
 def check_parameters(leaves):
-    """Return the leaves of args with arrays of traced numbers as traced arrays; refuse those that would lose their mask."""
+    """Return the leaves of args, arrays of traced numbers as traced arrays; refuse masked ones."""
     for leaf in leaves:
         tree.refuse_masked("a parameter in *args", leaf)
     return [unbox(leaf) if is_traced(leaf) else leaf for leaf in leaves]

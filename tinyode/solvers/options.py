@@ -61,8 +61,9 @@ class Stats:
 def check_constant(name, value):
     """Raise TypeError where an option is traced: it is a constant to the derivative."""
     if has_traced(value):
-        raise TypeError(f"{name} is a traced value, and how a problem is solved is a constant to the derivative, so its gradient would be "
-                        "lost; give a plain number, or stop_gradient(...)")
+        raise TypeError(f"{name} is a traced value, and how a problem is solved is a constant to "
+                        "the derivative, so its gradient would be lost; give a plain number, or "
+                        "stop_gradient(...)")
 
 
 LENGTHS = frozenset({"step_size", "first_step", "max_step", "min_step"})  # None where they are not given

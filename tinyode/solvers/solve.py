@@ -30,12 +30,15 @@ BELOW_ROUNDING = ("the step is below rounding: the solution may have a singulari
 
 def below_rounding(tableau):
     """Return `BELOW_ROUNDING` without what an implicit method has done already."""
-    return BELOW_ROUNDING.replace(f", or the problem is stiff{STIFF}", "") if tableau.implicit else BELOW_ROUNDING
+    stiff = f", or the problem is stiff{STIFF}"
+    return BELOW_ROUNDING.replace(stiff, "") if tableau.implicit else BELOW_ROUNDING
 
 
 def adaptively(tableau, other):
     """Say how to take steps that are not of fixed size."""
-    return "leave step_size out, and the steps are adaptive" if tableau.e is not None else f"take an adaptive method such as {other}"
+    if tableau.e is not None:
+        return "leave step_size out, and the steps are adaptive"
+    return f"take an adaptive method such as {other}"
 
 
 def steps(f, y, times, options, stats, coupled=None, jacobian=None):
@@ -83,11 +86,14 @@ def _fixed(stepper, tableau, y, times, options, stats):
             stepper.advance(t, y)
         y1 = stepper.step(t, t1, y, h)
         if y1 is None:
-            raise NewtonFailed("Newton's method did not solve the equations of this step; try a smaller step_size, or "
-                               + adaptively(tableau, "kvaerno5") + blame(stepper, t, y, h), t, h)
+            raise NewtonFailed("Newton's method did not solve the equations of this step; try a "
+                               "smaller step_size, "
+                               "or " + adaptively(tableau, "kvaerno5") + blame(stepper, t, y, h),
+                               t, h)
         if not all_finite(y1):
-            raise SolverError("the state is no longer finite: the solution has blown up, or the step is too long for it; try a smaller "
-                              "step_size, or " + adaptively(tableau, "dopri5") + blame(stepper, t, y, h), t, h)
+            raise SolverError("the state is no longer finite: the solution has blown up, or the "
+                              "step is too long for it; try a smaller step_size, "
+                              "or " + adaptively(tableau, "dopri5") + blame(stepper, t, y, h), t, h)
         stats.accepted += 1
         yield Step(t, t1, h, y, y1, stepper.K)
         y = y1
@@ -158,8 +164,10 @@ def _adaptive(stepper, tableau, y, times, options, stats):
             size = controller.reject(abs(h), error)
             if size < shortest:
                 other = "" if tableau.implicit else " (try method='kvaerno5')"
-                raise StepTooSmall(f"the error asks for a step below min_step={shortest}: the problem is stiff here{other}, or the "
-                                   "solution has a singularity; allow a smaller step, or larger rtol and atol", t, sign * size)
+                raise StepTooSmall(f"the error asks for a step below min_step={shortest}: the "
+                                   f"problem is stiff here{other}, or the solution has a "
+                                   "singularity; allow a smaller step, or larger rtol and "
+                                   "atol", t, sign * size)
             if not size > max(4 * math.ulp(t), none):
                 if math.isfinite(error):
                     raise StepTooSmall(below_rounding(tableau), t, h)
@@ -180,9 +188,11 @@ def all_finite(y):
 
 def _check_count(stats, options, t, h):
     if stats.accepted + stats.rejected + stats.newton_failures >= options.max_steps:
-        stiff = "" if find(options.method).implicit else "the problem stiff (try method='kvaerno5'), or "
-        raise TooManySteps(f"max_steps={options.max_steps} steps were not enough; is {stiff}the tolerance too small? Allow more with "
-                           "max_steps, or ask for less accuracy with rtol and atol", t, h)
+        implicit = find(options.method).implicit
+        stiff = "" if implicit else "the problem stiff (try method='kvaerno5'), or "
+        raise TooManySteps(f"max_steps={options.max_steps} steps were not enough; is {stiff}the "
+                           "tolerance too small? Allow more with max_steps, or ask for less "
+                           "accuracy with rtol and atol", t, h)
 
 
 @explained
@@ -211,7 +221,8 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
     max_steps : int
         After so many steps, accepted, rejected and failed, the solve stops with an error.
     max_step : float, optional
-        No step of an adaptive method is longer than this: where f or ``event`` is something for a short time only, it is seen.
+        No step of an adaptive method is longer than this, so that it does not step over what f or
+        ``event`` does for a short time only.
     min_step : float, optional
         Where the error asks for a step shorter than this the solve stops with an error. (The last step may be shorter.)
     norm : function, optional
@@ -221,8 +232,9 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
         For implicit methods: ``jacobian(t, y, *args)`` returns df/dy, shape (n, n) for a state of n elements. By default it is
         computed by the engine, so f must be one that can be differentiated.
     event : function, Event, or list of such, optional
-        ``event(t, y, *args)`` returns a number, whose changes of sign are the events; see `tinyode.solvers.events`. It is looked at
-        a few times in each step: where two changes, or a short one, may lie inside one long step, give ``max_step``.
+        ``event(t, y, *args)`` returns a number, whose changes of sign are the events; see
+        `tinyode.solvers.events`. It is computed a few times in each step: where two changes may lie
+        inside one long step, give ``max_step``.
 
     Returns
     -------

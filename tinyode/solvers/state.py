@@ -13,11 +13,13 @@ from .options import check_constant
 from .step_size import rms
 
 ONE_IN_LIST = tree.flatten([0.0])[1]
-NEEDS_JACOBIAN = ("an implicit method needs the Jacobian of f, for which f is differentiated here{}. Write f so that it can be, or "
-                  "give its Jacobian, jacobian=lambda t, y: ...")
-CLOSURE = ("{} returned a traced value although its arguments are plain: it closes over a value that is being "
-           "differentiated (or has been given one by solve, which computes plain numbers), and the gradient would be lost; pass that "
-           "value to f through *args of odeint (or of odeint_event, odeint_batch)")
+NEEDS_JACOBIAN = ("an implicit method needs the Jacobian of f, for which f is differentiated "
+                  "here{}. Write f so that it can be, or give its Jacobian, jacobian=lambda t, y: "
+                  "...")
+CLOSURE = ("{} returned a traced value although its arguments are plain: it closes over a value "
+           "that is being differentiated (or has been given one by solve, which computes plain "
+           "numbers), and the gradient would be lost; pass that value to f through *args of odeint "
+           "(or of odeint_event, odeint_batch)")
 
 
 def check_times(t):
@@ -156,7 +158,8 @@ def flat_jacobian(f, leaves, structure, args, given=None):
         except (TypeError, ValueError, AttributeError) as error:
             if type(error) in (TypeError, ValueError) and is_ours(origin(error)):
                 raise type(error)(NEEDS_JACOBIAN.format(f", and cannot be: {error}")) from error
-            error.__dict__.setdefault("__notes__", []).append(NEEDS_JACOBIAN.format(""))  # as add_note does, which Python 3.10 has not
+            # as add_note does, which Python 3.10 has not
+            error.__dict__.setdefault("__notes__", []).append(NEEDS_JACOBIAN.format(""))
             raise
 
     def by_user(t, y):

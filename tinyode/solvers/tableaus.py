@@ -171,7 +171,7 @@ TABLEAUS = {method.name: method for method in [
         reference="Kvaerno (2004); L-stable; its third stage lies beyond the step, by 0.23 of it, and so beyond the end of the last one"),
 ]}
 
-ELSEWHERE = {  # names of other libraries, by their letters and digits alone, and what is the same here, or nearest
+ELSEWHERE = {  # names of the same method, or the nearest, elsewhere: their letters and digits alone
     "euler": "forwardeuler expliciteuler",
     "heun": "heun2 rk2 improvedeuler",
     "ralston": "heun3",
@@ -181,7 +181,8 @@ ELSEWHERE = {  # names of other libraries, by their letters and digits alone, an
     "fehlberg45": "rkf45 fehlberg",
     "dopri5": "rk45 ode45 dp5 dormandprince lsoda vode scipysolver",
     "tsit5": "tsitouras tsitouras5",
-    "dop853": "dopri8 dp8 ode78 ode89 ode113 vern6 vern7 vern8 vern9 explicitadams implicitadams fixedadams adams",
+    "dop853": "dopri8 dp8 ode78 ode89 ode113 vern6 vern7 vern8 vern9 explicitadams implicitadams "
+              "fixedadams adams",
     "implicit_euler": "backwardeuler",
     "trapezoid": "cranknicolson ode23t",
     "gauss_legendre4": "gl4",
@@ -189,8 +190,8 @@ ELSEWHERE = {  # names of other libraries, by their letters and digits alone, an
     "radau_iia5": "radau radau5",
     "trbdf2": "ode23tb rosenbrock23",
     "kvaerno3": "kencarp3",
-    "kvaerno5": "radau radau5 bdf lsoda vode scipysolver zvode cvode cvodebdf ode15s ode23s kvaerno4 kencarp4 kencarp5 "
-                "rodas4 rodas5 qndf fbdf"}
+    "kvaerno5": "radau radau5 bdf lsoda vode scipysolver zvode cvode cvodebdf ode15s ode23s "
+                "kvaerno4 kencarp4 kencarp5 rodas4 rodas5 qndf fbdf"}
 
 
 def _letters(name):
