@@ -156,7 +156,7 @@ def test_an_error_of_f_is_not_hidden():
 
     with pytest.raises(ValueError, match=r"^late$") as caught:
         solve(late, np.ones(2), T)
-    assert caught.value.__cause__ is None and calls[-1] == 0.0
+    assert caught.value.__cause__ is None and calls[-1] > 0.5  # and f has not been called again
     with pytest.raises(ValueError, match=r"^f returned an array of shape \(3,\)"):
         odeint(lambda t, y: np.zeros(3), np.ones(2), T)
     with pytest.raises(ZeroDivisionError):

@@ -56,6 +56,8 @@ def kinds():
             lambda kind=Outside: kind("T", -1.0),
             lambda kind=Frozen: kind(code=3),
         ]
+    for kind in (ValueError, TypeError, IndexError, AttributeError):
+        classes.append(lambda kind=kind: kind("read-only, as an array of f's own"))
     return classes
 
 
@@ -83,6 +85,21 @@ def test_from_f(method, make):
     comes_out(lambda f: solve(f, Y, T, method=method), make)
     comes_out(lambda f: solve(lambda t, y: f() if t > 0.5 else -y, Y, T, method=method), make)
     comes_out(lambda f: odeint(f, list(Y), T, method=method), make)
+
+
+@pytest.mark.parametrize("make", MAKE)
+def test_from_f_where_other_arguments_would_do(make):
+    """A list for y0, and f of (y, t): the exception that f raises itself says enough."""
+
+    def of_arrays(raises, y):
+        return -y if isinstance(y, np.ndarray) else raises()
+
+    for y0 in ([1.0, 0.5], (1.0, 0.5)):
+        comes_out(lambda f, y0=y0: odeint(lambda t, y: of_arrays(f, y), y0, T), make)
+        comes_out(lambda f, y0=y0: root(lambda u: of_arrays(f, u), y0), make)
+    comes_out(lambda f: solve(lambda y, t: of_arrays(f, y), Y, T), make)
+    exchanged = lambda f: lambda y, t: of_arrays(f, y)
+    comes_out(lambda f: odeint_event(exchanged(f), Y, 0.0, event=f, t_end=1.0), make)
 
 
 @pytest.mark.parametrize("method", TABLEAUS)

@@ -7,6 +7,7 @@ last error of a traceback, so `vjp`, which calls f, raises ours again: last, and
 """
 
 import linecache
+import opcode
 import os
 import traceback
 
@@ -16,6 +17,7 @@ from .operators import Refusal
 
 HERE = os.path.dirname(__file__)
 OWN = tuple([os.path.dirname(os.path.abspath(path)) + os.sep for path in (HERE, np.__file__)])
+RAISE = bytes([opcode.opmap["RAISE_VARARGS"]])
 BY_NUMPY = (
     "puts a traced value into an array of plain numbers, and its gradient would be lost (NumPy: "
     "{}). Do not fill an array, make one of the values: np.array([y[1], -y[0]]) instead of dy = "
@@ -32,6 +34,15 @@ def is_ours(frame):
 def origin(error):
     """Return the frame that has raised an error."""
     return [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+
+
+def is_raised_by_hand(error):
+    """Whether a ``raise`` of a user's code has raised an error, whatever its class."""
+    trace = error.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code, at = trace.tb_frame.f_code.co_code, trace.tb_lasti
+    return not is_ours(trace.tb_frame) and code[at : at + 1] == RAISE
 
 
 def place(name, line):

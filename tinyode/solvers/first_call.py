@@ -6,7 +6,7 @@ torchdiffeq and others have it otherwise, and then something fails inside f or a
 
 So where a solver fails, f is called once more, as the solver calls it first. If that fails too, f
 is called with the arguments changed to what may have been meant, and what works is said. An
-exception of a class of the user's own is never replaced.
+exception that code of the user's own raises is never replaced.
 """
 
 import functools
@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.dispatch import plain
-from ..autodiff.lines import line_of, origin
+from ..autodiff.lines import is_raised_by_hand, line_of, origin
 from .state import check_state, check_times
 
 WRONG_KIND = TypeError, ValueError, IndexError, AttributeError  # what is no array is used as one
@@ -93,9 +93,9 @@ def explained(solver):
         try:
             return solver(*args, **options)
         except WRONG_KIND as error:
-            users = type(error).__module__.split(".")[0] not in ("builtins", "numpy")
             said = origin(error).f_code is with_explanation.__code__  # by a solver called inside
-            meant = None if users or said else _meant(solver, names, error, args, options)
+            own = said or is_raised_by_hand(error)
+            meant = None if own else _meant(solver, names, error, args, options)
             if not meant:
                 raise
             kind = next(kind for kind in WRONG_KIND if isinstance(error, kind))
