@@ -12,6 +12,8 @@ exception that code of the user's own raises is never replaced.
 import functools
 import itertools
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +21,8 @@ from .. import tree
 from ..autodiff.dispatch import plain
 from ..autodiff.lines import is_raised_by_hand, line_of, origin
 from .state import check_state, check_times
+
+Solver = TypeVar("Solver", bound=Callable)
 
 WRONG_KIND = TypeError, ValueError, IndexError, AttributeError  # what is no array is used as one
 WRITES = (
@@ -77,7 +81,7 @@ KEYWORDS = {  # of SciPy, torchdiffeq, JAX and diffrax, and what stands for them
 }
 
 
-def explained(solver):
+def explained(solver: Solver) -> Solver:
     """Decorate a solver, a function of f, y0 and t: it says what is meant where f fails first."""
     code = solver.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
