@@ -186,6 +186,37 @@ def test_what_to_write_instead_works():
         np.testing.assert_allclose(got, expected, rtol=1e-4)
 
 
+OF_OBJECTS = [
+    np.mean,
+    np.var,
+    np.median,
+    np.linalg.inv,
+    np.linalg.det,
+    np.isfinite,
+    np.linalg.eigvalsh,
+    lambda b: np.copysign(b, 1.0),
+    lambda b: np.logaddexp(b, 1.0),
+    lambda b: np.interp(b, [0, 1], [0, 1]),
+    lambda b: np.sin(np.array([b[0, 0], 1.0])),
+    lambda b: np.copyto(np.zeros((2, 2)), b),
+]
+
+
+@pytest.mark.parametrize("g", OF_OBJECTS, ids=str)
+def test_an_array_of_traced_values_that_numpy_alone_refuses(g):
+    f = lambda y: np.sum(g(np.array([[y[0], y[1]], [y[1], 3.0]])))
+    field = lambda t, y, k: -k * y if type(y) is np.ndarray and type(k) is np.ndarray else f(y) * y
+    line = r"test_arrays_filled_in_f\.py, line \d+, `.*`: .*np\.stack\(\["
+    for call in (
+        lambda: grad(f)(Y),
+        lambda: hessian(f)(Y),
+        lambda: grad(lambda k: np.sum(odeint(field, Y, T, k)))(np.ones(2)),
+    ):
+        with pytest.raises((TypeError, ValueError), match=line) as caught:
+            call()
+        assert str(caught.value).count("line ") == 1
+
+
 def test_f_may_catch_what_is_refused():
     """And raise an error of its own, which is not replaced."""
     mine = ValueError("k must be plain")

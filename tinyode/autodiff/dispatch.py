@@ -7,8 +7,9 @@ function is looked up in the tables of `tinyode.autodiff.rules`.
 meets the engine: as a result, beside a traced array, in a function that also gets one. Alone, NumPy computes with it element by element:
 that works for arithmetic, comparisons, `sum`, `dot`, `max`, `where`, `norm` and their like, and for elementwise functions if all its
 elements are traced; where a constant is among them (``np.sin(np.array([x[0], 1.0]))``), and in `mean`, `linalg.inv` and whatever needs
-numbers at once, NumPy refuses it with words of its own. Write ``np.stack([x[0], 1.0])`` there, which takes constants too. (Compared
-element by element, of two that are equal one gets the whole cotangent, and what is not a number may lose against a number.)
+numbers at once, NumPy refuses it (`lines.say_line` says where).
+Write ``np.stack([x[0], 1.0])`` there, which takes constants too. (Compared element by element, of two
+that are equal one gets the whole cotangent, and what is not a number may lose against a number.)
 """
 
 import functools

@@ -19,10 +19,15 @@ HERE = os.path.dirname(__file__)
 OWN = tuple([os.path.dirname(os.path.abspath(path)) + os.sep for path in (HERE, np.__file__)])
 RAISE = bytes([opcode.opmap["RAISE_VARARGS"]])
 BY_NUMPY = (
-    "puts a traced value into an array of plain numbers, and its gradient would be lost (NumPy: "
-    "{}). Do not fill an array, make one of the values: np.array([y[1], -y[0]]) instead of dy = "
-    "np.zeros(2); dy[0] = y[1], or np.stack([...]), np.concatenate([...]); and leave out "
+    "puts a traced value into an array of plain numbers, and its gradient would be lost "
+    "(NumPy: {}). Do not fill an array, make one of the values, np.stack([y[1], -y[0]]) or "
+    "np.array([y[1], -y[0]]), instead of dy = np.zeros(2); dy[0] = y[1]; and leave out "
     "dtype=float, np.asarray(x, float) and np.float64(x)"
+)
+OF_OBJECTS = "dtype('O')", "not supported for the input types", "which has no callable"  # NumPy's
+STACK = (
+    "NumPy refuses an array of objects ({}). Is it np.array([...]) of traced values? "
+    "Write np.stack([...]), which takes constants too"
 )
 
 
@@ -59,20 +64,20 @@ def line_of(error):
 
 
 def say_line(error, more=""):
-    """Raise an error with the line of f, if a traced array was asked for its plain number there.
+    """Raise an error with the line of f, if a traced array could not be computed with there.
 
-    There are two kinds: a `Refusal`, to which ``more`` is added, and an error that NumPy has raised
-    in its place. For all others this returns. A Refusal that NumPy has caught has one frame in its
-    traceback, the one that raised it. If code of f has caught it, a frame of f is there too, and
-    the error is f's own.
+    There are three kinds: a `Refusal`, to which ``more`` is added; an error that NumPy has raised
+    in its place; and what NumPy says of arrays of objects. For all others this returns. A Refusal that
+    NumPy has caught has one frame in its traceback, the one that raised it. If code of f has caught
+    it, a frame of f is there too, and the error is f's own.
     """
     hidden = error.__cause__ or error.__context__
     if isinstance(error, Refusal):
         raise TypeError(f"{line_of(error)}: {error}{more}") from error
-    by_numpy = (
-        isinstance(hidden, Refusal)
-        and len(list(traceback.walk_tb(hidden.__traceback__))) == 1
-        and origin(error).f_code is not say_line.__code__  # said already, in an inner derivative
-    )
-    if by_numpy:
-        raise ValueError(f"{line_of(error)}: {BY_NUMPY.format(str(error).rstrip('.'))}") from hidden
+    if is_raised_by_hand(error) or origin(error).f_code is say_line.__code__:
+        return  # f's own, or said in an inner derivative
+    said = str(error).rstrip(".")
+    if isinstance(hidden, Refusal) and len(list(traceback.walk_tb(hidden.__traceback__))) == 1:
+        raise ValueError(f"{line_of(error)}: {BY_NUMPY.format(said)}") from hidden
+    if isinstance(error, TypeError) and any([words in said for words in OF_OBJECTS]):
+        raise TypeError(f"{line_of(error)}: {STACK.format(said)}") from error
