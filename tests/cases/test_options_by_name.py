@@ -37,7 +37,7 @@ SOLVERS = {
     ),
     "odeint_batch": (
         lambda **o: odeint_batch(f, Y[None], T, **o),
-        "rtol atol step_size first_step max_steps",
+        "rtol atol step_size first_step max_step max_steps",
     ),
     "odeint_event": (
         lambda **o: odeint_event(f, Y, 0.0, **{**EVENT, **o})[1],
@@ -47,7 +47,7 @@ SOLVERS = {
     **{
         way: (
             lambda way=way, **o: odeint(f, Y, T, gradient=way, **o),
-            "rtol atol step_size first_step max_steps",
+            "rtol atol step_size first_step max_step max_steps",
         )
         for way in WAYS
     },

@@ -2,7 +2,7 @@
 
 Read `trace` for the engine, `dispatch` for how NumPy's calls reach it and `operators` for how a traced array looks like an array;
 `rules` for the derivatives; `transforms` for what users call, `custom` for derivatives of their own, `checks` for what is refused;
-`recording`, `program`, `source` and `compiled` for derivatives written down as NumPy.
+`recording`, `program`, `source`, `compiled` and `signature` for derivatives written down as NumPy.
 """
 
 from . import rules  # noqa: F401  (fills the table)

@@ -4,8 +4,13 @@ A solver calls the same f thousands of times, and each time the engine would wri
 `program`): one for the value, which also returns what the other needs, the pullback. On a tape they are one record.
 """
 
-import enum
+import collections
 import functools
+import inspect
+import linecache
+import math
+import warnings
+import weakref
 from typing import NamedTuple
 
 import numpy as np
@@ -13,15 +18,21 @@ from numpy import ndarray
 
 from .. import tree
 from .checks import FLOAT64, as_cotangent, as_primal, own
+from .custom import by_name
 from .dispatch import unbox
-from .program import Program, is_number, recorded
+from .program import Program, recorded
 from .recording import Symbol
+from .signature import PARTS, contents
 from .simplify import simplified, split
 from .source import Writer
 from .trace import Node, peel
 from .transforms import check_structure, vjp_of_list
 
-CONSTANTS = int, complex, str, bytes, np.generic, np.dtype, enum.Enum
+KEPT = 512  # programs of a compiled function: 2 MB of small ones, 90 MB of 100 layers each
+THROWN_AWAY = 50  # compiled functions of one code; to record them has taken 0.1 s or more
+CHANGES = frozenset({float, np.float16, np.float32, np.float64, np.longdouble, Node, Symbol})
+# of a code: [lines of its program, number of compiled functions made, those that are alive]
+_made: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 class Programs(NamedTuple):
@@ -53,22 +64,38 @@ class compiled:
     f : function
         Of arrays, or containers of them, that goes the same way whatever their values. What it closes over it keeps as it was when it
         was recorded: with ``W = np.ones(2); g = compiled(lambda x: W * x)``, and ``g`` called once, ``W = np.zeros(2)`` changes
-        nothing for g; ``W[:] = 0.0`` does, as long as it is W itself that meets the arguments, and not ``2 * W``. What changes belongs
-        into the arguments: arrays and floating-point numbers. Each other value of a whole number or a string is a program of its own.
+        nothing for g; ``W[:] = 0.0`` does, as long as it is W itself that meets the arguments, and not ``2 * W``. So it is with
+        the attributes of an object, if f is one or a method of one. What changes belongs into the
+        arguments: arrays and floating-point numbers. Each other value of a whole number or a string is a program of its own.
+        So is each function, with its defaults, what it closes over and what `functools.partial`
+        holds, as these are at the call; but its globals are kept. The 512 programs that were used
+        last stay in memory.
 
     Raises
     ------
     TypeError
         At the first call with new structures, shapes or dtypes, if f takes a bool, a plain number, an index or a shape from a value,
         writes into an array, or is not the same when it is recorded again: it draws at random, counts, looks at the clock. If an
-        argument is an object that could change unseen.
+        argument is, or holds, an object that could change unseen: a method of an object, a class of
+        yours, a function that closes over an array.
+    RuntimeWarning
+        Once, if compiled functions of the same code are made, used and thrown away many times, as
+        by ``odeint(compiled(f), ...)`` in a loss: each of them records f. Make one, outside.
+
+    Notes
+    -----
+    Several threads may call it. A copy, and what pickle makes of it in another process, has the
+    same f and records it again. For pickle f must be a function at the top of a module.
     """
 
     def __init__(self, f):
         if not callable(f):
             raise TypeError(f"compiled: f must be a function; got {f!r:.60}")
         functools.update_wrapper(self, f)
-        self.f, self.programs, self.last = f, {}, {}
+        self.f, self.programs, self.last = f, collections.OrderedDict(), {}
+
+    def __reduce__(self):
+        return by_name(self) or (type(self), (self.f,))
 
     def __call__(self, *args, **kwargs):
         """Run the program for arguments like these, after recording it if there is none."""
@@ -156,23 +183,59 @@ class compiled:
         if any([isinstance(x, (Node, Symbol)) or (type(x) is ndarray and x.dtype.hasobject) for x in leaves]):
             return None
         orders = tree.orders(structure)  # f may loop over the items of a dict
-        hashed = structure, orders, with_keywords, wanted, tuple(key[2])
-        if hashed not in self.programs:
-            self.programs[hashed] = _compile(self.f, lambda *arguments: self._call(arguments, with_keywords), leaves, structure, wanted)
-        self.last[wanted] = key, orders, self.programs[hashed]
-        return self.programs[hashed]
+        names = tuple([(type(name), repr(name)) for order in orders for name in order])  # 1 == True
+        hashed = structure, orders, names, with_keywords, wanted, tuple(key[2])
+        found = self.programs.pop(hashed, None)
+        if found is None:
+            call = lambda *arguments: self._call(arguments, with_keywords)
+            found = _compile(self.f, call, leaves, structure, wanted)
+            if not self.programs:
+                _count(self, found)
+        self.programs[hashed] = found  # at the end, as the one used last
+        if len(self.programs) > KEPT:
+            self.programs.popitem(last=False)
+            self.last.clear()  # which may hold it
+        if all([kind is str for kind, _ in names]):
+            self.last[wanted] = key, orders, found
+        return found
+
+
+PARTS[compiled] = lambda x: (x.f,)
 
 
 def _kind(x):
     """Return what of a leaf that is not an array is part of the signature: all of it, unless it is a floating-point number."""
+    if type(x) in CHANGES:
+        return type(x)
     if isinstance(x, ndarray):
         return type(x), x.shape, x.dtype
-    if is_number(x) or isinstance(x, (Node, Symbol)):
-        return type(x)
-    if not (x is None or callable(x) or isinstance(x, CONSTANTS)):
-        raise TypeError(f"compiled: an argument is {x!r:.60} of type {type(x).__name__}, whose change a program would not see; pass what "
-                        "changes as arrays, or numbers, in tuples, lists and dicts, and let f close over the rest")
-    return type(x), x
+    return contents(x)
+
+
+def _count(made, found):
+    """Count the compiled functions of one code and program; warn, once, if many are gone."""
+    code, lines = _code(made.f), linecache.getlines(found.value.__code__.co_filename)
+    if code is None:
+        return
+    if code not in _made or _made[code][0] != lines:
+        _made[code] = [lines, 0, weakref.WeakSet()]
+    count = _made[code]
+    count[1] += 1
+    count[2].add(made)
+    if count[1] - len(count[2]) >= THROWN_AWAY:
+        count[1] = -math.inf
+        message = (f"compiled: {code.co_name} has been recorded {THROWN_AWAY} times, always the "
+                   "same, by compiled functions that were thrown away. That takes more time than it "
+                   "saves; make compiled(f) once, outside the loss, and pass what changes as arguments")
+        warnings.warn_explicit(message, RuntimeWarning, code.co_filename, code.co_firstlineno)
+
+
+def _code(f):
+    """Return the code that a user has written for f, if it is to be found."""
+    while isinstance(f, functools.partial):
+        f = f.func
+    f = inspect.unwrap(f)
+    return getattr(f if hasattr(f, "__code__") else type(f).__call__, "__code__", None)
 
 
 def _copies(outputs):

@@ -1,7 +1,9 @@
 """Derivatives written by hand: by the user, `custom_vjp`, by the library, `primitive` and `with_rule`; and none at all, `stop_gradient`."""
 
+import copy
 import functools
 import inspect
+import sys
 
 import numpy as np
 
@@ -64,6 +66,14 @@ def with_rule(function, backward, leaves):
     return trace.append(with_rule(function, backward, values), backward, parents, values)
 
 
+def by_name(x):
+    """Return the name by which pickle finds a decorated function in its module, or None."""
+    found = sys.modules.get(x.__module__)
+    for name in getattr(x, "__qualname__", "").split("."):
+        found = getattr(found, name, None)
+    return x.__qualname__ if found is x else None
+
+
 class custom_vjp:
     """A function with a derivative of your own, as in JAX.
 
@@ -89,6 +99,19 @@ class custom_vjp:
         self.forward = self.backward = None
         self.__name__ = type(f).__name__
         functools.update_wrapper(self, f)
+
+    def __reduce_ex__(self, protocol):
+        return by_name(self) or super().__reduce_ex__(protocol)
+
+    def __copy__(self):
+        made = object.__new__(type(self))
+        made.__dict__.update(vars(self))
+        return made
+
+    def __deepcopy__(self, memo):
+        made = memo[id(self)] = object.__new__(type(self))
+        made.__dict__.update(copy.deepcopy(vars(self), memo))
+        return made
 
     def defvjp(self, forward, backward):
         """Set the derivative: ``forward(*args) -> (value, residuals)``, ``backward(residuals, cotangent) -> cotangents``."""

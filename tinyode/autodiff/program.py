@@ -41,7 +41,7 @@ class Program:
     """
 
     def __init__(self, source, constants, name):
-        self._without_constants, self.constants = source, constants
+        self._without_constants, self.constants, self._name = source, constants, name
         filename = f"<program of {name}, {next(_numbers)}>"
         linecache.cache[filename] = len(source), None, source.splitlines(True), filename  # for tracebacks
         namespace = {}
@@ -61,6 +61,9 @@ class Program:
 
     def __repr__(self):
         return self.source
+
+    def __reduce__(self):
+        return type(self), (self._without_constants, self.constants, self._name)
 
 
 _numbers = itertools.count(1)

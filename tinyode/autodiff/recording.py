@@ -249,6 +249,12 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
     __index__, __complex__, item, tolist = _refused("an index"), _refused("a number"), _refused("a number"), _refused("numbers")
     __array__, __str__, __format__ = _refused("an array without a history"), _refused("a text"), _refused("a text")
     __round__, __floor__, __ceil__, __trunc__ = [_refused("a number")] * 4
+    __reduce_ex__ = _refused("a pickle")
+
+    def __deepcopy__(self, memo=None):
+        return self
+
+    __copy__ = __deepcopy__
 
 
 for _ufunc, _function in OPERATORS.items():

@@ -85,8 +85,8 @@ def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
     return with_rule(forward, backward, (t, *z0, *theta))
 
 
-def warn_of_drift(z, zs, i, t, *solves):
-    """Warn where z, solved backwards to t_i, has come to another place than the stored z by more than the tolerances can explain.
+def drift(z, zs, i, *solves):
+    """Say by how much z, solved again, has come to another place than z_i of zs, shape (T, n); None if tolerances explain it.
 
     That is a thousand times what the larger of those of the two solves allow for a step, and a twentieth of the largest value that the
     component has at any of the times, whatever they allow; where steps are fixed that, and a thousandth of the largest component.
@@ -98,12 +98,20 @@ def warn_of_drift(z, zs, i, t, *solves):
         rtol, atol = [tol[:n] if np.ndim(tol) else tol for tol in tolerances]
         allowed = np.maximum(allowed, 1e3 * atol + np.minimum(1e3 * rtol, 0.05) * size)
     with np.errstate(over="ignore", invalid="ignore"):
-        drift = np.abs(z[:n] - zs[i, :n])
-        worst = int(np.argmax(np.nan_to_num(drift / np.maximum(allowed, np.finfo(float).tiny), nan=math.inf)))
-    if not drift[worst] <= allowed[worst]:
-        warnings.warn(f"odeint: solved backwards, component {worst} of the state at t = {t!r} is off by {drift[worst]:.2g}, where it was "
-                      f"{zs[i][worst]:.2g}, so the adjoint's gradient may be wrong. The problem may be unstable backwards in time: use "
-                      "gradient='discrete' or 'interpolated', smaller tolerances or steps, or more observation times",
+        off = np.abs(z[:n] - zs[i, :n])
+        worst = int(np.argmax(np.nan_to_num(off / np.maximum(allowed, np.finfo(float).tiny), nan=math.inf)))
+    if off[worst] <= allowed[worst]:
+        return None
+    return f"component {worst} of the state {{}} is off by {off[worst]:.2g}, where it was {zs[i][worst]:.2g}"
+
+
+def warn_of_drift(z, zs, i, t, *solves):
+    """Warn where z, solved backwards to t_i, has come to another place than the stored z by more than the tolerances can explain."""
+    found = drift(z, zs, i, *solves)
+    if found:
+        warnings.warn(f"odeint: solved backwards, {found.format(f'at t = {t!r}')}, so the adjoint's gradient may be wrong. The problem may "
+                      "be unstable backwards in time: use gradient='discrete' or 'interpolated', smaller tolerances or steps, or more "
+                      "observation times; or the backward solve has stepped over a pulse in f: give max_step",
                       RuntimeWarning, stacklevel=2)
 
 

@@ -20,12 +20,13 @@ from .problem import check_cotangent, check_parameters, replaced
 
 
 @explained
-def odeint_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_steps=100_000, batched=()):
+def odeint_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_step=None,
+                 max_steps=100_000, batched=()):
     """Solve dy/dt = f(t, y, *args) for B samples at once, each with its own step size and times, differentiably in y0 and args.
 
     Parameters
     ----------
-    f, y0, t, *args, method, rtol, atol, step_size, first_step, max_steps, batched
+    f, y0, t, *args, method, rtol, atol, step_size, first_step, max_step, max_steps, batched
         As in `solve_batch`. Times are constants here; `odeint` differentiates with respect to them.
 
     Returns
@@ -44,7 +45,7 @@ def odeint_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_si
     theta, args_structure = tree.flatten(args)
     theta = check_parameters(theta)
     k, tableau, taken, kept = len(z0), find(method), [], []
-    options = Options(method, rtol, atol, step_size, first_step, max_steps)
+    options = Options(method, rtol, atol, step_size, first_step, max_steps, max_step)
 
     def forward(*leaves):
         taken.clear()

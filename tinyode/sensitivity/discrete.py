@@ -34,7 +34,7 @@ from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..autodiff.transforms import vjp, vjp_of_list
 from ..solvers.implicit import ImplicitStepper, blocks
-from ..solvers.options import Stats
+from ..solvers.options import NewtonFailed, Stats
 from ..solvers.runge_kutta import Stepper
 from ..solvers.tableaus import find
 from .adjoint import vjp_of_field
@@ -244,7 +244,11 @@ def _again(problem, options, taken):
         t, t1, h, _ = taken[n]
         stepper.J = None
         stepper.start(t, y)
-        return stepper.step(t, t1, y, h), stepper.K.copy()
+        y1 = stepper.step(t, t1, y, h)
+        if y1 is None:
+            raise NewtonFailed("in the backward pass Newton's method did not solve the equations of a step that it has solved before; try "
+                               "smaller steps, or gradient='adjoint' or 'interpolated'", t, h)
+        return y1, stepper.K.copy()
 
     return again
 

@@ -19,13 +19,14 @@ from ..solvers.first_call import explained
 from ..solvers.options import SolverError
 from ..solvers.solve import solve
 from ..solvers.state import check_leaf, check_moment, flat_tolerance
+from .adjoint import drift
 from .odeint import check_options, odeint
 from .problem import check_parameters, flat, replaced
 
 
 @explained
 def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None,
-                 max_steps=100_000, max_step=None, gradient="adjoint", adjoint_method=None, adjoint_rtol=None, adjoint_atol=None,
+                 max_step=None, max_steps=100_000, gradient="adjoint", adjoint_method=None, adjoint_rtol=None, adjoint_atol=None,
                  checkpoints=None):
     """Solve dy/dt = f(t, y, *args), y(t0) = y0, until an event; return when that was, and where, differentiably.
 
@@ -40,9 +41,9 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
         and with ``terminal`` a number n it is the n-th time.
     t_end : float
         The last time at which to look for it; if it is before t0, backwards in time.
-    max_step : float, optional
-        The longest step of the search, where an event is short and might be stepped over.
-    method, rtol, atol, step_size, first_step, max_steps, gradient, adjoint_method, adjoint_rtol, adjoint_atol, checkpoints
+    method, rtol, atol, step_size, first_step, max_step, max_steps
+        As in `odeint`. Where an event is so short that a step might miss it, give ``max_step``.
+    gradient, adjoint_method, adjoint_rtol, adjoint_atol, checkpoints
         As in `odeint`.
 
     Returns
@@ -54,7 +55,7 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
     Raises
     ------
     SolverError
-        If there is no event until ``t_end``.
+        If there is no event until ``t_end``. In a derivative, for which y is solved again until the event: if y comes to another state.
     ValueError
         If a derivative is taken where the event does not cross zero at a rate, as far as the tolerances can tell: its time then has none.
     """
@@ -67,13 +68,14 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
         raise ValueError(f"t_end={t_end!r} must be another time than t0={plain(t0)!r}; the event "
                          "is looked for between them")
     (event,), count = events, max(1, events[0].terminal)
-    settings = {"method": method, "rtol": rtol, "atol": atol, "step_size": step_size, "first_step": first_step, "max_steps": max_steps}
+    settings = {"method": method, "rtol": rtol, "atol": atol, "step_size": step_size, "first_step": first_step, "max_step": max_step,
+                "max_steps": max_steps}
     again = {**settings, "gradient": gradient, "adjoint_method": adjoint_method, "adjoint_rtol": adjoint_rtol, "adjoint_atol": adjoint_atol,
              "checkpoints": checkpoints}
     leaves, structure = tree.flatten((t0, y0, args))
     leaves = check_parameters(leaves)
     parts, y_structure = tree.flatten(tree.map(lambda y: check_leaf(plain(y)), y0))
-    fixed = check_options(parts, y_structure, **again)[0].fixed
+    options, _ = check_options(parts, y_structure, **again)
     tolerances, cut = [flat_tolerance(tol, parts, y_structure, "") for tol in (rtol, atol)], tree.cutter(parts)
 
     def G(t, y, *args):
@@ -82,7 +84,7 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
     def forward(*leaves):
         t0, y0, args = tree.unflatten(structure, leaves)
         once = Event(event.function, count, event.direction)
-        solution = solve(f, y0, [t0, t_end], *args, event=once, max_step=max_step, **settings)
+        solution = solve(f, y0, [t0, t_end], *args, event=once, **settings)
         if len(solution.event.t) < count:
             times = f" {count} times" if count > 1 else ""
             raise SolverError(f"odeint_event: the event has not happened until t_end={t_end!r}{times}; look for it until later, check its "
@@ -99,6 +101,10 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
             return flat(tree.flatten(y)[0]), G(t, y, *args)
 
         (y, _), pull = vjp(ahead, *[leaves[n] for n in wanted])
+        found = drift(plain(y), plain(value)[None, 1:], 0, options)
+        if found:
+            raise SolverError(f"odeint_event: solved again for the derivative, {found.format('at the event')}, so it would be that of "
+                              "another solution; give max_step, or smaller tolerances or steps", float(plain(t)), 0.0)
         slope, G_t, G_y = rate(t, y, args)
         moved = np.abs(plain(y) - np.concatenate([np.ravel(plain(part)) for part in tree.flatten(y_start)[0]]))
         if not crosses(plain(t), plain(y), moved, plain(slope), plain(G_t), plain(G_y), args):
@@ -120,7 +126,7 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
 
         These are a share of the way that y has moved: an origin that is far away makes no difference. Fixed steps have none.
         """
-        if not 0 < abs(G_t) < np.inf or fixed:
+        if not 0 < abs(G_t) < np.inf or options.fixed:
             return 0 < abs(G_t) < np.inf
         with np.errstate(all="ignore"):
             uncertain = np.sum(np.abs(G_y) * (tolerances[1] + tolerances[0] * moved)) / np.abs(G_t)

@@ -8,12 +8,14 @@ of z.
 (Hairer, Norsett and Wanner I, section I.14, where S is the derivative with respect to initial values and parameters.)
 """
 
+import warnings
+
 import numpy as np
 
 from .. import tree
 from ..autodiff.custom import with_rule
-from ..autodiff.dispatch import unbox
-from .adjoint import vjp_of_field
+from ..autodiff.dispatch import is_traced, plain, unbox
+from .adjoint import drift, vjp_of_field
 from .problem import check_cotangent, flat, moment, problem
 
 
@@ -47,6 +49,14 @@ def odesolve(f, z0, t, theta, options, _=None):
 
         tolerances = {name: spread(getattr(options, name), ends[-1]) for name in ("rtol", "atol")}
         s = odesolve(dynamics, [*leaves[:k], start], t, theta, options._replace(**tolerances))
+        if not is_traced(s):
+            for i, z in enumerate(s[:, :n]):
+                found = drift(z, plain(zs), i, options)
+                if found:
+                    warnings.warn(f"odeint: solved again with its sensitivities, {found.format(f'at t = {float(plain(t)[i])!r}')}, so the "
+                                  "gradient may be wrong; the solve may have stepped over a pulse in f: give max_step",
+                                  RuntimeWarning, stacklevel=2)
+                    break
         S = np.reshape(s[:, n:], (len(t), n, ends[-1]))
         of_all = np.sum(g[:, :, None] * S, axis=(0, 1))
         cotangents = {}

@@ -5,6 +5,8 @@
 Algorithm 2 solves z backwards too, and where z decays forwards, it grows backwards, and with it every error. Here z is kept instead, a
 polynomial for each step; a alone is solved for, and where z decays forwards, so does a backwards. The price is memory for all
 steps, and that the gradient is no better than the dense output (Kim and others, "Stiff neural ordinary differential equations", 2021).
+The equation of a is linear, and may look smooth where f had a pulse that made z move fast. So no step
+of a is longer than the steps of z that it crosses.
 Derivatives of the gradient, for which the polynomials would have to be functions too, are those of `discrete`.
 """
 
@@ -51,13 +53,23 @@ def odesolve(f, z0, t, theta, options, adjoint_options):
             step = taken[min(bisect.bisect_left(ends, abs(time - taken[0].t)), len(taken) - 1)]
             return cut(evaluate(step, step.Q, time))
 
+        def no_longer(time, size):
+            """Return a step back from this time that is no longer than any step of z that it crosses."""
+            n = min(bisect.bisect_left(ends, abs(time - taken[0].t)), len(taken) - 1)
+            size, crossed = min(size, abs(taken[n].t1 - taken[n].t)), abs(time - taken[n].t)
+            while size > crossed and n > 0:
+                n -= 1
+                length = abs(taken[n].t1 - taken[n].t)
+                size, crossed = max(crossed, min(size, length)), crossed + length
+            return size
+
         def interval(i, a, a_theta, theta, learned):
             vjp = vjp_of_field(f, k, learned)
 
             def dynamics(time, a, theta):
                 return vjp(time, z(time), theta)[1]([-a_i for a_i in a])
 
-            back = problem(dynamics, [*a, *a_theta], t[i - 1:i + 1][::-1], theta, adjoint_options, k)
+            back = problem(dynamics, [*a, *a_theta], t[i - 1:i + 1][::-1], theta, adjoint_options._replace(limit=no_longer), k)
             return tree.cutter([*a, *a_theta])(backwards(back.observed, back.walk)[-1])
 
         return backward_pass(f, k, cut, interval, g, zs, wanted, t, leaves)

@@ -15,8 +15,8 @@ GRADIENTS = {"adjoint": adjoint.odesolve, "discrete": discrete.odesolve, "interp
 
 
 @explained
-def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_steps=100_000,
-           gradient="adjoint", adjoint_method=None, adjoint_rtol=None, adjoint_atol=None, checkpoints=None):
+def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_step=None,
+           max_steps=100_000, gradient="adjoint", adjoint_method=None, adjoint_rtol=None, adjoint_atol=None, checkpoints=None):
     """Solve dy/dt = f(t, y, *args), y(t[0]) = y0, differentiably.
 
     Parameters
@@ -30,8 +30,8 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
         Strictly increasing or decreasing times, at which the solution is returned; the first is that of y0.
     *args : arrays or containers of arrays
         The parameters of f. Leaves that are not floating arrays pass through untouched.
-    method, rtol, atol, step_size, first_step, max_steps
-        As in `tinyode.solve`.
+    method, rtol, atol, step_size, first_step, max_step, max_steps
+        As in `tinyode.solve`. ``max_step`` holds for the backward solve as well, ``first_step`` does not.
     gradient : str
         How derivatives are taken. ``"adjoint"``: Algorithm 2 of the sources, the adjoint equation solved backwards together with y.
         Its memory does not depend on the number of steps, its error is of the order of the tolerances (of the step, at fixed steps).
@@ -61,6 +61,21 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     -----
     Chen, Rubanova, Bettencourt and Duvenaud, "Neural ordinary differential equations" (2018), algorithm 2 and appendices B, C.
 
+    *What a backward pass can miss.* An adaptive solver sees f at its stages alone, and a short pulse
+    between them not at all. Where the forward solve has seen a pulse, its gradient is not lost:
+
+    * ``"discrete"`` goes back over the very steps that were taken.
+    * ``"interpolated"`` takes no step that is longer than the forward steps it crosses.
+    * ``"adjoint"`` and ``"forward"`` solve for y once more, and warn where it does not come to the
+      states that it had.
+
+    Where the forward solve may miss one itself, give ``max_step``.
+
+    *A switch that depends on the state.* Where f jumps as y crosses a surface (``-y if y > 0.5 else
+    -2 * y``), the time of the jump depends on y0 and args, and a_i jumps with f. No way here adds that
+    jump, so the gradients are those of a switch at a fixed time. Solve up to the surface with
+    `odeint_event` and go on from there with `odeint`: the two pieces have the right gradient.
+
     Examples
     --------
     The gradient of the end of a decay y' = -k y with respect to its rate, -t exp(-k t):
@@ -71,8 +86,8 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     check_function(f)
     z0, structure = tree.flatten(y0)
     z0 = [unbox(z) if is_traced(z) else check_leaf(z) for z in z0]
-    options, of_gradient = check_options(z0, structure, method, rtol, atol, step_size, first_step, max_steps, gradient, adjoint_method,
-                                         adjoint_rtol, adjoint_atol, checkpoints)
+    options, of_gradient = check_options(z0, structure, method, rtol, atol, step_size, first_step, max_step, max_steps, gradient,
+                                         adjoint_method, adjoint_rtol, adjoint_atol, checkpoints)
     check_times(plain(t))
     t = unbox(t)
     t = t if t.dtype.kind == "f" else t.astype(float)
@@ -114,11 +129,11 @@ class Field:
         return by_program
 
 
-def check_options(z0, structure, method, rtol, atol, step_size, first_step, max_steps, gradient, adjoint_method, adjoint_rtol, adjoint_atol,
-                  checkpoints):
+def check_options(z0, structure, method, rtol, atol, step_size, first_step, max_step, max_steps, gradient, adjoint_method, adjoint_rtol,
+                  adjoint_atol, checkpoints):
     """Return the `Options` of the solve, and what the gradient takes: those of the backward solve, or the number of checkpoints."""
     rtol, atol = flat_tolerance(rtol, z0, structure, "rtol"), flat_tolerance(atol, z0, structure, "atol")
-    options = Options(method, rtol, atol, step_size, first_step, max_steps).check()
+    options = Options(method, rtol, atol, step_size, first_step, max_steps, max_step).check()
     if not isinstance(gradient, str) or gradient not in GRADIENTS:
         raise ValueError(f"gradient={gradient!r} is not known; the ways to take derivatives are {', '.join(map(repr, GRADIENTS))}")
     check_constant("checkpoints", checkpoints)
@@ -133,7 +148,7 @@ def check_options(z0, structure, method, rtol, atol, step_size, first_step, max_
     adjoint_options = Options(method if adjoint_method is None else adjoint_method,
                               rtol if adjoint_rtol is None else flat_tolerance(adjoint_rtol, z0, structure, "adjoint_rtol"),
                               atol if adjoint_atol is None else flat_tolerance(adjoint_atol, z0, structure, "adjoint_atol"),
-                              step_size, None, max_steps)
+                              step_size, None, max_steps, max_step)
     if adjoint_method is not None and find(adjoint_method, "adjoint_method").e is not None:
         adjoint_options = adjoint_options._replace(step_size=None)
     adjoint_options = adjoint_options.check("adjoint_")

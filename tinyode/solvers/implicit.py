@@ -15,17 +15,29 @@ of s n unknowns falls apart into one of n for each eigenvalue, of which a conjug
 
 NumPy has no factorisation to keep, so the inverses are kept, until J or h changes; what they round, the iteration corrects. Hairer and
 Wanner II, section IV.8.
+
+When is a stage solved? D must be small beside the tolerances. That is not enough, because a
+Jacobian that is much too large makes every D small. So one of three must hold as well:
+
+* the rest F - K is as small as D has to be;
+* two iterations have shown that D shrinks, and that the rest of every equation shrinks with it;
+* the rest is what the rounding of Y makes of f, so no iteration can make it smaller.
+
+"Small" is measured by the state y at the beginning of the step, which is known, and never by an
+iterate that may be far off. Where stages are solved to rounding, it is measured by y and h K.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from .options import SolverError
 from .runge_kutta import Stepper
-from .step_size import error_norm
+from .step_size import rms
 
 SLOW = 0.1  # a Jacobian with which Newton's method converges more slowly than this is not kept for the next step
+NOISE = 10  # the rest may be so many times what a change of Y by a few roundings makes of f
 
 
 class Block(NamedTuple):
@@ -66,6 +78,11 @@ def guess(c, x, most):
     return w
 
 
+def largest(X):
+    """Return the largest root mean square of a row."""
+    return rms(X[0]) if len(X) == 1 else max(map(rms, X))
+
+
 class ImplicitStepper(Stepper):
     """`Stepper` for implicit tableaus.
 
@@ -84,10 +101,12 @@ class ImplicitStepper(Stepper):
         super().__init__(f, tableau, y, coupled, stats)
         self.jacobian, self.blocks = jacobian, blocks(tableau.a)
         self.guesses = [guess(tableau.c[:i], c, 3) for i, c in enumerate(tableau.c)]
-        self.J, self.fresh, self.slow, self.inverses, self.h, self.eta, self.trouble = None, False, False, {}, None, 1.0, None
+        self.J, self.fresh, self.slow, self.inverses, self.h, self.trouble = None, False, False, {}, None, None
         self.ratio = self.onward = None
         self.exact, self.rtol, self.atol = options.fixed or options.exact, options.rtol, options.atol
         self.eps, self.most = float(np.finfo(y.dtype).eps), 50 if self.exact else 7
+        self.tiny, few = float(np.finfo(y.dtype).tiny), self.eps * np.linspace(4, 16, self.coupled)
+        self.nudge = (few * (-1.0) ** np.arange(self.coupled)).astype(y.dtype)
 
     def start(self, t, y):
         """Evaluate f(t, y): the first stage where that is explicit, and otherwise a guess of all."""
@@ -108,10 +127,10 @@ class ImplicitStepper(Stepper):
         np.multiply(self.tableau_rows, h, out=self.h_times_rows)
         self.h_taken, self.trouble, head = h, None, y[:self.coupled]
         if self.exact:
-            self.rtol, self.tolerance = self.eps, 0.1
-            self.atol = self.eps * max(float(np.max(np.abs(head))), abs(h) * float(np.max(np.abs(self.before[:, :self.coupled])))) or 1.0
+            self.tolerance, self.rounding = 0.1, self.eps**-0.5
         else:  # a small part of the error allowed, unless that is of the size of rounding
-            self.tolerance = min(0.1, max(0.01, 10 * error_norm(self.eps * head, head, head, self.rtol, self.atol)))
+            self.allowed = self.atol + self.rtol * np.abs(head)
+            self.tolerance = self.rounding = min(0.1, max(0.01, 10 * rms(self.eps * head / self.allowed)))
         while True:
             if self.J is None:
                 self.linearise(t, head, h)
@@ -134,7 +153,7 @@ class ImplicitStepper(Stepper):
             raise SolverError(f"the Jacobian df/dy is not finite at y = {y!s:.200}, where f may be: look for a root or a power there; or "
                               "give another with jacobian=", t, h)
         self.stats.jacobians += 1
-        self.eta, self.slow = 1.0, False
+        self.slow = False
         self.inverses.clear()
 
     def inverse(self, block, h):
@@ -148,64 +167,97 @@ class ImplicitStepper(Stepper):
             self.inverses[key] = np.linalg.inv(np.eye(len(self.J)) - (h * block.eigenvalues)[:, None, None] * self.J)
         return self.inverses[key]
 
+    def predict(self, block, h):
+        """Return a guess of the stages of a block, (m, n) or (n,) for all: the polynomial through known ones goes on."""
+        n, first = self.coupled, block.first
+        if first:
+            return self.guesses[first] @ self.K[:first, :n]
+        ratio = 0.0 if self.h_before is None else h / self.h_before
+        if ratio != self.ratio:
+            nodes = self.tableau.c[:block.stop]
+            self.onward = np.array([guess(self.tableau.c, 1 + ratio * c, len(self.K)) for c in nodes])
+            self.ratio = ratio
+        return self.onward @ self.before[:, :n]
+
+    def correction(self, block, t, y, h, rest, simplified):
+        """Return Newton's D for what is left of the equations, or None where the matrix is singular."""
+        try:
+            if not simplified:
+                self.linearise(t, y, h)
+            inverse = self.inverse(block, h)
+        except np.linalg.LinAlgError:
+            return None
+        except SolverError:  # at an iterate, which may be anywhere, J need not be finite
+            if simplified:
+                raise
+            return None
+        return (block.T @ (inverse @ (block.T_inv @ rest)[:, :, None])[:, :, 0]).real
+
     def solved(self, block, t, t1, y, h, simplified=True):
         """Find the stages of a block, in K; return whether Newton's method converged."""
-        first, stop, eigenvalues, T, T_inv = block
-        n, rows = self.coupled, self.h_times_rows[first:stop]
+        first, stop, n, head = block.first, block.stop, self.coupled, y[:self.coupled]
+        rows = self.h_times_rows[first:stop]
         times = [t1 if c == 1.0 else t + c * h for c in self.tableau.c[first:stop].tolist()]
-        Y0 = y[:n] + rows[:, :first] @ self.K[:first, :n]
-        if eigenvalues is None:
+        Y0 = head + rows[:, :first] @ self.K[:first, :n]
+        if block.eigenvalues is None:
             if first:  # the first is there
                 self.evaluate(times, Y0, self.K[first:stop])
             return True
         A, K, F = rows[:, first:stop], self.K[first:stop, :n], np.empty((stop - first, len(y)), y.dtype)
-        if first:
-            K[:] = self.guesses[first] @ self.K[:first, :n]
-        else:  # go on as in the step before
-            ratio = 0.0 if self.h_before is None else h / self.h_before
-            if ratio != self.ratio:
-                self.onward = np.array([guess(self.tableau.c, 1 + ratio * c, len(self.K)) for c in self.tableau.c[:stop]])
-                self.ratio = ratio
-            K[:] = self.onward @ self.before[:, :n]
-        size = None
+        start, D, rest, size = np.zeros_like(K), None, None, None
+        if simplified:
+            start[:] = self.predict(block, h)
+        K[:] = start
+        allowed = None if self.exact else self.allowed
         for left in range(self.most - 1, -1, -1):
             Y = Y0 + A @ K
             self.evaluate(times, Y, F)
-            try:
-                if not simplified:
-                    self.linearise(times[-1], Y[-1], h)
-                inverse = self.inverse(block, h)
-            except np.linalg.LinAlgError:  # singular
+            D_before, rest_before, size_before, rest = D, rest, size, F[:, :n] - K
+            D = self.correction(block, times[-1], Y[-1], h, rest, simplified)
+            if D is None:
                 return False
-            D = (T @ (inverse @ (T_inv @ (F[:, :n] - K))[:, :, None])[:, :, 0]).real
             K += D
-            previous, size = size, max([error_norm(h * d, y[:n], y_i, self.rtol, self.atol) for d, y_i in zip(D, Y)])
-            if not np.isfinite(size):
+            if self.exact:
+                allowed = self.eps * np.maximum(np.abs(head) + np.abs(h * K), self.tiny)
+            size = largest(h * D / allowed)
+            if not math.isfinite(size):
                 bad = [i for i, k in enumerate(F) if not np.isfinite(k).all()]
                 self.trouble = (times[bad[0]], Y[bad[0]]) if bad else None
                 return False
-            if not simplified:
-                eta = 1.0
-            elif previous is None:
-                eta = self.eta = 1.0 if self.exact else max(self.eta, 1e-3) ** 0.8  # the last time's, mistrusted more each time
-            elif size > 0.5 * previous and size <= (1e3 if self.exact else self.tolerance):
-                break  # it cannot get nearer: rounding
-            elif size < previous:
-                rate = size / previous
-                self.slow = self.slow or rate > SLOW
-                eta = self.eta = rate / (1 - rate)
-                if eta * size > self.tolerance and rate**left / (1 - rate) * size > self.tolerance:
-                    return False  # it will not be there in the iterations that are left
-            else:
-                return False
-            if eta * size <= self.tolerance:
+            if D_before is None:
+                if size <= self.tolerance and largest(h * rest / allowed) <= self.tolerance:
+                    break
+                if size > 1e3 * self.tolerance and largest(D) > largest(start) > 0:
+                    K[:] = start = np.zeros_like(K)  # the guess was worse than none, and may lead to another solution
+                    D = None
+                continue
+            before = largest(h * D_before / allowed) if self.exact else size_before
+            if 0.5 * before <= size <= self.rounding and self.is_rounding(
+                    times, Y, F, np.abs(head) + np.abs(h * K), K, rest, allowed):
                 break
+            if simplified and size >= before:
+                return False
+            rate = size / before
+            eta = rate / (1 - rate) if simplified else 1.0
+            self.slow = self.slow or (rate > SLOW and size > self.rounding)
+            if eta * size <= self.tolerance:
+                if (np.abs(h * rest) <= np.maximum(0.5 * np.abs(h * rest_before), self.tolerance * allowed)).all():
+                    break
+            elif simplified and rate**left / (1 - rate) * size > self.tolerance:
+                return False  # it will not be there in the iterations that are left
         else:
             return False
         if len(y) > n:
             self.evaluate(times, Y0 + A @ K, F)
             self.K[first:stop, n:] = F[:, n:]
         return True
+
+    def is_rounding(self, times, Y, F, terms, K, rest, allowed):
+        """Whether the rest of the equations is what a change of Y by a few roundings of its terms, y and h K, makes of f."""
+        G, n = np.empty_like(F), self.coupled
+        self.evaluate(times, Y + self.nudge * terms, G)
+        noise = np.abs(G - F)[:, :n] + self.eps * (np.abs(F[:, :n]) + np.abs(K))
+        return largest(rest / allowed) <= NOISE * largest(noise / allowed)
 
     def evaluate(self, times, Y, F):
         """Write f at each of the stages into the rows of F."""

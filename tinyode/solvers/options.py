@@ -82,6 +82,7 @@ class Options(NamedTuple):
     min_step: float | None = None
     norm: Callable = rms
     exact: bool = False  # the stages of implicit steps to rounding, whatever the tolerances
+    limit: Callable | None = None  # (t, size) -> size: of an adaptive step from t, no longer than another solve's there
 
     @property
     def fixed(self):
@@ -95,7 +96,7 @@ class Options(NamedTuple):
         """
         find(self.method, prefix + "method")
         numbers = {name: value for name, value in self._asdict().items()
-                   if name not in ("method", "norm", "exact") and not (value is None and name in LENGTHS)
+                   if name not in ("method", "norm", "exact", "limit") and not (value is None and name in LENGTHS)
                    and not (isinstance(value, np.ndarray) and name in ("rtol", "atol"))}
         for name, value in numbers.items():
             check_constant(prefix + name, value)

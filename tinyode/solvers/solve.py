@@ -87,9 +87,8 @@ def _fixed(stepper, tableau, y, times, options, stats):
         y1 = stepper.step(t, t1, y, h)
         if y1 is None:
             raise NewtonFailed("Newton's method did not solve the equations of this step; try a "
-                               "smaller step_size, "
-                               "or " + adaptively(tableau, "kvaerno5") + blame(stepper, t, y, h),
-                               t, h)
+                               f"smaller step_size, or {adaptively(tableau, 'kvaerno5')}; is jacobian= "
+                               "right, where it is given?" + blame(stepper, t, y, h), t, h)
         if not all_finite(y1):
             raise SolverError("the state is no longer finite: the solution has blown up, or the "
                               "step is too long for it; try a smaller step_size, "
@@ -134,6 +133,7 @@ def _adaptive(stepper, tableau, y, times, options, stats):
 
     while True:
         size = min(size, longest)
+        size = options.limit(t, size) if options.limit else size
         _check_count(stats, options, t, sign * size)
         last = min(1.01 * size, longest * (1 + 1e-9)) >= abs(end - t)  # rather a step 1 % longer than one that is all rounding
         t1 = end if last else t + sign * size
@@ -188,6 +188,9 @@ def all_finite(y):
 
 def _check_count(stats, options, t, h):
     if stats.accepted + stats.rejected + stats.newton_failures >= options.max_steps:
+        if stats.newton_failures > options.max_steps / 4:
+            raise TooManySteps(f"max_steps={options.max_steps} steps were not enough, and Newton's method failed at "
+                               f"{stats.newton_failures} of them: is jacobian= right, where it is given? Is f smooth?", t, h)
         implicit = find(options.method).implicit
         stiff = "" if implicit else "the problem stiff (try method='kvaerno5'), or "
         raise TooManySteps(f"max_steps={options.max_steps} steps were not enough; is {stiff}the "

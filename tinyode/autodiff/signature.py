@@ -1,0 +1,82 @@
+"""What a constant argument of a compiled function is made of.
+
+A constant is written into a program, which does not see it change. So the signature of a call has
+all that the constant is made of, as it is at that call: other contents are another program. What
+cannot be looked into is refused.
+"""
+
+import enum
+import functools
+import types
+
+import numpy as np
+
+from .custom import custom_vjp
+
+PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})  # they have no attributes
+KINDS = (
+    "biufcmMSU"  # of NumPy's scalars that have none; those of structured arrays can be written into
+)
+FIXED = types.CodeType, np.ufunc, type(np.sum)  # code, and functions of NumPy
+PACKAGES = "builtins", "numpy"  # nobody writes into the classes of these
+
+
+def _of_function(x):
+    """Return all of a function of Python but its globals."""
+    cells = [cell.cell_contents for cell in x.__closure__ or ()]
+    return x.__code__, x.__defaults__, x.__kwdefaults__, cells, vars(x)
+
+
+PARTS = {  # what is looked into, and what it is made of; `compiled` adds itself
+    tuple: lambda x: x,
+    list: lambda x: x,
+    dict: lambda x: x.items(),
+    types.FunctionType: _of_function,
+    types.MethodType: lambda x: (x.__func__, x.__self__),
+    types.BuiltinFunctionType: lambda x: (x.__name__, x.__self__),
+    functools.partial: lambda x: (x.func, x.args, x.keywords, vars(x)),
+    custom_vjp: lambda x: (x.f, x.forward, x.backward),
+}
+
+
+def contents(x, around=()):
+    """Return all that a constant is made of, as something that can be hashed.
+
+    Parameters
+    ----------
+    x : object
+    around : tuple
+        The objects that x was found in, the argument first.
+
+    Raises
+    ------
+    TypeError
+        If x is of a kind that may change unseen.
+    """
+    kind = type(x)
+    if kind in PLAIN:
+        return kind, repr(x)  # by which 0.0 is not -0.0, and nan is nan
+    if kind in FIXED or (isinstance(x, type) and str(x.__module__).partition(".")[0] in PACKAGES):
+        return kind, x
+    if kind is types.BuiltinFunctionType and isinstance(x.__self__, types.ModuleType):  # math.sin
+        return kind, x
+    if isinstance(x, np.generic) and kind is x.dtype.type and x.dtype.kind in KINDS:
+        return kind, repr(x)
+    if isinstance(x, np.dtype) and x.kind != "V" and x.metadata is None:
+        return kind, repr(x)
+    for n, y in enumerate(around):
+        if y is x:  # a function that closes over itself
+            return kind, n
+    if isinstance(x, enum.Enum):
+        parts = [part for part in vars(x).items() if part[0] != "__objclass__"]
+    elif kind in PARTS:
+        parts = PARTS[kind](x)
+    else:
+        where = f"{around[0]!r:.60}, which holds " if around else ""
+        raise TypeError(
+            f"compiled: an argument is {where}{x!r:.60} of type {kind.__name__}, whose change a "
+            "program would not see; pass what changes as arrays, or numbers, in tuples, lists and "
+            "dicts, and let f close over the rest"
+        )
+    same = x if kind is types.FunctionType else kind
+    return same, *[contents(part, (*around, x)) for part in parts]
