@@ -78,6 +78,20 @@ def test_interpolated_takes_no_longer_steps_than_the_forward_solve(frequency, ad
     assert abs(slope - exact) < (5e-3 if adjoint.get("adjoint_rtol", 0) > 1e-3 else 1e-4)
 
 
+@pytest.mark.parametrize("end", [8.0, 10.0, 12.0])
+@pytest.mark.parametrize("adjoint_rtol", [1e-3, None, 1e-10])
+def test_an_infusion_with_sharp_edges(end, adjoint_rtol):
+    """Between them the adjoint of the drug is smooth, and its steps would be long."""
+
+    def f(t, y, rate):
+        return np.stack([rate * (5 < t < 5.2) - 0.1 * y[0], 30 * y[2], -30 * y[1]])
+
+    slope = grad(lambda rate: odeint(f, np.array([0, 1.0, 0]), [0, end], rate,
+                                     gradient="interpolated", adjoint_rtol=adjoint_rtol)[-1, 0])
+    exact = 10 * (np.exp(-0.1 * (end - 5.2)) - np.exp(-0.1 * (end - 5)))
+    assert abs(slope(1.0) - exact) < 1e-3 * exact
+
+
 @pytest.mark.parametrize("gradient", ["adjoint", "forward"])
 def test_a_solve_that_is_repeated_and_misses_a_pulse_says_so(gradient):
     """In the first solve f has a pulse, in those after it none: as if they had stepped over it."""

@@ -43,7 +43,7 @@ SOLVERS = {
         lambda **o: odeint_event(f, Y, 0.0, **{**EVENT, **o})[1],
         "rtol atol step_size first_step max_step max_steps adjoint_rtol adjoint_atol t_end",
     ),
-    "root": (lambda **o: root(lambda u: u - 1.0, Y, **o), "tol max_steps"),
+    "root": (lambda **o: root(lambda u: u - 1.0, Y, **o), "tol atol max_steps"),
     **{
         way: (
             lambda way=way, **o: odeint(f, Y, T, gradient=way, **o),

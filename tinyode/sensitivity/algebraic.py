@@ -20,17 +20,20 @@ from ..solvers.state import check_function, check_state
 from .problem import check_parameters, replaced
 
 
+ROUNDINGS = 100  # that count as none in each term (df/du)_ij u_j of an equation: f may add up many
+
+
 class NewtonError(RuntimeError):
     """Newton's method found no root."""
 
 
 @explained
-def root(f, u0, *args, tol=1e-10, max_steps=50):
+def root(f, u0, *args, tol=1e-10, atol=0.0, max_steps=50):
     """Solve f(u, *args) = 0 for u, differentiably in args.
 
     Newton's method: (df/du) d = -f, u <- u + s d, with s = 1, 1/2, 1/4, ... the first that makes the residual smaller, as measured by the
-    step that it asks for, (df/du)^-1 f (Deuflhard, "Newton methods for nonlinear problems", 2004). It is done when |d_i| <= tol (1 + |u_i|)
-    in every component, or f is zero.
+    step that it asks for, (df/du)^-1 f (Deuflhard, "Newton methods for nonlinear problems", 2004). It is done when |d_i| <= tol |u_i| + atol
+    in every component, or f is zero, or d is what rounding makes of it.
 
     Parameters
     ----------
@@ -41,7 +44,11 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
     *args : arrays or containers of arrays
         The parameters. What is to have a gradient belongs here: a closure over a value being differentiated is an error.
     tol : float
-        At least four roundings of the dtype of u0 are allowed.
+        Relative to each component of u: 1e-10 asks for ten digits of a length of 1e-12 m as of one of
+        1 m. At least four roundings of the dtype of u0 are allowed.
+    atol : float
+        Absolute, in the unit of u: how near to zero counts as zero. Give it where a component of the
+        root may be zero and f has rounding errors there; in metres, 1e-15 is less than any atom.
     max_steps : int
 
     Returns
@@ -54,7 +61,8 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
         If df/du is singular or not finite, no shorter step makes the residual smaller, or ``max_steps`` were not enough; in a derivative,
         if df/du is singular at the root.
     TypeError, ValueError
-        If f does not return as many real numbers as u has; if tol is not a positive number, or max_steps not a whole one.
+        If f does not return as many real numbers as u has; if tol is not a positive number, atol
+        negative, or max_steps not a whole one.
 
     Notes
     -----
@@ -65,6 +73,9 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
         check_constant(f"root: {name}", value)
         if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < np.inf:
             raise ValueError(f"root: {name}={value!r} must be a positive {'number' if name == 'tol' else 'whole number'}")
+    check_constant("root: atol", atol)
+    if isinstance(atol, bool) or not isinstance(atol, (int, float, np.number)) or not 0 <= atol < np.inf:
+        raise ValueError(f"root: atol={atol!r} must be a number that is not negative")
     u_leaves, structure = check_state(tree.map(plain, u0), "u0")
     start = np.concatenate([leaf.reshape(-1) for leaf in u_leaves])
     theta, args_structure = tree.flatten(args)
@@ -86,7 +97,7 @@ def root(f, u0, *args, tol=1e-10, max_steps=50):
         return flat
 
     def forward(*theta):
-        return newton(lambda u: residual(u, theta), start, tol, max_steps)
+        return newton(lambda u: residual(u, theta), start, tol, atol, max_steps)
 
     def backward(g, u, wanted, *theta):
         df_du = jacobian(lambda u: residual(u, theta))(u)
@@ -109,7 +120,7 @@ def adjoint_solve(df_du, dg_du, name):
         raise NewtonError(f"{name} is singular, so what was solved for has no derivative") from None
 
 
-def newton(f, u, tol, max_steps):
+def newton(f, u, tol, atol, max_steps):
     """Return a root of f, R^n -> R^n, from plain u; see `root`."""
     value = f(u)
     if is_traced(value):
@@ -117,6 +128,8 @@ def newton(f, u, tol, max_steps):
                         "value that is being differentiated, and the gradient would be lost; pass "
                         "that value to f through *args")
     tol = max(tol, 4 * float(np.finfo(u.dtype).eps))
+    rounding = ROUNDINGS * float(np.finfo(u.dtype).eps)
+    largest = np.abs(u)  # that each component has been on the way
     for _ in range(max_steps):
         if not np.any(value):
             return u
@@ -127,21 +140,35 @@ def newton(f, u, tol, max_steps):
             d = np.linalg.solve(slope, -value)
         except np.linalg.LinAlgError:
             raise NewtonError(f"root: df/du is singular at u = {u}; try another u0, or check that the equations are independent") from None
-        size, s, ahead = asked(slope, value, u), 1.0, f(u + d)
-        if size <= tol and np.isfinite(ahead).all():  # where the residual is all rounding it may be larger there
-            return u + d if asked(slope, ahead, u) <= size else u
-        while not asked(slope, ahead, u) < size:
+        coupling, size, s, ahead = np.abs(np.linalg.inv(slope)) @ np.abs(slope), np.abs(d), 1.0, f(u + d)
+        now = np.maximum(np.abs(u), np.abs(u + d))
+        own = tol * now + atol + np.minimum(rounding * (coupling @ now), tol * np.max(now))
+        if (size <= own).all() and np.isfinite(ahead).all():
+            return u + d if (np.abs(np.linalg.solve(slope, ahead)) <= size).all() else u  # the rest may be all rounding
+        scale = np.maximum(coupling @ np.maximum(largest, size), np.finfo(u.dtype).tiny)
+        while not is_smaller(asked(slope, ahead), size, scale):
             s /= 2
             if s < 1e-10:
+                if np.max(size / scale) <= np.max(asked(slope, f(u + tol * largest) - value) / scale):
+                    return u  # near zero, where rounding is not small beside u
                 raise NewtonError(f"root: no step from u = {u} makes the residual {np.linalg.norm(value):.3g} smaller; there may be no "
                                   "root near; try another u0")
             ahead = f(u + s * d)
         u, value = u + s * d, ahead
+        largest = np.maximum(largest, np.abs(u))
     raise NewtonError(f"root: {max_steps} steps of Newton's method were not enough: residual {np.linalg.norm(value):.3g} at u = {u}; "
-                      "try another u0, a larger tol or more max_steps")
+                      "try another u0, a larger tol or more max_steps; where u is to be zero, give atol")
 
 
-def asked(slope, residual, u):
-    """Return the size of the step that a residual asks for, relative to u: it does not depend on the units of equations."""
-    with np.errstate(invalid="ignore"):
-        return np.max(np.abs(np.linalg.solve(slope, residual)) / (1 + np.abs(u)), initial=0.0)
+def asked(slope, residual):
+    """Return |(df/du)^-1 residual|, the step that a residual asks for: infinite where it is not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.nan_to_num(np.abs(np.linalg.solve(slope, residual)), nan=np.inf, posinf=np.inf)
+
+
+def is_smaller(step, other, scale):
+    """Whether the largest component of a step is below that of another: beside its scale, or as it is.
+
+    A component that has been zero so far has no scale of its own.
+    """
+    return np.max(step / scale) < np.max(other / scale) or np.max(step) < np.max(other)
