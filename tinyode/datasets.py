@@ -9,6 +9,8 @@ import os
 
 import numpy as np
 
+from .nn import check_generator
+
 DATA = os.path.join(os.path.dirname(__file__), "data")
 
 
@@ -26,7 +28,8 @@ def lynx_hare():
     Elton and Nicholson, "The ten-year cycle in numbers of the lynx in Canada" (1942), as tabulated by Howard (2009) and used in
     Carpenter's case study "Predator-prey population dynamics: the Lotka-Volterra model in Stan" (2018).
     """
-    table = np.loadtxt(os.path.join(DATA, "lynx_hare.csv"), delimiter=",", skiprows=1)
+    table = np.loadtxt(os.path.join(DATA, "lynx_hare.csv"), delimiter=",", skiprows=1,
+                       encoding="utf-8")
     return table[:, 0], table[:, 1:]
 
 
@@ -139,7 +142,6 @@ def spirals(rng, n=1000, noise=0.3, a=0.0, b=0.3, total=500, window=100):
 
 def _check(name, rng, noise):
     """Refuse by name what nothing can be drawn with."""
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"{name}: rng={rng!r:.40} must be a numpy.random.Generator: np.random.default_rng(seed)")
+    check_generator(name, rng)
     if not 0 <= noise < math.inf:
         raise ValueError(f"{name}: noise={noise!r} is a standard deviation, and must be finite and not negative")

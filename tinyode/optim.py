@@ -17,6 +17,8 @@ import math
 import numpy as np
 
 from . import tree
+from .autodiff.dispatch import is_traced
+from .autodiff.operators import Recorded
 
 
 def gradient_descent(learning_rate, momentum=0.0):
@@ -31,18 +33,23 @@ def gradient_descent(learning_rate, momentum=0.0):
     Raises
     ------
     ValueError
-        If the learning rate is not positive, or momentum not in [0, 1); by ``update``, if parameters, gradient and state do not match.
+        If the learning rate is not positive, or momentum not in [0, 1); by ``update``, if
+        parameters, gradient and state do not match, or are not made of real numbers. Infinity and
+        NaN may pass.
+    TypeError
+        If the learning rate or momentum is traced: neither has a derivative here.
     """
     rate = _schedule("gradient_descent", learning_rate)
     (momentum,) = _check("gradient_descent", momentum=momentum)
 
     def init(parameters):
-        return {"n": 0, "v": tree.map(lambda p: np.zeros(np.shape(p), _dtype(p)), parameters)}
+        return {"n": 0, "v": _zeros("gradient_descent", parameters)}
 
     def update(parameters, gradient, state):
         gradient = _matching("gradient_descent", parameters, gradient, state, {"n", "v"})
         v, step = tree.map(lambda v, g: momentum * v + g, state["v"], gradient), rate(state["n"])
-        return tree.map(lambda p, v: p - step * v, parameters, v), {"n": state["n"] + 1, "v": v}
+        new = tree.map(lambda p, v: _as(p, p - step * v), parameters, v)
+        return new, {"n": state["n"] + 1, "v": v}
 
     return init, update
 
@@ -61,15 +68,18 @@ def adam(learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
     Raises
     ------
     ValueError
-        If the learning rate or epsilon is not positive, or a beta not in [0, 1); by ``update``, if parameters, gradient and state do
-        not match.
+        If the learning rate or epsilon is not positive, or a beta not in [0, 1); by ``update``, if
+        parameters, gradient and state do not match, or are not made of real numbers. Infinity and
+        NaN may pass.
+    TypeError
+        If a setting is traced: none has a derivative here.
     """
     rate = _schedule("adam", learning_rate)
     beta1, beta2 = _check("adam", beta1=beta1, beta2=beta2)
     epsilon = _positive("adam: epsilon", epsilon)
 
     def init(parameters):
-        zeros = tree.map(lambda p: np.zeros(np.shape(p), _dtype(p)), parameters)
+        zeros = _zeros("adam", parameters)
         return {"n": 0, "m": zeros, "v": zeros}
 
     def update(parameters, gradient, state):
@@ -79,7 +89,9 @@ def adam(learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
         v = tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, state["v"], gradient)
         root = math.sqrt(1 - beta2**n)
         step = rate(n - 1) * root / (1 - beta1**n)  # Python floats, so that float32 stays float32
-        return tree.map(lambda p, m, v: p - step * m / (np.sqrt(v) + epsilon * root), parameters, m, v), {"n": n, "m": m, "v": v}
+        new = tree.map(lambda p, m, v: _as(p, p - step * m / (np.sqrt(v) + epsilon * root)),
+                       parameters, m, v)
+        return new, {"n": n, "m": m, "v": v}
 
     return init, update
 
@@ -96,6 +108,7 @@ def cosine(rate, steps, last=0.0):
     ValueError if rate or steps is not positive, or last negative.
     """
     rate, steps = _positive("cosine: rate", rate), _positive("cosine: steps", steps)
+    last = _number("cosine: last", last)
     last = last if last == 0 else _positive("cosine: last", last)
     return lambda n: last + 0.5 * (rate - last) * (1 + math.cos(math.pi * min(n / steps, 1.0)))
 
@@ -113,12 +126,16 @@ def clip(gradient, largest):
     ------
     ValueError
         If ``largest`` is not positive, or the gradient not real or not finite: no factor makes it right.
+    TypeError
+        If ``largest`` or the gradient is traced.
     """
     largest = _positive("clip: largest", largest)
     leaves, sizes = [leaf for leaf in tree.flatten(gradient)[0] if np.size(leaf)], []
     for leaf in leaves:
+        _plain("clip: the gradient", leaf)
+        _real("clip", "gradient", leaf)
         sizes.append(float(np.max(np.abs(leaf))))
-        if np.iscomplexobj(leaf) or not math.isfinite(sizes[-1]):
+        if not math.isfinite(sizes[-1]):
             raise ValueError(f"clip: the gradient has a leaf of shape {np.shape(leaf)} and dtype {np.result_type(leaf)} with the largest "
                              f"element {sizes[-1]}; real and finite ones can be clipped, so look for what made it so")
     size = max(sizes, default=0.0)
@@ -131,28 +148,96 @@ def clip(gradient, largest):
     return tree.map(lambda g: g * factor, gradient)
 
 
-def _dtype(p):
-    """The dtype of the running means: that of the parameter, or float64 where it is a whole number."""
-    return np.result_type(p) if np.result_type(p).kind == "f" else float
+def _dtype(x):
+    return x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+
+
+def _real(name, what, x):
+    """Refuse by name what is not made of real numbers."""
+    dtype = _dtype(x)
+    if dtype.kind not in "fiub":
+        raise ValueError(f"{name}: {what}: a leaf of dtype {dtype} and shape {np.shape(x)} is not "
+                         "made of real numbers; leave it out, or write the real and imaginary "
+                         "parts of a complex one as an axis of length 2")
+
+
+def _dtype_of_means(p):
+    """That of the parameter, but float64 for whole numbers, and float32 for float16.
+
+    The square of a gradient, and epsilon, are out of the range of float16.
+    """
+    dtype = _dtype(p)
+    return np.promote_types(dtype, np.float32) if dtype.kind == "f" else np.dtype(float)
+
+
+def _zeros(name, parameters):
+    """Return the running means before the first step."""
+    def zero(p):
+        _real(name, "parameters", p)
+        return np.zeros(np.shape(p), _dtype_of_means(p))
+
+    return tree.map(zero, parameters)
+
+
+def _as(p, new):
+    """Return what a parameter becomes in its own dtype, however exactly it was computed."""
+    return new.astype(_dtype(p)) if _dtype(p) == np.float16 else new
 
 
 def _matching(name, parameters, gradient, state, keys):
-    """Return the gradient in the parameters' dtypes; refuse what does not belong together, which NumPy would broadcast."""
+    """Return the gradient in the dtypes of the running means; refuse what does not match."""
     if not isinstance(state, dict) or set(state) != keys:
         raise ValueError(f"{name}: the state has {sorted(state) if isinstance(state, dict) else state!r}, not {sorted(keys)}; begin with "
                          f"that of init(parameters) of {name}")
-    for what, part in {"gradient": gradient, **{key: state[key] for key in keys - {"n"}}}.items():
-        for p, x in zip(tree.flatten(parameters)[0], tree.flatten(part)[0]):
-            if np.shape(p) != np.shape(x):
+    leaves, structure = tree.flatten(parameters)
+    for p in leaves:
+        _real(name, "parameters", p)
+    parts = {"gradient": gradient, **{key: state[key] for key in sorted(keys - {"n"})}}
+    for what, part in parts.items():
+        others, of_part = tree.flatten(part)
+        if of_part != structure:
+            raise ValueError(f"{name}: the {what} has the structure {tree.describe(of_part)}, the "
+                             f"parameters have {tree.describe(structure)}; they must agree")
+        for p, x in zip(leaves, others):
+            _real(name, what, x)
+            if np.shape(p) != np.shape(x):  # which NumPy would broadcast
                 raise ValueError(f"{name}: a parameter of shape {np.shape(p)} has a {what} of shape {np.shape(x)}; they must agree")
-    return tree.map(lambda p, g: g if np.result_type(g) == _dtype(p) else np.asarray(g, _dtype(p))[()], parameters, gradient)
+
+    def cast(p, g):
+        dtype = _dtype_of_means(p)
+        if hasattr(g, "astype"):
+            return g if g.dtype == dtype else g.astype(dtype)
+        return np.asarray(g, dtype)[()]
+
+    return tree.map(cast, parameters, gradient)
+
+
+def _plain(what, value):
+    """Refuse by name a traced value where a plain one is needed."""
+    if is_traced(value) or isinstance(value, Recorded):
+        raise TypeError(f"{what} is a traced value, which comes from the arguments of a function "
+                        "that is differentiated or compiled, and must be a plain one: take it from "
+                        "outside of that function, or pass stop_gradient(value). Where you want "
+                        "its derivative, write the step yourself: "
+                        "tree.map(lambda p, g: p - rate * g, parameters, gradient)")
+
+
+def _number(what, value, range="a number"):
+    """Return a setting as a Python float; refuse by name what is none."""
+    _plain(what, value)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise ValueError(f"{what}={value!r} must be {range}")
+    return float(value)
 
 
 def _positive(what, value):
     """Return a setting as a Python float; refuse by name what is not a positive number."""
-    if not isinstance(value, (int, float, np.integer, np.floating)) or not 0 < value < math.inf:
+    number = _number(what, value, "a positive number")
+    if not 0 < number < math.inf:
         raise ValueError(f"{what}={value!r} must be a positive number")
-    return float(value)
+    return number
 
 
 def _schedule(name, learning_rate):
@@ -162,7 +247,7 @@ def _schedule(name, learning_rate):
         return lambda n: learning_rate
 
     def rate(n):
-        value = float(learning_rate(n))
+        value = _number(f"{name}: learning_rate after {n} steps", learning_rate(n))
         if not 0 <= value < math.inf:
             raise ValueError(f"{name}: learning_rate is {value!r} after {n} steps; it must be finite and not negative")
         return value
@@ -173,6 +258,6 @@ def _schedule(name, learning_rate):
 def _check(name, **shares):
     """Return the shares as Python floats; refuse by name what cannot be."""
     for share, value in shares.items():
-        if not isinstance(value, (int, float, np.integer, np.floating)) or not 0 <= value < 1:
+        if not 0 <= _number(f"{name}: {share}", value, "at least 0 and below 1") < 1:
             raise ValueError(f"{name}: {share}={value!r} must be at least 0 and below 1")
     return [*map(float, shares.values())]

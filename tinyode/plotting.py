@@ -14,6 +14,7 @@ STYLE = {
     "axes.prop_cycle": plt.cycler(color=COLOURS), "lines.linewidth": 2.2, "legend.frameon": False, "axes.grid": True,
     "grid.alpha": 0.25, "figure.constrained_layout.use": True, "mathtext.fontset": "cm",
 }
+END_OF_PNG = b"IEND\xaeB`\x82"  # the name and the checksum of the last chunk, which is empty
 plt.rcParams.update(STYLE)
 
 
@@ -27,6 +28,7 @@ def save(figure, name):
 
     A chapter that is run again must not change the repository. So a file that already shows the same picture is left alone, and so is
     one that another version of Matplotlib has drawn, which places every letter a little differently. Delete it to have it drawn anew.
+    What is no picture, or not a whole one, is drawn anew.
     """
     here = Path.cwd()
     folder = next((p / "figures" for p in (here, *here.parents) if (p / "figures").is_dir()), here / "figures")
@@ -43,7 +45,20 @@ def save(figure, name):
 
 def _looks_different(old, new):
     """Whether two PNG files by the same Matplotlib differ by more than rounding can: on average 0.3 % of the grey scale."""
+    pixels = _pixels(old)
+    if pixels is None:
+        return True
     if f"Matplotlib version{matplotlib.__version__},".encode() not in old:
         return False
-    old, new = plt.imread(io.BytesIO(old)), plt.imread(io.BytesIO(new))
-    return old.shape != new.shape or np.mean(np.abs(old - new)) > 0.003
+    expected = _pixels(new)
+    return pixels.shape != expected.shape or np.mean(np.abs(pixels - expected)) > 0.003
+
+
+def _pixels(png):
+    """Return the pixels of a PNG file, None if it is damaged or another kind of file."""
+    if not png.endswith(END_OF_PNG):
+        return None
+    try:
+        return plt.imread(io.BytesIO(png), format="png")
+    except Exception:  # of the many that a damaged file can raise
+        return None

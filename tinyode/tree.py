@@ -18,17 +18,27 @@ ones included), a list or a dict is a leaf: arrays, numbers, and the traced arra
 `save` and `load` keep a container in a file.
 """
 
-import json
-import os
+import copy
 
 import numpy as np
+
+from .files import TOO_DEEP
+from .files import load as load
+from .files import save as save
 
 LEAF = "*"  # how a structure writes a leaf
 CERTAIN_LEAVES = {np.ndarray, np.float64, float}  # types that need no closer look; the engine adds its own
 
 
 class _Keys(tuple):
-    """The sorted keys of a dict. ``order`` is that of the dict itself, which code that loops over it may count on."""
+    """The sorted keys of a dict, and what a structure has without being another structure for it.
+
+    ``order`` is that of the keys in the dict itself, which code that loops over it may count on.
+    ``empty`` is an empty container of the same kind, where that is a subclass of dict or list: it
+    has the factory of a defaultdict, and the attributes of a class of the user's.
+    """
+
+    order, empty = (), None
 
 
 def flatten(tree):
@@ -48,10 +58,16 @@ def flatten(tree):
     Raises
     ------
     TypeError
-        If the keys of a dict cannot be sorted.
+        If the keys of a dict cannot be sorted, or a subclass of tuple has attributes, which would
+        be lost.
+    ValueError
+        If containers are nested some hundreds deep, or one contains itself.
     """
     leaves = []
-    return leaves, _take_apart(tree, leaves)
+    try:
+        return leaves, _take_apart(tree, leaves)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
 
 
 def _take_apart(tree, leaves):
@@ -60,10 +76,11 @@ def _take_apart(tree, leaves):
         leaves.append(tree)
         return LEAF
     if isinstance(tree, (tuple, list)):
+        own = None if kind is tuple or kind is list else _own(tree)
         if CERTAIN_LEAVES.issuperset([type(child) for child in tree]):  # the usual case, in one go
             leaves.extend(tree)
-            return kind, None, (LEAF,) * len(tree)
-        return kind, None, tuple([_take_apart(child, leaves) for child in tree])
+            return kind, own, (LEAF,) * len(tree)
+        return kind, own, tuple([_take_apart(child, leaves) for child in tree])
     if isinstance(tree, dict):
         try:
             keys = _Keys(sorted(tree))
@@ -71,9 +88,32 @@ def _take_apart(tree, leaves):
             raise TypeError(f"the keys of a dict are walked in sorted order, and these cannot be sorted: {list(tree)}; "
                             "use keys of one type") from error
         keys.order = tuple(tree)
+        if kind is not dict:
+            keys.empty = _own(tree).empty
         return kind, keys, tuple([_take_apart(tree[key], leaves) for key in keys])
     leaves.append(tree)
     return LEAF
+
+
+def _own(tree):
+    """Return what a subclass of list or dict has besides its elements, None for one of tuple."""
+    name = type(tree).__name__
+    if isinstance(tree, tuple):
+        if getattr(tree, "__dict__", None):
+            raise TypeError(f"{name} is a tuple with attributes ({', '.join(vars(tree))}), and one "
+                            "with other elements would lose them; write tuple(x), or a named tuple")
+        return None
+    own = _Keys()
+    try:
+        own.empty = copy.copy(tree)  # without its constructor, whose arguments are not known
+        own.empty.clear()
+    except RecursionError:  # of the containers around it
+        raise
+    except Exception as error:
+        plain = "list" if isinstance(tree, list) else "dict"
+        raise TypeError(f"{name} is a {plain} that copy.copy cannot copy, so that none with other "
+                        f"elements can be made; write {plain}(x)") from error
+    return own
 
 
 def orders(structure):
@@ -81,7 +121,26 @@ def orders(structure):
     if structure is LEAF:
         return ()
     _, keys, children = structure
-    return sum([orders(child) for child in children if child is not LEAF], () if keys is None else (keys.order,))
+    own = () if keys is None else (keys.order,)
+    try:
+        return sum([orders(child) for child in children if child is not LEAF], own)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+
+
+def belongings(structure):
+    """Return what subclasses of dict and list in a structure have besides their elements.
+
+    That is the factory of a defaultdict, or attributes; equal structures may differ in it.
+    """
+    if structure is LEAF:
+        return ()
+    _, keys, children = structure
+    own = ()
+    if keys is not None and keys.empty is not None:
+        _, arguments, state, *_ = keys.empty.__reduce_ex__(4)  # what copy.copy makes another one of
+        own = ([x for x in arguments if x is not type(keys.empty)], state),
+    return sum([belongings(child) for child in children if child is not LEAF], own)
 
 
 def unflatten(structure, leaves):
@@ -101,6 +160,8 @@ def unflatten(structure, leaves):
         tree = _put_together(structure, rest)
     except StopIteration:
         raise ValueError(f"{len(leaves)} leaves are too few for the structure {describe(structure)}") from None
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
     if next(rest, rest) is not rest:
         raise ValueError(f"{len(leaves)} leaves are too many for the structure {describe(structure)}")
     return tree
@@ -111,12 +172,18 @@ def _put_together(structure, rest):
         return next(rest)
     kind, keys, children = structure
     values = [next(rest) if child is LEAF else _put_together(child, rest) for child in children]
-    if keys is not None:
-        by_key, result = dict(zip(keys, values)), kind()
+    if keys is None:
+        if kind is list:
+            return values
+        return tuple.__new__(kind, values)  # the constructor of a named tuple takes other arguments
+    result = {} if keys.empty is None else copy.copy(keys.empty)
+    if isinstance(result, list):
+        result.extend(values)
+    else:
+        by_key = dict(zip(keys, values))
         for key in keys.order:
             result[key] = by_key[key]
-        return result
-    return kind(*values) if hasattr(kind, "_fields") else kind(values)
+    return result
 
 
 def describe(structure):
@@ -208,85 +275,3 @@ def ravel(tree):
     if not leaves:
         return np.zeros(0), unravel
     return np.concatenate([np.reshape(leaf, (-1,)) for leaf in leaves]), unravel
-
-
-def save(path, tree):
-    """Write a container to one ``.npz`` file: arrays, numbers, strings and None in nested tuples, lists and dicts.
-
-    The file appears whole or not at all, so that an interrupted program leaves the old one.
-
-    Parameters
-    ----------
-    path : str or path
-    tree : container
-        Dict keys are strings.
-
-    Raises
-    ------
-    TypeError
-        If a leaf is none of these, or an array of objects; if a dict has other keys. Named tuples and dicts of other kinds are
-        refused: write ``tuple(x)`` or ``dict(x)``.
-    """
-    arrays = []
-    structure = json.dumps(_encode(tree, arrays))
-    half_written = f"{os.fsdecode(path)}.{os.getpid()}.part"
-    try:
-        with open(half_written, "wb") as file:
-            np.savez(file, structure=np.array(structure), **{str(i): array for i, array in enumerate(arrays)})
-        os.replace(half_written, path)
-    finally:
-        if os.path.exists(half_written):
-            os.remove(half_written)
-
-
-def load(path):
-    """Read a container that `save` has written, with the same structure, dtypes and values.
-
-    Raises
-    ------
-    OSError
-        If there is no such file, or it cannot be read.
-    ValueError
-        If it is damaged, or another kind of file. Nothing in it is ever executed.
-    MemoryError
-        If an array in it is, or says it is, larger than the memory.
-    """
-    try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return _decode(json.loads(str(file["structure"])), file)
-    except Exception as error:  # of the many that zip files, array headers and JSON can raise
-        if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:  # of the system
-            raise
-        raise ValueError(f"load: {os.fspath(path)!r} is damaged, or was not written by save") from error
-
-
-def _encode(tree, arrays):
-    """Return a container as what JSON can say, and append its arrays to the list."""
-    if type(tree) in (tuple, list):
-        return {type(tree).__name__: [_encode(child, arrays) for child in tree]}
-    if type(tree) is dict:
-        if not all(type(key) is str for key in tree):
-            raise TypeError(f"save: the keys of a dict must be strings; got {list(tree)}")
-        return {"dict": {key: _encode(child, arrays) for key, child in tree.items()}}
-    if tree is None or type(tree) in (bool, int, float, str):
-        return {"value": tree}
-    if (type(tree) is np.ndarray or isinstance(tree, np.generic)) and not tree.dtype.hasobject:
-        arrays.append(tree)
-        return {"array" if isinstance(tree, np.ndarray) else "scalar": len(arrays) - 1}
-    raise TypeError(f"save: {type(tree).__name__} cannot be saved; arrays, numbers, strings and None in tuples, lists and dicts can")
-
-
-def _decode(code, file):
-    """Return what `_encode` has encoded, and nothing else."""
-    ((kind, content),) = code.items()
-    if kind == "dict" and type(content) is dict:
-        return {key: _decode(child, file) for key, child in content.items()}
-    if kind in ("tuple", "list") and type(content) is list:
-        return {"tuple": tuple, "list": list}[kind]([_decode(child, file) for child in content])
-    if kind == "value" and type(content) in (type(None), bool, int, float, str):
-        return content
-    if kind in ("array", "scalar") and type(content) is int:
-        array = file[str(content)]
-        if type(array) is np.ndarray and (kind == "array" or array.ndim == 0):
-            return array if kind == "array" else array[()]
-    raise ValueError(f"{kind}: {content!r:.40} is not what save writes")

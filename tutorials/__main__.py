@@ -23,13 +23,13 @@ def chapters():
 
 def title(path):
     """Return the first heading of a chapter."""
-    return re.search(r"^# # (.*)$", path.read_text(), re.M).group(1)
+    return re.search(r"^# # (.*)$", path.read_text(encoding="utf-8"), re.M).group(1)
 
 
 def cells(path):
     """Return a chapter as (is prose, first line number, source) per cell."""
     found = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.startswith("# %%"):
             found.append(("[markdown]" in line, number + 1, []))
         elif found:
@@ -85,4 +85,5 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # a terminal that has no ± gets a question mark
     sys.exit(main())

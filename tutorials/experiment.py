@@ -2,21 +2,30 @@
 
 A full experiment is a number of jobs, a model and a seed each, say. The result of each is written to ``results/NAME.json`` as soon as it is
 there, with the settings and the versions of all that computed it; interrupted, it goes on from there. A chapter's table is made from
-that file.
+that file. Several processes may work on one file, each at other jobs: they write one after another.
 """
 
+import contextlib
 import json
 import os
 import platform
 import sys
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
+    import msvcrt
+
 RESULTS = Path(__file__).parent / "results"
 FULL = "--full" in sys.argv
+if sys.__stdout__:  # where a chapter is run as a script, and a terminal has no ±: a question mark
+    sys.__stdout__.reconfigure(errors="replace")
 START = time.monotonic()
 
 
@@ -34,34 +43,96 @@ def full(name, settings, jobs):
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     settings = json.loads(json.dumps(settings))
-    versions = {"tinyode": version("tinyode"), "numpy": np.__version__, "python": platform.python_version()}
-    kept = _read(path) or {"settings": settings, "versions": versions, "results": {}}
-    if kept["settings"] != settings:
-        raise SystemExit(f"{path} was made with other settings, {kept['settings']}; delete it, and run again with --full to make it with "
-                         f"{settings}")
+    with _alone() if FULL else contextlib.nullcontext():
+        kept = _read(path, settings)
     left = [job for job in jobs if job not in kept["results"]]
     if left and not FULL:
         raise SystemExit(f"{path} has no results of {left[0]!r} and {len(left) - 1} more jobs: run this chapter with --full")
-    if left and kept["versions"] != versions:
-        raise SystemExit(f"{path} was begun with other versions, {kept['versions']}, than these, {versions}; go on with those, or delete it")
+    versions = _versions()
+    if left:
+        _check_versions(path, kept, versions)
     for number, job in enumerate(left, 1):
         print(f"{job} ({number} of {len(left)})", file=sys.stderr, flush=True)
         began = time.monotonic()
         result = {**jobs[job](), "seconds": round(time.monotonic() - began, 1)}
-        kept = _read(path) or kept  # another process may be at other jobs
-        kept["results"][job] = result
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(kept, indent=1, default=float))  # NumPy's numbers as Python's
-        os.replace(part, path)  # whole or not at all
+        with _alone():
+            others = _read(path, settings)  # what other processes have put there meanwhile
+            _check_versions(path, others, versions)
+            results = {**kept["results"], **others["results"], job: result}
+            kept = {"settings": settings, "versions": versions, "results": results}
+            _write(path, kept)
     return {job: kept["results"][job] for job in jobs}
 
 
-def _read(path):
-    """Return what a file has kept, None if there is none."""
+def _write(path, kept):
+    """Write a file, whole or not at all."""
+    part = path.with_suffix(".part")
     try:
-        return json.loads(path.read_text()) if path.exists() else None
-    except json.JSONDecodeError as error:
-        raise SystemExit(f"{path} is damaged ({error}); delete it, and run again with --full") from error
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(kept, file, indent=1, default=float)  # NumPy's numbers as Python's
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone():
+    """Keep all other processes and threads out of here until it is left.
+
+    The lock is one of the operating system, which frees it when a process ends, however it ends. It
+    needs a file that is always there and never exchanged: this one, of which nothing is changed.
+    """
+    with open(__file__, "rb+") as file:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+            return
+        file.seek(2**30)  # behind its end, since others cannot read what Windows has locked
+        while True:
+            with contextlib.suppress(OSError):  # which comes after ten seconds of waiting
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                break
+        try:
+            yield
+        finally:
+            file.seek(2**30)
+            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+
+
+def _versions():
+    """Return the versions of what computes a result."""
+    try:
+        ours = version("tinyode")
+    except PackageNotFoundError:  # run from a checkout
+        ours = "not installed"
+    return {"tinyode": ours, "numpy": np.__version__, "python": platform.python_version()}
+
+
+def _check_versions(path, kept, versions):
+    """Refuse to put results of these versions into one file with those of others."""
+    if kept["versions"] not in ({}, versions):
+        raise SystemExit(f"{path} was begun with other versions, {kept['versions']}, than these, "
+                         f"{versions}; go on with those, or delete it")
+
+
+def _read(path, settings):
+    """Return what a file has kept, nothing if there is none; refuse one of other settings."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"settings": settings, "versions": {}, "results": {}}
+    except ValueError as error:  # of JSON, or of UTF-8
+        raise SystemExit(f"{path} is damaged ({error}); delete it, and run again with --full"
+                         ) from error
+    if not isinstance(kept, dict) or set(kept) != {"settings", "versions", "results"}:
+        raise SystemExit(f"{path} is damaged, or another kind of file; delete it, and run again "
+                         "with --full")
+    if kept["settings"] != settings:
+        raise SystemExit(f"{path} was made with other settings, {kept['settings']}; delete it, and "
+                         f"run again with --full to make it with {settings}")
+    return kept
 
 
 def steps(n):

@@ -184,7 +184,8 @@ class compiled:
             return None
         orders = tree.orders(structure)  # f may loop over the items of a dict
         names = tuple([(type(name), repr(name)) for order in orders for name in order])  # 1 == True
-        hashed = structure, orders, names, with_keywords, wanted, tuple(key[2])
+        own = tuple([contents(x) for x in tree.belongings(structure)])
+        hashed = structure, orders, names, own, with_keywords, wanted, tuple(key[2])
         found = self.programs.pop(hashed, None)
         if found is None:
             call = lambda *arguments: self._call(arguments, with_keywords)
@@ -195,7 +196,7 @@ class compiled:
         if len(self.programs) > KEPT:
             self.programs.popitem(last=False)
             self.last.clear()  # which may hold it
-        if all([kind is str for kind, _ in names]):
+        if not own and all([kind is str for kind, _ in names]):
             self.last[wanted] = key, orders, found
         return found
 

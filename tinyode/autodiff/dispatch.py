@@ -18,6 +18,7 @@ import inspect
 import numpy as np
 from numpy import ndarray
 
+from .. import tree
 from . import trace
 from .operators import CHECKED, DERIVED, PLAIN, RULES, Recorded, name_of
 
@@ -47,9 +48,7 @@ def is_traced(x):
 
 def has_traced(x):
     """Whether x is traced, or a container of anything that is."""
-    if isinstance(x, (tuple, list, dict)):
-        return any(map(has_traced, x.values() if isinstance(x, dict) else x))
-    return is_traced(x)
+    return any(map(is_traced, tree.flatten(x)[0]))
 
 
 def unbox(x):

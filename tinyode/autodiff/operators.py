@@ -115,7 +115,6 @@ class ArrayLike:
     __rfloordiv__ = lambda self, other: other // self.value
     __divmod__, __rdivmod__ = (lambda self, other: np.divmod(self, other)), (lambda self, other: np.divmod(other, self))
     __floor__, __ceil__, __trunc__, __round__ = map(_whole, (math.floor, math.ceil, math.trunc, round))
-    __hash__ = object.__hash__
 
     __float__, __int__ = _no_number("number", "float() or a function such as math.sin"), _no_number("number", "int()")
     __complex__, __index__ = _no_number("number", "complex()"), _no_number("integer", "an index, range() or a shape")
@@ -123,6 +122,11 @@ class ArrayLike:
 
     def __bool__(self):
         return bool(self.value)
+
+    def __hash__(self):
+        raise TypeError("a traced value cannot be looked up in a dict or a set (or be the argument "
+                        "of a cached function): it is not found there as its number would be; "
+                        "look up stop_gradient(x), which is a constant to the derivative")
 
     def __len__(self):
         return len(self.value)

@@ -113,6 +113,7 @@ def _record(f, leaves, structure, named):
                         "one each time")
     # a constant that is returned is copied at each call: the caller may write into it
     outputs, pulled = ([recording(np.array, (y,), {}) if isinstance(y, np.ndarray) else y for y in part] for part in (outputs, pulled))
+    recording.over = True
     return inputs, outputs, seeds, dict(zip(numbers, pulled)), recording, out_structure
 
 

@@ -88,10 +88,14 @@ def _known(function):
 
 
 class Recording(list):
-    """The calls, in order; what was refused, whatever f made of the error; the arrays of f's own that were met, and copies of them."""
+    """The calls, in order, and what else was met.
+
+    ``refusal`` is what was refused, whatever f made of the error; ``met`` has the arrays of f's own
+    and copies of them; ``over`` says that f has returned, and only the program has its Symbols now.
+    """
 
     def __init__(self):
-        self.refusal, self.met = None, {}
+        self.refusal, self.met, self.over = None, {}, False
 
     def __call__(self, function, args, kwargs):
         """Carry out a function of Symbols and write it down."""
@@ -196,7 +200,6 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
     """An array whose history is written down. It has a value, that of the example, of which a program may use shape and dtype."""
 
     __slots__ = ("recording", "value")
-    __hash__ = object.__hash__
 
     def __init__(self, value, recording):
         self.value, self.recording = value, recording
@@ -241,6 +244,12 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
 
     def __iter__(self):
         return (self[i] for i in range(len(self)))
+
+    def __hash__(self):
+        """Hash by identity, for the sets and dicts of a program; f would never find its number."""
+        if self.recording.over:
+            return id(self)
+        return self.recording.takes("a place in a dict or a set")
 
     def __repr__(self):
         return f"Symbol({self.value!r})"

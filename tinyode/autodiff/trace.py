@@ -115,24 +115,32 @@ def sweep(tape, seeds, n_inputs):
                 c = next(all_at_once)
             shape = args[argnum].shape
             if c.shape != shape:
-                c = fit(c, shape)
+                c = fit(c, shape, vjps)
             known = cotangents[parent]
             cotangents[parent] = c if known is None else known + c
     return cotangents
 
 
-def fit(g, shape):
+def fit(g, shape, vjps=None):
     """Bring a cotangent to the shape of its primal: the adjoint of broadcasting is summing.
 
-    If x of shape (3, 1) was broadcast to y of shape (2, 3, 4), each element of x went to 8 places, and its cotangent is the
-    sum over these.
+    If x of shape (3, 1) was broadcast to y of shape (2, 3, 4), each element of x went to 8 places,
+    and its cotangent is the sum over these. Where a cotangent is constant along an axis, the rule
+    may return it with length 1 there. An axis of another length is a mistake in the rule.
     """
-    leading = g.ndim - len(shape)
+    given, leading = g, g.ndim - len(shape)
     if leading > 0:
         g = np.add.reduce(g, axis=0 if leading == 1 else tuple(range(leading)))
     if g.shape != shape:
-        axes = tuple([axis for axis, n in enumerate(shape) if n == 1 and g.shape[axis] != 1])
-        g = np.add.reduce(g, axis=axes, keepdims=True) if axes else np.broadcast_to(g, shape)
+        axes = tuple([axis for axis, (n, m) in enumerate(zip(shape, g.shape)) if n == 1 != m])
+        g = np.add.reduce(g, axis=axes, keepdims=True) if axes else g
+        if g.shape != shape:
+            if leading < 0 or any([m not in (1, n) for n, m in zip(shape, g.shape)]):
+                names = [name_of(function) for function, rule in RULES.items() if rule is vjps]
+                raise ValueError(f"{names[0] if names else 'a rule'}: the VJP of the rule returned "
+                                 f"a cotangent of shape {given.shape} for a primal of shape "
+                                 f"{shape}; return that shape, or one to be summed or broadcast")
+            g = np.broadcast_to(g, shape)
     return g
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import nn
 from ..autodiff import vjp
+from .checks import arrays, check_counts, check_options, check_parameters
 from .neural_ode import neural_ode
 
 
@@ -33,12 +34,22 @@ def planar_flow(d, layers):
     -------
     init, log_prob : functions
         ``init(rng)`` makes the parameters; ``log_prob(parameters, x)``, x of shape (n, d), has shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If d or ``layers`` is not a positive whole number; by ``log_prob``, if x or the parameters
+        are not of this model.
     """
+    check_counts("planar_flow", d=d, layers=layers)
 
     def init(rng):
+        nn.check_generator("planar_flow", rng)
         return [{"u": 0.1 * rng.normal(size=d), "w": rng.normal(size=d), "b": rng.normal()} for _ in range(layers)]
 
     def log_prob(parameters, x):
+        (x,) = arrays("planar_flow", x=(x, ("n", d)))
+        _check_layers(parameters, d)
         log_det = 0.0
         for layer in parameters:
             u, w = layer["u"], layer["w"]
@@ -51,9 +62,21 @@ def planar_flow(d, layers):
     return init, log_prob
 
 
+def _check_layers(parameters, d):
+    """Refuse parameters that are not those of a planar flow of this width."""
+    keys = {"u", "w", "b"}
+    if not isinstance(parameters, (list, tuple)) or not parameters:
+        raise ValueError(f"planar_flow: parameters={parameters!r:.60} must be a list with a dict "
+                         "for each layer; use those of its init")
+    for layer in parameters:
+        check_parameters("planar_flow", layer, keys)
+        arrays("planar_flow: parameters", u=(layer["u"], (d,)), w=(layer["w"], (d,)),
+               b=(layer["b"], ()))
+
+
 def exact_trace(f, z, _=None):
     """Return f(z) and tr df/dz of every row, for f that treats the rows of z, shape (n, d), each by itself: d pullbacks."""
-    value, pullback = vjp(f, z)
+    z, value, pullback = _vjp_of_rows("exact_trace", f, z)
     units = np.eye(z.shape[1], dtype=z.dtype)
     return value, sum(pullback(np.ones((len(z), 1), z.dtype) * unit)[0][:, i] for i, unit in enumerate(units))
 
@@ -63,10 +86,19 @@ def hutchinson_trace(f, z, noise):
 
     Hutchinson (1990); Grathwohl and others, "FFJORD" (2019). The noise, shape (n, d), is the same for a whole solve.
     """
-    if np.shape(noise) != z.shape:
-        raise ValueError(f"hutchinson_trace: noise has the shape {np.shape(noise)}, and must have that of z, {z.shape}")
-    value, pullback = vjp(f, z)
+    z, noise = arrays("hutchinson_trace", z=(z, ("n", "d")), noise=(noise, ("n", "d")))
+    z, value, pullback = _vjp_of_rows("hutchinson_trace", f, z)
     return value, np.sum(pullback(noise)[0] * noise, axis=1)
+
+
+def _vjp_of_rows(name, f, z):
+    """Return z as an array, and what `vjp` does of f, a function of rows to rows."""
+    (z,) = arrays(name, z=(z, ("n", "d")))
+    value, pullback = vjp(f, z)
+    if np.shape(value) != z.shape:
+        raise ValueError(f"{name}: f returned the shape {np.shape(value)} for z of shape "
+                         f"{z.shape}; they must agree: only a square Jacobian has a trace")
+    return z, value, pullback
 
 
 def continuous_flow(d, hidden, trace=exact_trace, **options):
@@ -88,8 +120,25 @@ def continuous_flow(d, hidden, trace=exact_trace, **options):
         ``log_prob(parameters, x, noise=None)``, x of shape (n, d), has shape (n,).
     move : function
         ``move(parameters, z, t0, t1)`` carries points along the flow: from the normal distribution to the data from 0 to 1, and back.
+
+    Raises
+    ------
+    ValueError
+        If d or ``hidden`` is not a positive whole number; by ``log_prob`` and ``move``, if the
+        points or the parameters are not of this model.
+    TypeError
+        If ``trace`` is not a function, or an option not one of `odeint`.
     """
-    init, network = nn.mlp(d + 1, hidden, hidden, d)
+    check_counts("continuous_flow", d=d, hidden=hidden)
+    check_options("continuous_flow", options)
+    if not callable(trace):
+        raise TypeError(f"continuous_flow: trace={trace!r} must be a function, exact_trace or "
+                        "hutchinson_trace")
+    init_network, network = nn.mlp(d + 1, hidden, hidden, d)
+
+    def init(rng):
+        nn.check_generator("continuous_flow", rng)
+        return init_network(rng)
 
     def f(t, z, parameters):
         return network(parameters, np.concatenate([z, t * np.ones((len(z), 1), z.dtype)], axis=1))
@@ -99,10 +148,14 @@ def continuous_flow(d, hidden, trace=exact_trace, **options):
         return value, -rate
 
     def log_prob(parameters, x, noise=None):
+        nn.check_layers("continuous_flow", parameters)
+        (x,) = arrays("continuous_flow", x=(x, ("n", d)))
         z, change = neural_ode(f_and_trace, (x, np.zeros(len(x), x.dtype)), 1.0, 0.0, parameters, noise, **options)
         return log_normal(z) - change
 
     def move(parameters, z, t0, t1):
+        nn.check_layers("continuous_flow", parameters)
+        (z,) = arrays("continuous_flow", z=(z, ("n", d)))
         return neural_ode(f, z, t0, t1, parameters, **options)
 
     return init, log_prob, move

@@ -7,6 +7,8 @@ N1, S1, which write f(h, t, theta_t); the order here is that of the solvers).
 import numpy as np
 
 from .. import nn
+from ..autodiff.dispatch import unbox
+from .checks import check_counts, check_parameters
 
 
 def resnet(f, h, thetas):
@@ -18,10 +20,23 @@ def resnet(f, h, thetas):
         ``f(t, h, theta_t)``, of the shape of h.
     h : array
     thetas : list
-        The parameters of each layer.
+        The parameters of each layer, of which there is one at least.
+
+    Raises
+    ------
+    ValueError
+        If there is no layer, or f returns another shape than that of h.
     """
+    thetas = list(thetas)
+    if not thetas:
+        raise ValueError("resnet: thetas is empty, and a network without layers leaves h as it is; "
+                         "give the parameters of one layer or more")
     for t, theta_t in enumerate(thetas):
-        h = h + f(t, h, theta_t)
+        step = f(t, h, theta_t)
+        if nn.shape_of(step) != nn.shape_of(h):  # which NumPy may broadcast
+            raise ValueError(f"resnet: f returned the shape {nn.shape_of(step)} in layer {t} for h "
+                             f"of shape {nn.shape_of(h)}; they must agree")
+        h = h + step
     return h
 
 
@@ -32,14 +47,27 @@ def res_net(features, width, hidden, classes, blocks=6):
     -------
     init, apply : functions
         ``init(rng)`` makes the parameters, ``apply(parameters, x)``, x of shape (..., features), the scores, shape (..., classes).
+
+    Raises
+    ------
+    ValueError
+        If a width or ``blocks`` is not a positive whole number; by ``apply``, if x or the
+        parameters are not of this model.
     """
+    check_counts("res_net", features=features, width=width, hidden=hidden, classes=classes,
+                 blocks=blocks)
     (init_in, into), (init_block, block), (init_out, out) = (
         nn.linear(features, width), nn.mlp(width, hidden, width), nn.linear(width, classes))
 
     def init(rng):
+        nn.check_generator("res_net", rng)
         return {"in": init_in(rng), "blocks": [init_block(rng) for _ in range(blocks)], "out": init_out(rng)}
 
     def apply(parameters, x):
+        check_parameters("res_net", parameters, {"in", "blocks", "out"})
+        x = unbox(x)
+        if x.shape[-1:] != (features,):
+            raise ValueError(f"res_net: x has the shape {x.shape}; it must be (..., {features})")
         h = np.tanh(into(parameters["in"], x))
         return out(parameters["out"], resnet(lambda t, h, theta: block(theta, h), h, parameters["blocks"]))
 

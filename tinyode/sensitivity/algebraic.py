@@ -19,7 +19,6 @@ from ..solvers.options import check_constant
 from ..solvers.state import check_function, check_state
 from .problem import check_parameters, replaced
 
-
 ROUNDINGS = 100  # that count as none in each term (df/du)_ij u_j of an equation: f may add up many
 
 

@@ -16,7 +16,7 @@ from ..solvers.options import Options
 from ..solvers.state import check_leaf
 from ..solvers.tableaus import find
 from .discrete import layout, step_back, weighted_sum
-from .problem import check_cotangent, check_parameters, replaced
+from .problem import by_value, check_cotangent, check_parameters, replaced
 
 
 @explained
@@ -51,6 +51,7 @@ def odeint_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_si
         taken.clear()
         y0, args = tree.unflatten(structure, leaves[:k]), tree.unflatten(args_structure, leaves[k:])
         rows, times, checked = prepare(f, y0, t, args, options, batched)
+        rows.f = by_value(f)
         kept[:] = [rows, times]
         ys = follow(rows, times, checked, True, taken).y
         return np.concatenate([np.reshape(leaf, (*leaf.shape[:2], -1)) for leaf in tree.flatten(ys)[0]], axis=2)

@@ -39,12 +39,13 @@ from ..solvers.runge_kutta import Stepper
 from ..solvers.tableaus import find
 from .adjoint import vjp_of_field
 from .algebraic import adjoint_solve, root
-from .problem import check_cotangent, flat, problem, replaced
+from .problem import by_value, check_cotangent, flat, problem, replaced
 
 
 def odesolve(f, z0, t, theta, options, checkpoints=None):
     """ODESolve on lists of arrays, with the exact derivative of its steps; see `adjoint.odesolve`."""
     k, cut, tableau, options = len(z0), tree.cutter(z0), find(options.method), options._replace(exact=True)
+    kept_f = by_value(f)  # the stages of a step are all there before the first of them is pulled back
     taken = []  # (t, t1, h, y) of each step; y is None where it is not kept
 
     def forward(t, *leaves):
@@ -70,15 +71,15 @@ def odesolve(f, z0, t, theta, options, checkpoints=None):
         parameters, layouts = [theta[n] for n in learned], [layout(tableau, dense) for dense in (False, True)]
 
         def slope(time, y, *parameters):
-            return flat([unbox(part) for part in f(time, cut(y), replaced(theta, learned, parameters))])
+            return flat([unbox(part) for part in kept_f(time, cut(y), replaced(theta, learned, parameters))])
 
-        vjp_of_stage = vjp_of_field(f, k, learned)
+        vjp_of_stage = vjp_of_field(kept_f, k, learned)
 
         def stage(time, y):
             """Return f, and the function from its cotangent to those of y, of the parameters learned, and of time."""
             if timed:
                 time = time if is_traced(time) else np.array(time)
-                dz, pull = vjp_of_list(lambda *x: f(x[-1], x[:k], replaced(theta, learned, x[k:-1])), [*cut(y), *parameters, time])
+                dz, pull = vjp_of_list(lambda *x: kept_f(x[-1], x[:k], replaced(theta, learned, x[k:-1])), [*cut(y), *parameters, time])
             else:
                 dz, pull = vjp_of_stage(time, cut(y), theta)
 

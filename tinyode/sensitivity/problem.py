@@ -6,6 +6,8 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.dispatch import is_traced, plain, unbox
+from ..autodiff.operators import NUMBERS
+from ..autodiff.trace import Node
 from ..solvers.dense import observe
 from ..solvers.options import Stats
 from ..solvers.solve import steps
@@ -77,6 +79,40 @@ def replaced(items, positions, values):
 def flat(parts):
     """Return arrays end to end, as one flat vector."""
     return np.reshape(parts[0], (-1,)) if len(parts) == 1 else np.concatenate([np.reshape(part, (-1,)) for part in parts])
+
+
+def by_value(f):
+    """Return f, each call of which leaves copies of its constant arrays on the tapes.
+
+    A tape has references. Where f fills an array of its own at each call, and the pullbacks of many
+    calls run after the last, all of them would see what the last call has filled in.
+    """
+
+    def called(*args):
+        tapes, leaves = {}, tree.flatten(args)[0]
+        while leaves:  # of all levels
+            leaves = [x for x in leaves if type(x) is Node]
+            tapes.update((id(x.handle), (x.handle.tape, len(x.handle.tape))) for x in leaves)
+            leaves = [x.value for x in leaves]
+        value = f(*args)
+        for tape, start in tapes.values():
+            for i in range(start, len(tape)):
+                vjps, parents, y, operands, kwargs = tape[i]
+                if len(parents) == len(operands):  # no constants
+                    continue
+                traced = [argnum for argnum, _ in parents]
+                operands = [x if n in traced or type(x) in NUMBERS else tree.map(_copy, x)
+                            for n, x in enumerate(operands)]
+                tape[i] = vjps, parents, y, operands, kwargs
+        return tree.map(_copy, value) if tapes else value
+
+    if hasattr(f, "vjp"):
+        called.vjp = f.vjp
+    return called
+
+
+def _copy(x):
+    return x.copy() if type(x) is np.ndarray else x
 
 
 def check_cotangent(g):

@@ -126,10 +126,10 @@ def _meant(solver, names, error, args, options):
     try:
         first = names[: 2 + timed]
         given = [options[name] if name in options else args[i] for i, name in enumerate(first)]
-    except IndexError:  # an argument is not there
+        f, y0, *t = given[0], *plain(given[1:])
+        args, t = plain(args[2 + timed :]), t[0] if timed else None
+    except (IndexError, RecursionError):  # an argument is not there, or nested too deep
         return None
-    f, y0, t = given[0], plain(given[1]), plain(given[2]) if timed else None
-    args = plain(args[2 + timed :])
     if not callable(f):
         return None
     if _works(names, f, y0, t, args):

@@ -12,12 +12,15 @@ Two ways to differentiate by evaluating alone:
 `check_vjp` compares with either.
 """
 
+import math
+
 import numpy as np
 
 from .. import tree
 from ..autodiff import vjp
 
 H = np.finfo(float).eps ** 0.2
+FAR = 1e5  # x from which on a step of H has fewer than 7 digits in x + H: 1e-7 H / 3 u
 
 
 def central_difference(f, primals, tangents, h=H):
@@ -43,7 +46,8 @@ def central_difference(f, primals, tangents, h=H):
     def difference(s):
         return tree.map(lambda plus, minus: (np.asarray(plus, dtype=float) - np.asarray(minus, dtype=float)) / (2 * s), at(s), at(-s))
 
-    return tree.map(lambda coarse, fine: (4 * fine - coarse) / 3, difference(h), difference(h / 2))
+    coarse, fine = difference(h), difference(h / 2)
+    return tree.map(lambda coarse, fine: fine + (fine - coarse) / 3, coarse, fine)
 
 
 def complex_step(f, primals, tangents, h=1e-100):
@@ -71,6 +75,11 @@ def inner(a, b):
                 for x, y in zip(tree.flatten(a)[0], tree.flatten(b)[0])])
 
 
+def size_of(a):
+    """Return the Euclidean norm of a container, whose squares may overflow or underflow."""
+    return math.hypot(*[x for leaf in tree.flatten(a)[0] for x in np.ravel(leaf).tolist()])
+
+
 def random_like(rng, x):
     """Return standard normal numbers in the structure and shapes of x."""
     return tree.map(lambda leaf: rng.normal(size=np.shape(leaf)), x)
@@ -86,13 +95,16 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
     ----------
     f : function
     *primals : arrays or containers of arrays
-        Where; f must be smooth within `H`, 7e-4, of it. The difference is taken in double precision, the product in that of the primals.
+        Where; f must be smooth within `H`, 7e-4, of it. (Where |x| > 1e5 a step of 7e-4 would be
+        lost in the rounding of x: within 7e-9 |x|.) The difference is taken in double precision,
+        the product in that of the primals.
     order : int
         2 checks the derivative of the vector-Jacobian product in the same way as well, and so on.
     difference : `central_difference` or `complex_step`
         What the first derivative is held against; the engine being for real numbers, further ones are by central differences.
     rtol : float, optional
-        How far the two may differ, as a share of the largest of |w| |J v|, |J^T w| |v| and 1e-5 |w| |f|. By default
+        How far the two may differ, as a share of the largest of |w| |J v|, |J^T w| |v| and
+        1e-5 |w| |f|; a primal above 1e5 is measured in units of |x| / 1e5. By default
 
         * 1e-7 for central differences. Their rounding error, 9e-13 |w| |f|, is then allowed for by the last of the three, and
           their truncation error while the fifth derivative along v is less than 1e8 times the first;
@@ -104,9 +116,10 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
     Raises
     ------
     AssertionError
-        If they differ; the message has both.
+        If they differ; the message has both. If they are too large to be compared, or not numbers.
     ValueError
-        If ``order`` is not 1, 2, ...; less would check nothing. If ``difference`` is neither of the two, or ``rtol`` not a positive number.
+        If ``order`` is not 1, 2, ..., or primals or value have no elements: nothing is checked.
+        If ``difference`` is neither of the two, or ``rtol`` not a positive number.
 
     Notes
     -----
@@ -121,16 +134,27 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
     rng = rng or np.random.default_rng(0)
     for derivative in range(1, order + 1):
         value, pullback = vjp(f, *primals)
-        w, v = random_like(rng, value), random_like(rng, primals)
+        w, u = random_like(rng, value), random_like(rng, primals)
+        if not size_of(w) or not size_of(u):
+            raise ValueError("check_vjp: there is nothing to check, the "
+                             f"{'value of f has' if size_of(u) else 'primals have'} no elements")
+        unit = tree.map(lambda x: np.maximum(1.0, np.abs(x) / FAR), primals)
+        v = tree.map(np.multiply, u, unit)
         cotangents = pullback(w)
         for c, x in zip(tree.flatten(cotangents)[0], tree.flatten(primals)[0]):
             dtype = getattr(x, "dtype", np.dtype(float))
             if np.shape(c) != np.shape(x) or c.dtype != (dtype if dtype.kind == "f" else float):
                 raise AssertionError(f"a primal of shape {np.shape(x)}, dtype {dtype} got a cotangent of shape {c.shape}, dtype {c.dtype}")
         along_v = difference(f, primals, v)
-        found, expected = inner(cotangents, v), inner(w, along_v)
-        scale = max(np.sqrt(inner(w, w) * inner(along_v, along_v)), np.sqrt(inner(cotangents, cotangents) * inner(v, v)),
-                    1e-5 * np.sqrt(inner(w, w) * inner(value, value)))
+        with np.errstate(over="ignore", invalid="ignore"):  # then the scale is infinite, too
+            found, expected = inner(cotangents, v), inner(w, along_v)
+        with_units = tree.map(np.multiply, cotangents, unit)
+        scale = max(size_of(w) * size_of(along_v), size_of(with_units) * size_of(u),
+                    1e-5 * size_of(w) * size_of(value))
+        if not np.isfinite(scale):
+            raise AssertionError(f"derivative {derivative}: the values or the derivatives of f are "
+                                 f"not finite, or too large to be compared, at {primals!r:.300}; "
+                                 "scale f or its arguments")
         if not abs(found - expected) <= rtol * scale:
             raise AssertionError(f"derivative {derivative}: the vector-Jacobian product gives <J^T w, v> = {found!r}, finite differences "
                                  f"give <w, J v> = {expected!r}, at {primals!r:.300}")

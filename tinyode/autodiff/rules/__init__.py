@@ -7,10 +7,12 @@ What a rule is given and must return
     vjp(g, y, *args, **kwargs)      g: cotangent of the result; y: the result; args, kwargs: as the function was called
 
 and returning the cotangent of that operand. For y = f(x) it computes g^T df/dx without forming df/dx. It is NumPy code, so the
-engine differentiates it again for second derivatives. It may return the cotangent in the shape to which the operand was
-broadcast: the engine sums over the broadcast axes. ``None`` in place of a VJP says that there is no derivative (the condition of
-`np.where`). A function of any number of arrays has one function instead of the tuple, called as
-``vjps(g, y, wanted, *args, **kwargs)`` and returning the cotangents of the operands whose numbers are in ``wanted``.
+engine differentiates it again for second derivatives. It may return the cotangent in the shape
+to which the operand was broadcast, and with length 1 for an axis along which it is constant: the
+engine sums and broadcasts, see `tinyode.autodiff.trace.fit`. ``None`` in place of a VJP says that
+there is no derivative (the condition of `np.where`). A function of any number of arrays has one
+function instead of the tuple, called as ``vjps(g, y, wanted, *args, **kwargs)`` and returning the
+cotangents of the operands whose numbers are in ``wanted``.
 
 Two derivations
 ---------------

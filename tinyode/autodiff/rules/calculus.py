@@ -66,14 +66,16 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         xp, fp = xp[order], fp[order]
         xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
         fp, left, right = np.concatenate([fp[-1:], fp, fp[:1]]), None, None
+    below, above = plain(x) < plain(xp)[0], plain(x) > plain(xp)[-1]
+    x = np.where(below | above, plain(xp)[0], x)  # far out, the straight line would be 0 * inf
     if len(xp) == 1:
         y = np.broadcast_to(fp[0], x.shape)
     else:
         i = np.clip(np.searchsorted(plain(xp), plain(x), side="right") - 1, 0, len(xp) - 2)
         h, start = read(xp, i + 1) - read(xp, i), i + (plain(x) == read(plain(xp), i + 1))  # the last node may be there twice
         y = read(fp, start) + (read(fp, i + 1) - read(fp, i)) / np.where(plain(h) == 0, 1.0, h) * (x - read(xp, start))
-    y = np.where(plain(x) < plain(xp)[0], fp[0] if left is None else left, y)
-    return np.where(plain(x) > plain(xp)[-1], fp[-1] if right is None else right, y)
+    y = np.where(below, fp[0] if left is None else left, y)
+    return np.where(above, fp[-1] if right is None else right, y)
 
 
 def linspace(start, stop, num=50, endpoint=True, *, retstep=False, axis=0):

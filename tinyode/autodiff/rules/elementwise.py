@@ -5,6 +5,15 @@ abs'(0) = 0, hypot has no slope at the origin, and where a == b in maximum(a, b)
 at a kink do not exist, and what comes out there has no meaning. At a jump (remainder, copysign, heaviside) they take the derivative
 beside it.
 
+At infinity, and where numbers overflow or underflow on the way, they give the limit of the
+derivative: 0 for arctan, 1 for the infinite operand of logaddexp and hypot. Equal infinities share
+the cotangent, as equal operands do at a kink. Two things are left:
+
+* The limit is infinite at the pole of a derivative (sqrt at 0, arcsin at 1). So is the cotangent.
+* There is no limit, and the cotangent is NaN, where the value is NaN (sin of infinity, inf - inf,
+  0 * inf); for the exponent of a negative number, whose powers are real at single places only; and
+  for arctan2 at the origin, where all its values meet.
+
 What `np.where` leaves out is still computed, and its derivative multiplied by zero: where that is infinite the product is NaN. So keep
 the function away from its pole: ``np.where(x > 0, np.log(np.where(x > 0, x, 1.0)), 0.0)``.
 """
@@ -21,16 +30,17 @@ LOG_2, LOG_10, DEGREE = math.log(2.0), math.log(10.0), math.pi / 180
 
 
 def power_base(g, y, a, b):
-    """d(a^b)/da = b a^(b-1), and 0 for b = 0 even where a = 0."""
-    if type(b) in (int, float):
+    """d(a^b)/da = b a^(b-1), and 0 for b = 0 even where a = 0, and for infinite b where y = 0."""
+    if type(b) in (int, float) and abs(b) != np.inf:
         return g * (b * a ** (b - 1)) if b else g * 0.0
-    corner = (a == 0) & (b == 0)
-    return g * np.where(corner, 0.0, b * a ** np.where(corner, 1.0, b - 1.0))
+    zero = ((a == 0) & (b == 0)) | (np.isinf(b) & (y == 0))
+    b = np.where(zero, 1.0, b)
+    return g * np.where(zero, 0.0, b * a ** (b - 1.0))
 
 
 def power_exponent(g, y, a, b):
-    """d(a^b)/db = a^b log a, and its limit 0 for a = 0, b > 0."""
-    zero = (a == 0) & (b >= 0)
+    """d(a^b)/db = a^b log a, and its limit 0 for a = 0, b > 0, and for a = inf, b < 0."""
+    zero = ((a == 0) & (b >= 0)) | ((a == np.inf) & (b < 0))
     return g * np.where(zero, 0.0, y * np.log(np.where(zero, y.dtype.type(1), a)))
 
 
@@ -40,6 +50,42 @@ def chosen(g, y, a, b):
 
 
 CHOSEN = chosen, lambda g, y, a, b: chosen(g, y, b, a)
+
+
+def share(exp):
+    """Make the VJPs of y = log(e^a + e^b), to a: g e^(a - y).
+
+    Where y is infinite it is the larger of a and b.
+    """
+    def vjp(g, y, a, b):
+        infinite = np.isinf(y)
+        part = g * exp(np.where(infinite, 0.0, a) - np.where(infinite, 0.0, y))
+        return np.where(infinite, np.where(a == b, 0.5 * g, np.where(a > b, g, 0.0)), part)
+
+    return vjp, lambda g, y, a, b: vjp(g, y, b, a)
+
+
+def by_the_largest(x, size):
+    """Divide x by its largest size, a constant: then no square overflows, and not all underflow.
+
+    Where that is infinite, finite x become 0, and infinite ones +-1.
+    """
+    infinite = np.isinf(size)
+    x = np.where(infinite, np.isinf(x) * np.sign(x), x)
+    return x / np.where(infinite | (size == 0), 1.0, size)
+
+
+def arctan_vjp(g, y, x):
+    """Return g / (1 + x^2), whose square would overflow."""
+    root = np.hypot(x, 1.0)
+    return g / root / root
+
+
+def direction(a, b):
+    """Return a / hypot(a, b); 0 at the origin."""
+    size = np.maximum(np.abs(plain(a)), np.abs(plain(b)))
+    a, b = by_the_largest(a, size), by_the_largest(b, size)
+    return a / np.where(size == 0, 1.0, np.hypot(a, b))
 
 RULES.update({
     # arithmetic
@@ -64,35 +110,35 @@ RULES.update({
     np.absolute: (lambda g, y, x: g * np.sign(x),),
     np.fabs: (lambda g, y, x: g * np.sign(x),),
     np.reciprocal: (lambda g, y, x: -g * y * y,),
-    np.square: (lambda g, y, x: g * (2 * x),),
+    np.square: (lambda g, y, x: 2 * (g * x),),
     np.sqrt: (lambda g, y, x: g * (0.5 / y),),
-    np.cbrt: (lambda g, y, x: g / (3 * y * y),),
+    np.cbrt: (lambda g, y, x: g / (3 * y) / y,),
     # exponential and logarithmic
     np.exp: (lambda g, y, x: g * y,),
     np.exp2: (lambda g, y, x: g * y * LOG_2,),
     np.expm1: (lambda g, y, x: g * np.exp(x),),
     np.log: (lambda g, y, x: g / x,),
-    np.log2: (lambda g, y, x: g / (x * LOG_2),),
-    np.log10: (lambda g, y, x: g / (x * LOG_10),),
+    np.log2: (lambda g, y, x: g / x / LOG_2,),
+    np.log10: (lambda g, y, x: g / x / LOG_10,),
     np.log1p: (lambda g, y, x: g / (1 + x),),
-    np.logaddexp: (lambda g, y, a, b: g * np.exp(a - y), lambda g, y, a, b: g * np.exp(b - y)),
-    np.logaddexp2: (lambda g, y, a, b: g * np.exp2(a - y), lambda g, y, a, b: g * np.exp2(b - y)),
+    np.logaddexp: share(np.exp),
+    np.logaddexp2: share(np.exp2),
     # trigonometric
     np.sin: (lambda g, y, x: g * np.cos(x),),
     np.cos: (lambda g, y, x: -g * np.sin(x),),
     np.tan: (lambda g, y, x: g * (1 + y * y),),
     np.arcsin: (lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)),),
     np.arccos: (lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)),),
-    np.arctan: (lambda g, y, x: g / (1 + x * x),),
-    np.arctan2: (lambda g, y, a, b: g * (b / np.hypot(a, b)) / np.hypot(a, b),
-                 lambda g, y, a, b: -g * (a / np.hypot(a, b)) / np.hypot(a, b)),
-    np.hypot: (lambda g, y, a, b: g * (a / np.where(y == 0, 1.0, y)), lambda g, y, a, b: g * (b / np.where(y == 0, 1.0, y))),
+    np.arctan: (arctan_vjp,),
+    np.arctan2: (lambda g, y, a, b: g * direction(b, a) / np.hypot(a, b),
+                 lambda g, y, a, b: -g * direction(a, b) / np.hypot(a, b)),
+    np.hypot: (lambda g, y, a, b: g * direction(a, b), lambda g, y, a, b: g * direction(b, a)),
     # hyperbolic
     np.sinh: (lambda g, y, x: g * np.cosh(x),),
     np.cosh: (lambda g, y, x: g * np.sinh(x),),
     np.tanh: (lambda g, y, x: g * (1 - y * y),),
     np.arcsinh: (lambda g, y, x: g / np.hypot(x, 1.0),),
-    np.arccosh: (lambda g, y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)),),
+    np.arccosh: (lambda g, y, x: g / np.sqrt(x - 1) / np.sqrt(x + 1),),
     np.arctanh: (lambda g, y, x: g / ((1 - x) * (1 + x)),),
     # choosing
     np.maximum: CHOSEN, np.minimum: CHOSEN, np.fmax: CHOSEN, np.fmin: CHOSEN,
@@ -144,7 +190,7 @@ DERIVED.update({
     np.sinc: sinc,
     np.nan_to_num: nan_to_num,
     np.frexp: frexp,
-    np.modf: lambda x: (np.fmod(x, 1.0), np.trunc(x)),
+    np.modf: lambda x: (np.fmod(np.where(np.isinf(x), 0.0, x), 1.0), np.trunc(x)),
     np.divmod: lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)),
     np.real_if_close: lambda a, tol=100: np.positive(a),
 })

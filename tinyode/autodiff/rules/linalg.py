@@ -13,7 +13,7 @@ from ..custom import primitive
 from ..dispatch import is_traced, plain, unbox
 from ..operators import CHECKED, DERIVED, PLAIN, RULES
 from .products import transposed
-from .reductions import axes_of, euclidean, rows_of
+from .reductions import axes_of, euclidean, p_norm, rows_of
 
 
 def solve_right(g, y, a, b):
@@ -243,9 +243,7 @@ def norm(x, ord=None, axis=None, keepdims=False):
             return (np.max if ord > 0 else np.min)(size, axis=axis, keepdims=keepdims)
         if ord == 0:
             return np.linalg.norm(plain(x), 0, axis=axis, keepdims=keepdims)
-        powers = np.sum(size ** ord, axis=axis, keepdims=keepdims)
-        zero = (plain(powers) == 0) & (ord > 0)
-        return np.where(zero, 0.0, np.where(zero, 1.0, powers) ** (1 / ord))
+        return p_norm(size, float(ord), axis, keepdims)
     row, column = (i % x.ndim for i in axis)
     if ord in (1, -1, np.inf, -np.inf):
         summed, other = (row, column) if abs(ord) == 1 else (column, row)

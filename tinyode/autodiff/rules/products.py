@@ -65,7 +65,7 @@ def parse_einsum(operands):
 def einsum(*operands, optimize=False):
     """``np.einsum`` in the form whose derivative is another einsum: explicit, and no subscript twice in one operand.
 
-    "ii->" becomes "ij,ij->" with an identity matrix for a second operand, and an ellipsis gets letters of its own.
+    "ii->" becomes "i->" of the diagonal, and an ellipsis gets letters of its own.
     """
     inputs, output, arrays = parse_einsum(operands)
     arrays = [unbox(x) for x in arrays]
@@ -86,17 +86,24 @@ def einsum(*operands, optimize=False):
     if "." in output:
         at = output.index(".")
         output[at:at + 1] = dots
-    for s, a in list(zip(inputs, arrays)):
-        for at, letter in enumerate(s):
-            if letter in s[:at]:
-                if a.shape[at] != a.shape[s.index(letter)]:
-                    raise ValueError(f"np.einsum: subscript {letter!r} names axes of length {a.shape[s.index(letter)]} and {a.shape[at]}")
-                s[at] = next(unused)
-                inputs.append([letter, s[at]])
-                arrays.append(np.eye(a.shape[at], dtype=a.dtype))
+    arrays = [without_repeats(s, a) for s, a in zip(inputs, arrays)]
     subscripts = ",".join("".join(s) for s in inputs) + "->" + "".join(output)
     optimize = optimize if isinstance(optimize, (bool, str)) else True  # a path given by hand is one for this product alone
     return record(explicit_einsum, einsum_vjps, arrays, {"subscripts": subscripts, "optimize": optimize})
+
+
+def without_repeats(subscripts, a):
+    """Read the diagonal of the axes that have the same subscript, which then stands there once."""
+    for letter in [c for i, c in enumerate(subscripts) if c in subscripts[:i]]:
+        first = subscripts.index(letter)
+        second = subscripts.index(letter, first + 1)
+        if a.shape[first] != a.shape[second]:
+            raise ValueError(f"np.einsum: subscript {letter!r} names axes of length "
+                             f"{a.shape[first]} and {a.shape[second]}")
+        i = np.arange(a.shape[first])
+        a = np.moveaxis(np.moveaxis(a, (first, second), (0, 1))[i, i], 0, first)
+        del subscripts[second]
+    return a
 
 
 @named("np.einsum")

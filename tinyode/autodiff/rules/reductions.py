@@ -12,6 +12,9 @@ import numpy as np
 from ..custom import primitive
 from ..dispatch import plain, unbox
 from ..operators import CHECKED, DERIVED, PLAIN, RULES
+from .elementwise import by_the_largest
+
+FLOAT16, FLOAT64 = np.dtype(np.float16), np.dtype(float)
 
 
 def spread(g, x, axis, keepdims):
@@ -55,10 +58,20 @@ def axes_of(a, axis):
 
 
 def count(a, axis, keepdims=False, where=True):
-    """How many elements of a fall together in a reduction over these axes: a number, or an array where some are left out."""
+    """How many elements of a fall together in a reduction over these axes.
+
+    A number, or an array where some are left out. Above 2048 float16 does not have every whole
+    number, so the count is of float64 there.
+    """
+    dtype = FLOAT64 if a.dtype is FLOAT16 else a.dtype
     if where is True:
-        return a.dtype.type(math.prod([a.shape[i] for i in axes_of(a, axis)]))
-    return np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims, dtype=a.dtype)
+        return dtype.type(math.prod([a.shape[i] for i in axes_of(a, axis)]))
+    return np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims, dtype=dtype)
+
+
+def in_precision_of(a, y):
+    """Return y, which was computed from a and a count, in the precision of a."""
+    return y.astype(a.dtype) if a.dtype is FLOAT16 else y
 
 
 def rows_of(a, axis):
@@ -73,7 +86,7 @@ def prod(a, axis=None, *, keepdims=False, initial=None, where=True):
     x = rows_of(a if where is True else np.where(where, a, 1.0), axis)
     while x.shape[-1] > 1:
         half = x.shape[-1] // 2
-        pairs = x[..., :half] * x[..., half:2 * half]
+        pairs = x[..., :2 * half:2] * x[..., 1:2 * half:2]  # neighbours, as NumPy multiplies them
         x = np.concatenate([pairs, x[..., -1:]], axis=-1) if x.shape[-1] % 2 else pairs
     y = x[..., 0] if x.shape[-1] else np.ones(x.shape[:-1], a.dtype)
     y = np.expand_dims(y, axes_of(a, axis)) if keepdims else y
@@ -90,31 +103,47 @@ def cumprod(a, axis=None):
     return np.positive(y) if axis is None else np.moveaxis(y, 0, axis)
 
 
+def mean_of_sum(a, axis=None, *, keepdims=False, where=True):
+    """Divide a sum by a count: the mean that NumPy has in `np.nanmean` and in a variance."""
+    total = np.sum(a, axis=axis, keepdims=keepdims, where=where)
+    return in_precision_of(a, total / count(a, axis, keepdims, where))
+
+
 def mean(a, axis=None, *, keepdims=False, where=True):
-    """``np.mean`` as a sum divided by a count."""
-    return np.sum(a, axis=axis, keepdims=keepdims, where=where) / count(a, axis, keepdims, where)
+    """``np.mean`` as a sum divided by a count; NumPy sums float16 in float32."""
+    x = a.astype(np.float32) if a.dtype is FLOAT16 else a
+    return in_precision_of(a, mean_of_sum(x, axis, keepdims=keepdims, where=where))
 
 
 def deviations(a, axis, where):
     """Distances from the mean, zero where an element is left out."""
-    distance = a - np.mean(a, axis=axis, keepdims=True, where=where)
+    distance = a - mean_of_sum(a, axis, keepdims=True, where=where)
     return distance if where is True else np.where(where, distance, 0.0)
 
 
 def var(a, axis=None, *, ddof=0, keepdims=False, where=True):
     """``np.var`` as the mean squared distance from the mean."""
     distance, n = deviations(a, axis, where), count(a, axis, keepdims, where)
-    return np.sum(distance * distance, axis=axis, keepdims=keepdims) / np.maximum(n - ddof, 0)
+    total = np.sum(distance * distance, axis=axis, keepdims=keepdims, where=where)
+    return in_precision_of(a, total / np.maximum(n - ddof, 0))
 
 
 def std(a, axis=None, *, ddof=0, keepdims=False, where=True):
     """``np.std``, the root of the variance; where that is zero, and the root has a corner, its VJP is zero."""
     distance, n = deviations(a, axis, where), count(a, axis, keepdims, where)
-    return euclidean(distance, axis, keepdims) / np.sqrt(np.maximum(n - ddof, 0))
+    root = np.sqrt(np.maximum(n - ddof, 0))
+    return in_precision_of(a, euclidean(distance, axis, keepdims) / root)
 
 
-@primitive((lambda g, y, x, axis, keepdims:
-            spread(g, x, axis, keepdims) * x / spread(np.where(y == 0, 1.0, y), x, axis, keepdims),))
+def euclidean_vjp(g, y, x, axis, keepdims):
+    """Y = |x|: g x / y, the x and y divided by the largest x before they are squared."""
+    size = np.max(np.abs(plain(x)), axis=axis, keepdims=True, initial=0.0)
+    x = by_the_largest(x, size)
+    length = np.sqrt(np.sum(x * x, axis=axis, keepdims=True) + (size == 0))
+    return spread(g, x, axis, keepdims) * (x / length)
+
+
+@primitive((euclidean_vjp,))
 def euclidean(x, axis, keepdims):
     """Root of the sum of squares; at zero, where it has a corner, the VJP is zero, as that of abs is.
 
@@ -123,17 +152,40 @@ def euclidean(x, axis, keepdims):
     return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
 
 
+def p_norm_vjp(g, y, size, ord, axis, keepdims):
+    """Y = (sum of x^p)^(1/p): g (x / y)^(p - 1).
+
+    x and y are divided by the largest x first (for p < 0 by the smallest), so that no power
+    overflows. At an x of zero abs has a corner; and for p < 0 the others do not count beside it.
+    """
+    decides = (np.max if ord > 0 else np.min)(plain(size), axis=axis, keepdims=True)
+    counts = (size > 0) & (decides > 0)
+    ratio = np.where(counts, by_the_largest(size, decides), 1.0)
+    powers = np.sum(np.where(counts, ratio ** ord, 0.0), axis=axis, keepdims=True)
+    length = np.where(decides > 0, powers, 1.0) ** (1 / ord)
+    return spread(g, size, axis, keepdims) * np.where(counts, (ratio / length) ** (ord - 1), 0.0)
+
+
+@primitive((p_norm_vjp,))
+def p_norm(size, ord, axis, keepdims):
+    """The p-th root of the sum of the p-th powers of what is not negative."""
+    return np.sum(size ** ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+
+
 def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
     """``np.average``: the weighted sum divided by the sum of the weights, which have the shape of a or of the axes averaged over."""
     a = unbox(a)
-    weights = np.ones(a.shape, a.dtype) if weights is None else unbox(weights)
+    if weights is None:
+        y = np.mean(a, axis=axis, keepdims=keepdims)
+        return (y, np.full_like(plain(y), a.size / y.size)) if returned else y
+    weights = unbox(weights)
     if weights.shape != a.shape:
         axes = axes_of(a, axis)
         weights = np.transpose(weights, tuple(np.argsort(axes)))
         weights = np.reshape(weights, [n if i in axes else 1 for i, n in enumerate(a.shape)])
-    total = np.sum(np.broadcast_to(weights, a.shape), axis=axis, keepdims=keepdims)
+    total = np.sum(weights, axis=axis, keepdims=keepdims)
     y = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
-    return (y, total) if returned else y
+    return (y, np.broadcast_to(total, y.shape)) if returned else y
 
 
 def quantile(skip_nan):
@@ -180,12 +232,28 @@ def without_nan(function, empty=None):
     return derived
 
 
-def logsumexp(array, axis=0, *, keepdims=False):
-    """``np.logaddexp.reduce``: log(sum of e^x), with the largest x taken out so that nothing overflows."""
-    largest = np.max(plain(array), axis=axis, keepdims=True, initial=-np.inf)
-    largest = np.where(np.isfinite(largest), largest, 0.0).astype(array.dtype)
-    y = np.log(np.sum(np.exp(array - largest), axis=axis, keepdims=True)) + largest
+def logsumexp_vjp(g, y, array, axis, keepdims):
+    """Y = log(sum of e^x): g e^(x - y); where y is infinite, the x equal to it share g."""
+    y = spread(y, array, axis, keepdims)
+    infinite = np.isinf(y)
+    exponent = np.where(infinite, 0.0, array) - np.where(infinite, 0.0, y)
+    part = np.exp(np.where(infinite & (array != y), -np.inf, exponent))
+    return spread(g, array, axis, keepdims) * part / np.sum(part, axis=axis, keepdims=True)
+
+
+@primitive((logsumexp_vjp,))
+def logsumexp_of(array, axis, keepdims):
+    """Log(sum of e^x), with the largest x taken out so that nothing overflows."""
+    largest = np.max(array, axis=axis, keepdims=True, initial=-np.inf)
+    total = np.sum(np.exp(array - np.nan_to_num(largest, nan=np.nan)), axis=axis, keepdims=True)
+    total = np.maximum(total, 1.0)  # less only where all x are -inf, or there is none
+    y = np.log(total) + largest
     return y if keepdims else np.squeeze(y, axis=axes_of(array, axis))
+
+
+def logsumexp(array, axis=0, *, keepdims=False):
+    """``np.logaddexp.reduce``."""
+    return logsumexp_of(array, axis, keepdims)
 
 
 def along_first(function):
@@ -201,7 +269,8 @@ DERIVED.update({
     np.percentile: lambda a, q, axis=None, *, keepdims=False: of_all(a, percent(q), axis, keepdims=keepdims),
     np.median: lambda a, axis=None, *, keepdims=False: of_all(a, 0.5, axis, keepdims=keepdims),
     # what is not a number left out
-    np.nansum: without_nan(np.sum), np.nanprod: without_nan(np.prod), np.nanmean: without_nan(np.mean),
+    np.nansum: without_nan(np.sum), np.nanprod: without_nan(np.prod),
+    np.nanmean: without_nan(mean_of_sum),
     np.nanvar: without_nan(np.var), np.nanstd: without_nan(np.std),
     np.nanmax: without_nan(np.max, -np.inf), np.nanmin: without_nan(np.min, np.inf),
     np.nancumsum: lambda a, axis=None: np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis),
@@ -210,7 +279,8 @@ DERIVED.update({
     np.nanpercentile: lambda a, q, axis=None, *, keepdims=False: of_numbers(a, percent(q), axis, keepdims=keepdims),
     np.nanmedian: lambda a, axis=None, *, keepdims=False: of_numbers(a, 0.5, axis, keepdims=keepdims),
     # methods of ufuncs
-    np.add.reduce: along_first(np.sum), np.multiply.reduce: along_first(np.prod), np.logaddexp.reduce: logsumexp,
+    np.add.reduce: along_first(np.sum), np.multiply.reduce: along_first(np.prod),
+    np.logaddexp.reduce: logsumexp,
     np.maximum.reduce: along_first(np.max), np.minimum.reduce: along_first(np.min),
     np.fmax.reduce: along_first(np.nanmax), np.fmin.reduce: along_first(np.nanmin),
     np.add.accumulate: along_first(np.cumsum), np.multiply.accumulate: along_first(np.cumprod),
