@@ -53,11 +53,11 @@ def test_what_is_refused():
     with pytest.raises(TypeError, match=r"these cannot be sorted: \[1, 'a'\]"):
         tree.flatten({1: 0, "a": 0})
     structure = tree.flatten({"a": (1, [2])})[1]
-    with pytest.raises(ValueError, match=r"1 leaves are too few for the structure \{'a': \(\*, \[\*\]\)\}"):
+    with pytest.raises(ValueError, match=r"1 leaves are too few for the structure \{'a': \(array, \[array\]\)\}"):
         tree.unflatten(structure, [1])
     with pytest.raises(ValueError, match="3 leaves are too many"):
         tree.unflatten(structure, [1, 2, 3])
-    with pytest.raises(ValueError, match=r"container 2 has the structure \[\*\], the first one \(\*,\)"):
+    with pytest.raises(ValueError, match=r"container 2 has the structure \[array\], the first one \(array,\)"):
         tree.map(lambda a, b: a, (1,), [1])
     with pytest.raises(ValueError, match=r"a vector of shape \(2,\) was expected, got shape \(3,\)"):
         tree.ravel(np.ones(2))[1](np.ones(3))

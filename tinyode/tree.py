@@ -187,18 +187,23 @@ def _put_together(structure, rest):
 
 
 def describe(structure):
-    """Write a structure the way Python would, a leaf as ``*``: for messages."""
+    """Write a structure the way Python would, a leaf as ``array``: for messages."""
     if structure == LEAF:
-        return LEAF
-    return str(_put_together(structure, iter(lambda: _STAR, None)))
+        return "of one array"
+    return str(_put_together(structure, iter(_Leaf, None)))
 
 
-class _Star:
+class _Leaf:
     def __repr__(self):
-        return LEAF
+        return "array"
 
 
-_STAR = _Star()
+def refuse_masked(name, leaf):
+    """Raise TypeError for a masked array or a matrix, of which only the numbers would be used."""
+    if isinstance(leaf, (np.ma.MaskedArray, np.matrix)):
+        raise TypeError(f"{name} is a {type(leaf).__name__}, of which only the numbers would be "
+                        "used; give a plain array: x.filled(value) of a masked one, np.asarray(x) "
+                        "of a matrix")
 
 
 def map(f, tree, *rest):
@@ -255,6 +260,8 @@ def ravel(tree):
         so differentiable.
     """
     leaves, structure = flatten(tree)
+    for leaf in leaves:
+        refuse_masked("ravel: a leaf", leaf)
     leaves = [np.reshape(np.stack(list(leaf.flat)), leaf.shape) if type(leaf) is np.ndarray and leaf.dtype == object and leaf.size else leaf
               for leaf in leaves]  # np.array([x, y]) of traced x, y
     leaves = [leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for leaf in leaves]

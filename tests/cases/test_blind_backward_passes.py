@@ -51,9 +51,9 @@ def test_batches_after_a_pulse():
 def test_every_public_function_takes_max_step():
     for function in (solve, odeint, odeint_event, odeint_batch):
         assert inspect.signature(function).parameters["max_step"].default is None
-    with pytest.raises(ValueError, match="max_step=0.1 has no meaning where the steps are of fixed"):
+    with pytest.raises(ValueError, match=r"max_step=0\.1 has no meaning where the steps are of fixed"):
         odeint(lambda t, y: -y, 1.0, [0, 1.0], method="rk4", max_step=0.1)
-    with pytest.raises(ValueError, match="max_step=-0.1 must be a positive number"):
+    with pytest.raises(ValueError, match=r"max_step=-0\.1 must be a positive number"):
         odeint(lambda t, y: -y, 1.0, [0, 1.0], max_step=-0.1)
 
 

@@ -78,5 +78,5 @@ def test_a_root_at_zero_of_a_function_that_is_rounded():
         with pytest.raises(NewtonError, match="where u is to be zero, give atol"):
             root(f, 0.2)
     for wrong in (-1.0, np.nan, np.inf, "a", True):
-        with pytest.raises(ValueError, match="root: atol=.* must be a number that is not negative"):
+        with pytest.raises(ValueError, match=r"root: atol=.* must be a number that is not negative"):
             root(f, 0.2, atol=wrong)

@@ -232,8 +232,8 @@ def test_the_backward_solve_of_interpolated_has_its_own_settings():
     f = lambda t, z, k: np.array([z[1], -k * z[0]])
     loss = lambda k, **o: odeint(f, np.array([1.0, 0.0]), [0.0, 3.0], k, method="dop853", rtol=1e-11, atol=1e-12,
                                  gradient="interpolated", **o)[-1, 0]
-    errors = [abs(grad(functools.partial(loss, adjoint_method="dopri5", adjoint_rtol=tol, adjoint_atol=tol))(1.0) + 1.5 * np.sin(3.0))
-              for tol in (1e-3, 1e-6, 1e-9)]
+    errors = [abs(grad(functools.partial(loss, adjoint_method="bosh3", adjoint_rtol=tol, adjoint_atol=tol))(1.0) + 1.5 * np.sin(3.0))
+              for tol in (1e-3, 1e-6, 1e-9)]  # bosh3: in no more than the steps of the forward solve dopri5 is at 1e-6
     assert errors[0] > 10 * errors[1] > 100 * errors[2] and errors[2] < 1e-8
 
 

@@ -203,7 +203,7 @@ def test_what_f_returns_is_refused_by_name(value, error, message):
 
 
 def test_structures_that_f_returns_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"f returned the structure \[\*, \*\]; the state, .* \(\*, \*\)"):
+    with pytest.raises(ValueError, match=r"f returned the structure \[array, array\]; the state, .* \(array, array\)"):
         solve(lambda t, y: list(y), (1.0, 2.0), [0, 1])
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy import ndarray
 
+from .. import tree
 from .dispatch import is_traced, unbox
 from .operators import Recorded
 from .trace import Node
@@ -32,6 +33,7 @@ def as_output(y):
     """Return what the function gave as a Node or an array."""
     if (type(y) is ndarray and y.dtype == object) or isinstance(y, Recorded):
         return unbox(y)
+    tree.refuse_masked("what the function being differentiated returned", y)
     if isinstance(y, (int, float, np.number, np.bool_, ndarray)) and np.asarray(y).dtype.kind in "fiub":
         return y if isinstance(y, ndarray) else np.asarray(y)[()]
     raise TypeError(f"the function being differentiated returned {y!r:.60} of type {type(y).__name__}; it must return a real array, "

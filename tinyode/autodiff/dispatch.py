@@ -7,8 +7,9 @@ function is looked up in the tables of `tinyode.autodiff.rules`.
 meets the engine: as a result, beside a traced array, in a function that also gets one. Alone, NumPy computes with it element by element:
 that works for arithmetic, comparisons, `sum`, `dot`, `max`, `where`, `norm` and their like, and for elementwise functions if all its
 elements are traced; where a constant is among them (``np.sin(np.array([x[0], 1.0]))``), and in `mean`, `linalg.inv` and whatever needs
-numbers at once, NumPy refuses it with words of its own. Write ``np.stack([x[0], 1.0])`` there, which takes constants too. (Compared
-element by element, of two that are equal one gets the whole cotangent, and what is not a number may lose against a number.)
+numbers at once, NumPy refuses it (`lines.say_line` says where).
+Write ``np.stack([x[0], 1.0])`` there, which takes constants too. (Compared element by element, of two
+that are equal one gets the whole cotangent, and what is not a number may lose against a number.)
 """
 
 import functools
@@ -17,6 +18,7 @@ import inspect
 import numpy as np
 from numpy import ndarray
 
+from .. import tree
 from . import trace
 from .operators import CHECKED, DERIVED, PLAIN, RULES, Recorded, name_of
 
@@ -42,6 +44,11 @@ def plain(x):
 def is_traced(x):
     """Whether x is a Node or an object array that has Nodes for elements."""
     return type(x) is trace.Node or (type(x) is ndarray and x.dtype == object and any(type(i) is trace.Node for i in x.flat))
+
+
+def has_traced(x):
+    """Whether x is traced, or a container of anything that is."""
+    return any(map(is_traced, tree.flatten(x)[0]))
 
 
 def unbox(x):
@@ -73,8 +80,9 @@ def _pack(*items):
 def call(function, args, kwargs):
     """Carry out a NumPy function that was handed a Node: by its rule, by its derivation, on the value, or not at all."""
     if kwargs.get("out") is not None:
-        raise TypeError(f"{name_of(function)}: out= would overwrite an array that the derivative may still need; "
-                        "leave it out and use the returned value")
+        raise TypeError(f"{name_of(function)}: out= would overwrite an array that the derivative "
+                        "may still need (x += y with a plain array x asks for it: write x = x + "
+                        "y); leave it out and use the returned value")
     kwargs = {key: value for key, value in kwargs.items() if key != "out" and (key, value) != ("dtype", None)}
     derived = DERIVED.get(function)
     if derived is not None:

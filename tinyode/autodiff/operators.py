@@ -22,6 +22,10 @@ NUMBERS = frozenset({float, int, bool, np.float64, np.float32, np.int64, np.int3
 IN_PLACE = frozenset({"fill", "partition", "put", "resize", "sort"})  # methods that write into their array
 
 
+class Refusal(TypeError):
+    """A traced array was asked for its plain number; `lines.say_line` says by which line of f."""
+
+
 class Recorded:
     """What a program is recorded with stands for a plain array, and must pass where one passes; see `recording.Symbol`."""
 
@@ -82,9 +86,10 @@ def _whole(function):
 
 def _no_number(kind, function):
     def method(self, *_):
-        raise TypeError(f"{function} asks a traced array of shape {self.shape} for its plain {kind}, and the gradient would be lost; "
-                        "stay with NumPy functions (np.sin for math.sin; np.stack for np.array, or no dtype= there), or write "
-                        "stop_gradient(x) where a constant is meant")
+        raise Refusal(f"{function} asks a traced array of shape {self.shape} for its plain {kind}, "
+                      "and the gradient would be lost; stay with NumPy functions (np.sin for "
+                      "math.sin; np.stack for np.array, or no dtype= there), or write "
+                      "stop_gradient(x) where a constant is meant")
 
     return method
 

@@ -20,8 +20,9 @@ import numpy as np
 
 from .. import tree
 from .checks import as_primal
+from .lines import say_line
 from .operators import name_of
-from .recording import Recording, Symbol, equal, with_line
+from .recording import OR_WITHOUT, Recording, Symbol, equal
 from .simplify import simplified, split
 from .source import Writer, with_constants
 from .trace import Node, Trace
@@ -95,8 +96,11 @@ def _record(f, leaves, structure, named):
         outputs, pull = _close(trace, found, [inputs[i] for i in numbers])
         seeds = [Symbol(np.ones(np.shape(y), y.dtype)[()], recording) for y in outputs]
         pulled = pull(seeds)
-    except TypeError as error:
-        raise (recording.refusal or with_line(error)) from None
+    except (TypeError, ValueError) as error:
+        if recording.refusal:
+            raise recording.refusal from None
+        say_line(error, f". Choose with np.where{OR_WITHOUT}")
+        raise
     finally:
         trace.close()
     if recording.refusal:  # f has caught the error

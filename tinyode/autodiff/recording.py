@@ -9,20 +9,17 @@ A recording is made of one path through the function. So what would choose the p
 """
 
 import functools
-import linecache
 import math
 import operator
-import os
 import sys
-import traceback
 from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .. import tree
-from . import operators
 from .dispatch import IN_PLACE
+from .lines import is_ours, place
 from .operators import NUMBERS, Recorded, name_of
 from .trace import Node
 
@@ -38,7 +35,7 @@ OPERATORS = {np.add: operator.add, np.subtract: operator.sub, np.multiply: opera
              np.less: operator.lt, np.less_equal: operator.le, np.greater: operator.gt, np.greater_equal: operator.ge,
              np.equal: operator.eq, np.not_equal: operator.ne, np.bitwise_and: operator.and_, np.bitwise_or: operator.or_,
              np.bitwise_xor: operator.xor, np.invert: operator.invert, np.absolute: operator.abs, np.positive: operator.pos}
-PACKAGES = tuple([os.path.dirname(path) + os.sep for path in (os.path.dirname(os.path.abspath(__file__)), os.path.abspath(np.__file__))])
+OR_WITHOUT = ", or leave tinyode.compiled and tinyode.program out"
 
 
 def is_elementwise(function):
@@ -151,34 +148,17 @@ class Recording(list):
     def refuse(self, what, remedy):
         """Raise the error that names the line of f."""
         frame = sys._getframe()
-        while frame.f_back is not None and _is_ours(frame):
+        while frame.f_back is not None and is_ours(frame):
             frame = frame.f_back
-        self.refusal = self.refusal or _refusal(frame.f_code.co_filename, frame.f_lineno, what, remedy)
+        line = place(frame.f_code.co_filename, frame.f_lineno)
+        self.refusal = self.refusal or TypeError(f"{line}: {what}. {remedy}{OR_WITHOUT}")
         raise self.refusal
-
-
-def with_line(error):
-    """Return an error with which a traced array has refused a plain number as one that names the line of f; others as they are."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    outside = [(frame.f_code.co_filename, line) for frame, line in frames if not _is_ours(frame)]
-    if not outside or frames[-1][0].f_globals.get("__name__") != operators.__name__:
-        return error
-    return _refusal(*outside[-1], error, "Choose with np.where")
 
 
 def equal(x, y):
     """Whether two constants are the same."""
     nan = isinstance(x, (np.ndarray, np.generic, float)) and np.result_type(x).kind in "fc"
     return np.array_equal(x, y, equal_nan=nan)
-
-
-def _is_ours(frame):
-    return os.path.abspath(frame.f_code.co_filename).startswith(PACKAGES)
-
-
-def _refusal(name, line, what, remedy):
-    return TypeError(f"{os.path.basename(name)}, line {line}, `{linecache.getline(name, line).strip()}`: {what}. {remedy}, or leave "
-                     "tinyode.compiled and tinyode.program out")
 
 
 def _refused(what):

@@ -27,6 +27,7 @@ from numpy import ndarray
 
 from .. import tree
 from .checks import FLOAT64, as_cotangent, as_output, as_primal, as_real, check_floating, check_scalar, own
+from .lines import say_line
 from .trace import Node, Trace, sweep
 
 
@@ -63,6 +64,9 @@ def vjp(f, *primals):
         value = f(*tree.unflatten(structure, trace.inputs(leaves)))
         outputs, out_structure = tree.flatten(value)
         values, pull = _close(trace, outputs, leaves)
+    except (TypeError, ValueError) as error:
+        say_line(error)
+        raise
     finally:
         trace.close()
 
@@ -91,6 +95,9 @@ def vjp_of_list(f, leaves):
     trace = Trace()
     try:
         return _close(trace, f(*trace.inputs(leaves)), leaves)
+    except (TypeError, ValueError) as error:
+        say_line(error)
+        raise
     finally:
         trace.close()
 

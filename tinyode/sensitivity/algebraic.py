@@ -14,9 +14,10 @@ from .. import tree
 from ..autodiff import jacobian, vjp
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
-from ..solvers.state import CLOSURE, check_function, check_state
-from .problem import replaced
-
+from ..solvers.first_call import explained
+from ..solvers.options import check_constant
+from ..solvers.state import check_function, check_state
+from .problem import check_parameters, replaced
 
 ROUNDINGS = 100  # that count as none in each term (df/du)_ij u_j of an equation: f may add up many
 
@@ -25,12 +26,13 @@ class NewtonError(RuntimeError):
     """Newton's method found no root."""
 
 
+@explained
 def root(f, u0, *args, tol=1e-10, atol=0.0, max_steps=50):
     """Solve f(u, *args) = 0 for u, differentiably in args.
 
     Newton's method: (df/du) d = -f, u <- u + s d, with s = 1, 1/2, 1/4, ... the first that makes the residual smaller, as measured by the
-    step that it asks for, (df/du)^-1 f (Deuflhard, "Newton methods for nonlinear problems", 2004). It is done when |d_i| <= tol |u_i| + atol
-    in every component, or f is zero, or d is what rounding makes of it.
+    step that it asks for, (df/du)^-1 f (Deuflhard, "Newton methods for nonlinear problems", 2004). It is done when |d_i| <= tol |u_i| +
+    atol in every component, or f is zero, or d is what rounding makes of it.
 
     Parameters
     ----------
@@ -67,21 +69,27 @@ def root(f, u0, *args, tol=1e-10, atol=0.0, max_steps=50):
     """
     check_function(f, "root: f")
     for name, value, kinds in (("tol", tol, (int, float, np.number)), ("max_steps", max_steps, (int, np.integer))):
+        check_constant(f"root: {name}", value)
         if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < np.inf:
             raise ValueError(f"root: {name}={value!r} must be a positive {'number' if name == 'tol' else 'whole number'}")
+    check_constant("root: atol", atol)
     if isinstance(atol, bool) or not isinstance(atol, (int, float, np.number)) or not 0 <= atol < np.inf:
         raise ValueError(f"root: atol={atol!r} must be a number that is not negative")
     u_leaves, structure = check_state(tree.map(plain, u0), "u0")
     start = np.concatenate([leaf.reshape(-1) for leaf in u_leaves])
     theta, args_structure = tree.flatten(args)
-    theta = [unbox(p) if is_traced(p) else p for p in theta]
+    theta = check_parameters(theta)
     cut = tree.cutter(u_leaves)
 
     def residual(u, theta):
+        if type(u) is np.ndarray:
+            u.setflags(write=False)
         value = f(tree.unflatten(structure, cut(u)), *tree.unflatten(args_structure, theta))
         parts = tree.flatten(value)[0]
         if any(part is None for part in parts):
             raise TypeError(f"root: f returned {value!r:.60}; it must return as many numbers as u has")
+        for part in parts:
+            tree.refuse_masked("root: what f returned", part)
         flat = np.concatenate([np.reshape(unbox(part), (-1,)) for part in parts])
         if flat.shape != u.shape:
             raise ValueError(f"root: f returned {flat.size} numbers for {u.size} unknowns; a system has as many equations as unknowns")
@@ -115,7 +123,9 @@ def newton(f, u, tol, atol, max_steps):
     """Return a root of f, R^n -> R^n, from plain u; see `root`."""
     value = f(u)
     if is_traced(value):
-        raise TypeError(f"root: {CLOSURE}")
+        raise TypeError("root: f returned a traced value although u is plain: it closes over a "
+                        "value that is being differentiated, and the gradient would be lost; pass "
+                        "that value to f through *args")
     tol = max(tol, 4 * float(np.finfo(u.dtype).eps))
     rounding = ROUNDINGS * float(np.finfo(u.dtype).eps)
     largest = np.abs(u)  # that each component has been on the way
@@ -138,7 +148,7 @@ def newton(f, u, tol, atol, max_steps):
         while not is_smaller(asked(slope, ahead), size, scale):
             s /= 2
             if s < 1e-10:
-                if np.max(size / scale) <= np.max(asked(slope, f(u + tol * largest) - value) / scale):
+                if not is_smaller(asked(slope, f(u + tol * largest) - value), size, scale):
                     return u  # near zero, where rounding is not small beside u
                 raise NewtonError(f"root: no step from u = {u} makes the residual {np.linalg.norm(value):.3g} smaller; there may be no "
                                   "root near; try another u0")
@@ -160,4 +170,5 @@ def is_smaller(step, other, scale):
 
     A component that has been zero so far has no scale of its own.
     """
-    return np.max(step / scale) < np.max(other / scale) or np.max(step) < np.max(other)
+    with np.errstate(over="ignore"):
+        return np.max(step / scale) < np.max(other / scale) or np.max(step) < np.max(other)

@@ -11,13 +11,15 @@ from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..autodiff.transforms import vjp_of_list
 from ..solvers.batch import follow, prepare
+from ..solvers.first_call import explained
 from ..solvers.options import Options
 from ..solvers.state import check_leaf
 from ..solvers.tableaus import find
 from .discrete import layout, step_back, weighted_sum
-from .problem import by_value, check_cotangent, replaced
+from .problem import by_value, check_cotangent, check_parameters, replaced
 
 
+@explained
 def odeint_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_step=None,
                  max_steps=100_000, batched=()):
     """Solve dy/dt = f(t, y, *args) for B samples at once, each with its own step size and times, differentiably in y0 and args.
@@ -41,7 +43,7 @@ def odeint_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_si
     z0, structure = tree.flatten(y0)
     z0 = [unbox(z) if is_traced(z) else check_leaf(z) for z in z0]
     theta, args_structure = tree.flatten(args)
-    theta = [unbox(p) if is_traced(p) else p for p in theta]
+    theta = check_parameters(theta)
     k, tableau, taken, kept = len(z0), find(method), [], []
     options = Options(method, rtol, atol, step_size, first_step, max_steps, max_step)
 

@@ -15,14 +15,16 @@ from ..autodiff import vjp
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..solvers.events import Event, check_events
+from ..solvers.first_call import explained
 from ..solvers.options import SolverError
 from ..solvers.solve import solve
-from ..solvers.state import check_leaf, flat_tolerance
+from ..solvers.state import check_leaf, check_moment, flat_tolerance
 from .adjoint import drift
 from .odeint import check_options, odeint
-from .problem import flat, replaced
+from .problem import check_parameters, flat, replaced
 
 
+@explained
 def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None,
                  max_step=None, max_steps=100_000, gradient="adjoint", adjoint_method=None, adjoint_rtol=None, adjoint_atol=None,
                  checkpoints=None):
@@ -60,13 +62,18 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
     events = check_events(event)
     if len(events) != 1:
         raise ValueError(f"event: odeint_event is until one event; got {len(events)} of them")
+    check_moment(t_end, "t_end")
+    check_moment(plain(t0), "t0")
+    if plain(t0) == t_end:
+        raise ValueError(f"t_end={t_end!r} must be another time than t0={plain(t0)!r}; the event "
+                         "is looked for between them")
     (event,), count = events, max(1, events[0].terminal)
     settings = {"method": method, "rtol": rtol, "atol": atol, "step_size": step_size, "first_step": first_step, "max_step": max_step,
                 "max_steps": max_steps}
     again = {**settings, "gradient": gradient, "adjoint_method": adjoint_method, "adjoint_rtol": adjoint_rtol, "adjoint_atol": adjoint_atol,
              "checkpoints": checkpoints}
     leaves, structure = tree.flatten((t0, y0, args))
-    leaves = [unbox(leaf) if is_traced(leaf) else leaf for leaf in leaves]
+    leaves = check_parameters(leaves)
     parts, y_structure = tree.flatten(tree.map(lambda y: check_leaf(plain(y)), y0))
     options, _ = check_options(parts, y_structure, **again)
     tolerances, cut = [flat_tolerance(tol, parts, y_structure, "") for tol in (rtol, atol)], tree.cutter(parts)

@@ -19,7 +19,7 @@ from ..autodiff.dispatch import is_traced
 from ..solvers.dense import evaluate, polynomial
 from . import discrete
 from .adjoint import backward_pass, backwards, vjp_of_field
-from .problem import problem
+from .problem import problem, replaced
 
 
 def odesolve(f, z0, t, theta, options, adjoint_options):
@@ -41,9 +41,13 @@ def odesolve(f, z0, t, theta, options, adjoint_options):
 
     def backward(g, zs, wanted, t, *leaves):
         if any(is_traced(leaf) for leaf in (g, t, *leaves)):  # a derivative of the gradient
-            _, pullback = transforms.vjp(lambda t, *leaves: discrete.odesolve(f, leaves[:k], t, leaves[k:], options), t, *leaves)
-            cotangents = pullback(g)
-            return [cotangents[n] for n in wanted]
+            every = t, *leaves
+
+            def of_wanted(*moved):  # what is not wanted stays plain: t reaches f as a float
+                t, *leaves = replaced(every, wanted, moved)
+                return discrete.odesolve(f, leaves[:k], t, leaves[k:], options)
+
+            return list(transforms.vjp(of_wanted, *[every[n] for n in wanted])[1](g))
 
         def z(time):
             step = taken[min(bisect.bisect_left(ends, abs(time - taken[0].t)), len(taken) - 1)]

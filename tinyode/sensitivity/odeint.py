@@ -4,14 +4,17 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.dispatch import is_traced, plain, unbox
-from ..solvers.options import Options
+from ..solvers.first_call import explained
+from ..solvers.options import Options, check_constant
 from ..solvers.state import check_function, check_leaf, check_times, flat_tolerance
 from ..solvers.tableaus import find
 from . import adjoint, discrete, forward, interpolated
+from .problem import check_parameters
 
 GRADIENTS = {"adjoint": adjoint.odesolve, "discrete": discrete.odesolve, "interpolated": interpolated.odesolve, "forward": forward.odesolve}
 
 
+@explained
 def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_step=None,
            max_steps=100_000, gradient="adjoint", adjoint_method=None, adjoint_rtol=None, adjoint_atol=None, checkpoints=None):
     """Solve dy/dt = f(t, y, *args), y(t[0]) = y0, differentiably.
@@ -89,7 +92,7 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     t = unbox(t)
     t = t if t.dtype.kind == "f" else t.astype(float)
     theta, args_structure = tree.flatten(args)
-    theta = [unbox(p) if is_traced(p) else p for p in theta]
+    theta = check_parameters(theta)
     zs = GRADIENTS[gradient](Field(f, structure, args_structure), z0, t, theta, options, of_gradient)
     return tree.unflatten(structure, tree.cutter(z0)(zs))
 
@@ -133,6 +136,7 @@ def check_options(z0, structure, method, rtol, atol, step_size, first_step, max_
     options = Options(method, rtol, atol, step_size, first_step, max_steps, max_step).check()
     if not isinstance(gradient, str) or gradient not in GRADIENTS:
         raise ValueError(f"gradient={gradient!r} is not known; the ways to take derivatives are {', '.join(map(repr, GRADIENTS))}")
+    check_constant("checkpoints", checkpoints)
     if checkpoints is not None and gradient != "discrete":
         raise ValueError(f"checkpoints={checkpoints!r} has no meaning for gradient={gradient!r}; it is for gradient='discrete'")
     if checkpoints is not None and (isinstance(checkpoints, bool) or not isinstance(checkpoints, (int, np.integer)) or checkpoints < 1):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import tree
-from ..autodiff.dispatch import plain
+from ..autodiff.dispatch import is_traced, plain, unbox
 from ..autodiff.trace import Node
 from ..solvers.dense import observe
 from ..solvers.options import Stats
@@ -51,6 +51,13 @@ def problem(f, z0, t, theta, options, coupled=None):
     jacobian = flat_jacobian(lambda t, z, theta: f(t, z, theta)[:coupled], head, structure_of_head, (theta,))
     walk = steps(flat, y, times, options, stats, sum([leaf.size for leaf in head]), jacobian)
     return Problem(flat, y, times, tableau, stats, walk, jacobian)
+
+
+def check_parameters(leaves):
+    """Return the leaves of args, arrays of traced numbers as traced arrays; refuse masked ones."""
+    for leaf in leaves:
+        tree.refuse_masked("a parameter in *args", leaf)
+    return [unbox(leaf) if is_traced(leaf) else leaf for leaf in leaves]
 
 
 def moment(t, i):

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import tree
 from .dense import horner
+from .first_call import explained
 from .options import Options, SolverError, Stats, StepTooSmall, TooManySteps
 from .rows import Rows, check_batch_times
 from .solution import Solution
@@ -21,6 +22,7 @@ from .step_size import rms as rms_of_vector
 from .tableaus import find
 
 
+@explained
 def solve_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_steps=100_000,
                 max_step=None, min_step=None, batched=()):
     """Solve dy/dt = f(t, y, *args) for B samples at once, each with its own step size and, if wanted, its own times.
@@ -84,6 +86,7 @@ def prepare(f, y0, t, args, options, batched):
         raise ValueError(f"batched={batched!r} must be a tuple of numbers, below {len(args)}, of the args with a row for each sample")
     for n in batched:
         for leaf in tree.flatten(args[n])[0]:
+            tree.refuse_masked(f"args[{n}]", leaf)
             if np.ndim(leaf) == 0 or len(leaf) != B:
                 raise ValueError(f"batched={batched!r}: args[{n}] must have a row for each of the {B} samples; it has the shape "
                                  f"{np.shape(leaf)}")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..autodiff.dispatch import has_traced
 from .step_size import rms
 from .tableaus import find
 
@@ -57,6 +58,14 @@ class Stats:
     newton_failures: int = 0
 
 
+def check_constant(name, value):
+    """Raise TypeError where an option is traced: it is a constant to the derivative."""
+    if has_traced(value):
+        raise TypeError(f"{name} is a traced value, and how a problem is solved is a constant to "
+                        "the derivative, so its gradient would be lost; give a plain number, or "
+                        "stop_gradient(...)")
+
+
 LENGTHS = frozenset({"step_size", "first_step", "max_step", "min_step"})  # None where they are not given
 
 
@@ -90,6 +99,7 @@ class Options(NamedTuple):
                    if name not in ("method", "norm", "exact", "limit") and not (value is None and name in LENGTHS)
                    and not (isinstance(value, np.ndarray) and name in ("rtol", "atol"))}
         for name, value in numbers.items():
+            check_constant(prefix + name, value)
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < math.inf:
                 raise ValueError(f"{prefix}{name}={value!r} must be a positive number"
                                  + ("; the direction of time comes from t" if name in LENGTHS else ""))

@@ -3,14 +3,15 @@
 import numpy as np
 
 from .. import tree
-from ..autodiff.dispatch import is_traced
+from ..autodiff.dispatch import has_traced
 from .state import check_derivative, check_times
 
 
 def check_batch_times(t, B):
     """Return times as an array of shape (B, T), with the checks of `check_times` on each row."""
+    tree.refuse_masked("t", t)
     try:
-        if is_traced(t) or np.ndim(t) < 2:
+        if has_traced(t) or np.ndim(t) < 2:
             return np.tile(check_times(t), (B, 1))
     except ValueError as error:
         if "t must be" in str(error):

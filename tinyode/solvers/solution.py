@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.dispatch import is_traced
+from .. import tree
+from ..autodiff.dispatch import has_traced
 from .events import Events
 from .options import Stats
 
@@ -46,7 +47,8 @@ class Solution:
         """
         if self._interpolate is None:
             raise ValueError("solve_batch keeps no steps between the times; ask for the times you need in its t")
-        if is_traced(t):
+        tree.refuse_masked("solution(t): t", t)
+        if has_traced(t):
             raise TypeError("solution(t) computes plain numbers, and t is a traced value, whose gradient would be lost; use odeint")
         t = np.asarray(t, dtype=float)
         low, high = sorted((self.t[0], self.t[-1]))

@@ -13,6 +13,7 @@ import numpy as np
 from .. import tree
 from .dense import Step, evaluate, observe, polynomial
 from .events import Events, check_events, watch
+from .first_call import explained
 from .implicit import ImplicitStepper
 from .options import NewtonFailed, Options, SolverError, Stats, StepTooSmall, TooManySteps
 from .runge_kutta import Stepper
@@ -21,9 +22,23 @@ from .state import check_function, check_state, check_times, flat_event, flat_fi
 from .step_size import Controller, error_norm, first_steps, quadrature_norm
 from .tableaus import find
 
+STIFF = " (an explicit method needs short steps then; try method='kvaerno5')"
 BELOW_ROUNDING = ("the step is below rounding: the solution may have a singularity here, or t is too large to resolve it (shift its "
-                  "origin), or the problem is stiff (an explicit method needs short steps then; try method='kvaerno5'), or the tolerances "
+                  f"origin), or the problem is stiff{STIFF}, or the tolerances "
                   "ask for more than this dtype holds (try larger rtol and atol, or a larger step)")
+
+
+def below_rounding(tableau):
+    """Return `BELOW_ROUNDING` without what an implicit method has done already."""
+    stiff = f", or the problem is stiff{STIFF}"
+    return BELOW_ROUNDING.replace(stiff, "") if tableau.implicit else BELOW_ROUNDING
+
+
+def adaptively(tableau, other):
+    """Say how to take steps that are not of fixed size."""
+    if tableau.e is not None:
+        return "leave step_size out, and the steps are adaptive"
+    return f"take an adaptive method such as {other}"
 
 
 def steps(f, y, times, options, stats, coupled=None, jacobian=None):
@@ -66,16 +81,18 @@ def _fixed(stepper, tableau, y, times, options, stats):
     for t, t1, h in grid(times, options):
         _check_count(stats, options, t, h)
         if t1 == t:
-            raise StepTooSmall(BELOW_ROUNDING, t, h)
+            raise StepTooSmall(below_rounding(tableau), t, h)
         if stats.accepted:
             stepper.advance(t, y)
         y1 = stepper.step(t, t1, y, h)
         if y1 is None:
-            raise NewtonFailed("Newton's method did not solve the equations of this step; try a smaller step_size, or an adaptive method "
-                               "such as kvaerno5; is jacobian= right, where it is given?" + blame(stepper, t, y, h), t, h)
+            raise NewtonFailed("Newton's method did not solve the equations of this step; try a "
+                               f"smaller step_size, or {adaptively(tableau, 'kvaerno5')}; is jacobian= "
+                               "right, where it is given?" + blame(stepper, t, y, h), t, h)
         if not all_finite(y1):
-            raise SolverError("the state is no longer finite: the solution has blown up, or the step is too long for it; try a smaller "
-                              "step_size, or an adaptive method such as dopri5" + blame(stepper, t, y, h), t, h)
+            raise SolverError("the state is no longer finite: the solution has blown up, or the "
+                              "step is too long for it; try a smaller step_size, "
+                              "or " + adaptively(tableau, "dopri5") + blame(stepper, t, y, h), t, h)
         stats.accepted += 1
         yield Step(t, t1, h, y, y1, stepper.K)
         y = y1
@@ -122,7 +139,7 @@ def _adaptive(stepper, tableau, y, times, options, stats):
         t1 = end if last else t + sign * size
         h = t1 - t  # what t really advances by, where t is large
         if h == 0:
-            raise StepTooSmall(BELOW_ROUNDING, t, sign * size)
+            raise StepTooSmall(below_rounding(tableau), t, sign * size)
         y1 = stepper.step(t, t1, y, h)
         if y1 is None:
             size, controller.rejected = abs(h) / 2, True
@@ -146,12 +163,14 @@ def _adaptive(stepper, tableau, y, times, options, stats):
             error = error if error > 1 else math.inf
             size = controller.reject(abs(h), error)
             if size < shortest:
-                raise StepTooSmall(f"the error asks for a step below min_step={shortest}: the problem is stiff here (try "
-                                   "method='kvaerno5'), or the solution has a singularity; allow a smaller step, or larger rtol and atol",
-                                   t, sign * size)
+                other = "" if tableau.implicit else " (try method='kvaerno5')"
+                raise StepTooSmall(f"the error asks for a step below min_step={shortest}: the "
+                                   f"problem is stiff here{other}, or the solution has a "
+                                   "singularity; allow a smaller step, or larger rtol and "
+                                   "atol", t, sign * size)
             if not size > 4 * math.ulp(t):
                 if math.isfinite(error):
-                    raise StepTooSmall(BELOW_ROUNDING, t, h)
+                    raise StepTooSmall(below_rounding(tableau), t, h)
                 raise SolverError("f or the state is not finite beyond this time, however small the step: the solution blows up here, or "
                                   "leaves the domain of f; end the interval earlier, or check f" + blame(stepper, t, y, h), t, h)
 
@@ -172,10 +191,14 @@ def _check_count(stats, options, t, h):
         if stats.newton_failures > options.max_steps / 4:
             raise TooManySteps(f"max_steps={options.max_steps} steps were not enough, and Newton's method failed at "
                                f"{stats.newton_failures} of them: is jacobian= right, where it is given? Is f smooth?", t, h)
-        raise TooManySteps(f"max_steps={options.max_steps} steps were not enough; is the problem stiff (try method='kvaerno5'), or the "
-                           "tolerance too small? Allow more with max_steps, or ask for less accuracy with rtol and atol", t, h)
+        implicit = find(options.method).implicit
+        stiff = "" if implicit else "the problem stiff (try method='kvaerno5'), or "
+        raise TooManySteps(f"max_steps={options.max_steps} steps were not enough; is {stiff}the "
+                           "tolerance too small? Allow more with max_steps, or ask for less "
+                           "accuracy with rtol and atol", t, h)
 
 
+@explained
 def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None, first_step=None, max_steps=100_000,
           max_step=None, min_step=None, norm=None, jacobian=None, event=None):
     """Solve dy/dt = f(t, y, *args), y(t[0]) = y0, in plain numbers; `tinyode.odeint` is the differentiable one.
@@ -201,7 +224,8 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
     max_steps : int
         After so many steps, accepted, rejected and failed, the solve stops with an error.
     max_step : float, optional
-        No step of an adaptive method is longer than this.
+        No step of an adaptive method is longer than this, so that it does not step over what f or
+        ``event`` does for a short time only.
     min_step : float, optional
         Where the error asks for a step shorter than this the solve stops with an error. (The last step may be shorter.)
     norm : function, optional
@@ -211,7 +235,9 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
         For implicit methods: ``jacobian(t, y, *args)`` returns df/dy, shape (n, n) for a state of n elements. By default it is
         computed by the engine, so f must be one that can be differentiated.
     event : function, Event, or list of such, optional
-        ``event(t, y, *args)`` returns a number, whose changes of sign are the events; see `tinyode.solvers.events`.
+        ``event(t, y, *args)`` returns a number, whose changes of sign are the events; see
+        `tinyode.solvers.events`. It is computed a few times in each step: where two changes may lie
+        inside one long step, give ``max_step``.
 
     Returns
     -------

@@ -6,18 +6,26 @@ import numpy as np
 from numpy import ndarray
 
 from .. import tree
-from ..autodiff.dispatch import is_traced, unbox
+from ..autodiff.dispatch import has_traced, is_traced, unbox
+from ..autodiff.lines import is_ours, origin
 from ..autodiff.transforms import jacobian
+from .options import check_constant
 from .step_size import rms
 
 ONE_IN_LIST = tree.flatten([0.0])[1]
-CLOSURE = ("f returned a traced value although its arguments are plain: it closes over a value that is being differentiated, and the "
-           "gradient would be lost; pass that value to f through *args")
+NEEDS_JACOBIAN = ("an implicit method needs the Jacobian of f, for which f is differentiated "
+                  "here{}. Write f so that it can be, or give its Jacobian, jacobian=lambda t, y: "
+                  "...")
+CLOSURE = ("{} returned a traced value although its arguments are plain: it closes over a value "
+           "that is being differentiated (or has been given one by solve, which computes plain "
+           "numbers), and the gradient would be lost; pass that value to f through *args of odeint "
+           "(or of odeint_event, odeint_batch)")
 
 
 def check_times(t):
     """Return t as a list of floats; raise ValueError unless it is two or more finite times, strictly increasing or decreasing."""
-    if is_traced(t) or (isinstance(t, (list, tuple)) and any(is_traced(time) for time in t)):
+    tree.refuse_masked("t", t)
+    if has_traced(t):
         raise TypeError("solve computes plain numbers, and t is a traced value, whose gradient would be lost; use odeint")
     try:
         array = np.asarray(t)
@@ -33,6 +41,14 @@ def check_times(t):
         if a == b or (b > a) != (times[1] > times[0]):
             raise ValueError(f"t must be strictly increasing or strictly decreasing; got t[{i}] = {a}, t[{i + 1}] = {b}")
     return times
+
+
+def check_moment(time, name):
+    """Raise TypeError or ValueError unless this is one finite real number."""
+    check_constant(name, time)
+    tree.refuse_masked(name, time)
+    if np.ndim(time) or np.asarray(time).dtype.kind not in "fiu" or not math.isfinite(time):
+        raise ValueError(f"{name}={time!r:.60} must be one time, a finite real number")
 
 
 def check_function(f, name="f", example=""):
@@ -61,9 +77,8 @@ def check_leaf(leaf, name="y0"):
     """Return a part of a state as a floating array."""
     if is_traced(leaf):
         raise TypeError(f"solve computes plain numbers, and {name} is a traced value, whose gradient would be lost; use odeint")
+    tree.refuse_masked(name, leaf)
     array = np.asarray(leaf)
-    if isinstance(leaf, (np.ma.MaskedArray, np.matrix)):
-        raise TypeError(f"{name} is a {type(leaf).__name__}, of which only the numbers would be used; give a plain array")
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be real numbers, or containers of them; got {leaf!r:.60} of dtype {array.dtype}")
     if not np.isfinite(array).all():
@@ -76,6 +91,9 @@ def flat_tolerance(value, leaves, structure, name):
 
     It may be one number, an array that broadcasts to the state, or, where the state is a container, a container of such of its structure.
     """
+    check_constant(name, value)
+    for leaf in tree.flatten(value)[0]:
+        tree.refuse_masked(name, leaf)
     if isinstance(value, (int, float, np.number, str)) or value is None or (isinstance(value, np.ndarray) and value.ndim == 0):
         return value.item() if isinstance(value, np.ndarray) else value
     parts, found = ([value], structure) if structure is tree.LEAF else tree.flatten(value)
@@ -99,6 +117,8 @@ def flat_norm(norm, leaves, structure):
 
     def flat(x):
         value = norm(tree.unflatten(structure, cut(x)))
+        check_constant("what norm returned", value)
+        tree.refuse_masked("what norm returned", value)
         if np.ndim(value) or np.asarray(value).dtype.kind not in "fiu" or not (value >= 0 or np.isnan(x).any()):
             raise ValueError(f"norm returned {value!r:.60}; it must return a number that is not negative")
         return float(value)
@@ -114,7 +134,8 @@ def flat_event(leaves, structure, args):
         y.setflags(write=False)
         value = event.function(t, tree.unflatten(structure, cut(y)), *args)
         if is_traced(value):
-            raise TypeError("event" + CLOSURE[1:])
+            raise TypeError(CLOSURE.format("event"))
+        tree.refuse_masked("what event returned", value)
         if np.size(value) != 1 or np.asarray(value).dtype.kind not in "fiu":
             raise ValueError(f"event returned {value!r:.60}; it must return one real number, which changes sign: y[0] - 1, not y[0] > 1")
         return float(np.reshape(value, ()))
@@ -134,12 +155,17 @@ def flat_jacobian(f, leaves, structure, args, given=None):
 
         try:
             return jacobian(flat)(y)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"an implicit method needs the Jacobian of f, and f cannot be differentiated: {error}. Write f so that it "
-                              "can, or give its Jacobian, jacobian=lambda t, y: ...") from error
+        except (TypeError, ValueError, AttributeError) as error:
+            if type(error) in (TypeError, ValueError) and is_ours(origin(error)):
+                raise type(error)(NEEDS_JACOBIAN.format(f", and cannot be: {error}")) from error
+            # as add_note does, which Python 3.10 has not
+            error.__dict__.setdefault("__notes__", []).append(NEEDS_JACOBIAN.format(""))
+            raise
 
     def by_user(t, y):
         J = given(t, tree.unflatten(structure, cut(y)), *args)
+        check_constant("what jacobian returned", J)
+        tree.refuse_masked("what jacobian returned", J)
         try:
             array = np.asarray(J)
         except ValueError:  # of unequal rows
@@ -155,12 +181,13 @@ def flat_jacobian(f, leaves, structure, args, given=None):
 
 def check_derivative(dy, shape, dtype):
     """Return what f gave as an array; it must have the shape of the state, and be made of plain real numbers."""
+    tree.refuse_masked("what f returned", dy)
     try:
         array = np.asarray(dy)
     except ValueError:  # of unequal rows
         array = np.array(None)
     if is_traced(array):
-        raise TypeError(CLOSURE)
+        raise TypeError(CLOSURE.format("f"))
     if array.dtype == object:
         raise TypeError(f"f returned {dy!r:.60}; it must return an array of the shape of the state, {shape}")
     if array.shape != shape:

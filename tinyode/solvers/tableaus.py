@@ -171,6 +171,34 @@ TABLEAUS = {method.name: method for method in [
         reference="Kvaerno (2004); L-stable; its third stage lies beyond the step, by 0.23 of it, and so beyond the end of the last one"),
 ]}
 
+ELSEWHERE = {  # names of the same method, or the nearest, elsewhere: their letters and digits alone
+    "euler": "forwardeuler expliciteuler",
+    "heun": "heun2 rk2 improvedeuler",
+    "ralston": "heun3",
+    "rk4": "rungekutta rungekutta4 classical",
+    "heun_euler": "adaptiveheun fehlberg2",
+    "bosh3": "rk23 ode23 bs3 bogackishampine",
+    "fehlberg45": "rkf45 fehlberg",
+    "dopri5": "rk45 ode45 dp5 dormandprince lsoda vode scipysolver",
+    "tsit5": "tsitouras tsitouras5",
+    "dop853": "dopri8 dp8 ode78 ode89 ode113 vern6 vern7 vern8 vern9 explicitadams implicitadams "
+              "fixedadams adams",
+    "implicit_euler": "backwardeuler",
+    "trapezoid": "cranknicolson ode23t",
+    "gauss_legendre4": "gl4",
+    "gauss_legendre6": "gl6",
+    "radau_iia5": "radau radau5",
+    "trbdf2": "ode23tb rosenbrock23",
+    "kvaerno3": "kencarp3",
+    "kvaerno5": "radau radau5 bdf lsoda vode scipysolver zvode cvode cvodebdf ode15s ode23s "
+                "kvaerno4 kencarp4 kencarp5 rodas4 rodas5 qndf fbdf"}
+
+
+def _letters(name):
+    """Return a name's letters and digits alone, in lower case."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
 def find(method, name="method"):
     """Return the tableau of this name.
 
@@ -183,6 +211,14 @@ def find(method, name="method"):
         return TABLEAUS[method]
     import difflib  # seldom needed
 
+    letters, hint = _letters(str(method)), ""
     near = difflib.get_close_matches(str(method), TABLEAUS, n=3, cutoff=0.4)
-    raise ValueError(f"{name}={method!r} is not known; " + (f"did you mean {' or '.join(map(repr, near))}? " if near else "")
-                     + f"The methods are {', '.join(TABLEAUS)}")
+    if near:
+        hint = f"did you mean {' or '.join(map(repr, near))}? "
+    same = [ours for ours, others in ELSEWHERE.items() if letters in others.split()]
+    if same:
+        hint += f"of other libraries the same, or the nearest, is {' or '.join(map(repr, same))}. "
+    for ours in TABLEAUS:
+        if letters == _letters(ours):
+            hint = f"write {ours!r}. "
+    raise ValueError(f"{name}={method!r} is not known; {hint}The methods are {', '.join(TABLEAUS)}")
