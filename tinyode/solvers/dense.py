@@ -11,10 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import tree
+from .options import Stats
+from .runge_kutta import Stepper
+
 
 class Step(NamedTuple):
     """One accepted step, from y at t to y1 at t1; K are its stages, overwritten when the next step begins.
 
+    K is None where they are not kept.
     ``Q`` is the polynomial of its dense output, where that is known. ``h`` is t1 - t, unless an event has cut the step off: then Q is.
     """
 
@@ -23,7 +28,7 @@ class Step(NamedTuple):
     h: float
     y: np.ndarray
     y1: np.ndarray
-    K: np.ndarray
+    K: np.ndarray | None
     Q: np.ndarray | None = None
 
 
@@ -78,3 +83,60 @@ def observe(walk, f, y0, times, tableau, stats):
                 ys[i] = step.y1
             i = j
     return ys[:i]
+
+
+class Dense:
+    """The solution inside the steps of a solve, as a function of time.
+
+    The stages of explicit steps are not kept: f is called for them once more when a step is asked
+    for. A copy by pickle or deepcopy has the polynomials of all steps instead, and f no more.
+
+    Parameters
+    ----------
+    steps : list of Step
+        One after the other in time.
+    tableau : Tableau
+    f : function
+        ``f(t, y, k)`` writes dy/dt into k.
+    leaves, structure
+        The initial state, as `tree.flatten` returns it.
+    """
+
+    def __init__(self, steps, tableau, f, leaves, structure):
+        self.steps, self.tableau, self.f, self.leaves, self.structure = steps, tableau, f, leaves, structure
+        self.sign = math.copysign(1.0, steps[-1].t1 - steps[0].t)
+        self.ends = [self.sign * step.t1 for step in steps]
+
+    def shaped(self, ys):
+        """Return flat states, shape (..., n), in the structure of the initial state."""
+        return tree.unflatten(self.structure, tree.cutter(self.leaves)(ys))
+
+    def __call__(self, t):
+        """Return the state at times, shape (*t.shape, *y0.shape)."""
+        times = t.ravel()
+        places = [bisect.bisect_left(self.ends, time) for time in (self.sign * times).tolist()]
+        of_step = np.minimum(np.array(places, int), len(self.steps) - 1)
+        n, dtype = self.steps[0].y.size, self.steps[0].y.dtype
+        result = np.empty((times.size, n), dtype)
+        for i in np.unique(of_step):
+            here, step = of_step == i, self.steps[i]
+            result[here] = evaluate(step, self.polynomial(step), times[here][:, None])
+        return self.shaped(result.reshape(*t.shape, n))
+
+    def polynomial(self, step):
+        """Return the polynomial of a step's dense output."""
+        if step.Q is None and step.K is None:
+            stepper = Stepper(self.f, self.tableau, step.y, len(step.y), Stats())
+            stepper.start(step.t, step.y)
+            again = stepper.step(step.t, step.t1, step.y, step.h)
+            if not np.allclose(again, step.y1, rtol=1e-6, atol=0):
+                raise RuntimeError("solution(t): f does not return what it did during the solve, so what lies inside its steps cannot be "
+                                   "had again; ask for these times in t, or do not change what f depends on")
+            step = step._replace(K=stepper.K)
+        return polynomial(self.f, self.tableau, step, Stats())
+
+    def __getstate__(self):
+        """Return what a copy is made of: arrays alone."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            steps = [step._replace(K=None, Q=self.polynomial(step)) for step in self.steps]
+        return {**self.__dict__, "steps": steps, "f": None, "tableau": None}

@@ -29,6 +29,16 @@ class SolverError(RuntimeError):
         super().__init__(f"{message} (at t = {t!r}, step {h:.3g})")
         self.t, self.h, self.solution = t, h, None
 
+    def __reduce__(self):  # args is the message alone, and not what __init__ is called with
+        return _remade, (type(self), self.args), self.__dict__
+
+
+def _remade(kind, args):
+    """Return a `SolverError` without what `__setstate__` will put into it, for pickle and copy."""
+    error = kind.__new__(kind)
+    error.args = args
+    return error
+
 
 class StepTooSmall(SolverError):
     """The error asks for a step below rounding, or below ``min_step``."""

@@ -1,6 +1,5 @@
 """What a solve returns: the states at the times asked for, what it cost, and a function of time for all that lies between."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.dispatch import has_traced
+from .dense import Dense
 from .events import Events
 from .options import Stats
 
@@ -32,20 +32,21 @@ class Solution:
     y: Any
     stats: Stats
     event: Events | None
-    _interpolate: Callable = field(repr=False)
+    _dense: Dense | None = field(repr=False)
 
     def __call__(self, t):
         """Return the state at any times inside the interval, shape (*t.shape, *y0.shape), by the method's interpolant.
 
         The stages of explicit steps are not kept: f is evaluated for them once more. If it then is not what it was during the solve,
-        that is a RuntimeError.
+        that is a RuntimeError. (A solution that has been pickled, or copied by deepcopy, has all it
+        needs, and f no more.)
 
         Raises
         ------
         ValueError
             If a time lies outside the interval.
         """
-        if self._interpolate is None:
+        if self._dense is None:
             raise ValueError("solve_batch keeps no steps between the times; ask for the times you need in its t")
         tree.refuse_masked("solution(t): t", t)
         if has_traced(t):
@@ -56,4 +57,4 @@ class Solution:
         if outside.size:
             raise ValueError(f"solution(t): t = {outside[0]} lies outside the interval from {low} to {high} that was solved; "
                              "a solution is not extrapolated")
-        return self._interpolate(t)
+        return self._dense(t)

@@ -5,13 +5,12 @@ record. What a step is stands in `runge_kutta` and `implicit`, how long it may b
 methods in `tableaus`.
 """
 
-import bisect
 import math
 
 import numpy as np
 
 from .. import tree
-from .dense import Step, evaluate, observe, polynomial
+from .dense import Dense, Step, observe
 from .events import Events, check_events, watch
 from .first_call import explained
 from .implicit import ImplicitStepper
@@ -272,58 +271,38 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
     if jacobian is not None and not tableau.implicit:
         raise ValueError(f"jacobian has no meaning for method={method!r}, which is explicit; leave it out")
     y = np.concatenate([leaf.reshape(-1) for leaf in leaves])
-    flat, cut = flat_field(f, leaves, structure, args), tree.cutter(leaves)
-
-    events, found, ends = check_events(event), [], []
-
-    def walk():
-        walk = steps(flat, y, times, options, stats, jacobian=flat_jacobian(f, leaves, structure, args, jacobian))
-        if events:
-            walk = watch(walk, events, flat_event(leaves, structure, args), flat, tableau, stats, found)
-        for step in walk:  # the stages of an explicit step are soon had again, and would be most of the memory
-            taken.append(step._replace(K=step.K.copy()) if tableau.implicit else step)
-            yield step
-
-    def dense(step):
-        """Return the polynomial of a step's dense output."""
-        if step.Q is None and not tableau.implicit:
-            stepper = Stepper(flat, tableau, y, len(y), Stats())
-            stepper.start(step.t, step.y)
-            if not np.allclose(stepper.step(step.t, step.t1, step.y, step.h), step.y1, rtol=1e-6, atol=0):
-                raise RuntimeError("solution(t): f does not return what it did during the solve, so what lies inside its steps cannot be "
-                                   "had again; ask for these times in t, or do not change what f depends on")
-            step = step._replace(K=stepper.K)
-        return polynomial(flat, tableau, step, Stats())
-
-    def interpolate(t):
-        sign = math.copysign(1.0, times[-1] - times[0])
-        if len(ends) != len(taken):
-            ends[:] = [sign * step.t1 for step in taken]
-        flat_t = t.ravel()
-        of_step = np.array([min(bisect.bisect_left(ends, time), len(ends) - 1) for time in (sign * flat_t).tolist()], int)
-        result = np.empty((t.size, y.size), y.dtype)
-        for i in np.unique(of_step):
-            here = of_step == i
-            result[here] = evaluate(taken[i], dense(taken[i]), flat_t[here][:, None])
-        return tree.unflatten(structure, cut(result.reshape(*t.shape, y.size)))
-
-    def solution(ys):
-        """Return it as far as it got: to the last time, or to the end of the last step."""
-        reached, states = np.array(times), tree.unflatten(structure, cut(ys))
-        if len(ys) < len(times):
-            end = taken[-1].t1
-            reached = np.array([t for t in times if abs(t - times[0]) < abs(end - times[0])] + [end])
-            with np.errstate(all="ignore"):
-                states = interpolate(reached)
-        happened = None
-        if events:
-            flat_states = np.array([state for _, state, _ in found], y.dtype).reshape(-1, y.size)
-            happened = Events(np.array([t for t, _, _ in found]), tree.unflatten(structure, cut(flat_states)),
-                              np.array([i for _, _, i in found], int))
-        return Solution(reached, states, stats, happened, interpolate)
-
+    flat, events, found = flat_field(f, leaves, structure, args), check_events(event), []
+    walk = steps(flat, y, times, options, stats, jacobian=flat_jacobian(f, leaves, structure, args, jacobian))
+    if events:
+        walk = watch(walk, events, flat_event(leaves, structure, args), flat, tableau, stats, found)
+    like = leaves, structure
     try:
-        return solution(observe(walk(), flat, y, times, tableau, stats))
+        ys = observe(_kept(walk, taken, tableau), flat, y, times, tableau, stats)
+        return _solution(ys, times, taken, Dense(taken, tableau, flat, *like), stats, events, found)
     except SolverError as error:
-        error.solution = solution(y[None]) if taken else None
+        if taken:
+            error.solution = _solution(y[None], times, taken, Dense(taken, tableau, flat, *like), stats, events, found)
         raise
+
+
+def _kept(walk, taken, tableau):
+    """Yield the steps, and keep them; of explicit ones without their stages, which are soon had again."""
+    for step in walk:
+        taken.append(step._replace(K=step.K.copy()) if tableau.implicit else step._replace(K=None))
+        yield step
+
+
+def _solution(ys, times, taken, dense, stats, events, found):
+    """Return the `Solution` as far as it got: to the last time, or to the end of the last step."""
+    reached, states = np.array(times), dense.shaped(ys)
+    if len(ys) < len(times):
+        end = taken[-1].t1
+        reached = np.array([t for t in times if abs(t - times[0]) < abs(end - times[0])] + [end])
+        with np.errstate(all="ignore"):
+            states = dense(reached)
+    happened = None
+    if events:
+        flat_states = np.array([state for _, state, _ in found], ys.dtype).reshape(-1, ys.shape[1])
+        happened = Events(np.array([t for t, _, _ in found]), dense.shaped(flat_states),
+                          np.array([i for _, _, i in found], int))
+    return Solution(reached, states, stats, happened, dense)
