@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 
-from .. import tree
 from .dense import Dense, Step, observe
 from .events import Events, check_events, watch
 from .first_call import explained
