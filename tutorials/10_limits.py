@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 
-from tinyode import grad, models, nn, odeint, optim, solve, solve_batch, value_and_grad
+from tinyode import grad, models, nn, odeint, odeint_event, optim, solve, solve_batch, value_and_grad
 from tinyode.plotting import COLOURS, panels, save
 
 # %% [markdown]
@@ -234,6 +234,65 @@ save(figure, "10_two_tolerances")
 assert off[2, -1] < 1e-6 < off[2, 1] and off[0, -1] > 1e-4  # the larger of the two decides
 
 # %% [markdown]
+# ## A switch that depends on the state
+#
+# A thermostat, a ball that hits the floor, a drug that is given below a threshold: $f$ jumps where $z$
+# crosses a surface. Take
+#
+# $$y' = -y \text{ above } \tfrac12, \qquad y' = -2 y \text{ below}, \qquad y(0) = y_0.$$
+#
+# It crosses at $t^* = \ln 2 y_0$, and $y(1) = \tfrac12 e^{-2 (1 - t^*)} = 2 e^{-2} y_0^2$. So the
+# derivative at $y_0 = 1$ is $4 e^{-2} = 0.5413$. What do our gradients say?
+
+
+# %%
+def switch(t, y):
+    return np.where(y > 0.5, -y, -2 * y)
+
+
+right = 4 * np.exp(-2.0)
+ways = ("adjoint", "interpolated", "discrete", "forward")
+in_one_piece = {}
+for way in ways:
+    in_one_piece[way] = grad(lambda y0, way=way: odeint(switch, y0, [0, 1.0], rtol=1e-8, gradient=way)[-1])(1.0)
+    print(f"{way:13} {in_one_piece[way]:.4f}, and it should be {right:.4f}")
+    assert abs(in_one_piece[way] - right / 2) < 1e-3
+
+# %% [markdown]
+# The solution is right, and all four ways agree on a gradient that is half of what it should be. No
+# smaller tolerance helps. The reason: a change of $y_0$ also moves the time $t^*$, and no way takes a
+# derivative of that. Start a little higher, by $\delta$. Then the solution reaches the surface later, by
+# $dt^* = -\delta^- / f^-$, where $\delta^-$ is how far apart the two solutions are just before the
+# surface, and $f^-$ and $f^+$ are the slopes before and after it. For so long one solution moves with
+# $f^-$ and the other with $f^+$ already, so behind the surface they are apart by
+#
+# $$\delta^+ = \delta^- + (f^- - f^+)\, dt^* = \frac{f^+}{f^-}\, \delta^-,$$
+#
+# here $f^+ / f^- = 2$. (In more dimensions it is a matrix, the *saltation matrix*.) The adjoint
+# $\mathbf a$ has to jump by the same factor where it passes $t^*$ on its way back. To a solver the
+# switch is a step like any other, and $\mathbf a$ passes without a jump.
+#
+# The cure is to say where the switch is. `odeint_event` solves up to the surface, and its time is a
+# function of $y_0$ with a derivative (the implicit function theorem, chapter 4). `odeint` goes on from
+# there.
+
+
+# %%
+def in_two_pieces(y0, way):
+    options = {"rtol": 1e-8, "gradient": way}
+    t, y = odeint_event(lambda t, y: -y, y0, 0.0, event=lambda t, y: y - 0.5, t_end=1.0, **options)
+    return odeint(lambda t, y: -2 * y, y, np.stack([t, 1.0]), **options)[-1]
+
+
+for way in ways:
+    slope = grad(in_two_pieces)(1.0, way)
+    print(f"{way:13} {slope:.4f} in two pieces; in one {in_one_piece[way]:.4f}, times f+ / f- {2 * in_one_piece[way]:.4f}")
+    assert abs(slope - right) < 1e-5 and abs(2 * in_one_piece[way] - right) < 2e-3
+
+# %% [markdown]
+# A switch at a fixed *time* has no such jump: $t^*$ does not move. A kink, where $f$ is continuous
+# (`np.maximum(y, 0)`), has none either: $f^+ = f^-$.
+#
 # ## Exercises
 #
 # 1. Which functions of the line can a flow of the line reach? Let it learn $x^3 + x / 2$, and see that it can.
