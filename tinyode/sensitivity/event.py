@@ -92,7 +92,8 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
         return np.concatenate([solution.event.t[-1:], *[leaf[-1].reshape(-1) for leaf in tree.flatten(solution.event.y)[0]]])
 
     def backward(g, value, wanted, *leaves):
-        t, (_, y_start, args) = value[0], tree.unflatten(structure, leaves)
+        t, (t_start, y_start, args) = value[0], tree.unflatten(structure, leaves)
+        y_start = np.concatenate([np.ravel(plain(part)) for part in tree.flatten(y_start)[0]])
 
         def ahead(*moved):
             """Return Y and G at the time found."""
@@ -101,12 +102,13 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
             return flat(tree.flatten(y)[0]), G(t, y, *args)
 
         (y, _), pull = vjp(ahead, *[leaves[n] for n in wanted])
-        found = drift(plain(y), plain(value)[None, 1:], 0, options)
+        slope, G_t, G_y = rate(t, y, args)
+        way = plain(slope) * (plain(t) - plain(t_start))  # a ball that comes back has a size, too
+        found = drift(plain(y), np.stack([plain(value)[1:], y_start, way]), 0, options)
         if found:
             raise SolverError(f"odeint_event: solved again for the derivative, {found.format('at the event')}, so it would be that of "
                               "another solution; give max_step, or smaller tolerances or steps", float(plain(t)), 0.0)
-        slope, G_t, G_y = rate(t, y, args)
-        moved = np.abs(plain(y) - np.concatenate([np.ravel(plain(part)) for part in tree.flatten(y_start)[0]]))
+        moved = np.abs(plain(y) - y_start)
         if not crosses(plain(t), plain(y), moved, plain(slope), plain(G_t), plain(G_y), args):
             raise ValueError("odeint_event: as far as the tolerances can tell the event only grazes zero, so its time has no derivative; "
                              "if it does cross, smaller tolerances will tell")
