@@ -26,16 +26,25 @@ def test_events_after_a_pulse(gradient, method, backwards):
     """y' = -1 + a pulse reaches zero at y0 + a AREA; so dt/da = AREA, in both directions of time."""
     s = -1.0 if backwards else 1.0
     when = lambda a: odeint_event(
-        lambda t, y, a: s * (a * pulse(s * t) - 1), 8.0, 0.0, a, event=lambda t, y, a: y,
-        t_end=s * 20.0, max_step=0.02, method=method, gradient=gradient)[0]
+        lambda t, y, a: s * (a * pulse(s * t) - 1),
+        8.0,
+        0.0,
+        a,
+        event=lambda t, y, a: y,
+        t_end=s * 20.0,
+        max_step=0.02,
+        method=method,
+        gradient=gradient,
+    )[0]
     value, slope = value_and_grad(when)(1.0)
     assert abs(s * value - 8 - AREA) < 3e-5 and abs(s * slope - AREA) < 3e-5
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_states_after_a_pulse(gradient):
-    end = lambda a, **options: odeint(lambda t, y, a: a * pulse(t), 0.0, [0, 10.0], a,
-                                      gradient=gradient, **options)[-1]
+    end = lambda a, **options: odeint(
+        lambda t, y, a: a * pulse(t), 0.0, [0, 10.0], a, gradient=gradient, **options
+    )[-1]
     value, slope = value_and_grad(end)(2.0, max_step=0.02)
     assert abs(value - 2 * AREA) < 1e-6 and abs(slope - AREA) < 1e-6
     assert end(2.0) == 0.0  # without max_step the forward solve misses it, too
@@ -51,7 +60,9 @@ def test_batches_after_a_pulse():
 def test_every_public_function_takes_max_step():
     for function in (solve, odeint, odeint_event, odeint_batch):
         assert inspect.signature(function).parameters["max_step"].default is None
-    with pytest.raises(ValueError, match=r"max_step=0\.1 has no meaning where the steps are of fixed"):
+    with pytest.raises(
+        ValueError, match=r"max_step=0\.1 has no meaning where the steps are of fixed"
+    ):
         odeint(lambda t, y: -y, 1.0, [0, 1.0], method="rk4", max_step=0.1)
     with pytest.raises(ValueError, match=r"max_step=-0\.1 must be a positive number"):
         odeint(lambda t, y: -y, 1.0, [0, 1.0], max_step=-0.1)
@@ -64,14 +75,22 @@ def infusion(t, y, rate, frequency):
 
 
 @pytest.mark.parametrize("frequency", [30.0, 60.0])
-@pytest.mark.parametrize("adjoint", [
-    {}, {"adjoint_rtol": 1e-2}, {"adjoint_rtol": 1e-10}, {"adjoint_method": "dop853"},
-    {"adjoint_method": "kvaerno3"}])
+@pytest.mark.parametrize(
+    "adjoint",
+    [
+        {},
+        {"adjoint_rtol": 1e-2},
+        {"adjoint_rtol": 1e-10},
+        {"adjoint_method": "dop853"},
+        {"adjoint_method": "kvaerno3"},
+    ],
+)
 def test_interpolated_takes_no_longer_steps_than_the_forward_solve(frequency, adjoint):
     """The gradient of y[0](6) in the rate of the infusion is y[0](6) itself, with the rate one."""
     y0 = np.array([0.0, 1.0, 0.0])
-    end = lambda rate: odeint(infusion, y0, [0, 6.0], rate, frequency, gradient="interpolated",
-                              **adjoint)[-1, 0]
+    end = lambda rate: odeint(
+        infusion, y0, [0, 6.0], rate, frequency, gradient="interpolated", **adjoint
+    )[-1, 0]
     value, slope = value_and_grad(end)(1.0)
     exact = solve(infusion, y0, [0, 6.0], 1.0, frequency, max_step=0.002, rtol=1e-9).y[-1, 0]
     assert abs(value - exact) < 1e-4  # about 0.08: the forward solve has seen it
@@ -86,8 +105,16 @@ def test_an_infusion_with_sharp_edges(end, adjoint_rtol):
     def f(t, y, rate):
         return np.stack([rate * (5 < t < 5.2) - 0.1 * y[0], 30 * y[2], -30 * y[1]])
 
-    slope = grad(lambda rate: odeint(f, np.array([0, 1.0, 0]), [0, end], rate,
-                                     gradient="interpolated", adjoint_rtol=adjoint_rtol)[-1, 0])
+    slope = grad(
+        lambda rate: odeint(
+            f,
+            np.array([0, 1.0, 0]),
+            [0, end],
+            rate,
+            gradient="interpolated",
+            adjoint_rtol=adjoint_rtol,
+        )[-1, 0]
+    )
     exact = 10 * (np.exp(-0.1 * (end - 5.2)) - np.exp(-0.1 * (end - 5)))
     assert abs(slope(1.0) - exact) < 1e-3 * exact
 
@@ -130,11 +157,21 @@ def test_an_event_whose_solve_misses_a_pulse_says_so():
 def test_a_ball_that_comes_back_is_no_drift(gradient, rtol, method):
     """With friction, thrown up from zero: at the event its height is zero, as at first."""
     fall = lambda t, y, c: np.stack([y[1], -9.8 - c * y[1]])
-    when = lambda v: odeint_event(fall, np.stack([0.0, v]), 0.0, 0.1,
-                                  event=lambda t, y, c: y[0], t_end=10.0, method=method,
-                                  rtol=rtol, atol=1e-3 * rtol, gradient=gradient)[0]
-    tight = lambda v: odeint_event(fall, np.stack([0.0, v]), 0.0, 0.1,
-                                   event=lambda t, y, c: y[0], t_end=10.0, rtol=1e-10)[0]
+    when = lambda v: odeint_event(
+        fall,
+        np.stack([0.0, v]),
+        0.0,
+        0.1,
+        event=lambda t, y, c: y[0],
+        t_end=10.0,
+        method=method,
+        rtol=rtol,
+        atol=1e-3 * rtol,
+        gradient=gradient,
+    )[0]
+    tight = lambda v: odeint_event(
+        fall, np.stack([0.0, v]), 0.0, 0.1, event=lambda t, y, c: y[0], t_end=10.0, rtol=1e-10
+    )[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the adjoint, to which a height of zero has no size
         value, slope = value_and_grad(when)(10.0)
@@ -144,8 +181,9 @@ def test_a_ball_that_comes_back_is_no_drift(gradient, rtol, method):
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_second_derivatives_with_max_step(gradient):
-    end = lambda a: odeint(lambda t, y, a: a * a * pulse(t), 0.0, [0, 10.0], a, max_step=0.02,
-                           gradient=gradient)[-1]
+    end = lambda a: odeint(
+        lambda t, y, a: a * a * pulse(t), 0.0, [0, 10.0], a, max_step=0.02, gradient=gradient
+    )[-1]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert abs(grad(grad(end))(1.5) - 2 * AREA) < 1e-5
@@ -159,12 +197,14 @@ def test_a_switch_of_the_state_in_two_pieces():
     exact = 4 * np.exp(-2)
     for gradient in GRADIENTS:
         whole = lambda y0, way=gradient: odeint(
-            lambda t, y: np.where(y > 0.5, -y, -2 * y), y0, [0, 1.0], rtol=1e-8, gradient=way)[-1]
+            lambda t, y: np.where(y > 0.5, -y, -2 * y), y0, [0, 1.0], rtol=1e-8, gradient=way
+        )[-1]
 
         def pieces(y0, way=gradient):
             options = {"rtol": 1e-8, "gradient": way}
-            t, y = odeint_event(lambda t, y: -y, y0, 0.0, event=lambda t, y: y - 0.5, t_end=1.0,
-                                **options)
+            t, y = odeint_event(
+                lambda t, y: -y, y0, 0.0, event=lambda t, y: y - 0.5, t_end=1.0, **options
+            )
             return odeint(lambda t, y: -2 * y, y, np.stack([t, 1.0]), **options)[-1]
 
         assert abs(pieces(1.0) - 2 * np.exp(-2)) < 1e-6
@@ -172,4 +212,6 @@ def test_a_switch_of_the_state_in_two_pieces():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             assert abs(grad(whole)(1.0) - exact / 2) < 1e-3
-    assert "odeint_event" in odeint.__doc__ and "A switch that depends on the state" in odeint.__doc__
+    assert (
+        "odeint_event" in odeint.__doc__ and "A switch that depends on the state" in odeint.__doc__
+    )

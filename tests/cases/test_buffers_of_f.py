@@ -49,8 +49,12 @@ def in_container():
 
 FIELDS = {"buffer": with_buffer, "index": with_index}
 METHODS = [
-    {"method": "dopri5"}, {"method": "rk4", "step_size": 0.05}, {"method": "kvaerno5"},
-    {"method": "radau_iia5", "step_size": 0.1}, {"method": "dop853"}]
+    {"method": "dopri5"},
+    {"method": "rk4", "step_size": 0.05},
+    {"method": "kvaerno5"},
+    {"method": "radau_iia5", "step_size": 0.1},
+    {"method": "dop853"},
+]
 Y0, T = np.array([1.0, 0.5]), np.array([0.0, 0.33, 1.0])
 
 
@@ -65,8 +69,10 @@ def test_gradients(name, gradient, options):
     """In the times, too, but by "discrete", which gives f a traced t that no buffer can take."""
     wanted = (0, 1) if gradient == "discrete" else (0, 1, 2)
     options = {**options, "gradient": gradient}
-    gradients = [grad(lambda k, y0, t, f=f: loss(f, k, y0, t, **options), wanted)(1.3, Y0, T)
-                 for f in (FIELDS[name](), fresh)]
+    gradients = [
+        grad(lambda k, y0, t, f=f: loss(f, k, y0, t, **options), wanted)(1.3, Y0, T)
+        for f in (FIELDS[name](), fresh)
+    ]
     for found, right in zip(*gradients):
         np.testing.assert_allclose(found, right, rtol=1e-12, atol=1e-12)
 
@@ -88,11 +94,23 @@ def test_containers_integrals_and_events(gradient):
     found = grad(lambda k: odeint(f, y0, T, k, gradient=gradient)["b"][-1, 0])(1.3)
     right = grad(lambda k: odeint(fresh, Y0, T, k, gradient=gradient)[-1, 1])(1.3)
     assert abs(found - right) < 1e-6
-    both = [grad(lambda k, f=f: odeint(with_integral(f, lambda t, y, k: y[0] * k), (Y0, 0.0), T, k,
-                                       gradient=gradient)[1][-1])(1.3) for f in (with_buffer(), fresh)]
+    both = [
+        grad(
+            lambda k, f=f: odeint(
+                with_integral(f, lambda t, y, k: y[0] * k), (Y0, 0.0), T, k, gradient=gradient
+            )[1][-1]
+        )(1.3)
+        for f in (with_buffer(), fresh)
+    ]
     assert abs(both[0] - both[1]) < 1e-12
-    both = [grad(lambda k, f=f: odeint_event(f, Y0, 0.0, k, event=lambda t, y, k: y[1], t_end=2.0,
-                                             gradient=gradient)[0])(1.3) for f in (with_buffer(), fresh)]
+    both = [
+        grad(
+            lambda k, f=f: odeint_event(
+                f, Y0, 0.0, k, event=lambda t, y, k: y[1], t_end=2.0, gradient=gradient
+            )[0]
+        )(1.3)
+        for f in (with_buffer(), fresh)
+    ]
     assert abs(both[0] - both[1]) < 1e-12
 
 
@@ -101,8 +119,8 @@ def test_batches(order):
     buffer = np.zeros((2, 1))
 
     def f(t, y, k):
-        buffer[:len(t)] = np.cos(t)
-        return k * np.concatenate([buffer[:len(t)] * y[:, 1:], -y[:, :1]], axis=1)
+        buffer[: len(t)] = np.cos(t)
+        return k * np.concatenate([buffer[: len(t)] * y[:, 1:], -y[:, :1]], axis=1)
 
     right = lambda t, y, k: k * np.concatenate([np.cos(t) * y[:, 1:], -y[:, :1]], axis=1)
     times = np.array([[0, 1.0], [0, 2.0]])

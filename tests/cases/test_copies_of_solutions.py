@@ -36,7 +36,7 @@ def copies(x):
     yield pickle.loads(pickle.dumps(copy.deepcopy(x)))
 
 
-def same(x, y, times):
+def assert_same(x, y, times):
     assert x.stats == y.stats and (x.event is None) == (y.event is None)
     events = [(), ()] if x.event is None else [tuple(x.event), tuple(y.event)]
     found, structure = tree.flatten((x.t, x.y, x(times), events[0]))
@@ -51,7 +51,7 @@ def same(x, y, times):
 def test_dense_output_of_copies(method, end):
     solution = solution_of(method, t=(0.0, 0.4 * end, end))
     for made in copies(solution):
-        same(made, solution, np.linspace(0.0, end, 50))
+        assert_same(made, solution, np.linspace(0.0, end, 50))
 
 
 @pytest.mark.parametrize("method", ["dopri5", "kvaerno5"])
@@ -60,7 +60,7 @@ def test_containers_and_events(method):
     event = [Event(lambda t, y: y["angle"][0], terminal=2), lambda t, y: y["speed"][1]]
     solution = solution_of(method, y0=y0, f=in_dict, t=np.linspace(0, 20, 5), event=event)
     for made in copies(solution):
-        same(made, solution, np.linspace(0.0, solution.t[-1], 20))
+        assert_same(made, solution, np.linspace(0.0, solution.t[-1], 20))
 
 
 def test_a_copy_has_no_need_of_f():
@@ -87,8 +87,9 @@ ERRORS = {
     SolverError: lambda: solve(lambda t, y: y * y, 1.0, [0, 2.0], method="rk4", step_size=0.001),
     StepTooSmall: lambda: solve(lambda t, y: y * y, 1.0, [0, 2.0]),
     TooManySteps: lambda: solve(pendulum, np.ones(2), [0, 100.0], max_steps=10),
-    NewtonFailed: lambda: solve(lambda t, y: 10 * (1 + y * y), 1.0, [0, 1.0],
-                                method="implicit_midpoint"),
+    NewtonFailed: lambda: solve(
+        lambda t, y: 10 * (1 + y * y), 1.0, [0, 1.0], method="implicit_midpoint"
+    ),
 }
 
 
@@ -136,7 +137,7 @@ def test_pools(start):
     with multiprocessing.get_context(start).Pool(2) as pool:
         found = pool.map_async(one_of_many, [0.5, 1.0]).get(60)
         for k, solution in zip([0.5, 1.0], found):
-            same(solution, one_of_many(k), np.linspace(0, 1, 9))
+            assert_same(solution, one_of_many(k), np.linspace(0, 1, 9))
         with pytest.raises(StepTooSmall, match="below rounding"):
             pool.map_async(one_of_many, [1.0, 2, 3.0]).get(60)
 

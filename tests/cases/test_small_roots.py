@@ -24,7 +24,8 @@ def test_powers_of_any_size(size, start, power):
 @pytest.mark.parametrize("size", [1e-150, 1e-24, 1e-12, 1.0, 1e24])
 def test_the_square_root_of_the_issue(size, tol):
     found, slope = value_and_grad(lambda p: root(lambda u, p: u * u - p, 10 * size, p, tol=tol))(
-        size * size)
+        size * size
+    )
     np.testing.assert_allclose([found, slope], [size, 0.5 / size], rtol=10 * tol)
 
 
@@ -46,9 +47,16 @@ def test_systems_in_any_units(n, seed):
     np.testing.assert_allclose(scaled / units, plain, rtol=1e-8, atol=1e-13)
 
 
-@pytest.mark.parametrize("f, u0", [
-    (lambda u: np.exp(u) - 1, 0.5), (lambda u: np.sin(u), 0.4), (lambda u: u * u + u, 0.3),
-    (lambda u: (u + 1 / 3) - 1 / 3, 0.7), (lambda u: np.sinh(u) + (1e3 + u) - 1e3, 2.0)])
+@pytest.mark.parametrize(
+    "f, u0",
+    [
+        (lambda u: np.exp(u) - 1, 0.5),
+        (lambda u: np.sin(u), 0.4),
+        (lambda u: u * u + u, 0.3),
+        (lambda u: (u + 1 / 3) - 1 / 3, 0.7),
+        (lambda u: np.sinh(u) + (1e3 + u) - 1e3, 2.0),
+    ],
+)
 def test_a_root_at_zero(f, u0):
     with np.errstate(invalid="ignore"):  # a trial step may leave the domain
         assert abs(root(f, u0)) < 1e-12
@@ -78,5 +86,7 @@ def test_a_root_at_zero_of_a_function_that_is_rounded():
         with pytest.raises(NewtonError, match="where u is to be zero, give atol"):
             root(f, 0.2)
     for wrong in (-1.0, np.nan, np.inf, "a", True):
-        with pytest.raises(ValueError, match=r"root: atol=.* must be a number that is not negative"):
+        with pytest.raises(
+            ValueError, match=r"root: atol=.* must be a number that is not negative"
+        ):
             root(f, 0.2, atol=wrong)

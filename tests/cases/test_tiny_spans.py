@@ -18,11 +18,19 @@ ADAPTIVE = [name for name, tableau in TABLEAUS.items() if tableau.e is not None]
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_gradients_over_spans_of_any_size(gradient, method, sign):
     """y' = k y / s over the span s: what is computed in units of s does not depend on s."""
+
     def end(s):
         s = sign * s
         f = lambda t, y, k: k * y / s
-        of = lambda k, t: odeint(f, 1.0, t, k, method=method, gradient=gradient,
-                                 first_step=None if find(method).e is None else abs(s) / 10)[-1]
+        of = lambda k, t: odeint(
+            f,
+            1.0,
+            t,
+            k,
+            method=method,
+            gradient=gradient,
+            first_step=None if find(method).e is None else abs(s) / 10,
+        )[-1]
         if gradient == "forward":  # its dS/dt0 is of the size 1 / s^2
             return grad(of)(1.0, np.array([0.0, 0.5 * s, s]))
         k, t = grad(of, (0, 1))(1.0, np.array([0.0, 0.5 * s, s]))
@@ -59,7 +67,9 @@ def test_a_step_at_zero_may_be_as_small_as_it_must(method, rate):
 @pytest.mark.parametrize("end", [1e-300, 1.0, 1e300])
 def test_a_singularity_at_zero_is_still_an_error(end):
     with np.errstate(all="ignore"), warnings.catch_warnings():
-        for f in (lambda t, y: np.where(t > 0, np.nan, 1.0),
-                  lambda t, y: 1e308 * np.sign(y) / t**3 if t else 1.0):
+        for f in (
+            lambda t, y: np.where(t > 0, np.nan, 1.0),
+            lambda t, y: 1e308 * np.sign(y) / t**3 if t else 1.0,
+        ):
             with pytest.raises(RuntimeError):
                 solve(f, 1.0, [0, end])

@@ -22,13 +22,20 @@ EPS = np.finfo(float).eps
 # f(t, y), y0, the end, and the state there
 FIELDS = {
     "diode": (
-        lambda t, v: 1.0 - 1e-12 * (np.exp(v / 0.026) - 1), 1.5, 1.0,
-        0.026 * np.log(1e12 + 1)),
+        lambda t, v: 1.0 - 1e-12 * (np.exp(v / 0.026) - 1),
+        1.5,
+        1.0,
+        0.026 * np.log(1e12 + 1),
+    ),
     "a pole near by": (lambda t, y: 100 / y, 1e-6, 1.0, np.sqrt(200 + 1e-12)),
     "an explosion that ends": (lambda t, y: np.exp(-30 * y) - y, -1.0, 5.0, None),
     "a fast decay": (lambda t, y: -1e8 * y**3, 1.0, 1.0, 1 / np.sqrt(1 + 2e8)),
     "a jump of the rate": (
-        lambda t, y: np.where(t < 1, -1e6, -1.0) * (y - np.cos(t)), 1.0, 2.0, None),
+        lambda t, y: np.where(t < 1, -1e6, -1.0) * (y - np.cos(t)),
+        1.0,
+        2.0,
+        None,
+    ),
 }
 
 
@@ -57,8 +64,14 @@ def test_adaptive_steps_end_where_they_should(name, method, first_step):
 def rest_of_equations(f, y0, h, method, jacobian):
     """Return the largest h |k - f(Y)| of four fixed steps, in roundings of Y's terms and of h f."""
     tableau, y0 = find(method), np.array(y0)
-    walk = steps(flat_field(f, [y0], LEAF, ()), y0, [0.0, 4 * h], Options(method, step_size=h),
-                 Stats(), jacobian=flat_jacobian(f, [y0], LEAF, (), jacobian))
+    walk = steps(
+        flat_field(f, [y0], LEAF, ()),
+        y0,
+        [0.0, 4 * h],
+        Options(method, step_size=h),
+        Stats(),
+        jacobian=flat_jacobian(f, [y0], LEAF, (), jacobian),
+    )
     worst = 0.0
     for step in walk:
         for k, row, c in zip(step.K, tableau.a, tableau.c):
@@ -73,14 +86,24 @@ def rest_of_equations(f, y0, h, method, jacobian):
 
 
 AUTONOMOUS = [
-    lambda t, y: 1 / y, lambda t, y: np.exp(-30 * y) - y, lambda t, y: -100 * y**2,
-    lambda t, y: -1e8 * y**3, lambda t, y: 1.0 - 1e-12 * (np.exp(y / 0.026) - 1),
-    lambda t, y: 50 * (y[::-1] - y**3), lambda t, y: np.sqrt(np.abs(y)) - 1e5 * y]
+    lambda t, y: 1 / y,
+    lambda t, y: np.exp(-30 * y) - y,
+    lambda t, y: -100 * y**2,
+    lambda t, y: -1e8 * y**3,
+    lambda t, y: 1.0 - 1e-12 * (np.exp(y / 0.026) - 1),
+    lambda t, y: 50 * (y[::-1] - y**3),
+    lambda t, y: np.sqrt(np.abs(y)) - 1e5 * y,
+]
 
 
 @pytest.mark.parametrize("method", IMPLICIT)
-@given(st.sampled_from(AUTONOMOUS), st.floats(-8, 0.3), st.floats(-8, 0.3), st.booleans(),
-       st.floats(-6, 0.7))
+@given(
+    st.sampled_from(AUTONOMOUS),
+    st.floats(-8, 0.3),
+    st.floats(-8, 0.3),
+    st.booleans(),
+    st.floats(-6, 0.7),
+)
 def test_fixed_steps_are_solved_or_fail(method, f, size, ratio, positive, h):
     """Every stage satisfies its equation to rounding, or the step is `NewtonFailed`."""
     y0 = (1.0 if positive else -1.0) * 10.0**size * np.array([1.0, 10.0**ratio])
@@ -94,7 +117,7 @@ def test_fixed_steps_are_solved_or_fail(method, f, size, ratio, positive, h):
 @pytest.mark.parametrize("method", [name for name in IMPLICIT if name not in ADAPTIVE])
 def test_components_of_other_units_are_solved_too(method):
     """Beside a component of 1e8, one of 1e-8 with y' = -y^2 / 1e-8."""
-    f = lambda t, y: np.array([0.0, -y[1] ** 2 / 1e-8])
+    f = lambda t, y: np.array([0.0, -(y[1] ** 2) / 1e-8])
     both = solve(f, np.array([1e8, 1e-8]), [0, 1.0], method=method, step_size=0.25).y[-1, 1]
     alone = solve(lambda t, y: -(y**2) / 1e-8, 1e-8, [0, 1.0], method=method, step_size=0.25).y[-1]
     assert abs(both - alone) < 1e-12 * alone
@@ -119,8 +142,14 @@ def test_a_jacobian_that_is_grossly_wrong_decides_nothing(method, rows, factor):
     J = np.diag([-1.0, factor]) if rows == "one" else factor * np.eye(2)
     options = {"step_size": 0.1} if method not in ADAPTIVE else {"max_steps": 2000}
     try:
-        y = solve(lambda t, y: -y, np.array([1.0, 2.0]), [0, 1.0], method=method,
-                  jacobian=lambda t, y: J, **options).y[-1]
+        y = solve(
+            lambda t, y: -y,
+            np.array([1.0, 2.0]),
+            [0, 1.0],
+            method=method,
+            jacobian=lambda t, y: J,
+            **options,
+        ).y[-1]
     except SolverError:
         return
     exact = solve(lambda t, y: -y, np.array([1.0, 2.0]), [0, 1.0], method=method, **options).y[-1]
@@ -130,18 +159,30 @@ def test_a_jacobian_that_is_grossly_wrong_decides_nothing(method, rows, factor):
 def test_a_wrong_jacobian_is_named_where_steps_run_out():
     words = r"Newton's method failed at \d+ of them: is jacobian= right"
     with pytest.raises(SolverError, match=words):
-        solve(lambda t, y: -y, 1.0, [0, 1.0], method="kvaerno5", max_steps=200,
-              jacobian=lambda t, y: np.array([[1e10]]))
+        solve(
+            lambda t, y: -y,
+            1.0,
+            [0, 1.0],
+            method="kvaerno5",
+            max_steps=200,
+            jacobian=lambda t, y: np.array([[1e10]]),
+        )
     with pytest.raises(NewtonFailed, match="is jacobian= right"):
-        solve(lambda t, y: -y, 1.0, [0, 1.0], method="radau_iia5",
-              jacobian=lambda t, y: np.array([[1e10]]))
+        solve(
+            lambda t, y: -y,
+            1.0,
+            [0, 1.0],
+            method="radau_iia5",
+            jacobian=lambda t, y: np.array([[1e10]]),
+        )
 
 
 @pytest.mark.parametrize("method", ["implicit_euler", "kvaerno5"])
 def test_gradients_of_such_steps(method):
     """dy1/dy0 of an implicit Euler step is 1 / (1 - h f'(y1)); of the solution 1 / (1 + 100 y0 t)^2."""
-    loss = lambda y0: odeint(lambda t, y: -100 * y**2, y0, [0, 1.0], method=method,
-                             gradient="discrete")[-1]
+    loss = lambda y0: odeint(
+        lambda t, y: -100 * y**2, y0, [0, 1.0], method=method, gradient="discrete"
+    )[-1]
     value, slope = value_and_grad(loss)(1.0)
     exact = 1 / (1 + 200 * value) if method == "implicit_euler" else 1 / 101**2
     assert abs(slope - exact) < 1e-4 * exact

@@ -64,7 +64,7 @@ def kinds():
 MAKE = kinds()
 
 
-def comes_out(call, make=MAKE[1]):
+def assert_comes_out(call, make=MAKE[1]):
     """Assert that what ``raises`` raises comes out of ``call(raises)``, with its own cause."""
     raised, cause = [], OSError("why")
 
@@ -82,9 +82,11 @@ def comes_out(call, make=MAKE[1]):
 @pytest.mark.parametrize("make", MAKE)
 @pytest.mark.parametrize("method", ["dopri5", "rk4", "kvaerno5", "trapezoid", "radau_iia5"])
 def test_from_f(method, make):
-    comes_out(lambda f: solve(f, Y, T, method=method), make)
-    comes_out(lambda f: solve(lambda t, y: f() if t > 0.5 else -y, Y, T, method=method), make)
-    comes_out(lambda f: odeint(f, list(Y), T, method=method), make)
+    assert_comes_out(lambda f: solve(f, Y, T, method=method), make)
+    assert_comes_out(
+        lambda f: solve(lambda t, y: f() if t > 0.5 else -y, Y, T, method=method), make
+    )
+    assert_comes_out(lambda f: odeint(f, list(Y), T, method=method), make)
 
 
 @pytest.mark.parametrize("make", MAKE)
@@ -95,11 +97,11 @@ def test_from_f_where_other_arguments_would_do(make):
         return -y if isinstance(y, np.ndarray) else raises()
 
     for y0 in ([1.0, 0.5], (1.0, 0.5)):
-        comes_out(lambda f, y0=y0: odeint(lambda t, y: of_arrays(f, y), y0, T), make)
-        comes_out(lambda f, y0=y0: root(lambda u: of_arrays(f, u), y0), make)
-    comes_out(lambda f: solve(lambda y, t: of_arrays(f, y), Y, T), make)
+        assert_comes_out(lambda f, y0=y0: odeint(lambda t, y: of_arrays(f, y), y0, T), make)
+        assert_comes_out(lambda f, y0=y0: root(lambda u: of_arrays(f, u), y0), make)
+    assert_comes_out(lambda f: solve(lambda y, t: of_arrays(f, y), Y, T), make)
     exchanged = lambda f: lambda y, t: of_arrays(f, y)
-    comes_out(lambda f: odeint_event(exchanged(f), Y, 0.0, event=f, t_end=1.0), make)
+    assert_comes_out(lambda f: odeint_event(exchanged(f), Y, 0.0, event=f, t_end=1.0), make)
 
 
 @pytest.mark.parametrize("method", TABLEAUS)
@@ -108,7 +110,7 @@ def test_from_f_where_it_is_differentiated(method):
         solve(lambda t, y: -y if type(y) is np.ndarray else f(), Y, T, method=method)
         f()
 
-    comes_out(call)
+    assert_comes_out(call)
 
 
 @pytest.mark.parametrize("make", MAKE)
@@ -120,9 +122,9 @@ def test_from_f_in_a_gradient(way, make):
             field = lambda t, y, k: -k * y if type(y) is np.ndarray and type(k) is not list else f()
             return np.sum(odeint(field, Y, T, k, gradient=way, method=method))
 
-        comes_out(lambda f, loss=loss: (grad(loss)(2.0, f), f()), make)
+        assert_comes_out(lambda f, loss=loss: (grad(loss)(2.0, f), f()), make)
         total = lambda f, k, method=method: np.sum(odeint(f, Y, T, k, gradient=way, method=method))
-        comes_out(lambda f, total=total: grad(lambda k: total(f, k))(1.0), make)
+        assert_comes_out(lambda f, total=total: grad(lambda k: total(f, k))(1.0), make)
 
 
 @pytest.mark.parametrize("make", MAKE)
@@ -146,7 +148,7 @@ def test_from_every_other_function(make):
         lambda g: solve(compiled(g), Y, T, method="kvaerno3"),
     ]
     for call in calls:
-        comes_out(call, make)
+        assert_comes_out(call, make)
 
 
 @pytest.mark.parametrize("make", MAKE)
@@ -156,11 +158,11 @@ def test_from_a_derivative_by_hand_and_a_schedule(make):
         f.defvjp(forward, backward)
         return lambda: grad(lambda x: np.sum(f(x)))(Y)
 
-    comes_out(lambda g: by_hand(g, lambda x, g: (g,))(), make)
-    comes_out(lambda g: by_hand(lambda x: (x, x), g)(), make)
+    assert_comes_out(lambda g: by_hand(g, lambda x, g: (g,))(), make)
+    assert_comes_out(lambda g: by_hand(lambda x: (x, x), g)(), make)
     init, update = adam(1e-3)
     state = init(Y)
-    comes_out(lambda g: adam(g)[1](Y, Y, state), make)
+    assert_comes_out(lambda g: adam(g)[1](Y, Y, state), make)
     assert update(Y, Y, state)
 
 
