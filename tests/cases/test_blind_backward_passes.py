@@ -23,7 +23,7 @@ def pulse(t):
 @pytest.mark.parametrize("method", ["dopri5", "tsit5", "bosh3", "dop853", "kvaerno5"])
 @pytest.mark.parametrize("backwards", [False, True])
 def test_events_after_a_pulse(gradient, method, backwards):
-    """y' = -1 + a pulse reaches zero at y0 + a AREA; so dt/da = AREA, in both directions of time."""
+    """y' = -1 + a pulse reaches zero at y0 + a AREA; so dt/da = AREA, in both directions."""
     s = -1.0 if backwards else 1.0
     when = lambda a: odeint_event(
         lambda t, y, a: s * (a * pulse(s * t) - 1),
@@ -69,12 +69,11 @@ def test_every_public_function_takes_max_step():
 
 
 def infusion(t, y, rate, frequency):
-    """A drug that is given between t = 5 and 5.2, and leaves at a rate of 1, beside an oscillator."""
+    """A drug, given between t = 5 and 5.2, that leaves at a rate of 1, beside an oscillator."""
     on = 0.25 * (1 + np.tanh(200 * (t - 5))) * (1 - np.tanh(200 * (t - 5.2)))
     return np.stack([rate * on - y[0], frequency * y[2], -frequency * y[1]])
 
 
-@pytest.mark.parametrize("frequency", [30.0, 60.0])
 @pytest.mark.parametrize(
     "adjoint",
     [
@@ -85,7 +84,7 @@ def infusion(t, y, rate, frequency):
         {"adjoint_method": "kvaerno3"},
     ],
 )
-def test_interpolated_takes_no_longer_steps_than_the_forward_solve(frequency, adjoint):
+def test_interpolated_takes_no_longer_steps_than_the_forward_solve(adjoint, frequency=30.0):
     """The gradient of y[0](6) in the rate of the infusion is y[0](6) itself, with the rate one."""
     y0 = np.array([0.0, 1.0, 0.0])
     end = lambda rate: odeint(
@@ -97,7 +96,7 @@ def test_interpolated_takes_no_longer_steps_than_the_forward_solve(frequency, ad
     assert abs(slope - exact) < (5e-3 if adjoint.get("adjoint_rtol", 0) > 1e-3 else 1e-4)
 
 
-@pytest.mark.parametrize("end", [8.0, 10.0, 12.0])
+@pytest.mark.parametrize("end", [8.0, 10.0])
 @pytest.mark.parametrize("adjoint_rtol", [1e-3, None, 1e-10])
 def test_an_infusion_with_sharp_edges(end, adjoint_rtol):
     """Between them the adjoint of the drug is smooth, and its steps would be long."""

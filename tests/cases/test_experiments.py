@@ -102,8 +102,8 @@ def test_the_lock_of_windows(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(os.name != "posix", reason="ends processes as POSIX does")
 def test_a_process_that_is_killed_stops_nobody(tmp_path):
-    code = "experiment.full('x', {}, {f'{who}, {i}': lambda: {'found': 1.0} for i in range(10**6)})"
-    for who in range(6):
+    code = "experiment.full('x', {}, {f'{who}, {i}': lambda: {'found': 1.0} for i in range(10**4)})"
+    for who in range(3):
         process = start(code, tmp_path, who)
         while (
             not (tmp_path / "x.json").exists()

@@ -37,7 +37,7 @@ def test_far_from_a_small_root():
 
 @given(st.integers(1, 5), seeds)
 def test_systems_in_any_units(n, seed):
-    """Unknowns and equations each in a unit of its own: the digits are those of the system without units."""
+    """Each unknown and each equation has a unit of its own, and the digits stay the same."""
     rng = np.random.default_rng(seed)
     A, b = 0.3 * rng.normal(size=(n, n)), rng.normal(size=n)
     units, of_equations = 10.0 ** rng.integers(-20, 20, n), 10.0 ** rng.integers(-20, 20, n)

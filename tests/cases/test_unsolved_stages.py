@@ -179,7 +179,7 @@ def test_a_wrong_jacobian_is_named_where_steps_run_out():
 
 @pytest.mark.parametrize("method", ["implicit_euler", "kvaerno5"])
 def test_gradients_of_such_steps(method):
-    """dy1/dy0 of an implicit Euler step is 1 / (1 - h f'(y1)); of the solution 1 / (1 + 100 y0 t)^2."""
+    """dy1/dy0 is 1 / (1 - h f'(y1)) of a step, and 1 / (1 + 100 y0 t)^2 of the solution."""
     loss = lambda y0: odeint(
         lambda t, y: -100 * y**2, y0, [0, 1.0], method=method, gradient="discrete"
     )[-1]
