@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import stat
-import tempfile
 
 import numpy as np
 
@@ -41,6 +40,8 @@ def save(path, tree):
     OSError
         If the file cannot be written, or no new one made in its folder.
     """
+    import tempfile  # which takes longer to import than all of this module
+
     arrays = []
     try:
         structure = json.dumps(_encode(tree, arrays))
