@@ -110,6 +110,12 @@ def _own(tree):
     except RecursionError:  # of the containers around it
         raise
     except Exception as error:
+        try:  # one that finds its keys as attributes cannot be copied by Python 3.10
+            own.empty = type(tree).__new__(type(tree))
+            vars(own.empty).update(vars(tree))
+            return own
+        except TypeError:
+            pass
         plain = "list" if isinstance(tree, list) else "dict"
         raise TypeError(f"{name} is a {plain} that copy.copy cannot copy, so that none with other "
                         f"elements can be made; write {plain}(x)") from error

@@ -9,7 +9,8 @@ that works for arithmetic, comparisons, `sum`, `dot`, `max`, `where`, `norm` and
 elements are traced; where a constant is among them (``np.sin(np.array([x[0], 1.0]))``), and in `mean`, `linalg.inv` and whatever needs
 numbers at once, NumPy refuses it (`lines.say_line` says where).
 Write ``np.stack([x[0], 1.0])`` there, which takes constants too. (Compared element by element, of two
-that are equal one gets the whole cotangent, and what is not a number may lose against a number.)
+that are equal one gets the whole cotangent, and what is not a number may lose against a number. And
+``np.logical_and`` and ``np.logical_or`` return elements, as Python's ``and`` and ``or`` do.)
 """
 
 import functools
@@ -43,7 +44,15 @@ def plain(x):
 
 def is_traced(x):
     """Whether x is a Node or an object array that has Nodes for elements."""
-    return type(x) is trace.Node or (type(x) is ndarray and x.dtype == object and any(type(i) is trace.Node for i in x.flat))
+    return type(x) is trace.Node or (type(x) is ndarray and x.dtype == object
+                                     and any(type(_element(i)) is trace.Node for i in x.flat))
+
+
+def _element(x):
+    """Take a number out of an array without an axis, as np.asarray(x[0]) is."""
+    while isinstance(x, ndarray) and not x.ndim:
+        x = x[()]
+    return x
 
 
 def has_traced(x):
@@ -61,7 +70,7 @@ def unbox(x):
     array = np.asarray(x)
     if array.dtype != object:
         return array
-    items = array.ravel().tolist()
+    items = [_element(item) for item in array.ravel().tolist()]
     for item in items:
         if not isinstance(item, (trace.Node, Recorded, np.ndarray, int, float, np.number, np.bool_)) or np.ndim(item):
             raise TypeError("an array of objects can be differentiated where each is a number, traced or not; one is of type "

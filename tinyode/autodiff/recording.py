@@ -181,6 +181,9 @@ def _binary(ufunc, swapped=False):
     def method(self, other):
         if type(other) is Node:
             return NotImplemented
+        sequence = isinstance(other, (list, tuple, str))
+        if sequence and ufunc is np.multiply and np.isscalar(self.value):
+            self.recording.takes("a number of repetitions")
         function = OPERATORS[ufunc] if _of_python(self) and _of_python(other) else ufunc
         return self.recording(function, (other, self) if swapped else (self, other), {})
 

@@ -68,7 +68,8 @@ def _unchanged(call):
     f, args, y = call.function, call.arguments, call.results[0]
     if f in MAY_KEEP:
         args, kwargs = call.unpacked()
-        kept = args[0] if args and kwargs.keys() <= MAY_KEEP[f] else None
+        seen = len(args) <= 2 or f is METHODS["reshape"]  # np.sum takes initial by position too
+        kept = args[0] if args and seen and kwargs.keys() <= MAY_KEEP[f] else None
     elif len(args) != 2 or call.structure is not None:
         return None
     elif (f, _written(args[1])) in KEEPS_THE_FIRST:

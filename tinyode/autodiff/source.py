@@ -104,6 +104,8 @@ class Writer:
             args = [float(x) if type(x) is np.float64 else x for x in args]  # that the other is of float64 decides about the result
         if out is None and not kwargs:
             of_arrays = any([hasattr(getattr(x, "value", x), "dtype") for x in args])
+            if any([isinstance(x, (list, tuple)) for x in args]):  # [1.0] * 2 is [1.0, 1.0]
+                of_arrays = False
             if f in SIGNS and len(args) == 2 and (of_arrays or not isinstance(f, np.ufunc)):
                 left = self.text(args[0])  # -2 ** x is -(2 ** x)
                 return f"{f'({left})' if f is operator.pow and left.startswith('-') else left} {SIGNS[f]} {self.text(args[1])}"

@@ -6,8 +6,9 @@ They are differentiable in the grid as well, where NumPy takes one.
 import numpy as np
 
 from ..checks import as_real
-from ..dispatch import plain, unbox
+from ..dispatch import is_traced, plain, unbox
 from ..operators import CHECKED, DERIVED
+from ..trace import record
 
 
 def diff(a, n=1, axis=-1, prepend=None, append=None):
@@ -41,9 +42,13 @@ def gradient(f, *varargs, axis=None, edge_order=1):
     for i, x in zip(axes, spacings):
         y, x = np.moveaxis(f, i, -1), unbox(x)
         h = np.diff(x) if x.ndim else np.broadcast_to(x, (y.shape[-1] - 1,))
+        even = x.ndim == 0 or (not is_traced(x) and np.all(h == h[0]))
         slope = (y[..., 1:] - y[..., :-1]) / h
         left, right = slope[..., :1], slope[..., -1:]
-        inside = (slope[..., :-1] * h[1:] + slope[..., 1:] * h[:-1]) / (h[:-1] + h[1:])
+        if even:  # the value between the two does not count, even if it is no number
+            inside = (y[..., 2:] - y[..., :-2]) / (2 * h[1:])
+        else:
+            inside = (slope[..., :-1] * h[1:] + slope[..., 1:] * h[:-1]) / (h[:-1] + h[1:])
         if edge_order == 2:  # the parabola through the last three points
             left = left + (left - slope[..., 1:2]) * h[:1] / (h[:1] + h[1:2])
             right = right + (right - slope[..., -2:-1]) * h[-1:] / (h[-1:] + h[-2:-1])
@@ -62,7 +67,7 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     if period is not None:
         period = np.abs(period)
         x, xp = x % period, xp % period
-        order = np.argsort(plain(xp), kind="stable")
+        order = np.argsort(plain(xp))
         xp, fp = xp[order], fp[order]
         xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
         fp, left, right = np.concatenate([fp[-1:], fp, fp[:1]]), None, None
@@ -72,20 +77,47 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         y = np.broadcast_to(fp[0], x.shape)
     else:
         i = np.clip(np.searchsorted(plain(xp), plain(x), side="right") - 1, 0, len(xp) - 2)
-        h, start = read(xp, i + 1) - read(xp, i), i + (plain(x) == read(plain(xp), i + 1))  # the last node may be there twice
+        left_of, right_of = read(plain(xp), i), read(plain(xp), i + 1)
+        # begin at the node to the right where it is met (it may be there twice), and where the
+        # left one is -inf
+        h, start = read(xp, i + 1) - read(xp, i), i + ((plain(x) == right_of) | np.isinf(left_of))
         y = read(fp, start) + (read(fp, i + 1) - read(fp, i)) / np.where(plain(h) == 0, 1.0, h) * (x - read(xp, start))
     y = np.where(below, fp[0] if left is None else left, y)
     return np.where(above, fp[-1] if right is None else right, y)
 
 
+def parts(num, endpoint):
+    """The number of steps from the start to the stop."""
+    return num - 1 if endpoint else num
+
+
+def shares(g, num, endpoint, axis):
+    """The points in front, and how much of the stop each of them is."""
+    s = np.reshape(np.arange(num) / max(parts(num, endpoint), 1), (-1,) + (1,) * (g.ndim - 1))
+    return np.moveaxis(g, axis, 0), s.astype(g.dtype)
+
+
+def linspace_start(g, y, start, stop, num=50, endpoint=True, *, axis=0):
+    """Each point is (1 - s) start + s stop."""
+    g, s = shares(g, num, endpoint, axis)
+    return g * (1 - s)
+
+
+def linspace_stop(g, y, start, stop, num=50, endpoint=True, *, axis=0):
+    """The other part of each point."""
+    g, s = shares(g, num, endpoint, axis)
+    return g * s
+
+
 def linspace(start, stop, num=50, endpoint=True, *, retstep=False, axis=0):
-    """``np.linspace``: (1 - s) start + s stop for even s."""
+    """``np.linspace``, and its step, which is NaN where there is none."""
+    vjps = linspace_start, linspace_stop
+    y = record(np.linspace, vjps, (start, stop, num, endpoint), {"axis": axis})
+    if not retstep:
+        return y
     start, stop = (x if type(x) in (int, float) else unbox(x) for x in (start, stop))
-    parts = max(num - 1 if endpoint else num, 1)
-    shape = (num,) + (1,) * max(np.ndim(start), np.ndim(stop))
-    s = np.reshape(np.arange(num) / parts, shape).astype(np.result_type(0.0, *[getattr(x, "dtype", x) for x in (start, stop)]))
-    y = np.moveaxis(start * (1 - s) + stop * s, 0, axis)
-    return (y, (stop - start) / parts) if retstep else y
+    n = parts(num, endpoint)
+    return y, (stop - start) / n if n > 0 else np.nan
 
 
 def polyval(p, x):

@@ -81,6 +81,9 @@ def moved(function, names, zeros=False):
     """
     def derived(*args, **kwargs):
         bound = signature(function).bind(*args, **kwargs)
+        if bound.arguments.get("out") is not None:
+            raise TypeError(f"{name_of(function)}: out= would overwrite an array with the numbers "
+                            "of the elements; leave it out and use the returned value")
         arrays, structure = tree.flatten({name: bound.arguments[name] for name in names.split() if name in bound.arguments})
         arrays = [unbox(x) for x in arrays]
         parts = [np.zeros(1, arrays[0].dtype)] * zeros + [np.reshape(x, (-1,)) for x in arrays]

@@ -204,6 +204,8 @@ def correlate(a, v, mode="valid"):
 def multi_dot(arrays):
     """``np.linalg.multi_dot`` as an einsum, which chooses the order of the products by their cost."""
     arrays = [unbox(x) for x in arrays]
+    if len(arrays) == 2:
+        return np.dot(*arrays)
     letters = [LETTERS[i:i + 2] for i in range(len(arrays))]
     letters[0], letters[-1] = letters[0][-arrays[0].ndim:], letters[-1][:arrays[-1].ndim]
     ends = letters[0][:arrays[0].ndim - 1] + letters[-1][1:]
@@ -229,7 +231,8 @@ DERIVED.update({
     np.linalg.tensordot: lambda x1, x2, *, axes=2: np.tensordot(x1, x2, axes),
     np.linalg.vecdot: vecdot,
 })
-CHECKED.update({np.tensordot, np.convolve, np.correlate, np.vecdot, np.linalg.multi_dot, np.linalg.outer})
+CHECKED.update({np.tensordot, np.convolve, np.correlate, np.vecdot, np.linalg.vecdot})
+CHECKED.update({np.linalg.multi_dot, np.linalg.outer})
 if hasattr(np, "matvec"):  # NumPy 2.2
     DERIVED[np.matvec] = lambda x1, x2: np.matmul(unbox(x1), np.expand_dims(unbox(x2), -1))[..., 0]
     CHECKED.update({np.matvec, np.vecmat})

@@ -81,26 +81,50 @@ def rows_of(a, axis):
     return np.reshape(np.transpose(a, kept + axes), (*[a.shape[i] for i in kept], math.prod([a.shape[i] for i in axes])))
 
 
-def prod(a, axis=None, *, keepdims=False, initial=None, where=True):
-    """``np.prod`` by halves, pair by pair: as many multiplications, and right where some x are zero, for every derivative."""
-    x = rows_of(a if where is True else np.where(where, a, 1.0), axis)
-    while x.shape[-1] > 1:
-        half = x.shape[-1] // 2
-        pairs = x[..., :2 * half:2] * x[..., 1:2 * half:2]  # neighbours, as NumPy multiplies them
-        x = np.concatenate([pairs, x[..., -1:]], axis=-1) if x.shape[-1] % 2 else pairs
-    y = x[..., 0] if x.shape[-1] else np.ones(x.shape[:-1], a.dtype)
-    y = np.expand_dims(y, axes_of(a, axis)) if keepdims else y
-    return y if initial is None else y * initial
+def prod_vjp(g, y, a, axis=None, *, keepdims=False, initial=None, where=True):
+    """Y = product of x: every x gets g times the product of the others."""
+    x = a if where is True else np.where(where, a, 1.0)
+    axis = axis if a.ndim else None
+    axes = axes_of(a, axis)
+    order = tuple([i for i in range(a.ndim) if i not in axes]) + axes
+    rest = np.reshape(others(rows_of(x, axis)), [a.shape[i] for i in order])
+    rest = np.transpose(rest, tuple(np.argsort(order)))
+    c = spread(g if initial is None else g * initial, a, axis, keepdims) * rest
+    return c if where is True else np.where(where, c, 0.0)
 
 
-def cumprod(a, axis=None):
-    """``np.cumprod`` by doubling: after k rounds, each element is the product of the 2^k that end with it."""
-    y = np.reshape(a, (-1,)) if axis is None else np.moveaxis(a, axis, 0)
-    shift = 1
-    while shift < y.shape[0]:
-        y = np.concatenate([y[:shift], y[shift:] * y[:-shift]])
+def others(x):
+    """For each x of a row the product of the others, by halves: right where some x are zero."""
+    n = x.shape[-1]
+    if n < 2:
+        return np.ones_like(x)
+    if n % 2:
+        x = np.concatenate([x, np.ones((*x.shape[:-1], 1), x.dtype)], axis=-1)
+    pairs = np.reshape(x, (*x.shape[:-1], x.shape[-1] // 2, 2))
+    rest = others(pairs[..., 0] * pairs[..., 1])  # what is in no pair of this x
+    return np.reshape(np.expand_dims(rest, -1) * pairs[..., ::-1], x.shape)[..., :n]
+
+
+def cumprod_vjp(g, y, a, axis=None):
+    """Y_i = x_0 ... x_i: x_j gets y_(j-1) r_j, where r_j = g_j + x_(j+1) r_(j+1).
+
+    The r by doubling: after k rounds, each has the 2^k terms that begin with its own g.
+    """
+    axis = axis if a.ndim else None
+    g, y, x = [np.reshape(z, (-1,)) if axis is None else np.moveaxis(z, axis, 0) for z in (g, y, a)]
+    factor, shift = x[1:], 1
+    while shift < x.shape[0]:
+        g = np.concatenate([g[:-shift] + factor * g[shift:], g[-shift:]])
+        factor = factor[:-shift] * factor[shift:]
         shift *= 2
-    return np.positive(y) if axis is None else np.moveaxis(y, 0, axis)
+    g = np.concatenate([g[:1], g[1:] * y[:-1]])
+    return np.reshape(g, a.shape) if axis is None else np.moveaxis(g, 0, axis)
+
+
+RULES.update({
+    np.prod: (prod_vjp,),
+    np.cumprod: (cumprod_vjp,),
+})
 
 
 def mean_of_sum(a, axis=None, *, keepdims=False, where=True):
@@ -179,6 +203,9 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
         y = np.mean(a, axis=axis, keepdims=keepdims)
         return (y, np.full_like(plain(y), a.size / y.size)) if returned else y
     weights = unbox(weights)
+    whole = [float] if a.dtype.kind in "iub" else []
+    dtype = np.result_type(a.dtype, weights.dtype, *whole)
+    a, weights = a.astype(dtype), weights.astype(dtype)
     if weights.shape != a.shape:
         axes = axes_of(a, axis)
         weights = np.transpose(weights, tuple(np.argsort(axes)))
@@ -232,6 +259,16 @@ def without_nan(function, empty=None):
     return derived
 
 
+def of_enough(function):
+    """Derive the form of a variance that skips what is not a number: NaN of ``ddof`` or fewer."""
+    def derived(a, axis=None, *, ddof=0, keepdims=False, where=True):
+        numbers = ~np.isnan(a) & where
+        y = function(a, axis=axis, ddof=ddof, keepdims=keepdims, where=numbers)
+        return np.where(np.sum(numbers, axis=axis, keepdims=keepdims) > ddof, y, np.nan)
+
+    return derived
+
+
 def logsumexp_vjp(g, y, array, axis, keepdims):
     """Y = log(sum of e^x): g e^(x - y); where y is infinite, the x equal to it share g."""
     y = spread(y, array, axis, keepdims)
@@ -262,7 +299,6 @@ def along_first(function):
 
 
 DERIVED.update({
-    np.prod: prod, np.cumprod: cumprod,
     np.mean: mean, np.var: var, np.std: std, np.average: average,
     np.ptp: lambda a, axis=None, *, keepdims=False: np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims),
     np.quantile: of_all,
@@ -271,7 +307,7 @@ DERIVED.update({
     # what is not a number left out
     np.nansum: without_nan(np.sum), np.nanprod: without_nan(np.prod),
     np.nanmean: without_nan(mean_of_sum),
-    np.nanvar: without_nan(np.var), np.nanstd: without_nan(np.std),
+    np.nanvar: of_enough(np.var), np.nanstd: of_enough(np.std),
     np.nanmax: without_nan(np.max, -np.inf), np.nanmin: without_nan(np.min, np.inf),
     np.nancumsum: lambda a, axis=None: np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis),
     np.nancumprod: lambda a, axis=None: np.cumprod(np.where(np.isnan(a), 1.0, a), axis=axis),
