@@ -105,21 +105,25 @@ def _own(tree):
         return None
     own = _Keys()
     try:
-        own.empty = copy.copy(tree)  # without its constructor, whose arguments are not known
-        own.empty.clear()
+        own.empty = _emptied(tree)
     except RecursionError:  # of the containers around it
         raise
     except Exception as error:
-        try:  # one that finds its keys as attributes cannot be copied by Python 3.10
-            own.empty = type(tree).__new__(type(tree))
-            vars(own.empty).update(vars(tree))
-            return own
-        except TypeError:
-            pass
         plain = "list" if isinstance(tree, list) else "dict"
         raise TypeError(f"{name} is a {plain} that copy.copy cannot copy, so that none with other "
                         f"elements can be made; write {plain}(x)") from error
     return own
+
+
+def _emptied(tree):
+    """Return an empty container of the same kind, without its constructor, whose arguments are not known."""
+    try:
+        empty = copy.copy(tree)
+    except KeyError:  # from Python 3.10, which asks a dict whose keys are its attributes for __getstate__
+        empty = type(tree).__new__(type(tree))
+        vars(empty).update(vars(tree))
+    empty.clear()
+    return empty
 
 
 def orders(structure):
@@ -144,7 +148,10 @@ def belongings(structure):
     _, keys, children = structure
     own = ()
     if keys is not None and keys.empty is not None:
-        _, arguments, state, *_ = keys.empty.__reduce_ex__(4)  # what copy.copy makes another one of
+        try:  # what copy.copy makes another one of
+            _, arguments, state, *_ = keys.empty.__reduce_ex__(4)
+        except KeyError:  # see _emptied
+            arguments, state = (), vars(keys.empty)
         own = ([x for x in arguments if x is not type(keys.empty)], state),
     return sum([belongings(child) for child in children if child is not LEAF], own)
 
@@ -182,7 +189,7 @@ def _put_together(structure, rest):
         if kind is list:
             return values
         return tuple.__new__(kind, values)  # the constructor of a named tuple takes other arguments
-    result = {} if keys.empty is None else copy.copy(keys.empty)
+    result = {} if keys.empty is None else _emptied(keys.empty)
     if isinstance(result, list):
         result.extend(values)
     else:

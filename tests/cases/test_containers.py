@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tinyode import compiled, grad, jvp, odeint, program, solve, tree
 
-TOO_DEEP = sys.getrecursionlimit() - 100
+TOO_DEEP = sys.getrecursionlimit()
 DEEP = "containers are nested too deep for Python's stack, or one contains itself"
 
 
@@ -266,6 +266,16 @@ def test_deeper_than_the_stack_is_an_error_by_name(wrap, walk):
     for x in (nested(TOO_DEEP, WRAPS[wrap]), nested(30_000, WRAPS[wrap]), itself(WRAPS[wrap])):
         with pytest.raises(ValueError, match=DEEP):
             call(x)
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+@pytest.mark.parametrize("walk", WALKS)
+@pytest.mark.parametrize("depth", [150, 250, 400, 800])
+def test_some_hundreds_are_right_or_an_error_by_name(wrap, walk, depth):
+    try:
+        WALKS[walk](nested(depth, WRAPS[wrap]))
+    except (ValueError, TypeError) as error:
+        assert DEEP in str(error) or walk in ("second", "value")  # whose structures differ
 
 
 @pytest.mark.parametrize("wrap", ["list", "tuple", "dict", "mixed"])

@@ -175,12 +175,22 @@ def program(f, *example, vjp=False):
     TypeError
         If f takes a bool, a plain number, an index or a shape from a value, and so may go another way with other values; if it writes
         into an array; or if it is not the same when it is recorded again: it draws at random, counts, looks at the clock.
+    ValueError
+        If containers are nested deeper than Python can read: about 200 levels.
     """
     if not callable(f):
         raise TypeError(f"program: f must be a function; got {f!r:.60}")
     leaves, structure = tree.flatten(example)
     leaves = [as_primal(x) for x in leaves] if vjp else leaves
-    inputs, outputs, seeds, pulled, calls, out_structure = recorded(f, leaves, structure, f)
+    made = recorded(f, leaves, structure, f)
+    try:
+        return _written(f, example, structure, vjp, *made)
+    except (RecursionError, SyntaxError):  # too many brackets
+        raise ValueError(f"program: {tree.TOO_DEEP}") from None
+
+
+def _written(f, example, structure, vjp, inputs, outputs, seeds, pulled, calls, out_structure):
+    """Return the `Program` of what has been recorded."""
     results = [*outputs, *pulled.values()] if vjp else outputs
     calls, results = simplified(calls, results)
     outputs, pulled = results[:len(outputs)], results[len(outputs):]
