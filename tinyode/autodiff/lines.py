@@ -26,8 +26,8 @@ BY_NUMPY = (
 )
 OF_OBJECTS = "dtype('O')", "not supported for the input types", "which has no callable"  # NumPy's
 STACK = (
-    "NumPy refuses an array of objects ({}). Is it np.array([...]) of traced values? "
-    "Write np.stack([...]), which takes constants too"
+    "NumPy refuses what it is given ({}). Where that is np.array([...]) of traced values, an array "
+    "of objects, write np.stack([...]), which takes constants too"
 )
 
 
