@@ -375,7 +375,7 @@ def test_what_cannot_change_is_recorded_once():
             for c in (
                 None,
                 complex("nan"),
-                np.datetime64("NaT"),
+                np.datetime64("NaT", "s"),
                 np.timedelta64(1, "s"),
                 np.str_("a"),
                 b"a",
