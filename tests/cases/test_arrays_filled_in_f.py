@@ -5,6 +5,7 @@ The last error of the traceback is ours, with the line of f and what to write.
 
 import inspect
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -253,3 +254,21 @@ def test_a_solution_at_times_that_are_traced_in_part():
             match=r"solution\(t\) computes plain numbers, and t is a traced value.*use odeint",
         ):
             grad(lambda k, times=times: np.sum(solution(times(k))))(0.5)
+
+
+LIBRARY = {  # functions of a library that is installed, and not the user's
+    "mean": lambda x: statistics.fmean([x, 1.0]),
+    "density": lambda x: statistics.NormalDist(0.0, 1.0).cdf(x),
+    "inside": lambda x: statistics.NormalDist(x, 1.0).pdf(0.0),
+}
+
+
+@pytest.mark.parametrize("kind", LIBRARY)
+def test_the_line_is_the_users_where_a_library_takes_the_number(kind):
+    f = LIBRARY[kind]
+    _, line = inspect.getsourcelines(f)
+    with pytest.raises(TypeError, match="float") as caught:
+        grad(lambda y: np.sum(odeint(lambda t, y: -f(y[0]) * y, y, T)))(Y)
+    said = str(caught.value)
+    assert said.startswith(f"test_arrays_filled_in_f.py, line {line}, `"), said
+    assert "which calls " in said and "statistics.py, line " in said and "custom_vjp" in said

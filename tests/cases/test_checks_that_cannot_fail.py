@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyode import custom_vjp, stop_gradient
-from tinyode.testing import central_difference, check_vjp, complex_step, inner
+from tinyode import custom_vjp, jacobian, odeint, stop_gradient
+from tinyode.testing import central_difference, check_odeint, check_vjp, complex_step, inner
 
 
 def quadratic(factor, wrong=1.0):
@@ -143,3 +143,78 @@ def test_differences_of_large_values():
     assert central_difference(lambda x: 1e303 * x, (1.0,), (1.0,)) == pytest.approx(1e303)
     assert central_difference(lambda x: 8e307 * x, (0.0,), (1.0,)) == pytest.approx(8e307)
     assert inner([1e200, 1.0], [1e100, 2.0]) == 1e300
+
+
+def sine(forward=lambda y: y, keep=lambda x: x, backward=lambda x: np.cos(x)):
+    """Return the sine, with a derivative by hand that has its mistakes."""
+
+    @custom_vjp
+    def f(x):
+        return np.sin(x)
+
+    f.defvjp(lambda x: (forward(np.sin(x)), keep(x)), lambda x, g: (np.sum(g) * backward(x),))
+    return f
+
+
+OTHER_VALUES = {
+    "an offset": lambda y: y + 1.0,
+    "a factor": lambda y: 1.00001 * y,
+    "an axis more": lambda y: np.reshape(y, (1,)),
+    "another container": lambda y: [y],
+    "nan": lambda y: y * np.nan,
+}
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("kind", OTHER_VALUES)
+def test_a_forward_function_with_another_value_is_found(kind, order):
+    """Whose gradient is right, and that of all that is made of it wrong."""
+    check_vjp(sine(), 0.5, order=order)
+    with pytest.raises(AssertionError, match=r"1: f returns .* for plain numbers, and .* forward"):
+        check_vjp(sine(OTHER_VALUES[kind]), 0.5, order=order)
+
+
+def halves(x):
+    x *= 0.5
+    return np.cos(2 * x)
+
+
+def counting():
+    calls = []
+    return lambda x: calls.append(x) or np.cos(x) * len(calls)
+
+
+@pytest.mark.parametrize("make", [lambda: halves, counting])
+def test_a_pullback_that_is_right_once_is_found(make):
+    """As `jacobian`, which calls it for each row, would have it."""
+    with pytest.raises(AssertionError, match="derivative 1: the pullback, called twice"):
+        check_vjp(sine(keep=np.array, backward=make()), 0.5, order=1)
+    once = sine(keep=np.array, backward=make())
+    f = lambda x: np.stack([once(x), 2.0 * x])
+    np.testing.assert_allclose(jacobian(f)(0.5)[0], np.cos(0.5))
+
+
+@given(st.sampled_from([np.float64, np.float32, np.float16]), st.integers(-3, 1), st.integers(0, 9))
+def test_other_ways_to_compute_the_same_value_pass(dtype, exponent, seed):
+    @custom_vjp
+    def f(x):
+        return np.log(np.sum(np.exp(x)))
+
+    def forward(x):
+        top = np.max(x)
+        y = top + np.log(np.sum(np.exp(x - top)))
+        return y, np.exp(x - y)
+
+    f.defvjp(forward, lambda p, g: (g * p,))
+    x = np.random.default_rng(seed).normal(size=5) * 2.0**exponent
+    check_vjp(f, x.astype(dtype), order=1, rtol=1e-7 if dtype is np.float64 else 1e-2)
+
+
+@pytest.mark.parametrize("wrong", [lambda y: 1.01 * y, lambda y: y[1:], lambda y: {"y": y}])
+def test_check_odeint_looks_at_plain_values(wrong):
+    def another(f, y0, t, *args):
+        y = odeint(f, y0, t, *args, rtol=1e-7)
+        return wrong(y) if type(y) is np.ndarray else y
+
+    with pytest.raises(AssertionError, match="the values for plain numbers"):
+        check_odeint(another, max_examples=1)

@@ -145,3 +145,29 @@ def test_those_that_live_or_differ_are_not_reported():
             solved(live[0], 1.0)
             compiled(np.sin)(X)
     assert not found
+
+
+def test_those_that_are_used_often_are_not_reported(monkeypatch):
+    """A fit for each of many seeds makes one for each, and recording takes little of its time."""
+    MODULE._made.clear()
+    monkeypatch.setattr(MODULE, "THROWN_AWAY", 8)
+    clock = [0.0]
+
+    def tick():
+        clock[0] += 1.0
+        return clock[0]
+
+    def fit(seconds):
+        loss = lambda f, k: np.sum(odeint(f, X, T, k, method="euler"))
+        grad(loss, 1)(compiled(lambda t, y, k: k * y), 2.0)
+        clock[0] += seconds
+
+    monkeypatch.setattr(MODULE, "perf_counter", tick)
+    for _ in range(3 * MODULE.THROWN_AWAY):
+        fit(1000.0)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for n in range(3 * MODULE.THROWN_AWAY):
+            fit(0.0)
+            assert not found or n >= MODULE.THROWN_AWAY
+    assert len(found) == 1 and "of the time since then" in str(found[0].message)

@@ -11,6 +11,7 @@ import linecache
 import math
 import warnings
 import weakref
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
@@ -30,8 +31,12 @@ from .transforms import check_structure, vjp_of_list
 
 KEPT = 512  # programs of a compiled function: 2 MB of small ones, 90 MB of 100 layers each
 THROWN_AWAY = 50  # compiled functions of one code; to record them has taken 0.1 s or more
+# of the time, for their first recordings; made in a loss they took a tenth or more, for each of
+# many fits of 20 steps a hundredth
+TOO_MUCH = 0.05
 CHANGES = frozenset({float, np.float16, np.float32, np.float64, np.longdouble, Node, Symbol})
-# of a code: [lines of its program, number of compiled functions made, those that are alive]
+# of a code: [lines of its program, number of compiled functions made, those that are alive, when
+# the first was recorded, seconds that it took to record them]
 _made: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
@@ -80,7 +85,8 @@ class compiled:
         yours, a function that closes over an array.
     RuntimeWarning
         Once, if compiled functions of the same code are made, used and thrown away many times, as
-        by ``odeint(compiled(f), ...)`` in a loss: each of them records f. Make one, outside.
+        by ``odeint(compiled(f), ...)`` in a loss: each of them records f. Make one, outside. (Where
+        each is used so often that to record it takes little of the time, nothing is said.)
 
     Notes
     -----
@@ -189,9 +195,10 @@ class compiled:
         found = self.programs.pop(hashed, None)
         if found is None:
             call = lambda *arguments: self._call(arguments, with_keywords)
+            began = perf_counter()
             found = _compile(self.f, call, leaves, structure, wanted)
             if not self.programs:
-                _count(self, found)
+                _count(self, found, began)
         self.programs[hashed] = found  # at the end, as the one used last
         if len(self.programs) > KEPT:
             self.programs.popitem(last=False)
@@ -213,21 +220,27 @@ def _kind(x):
     return contents(x)
 
 
-def _count(made, found):
-    """Count the compiled functions of one code and program; warn, once, if many are gone."""
+def _count(made, found, began):
+    """Count the compiled functions of one code and program; warn, once, if many cost time for nothing."""
     code, lines = _code(made.f), linecache.getlines(found.value.__code__.co_filename)
     if code is None:
         return
     if code not in _made or _made[code][0] != lines:
-        _made[code] = [lines, 0, weakref.WeakSet()]
-    count = _made[code]
+        _made[code] = [lines, 0, weakref.WeakSet(), began, 0.0]
+    count, now = _made[code], perf_counter()
     count[1] += 1
     count[2].add(made)
-    if count[1] - len(count[2]) >= THROWN_AWAY:
+    count[4] += now - began
+    if count[1] - len(count[2]) < THROWN_AWAY:
+        return
+    share = count[4] / (now - count[3])
+    count[1], count[3], count[4] = len(count[2]), now, 0.0
+    if share >= TOO_MUCH:
         count[1] = -math.inf
         message = (f"compiled: {code.co_name} has been recorded {THROWN_AWAY} times, always the "
-                   "same, by compiled functions that were thrown away. That takes more time than it "
-                   "saves; make compiled(f) once, outside the loss, and pass what changes as arguments")
+                   "same, by compiled functions that were thrown away. The first recordings alone "
+                   f"took {share:.0%} of the time since then; make compiled(f) once, outside the "
+                   "loss, and pass what changes as arguments")
         warnings.warn_explicit(message, RuntimeWarning, code.co_filename, code.co_firstlineno)
 
 

@@ -17,6 +17,7 @@ from .operators import Refusal
 
 HERE = os.path.dirname(__file__)
 OWN = tuple([os.path.dirname(os.path.abspath(path)) + os.sep for path in (HERE, np.__file__)])
+INSTALLED = tuple([os.path.dirname(path) + os.sep for path in (os.__file__, OWN[1][:-1])])
 RAISE = bytes([opcode.opmap["RAISE_VARARGS"]])
 BY_NUMPY = (
     "puts a traced value into an array of plain numbers, and its gradient would be lost "
@@ -24,10 +25,14 @@ BY_NUMPY = (
     "np.array([y[1], -y[0]]), instead of dy = np.zeros(2); dy[0] = y[1]; and leave out "
     "dtype=float, np.asarray(x, float) and np.float64(x)"
 )
+LIBRARY = (
+    ", which calls {}, line {} (a library computes with plain numbers; tinyode.custom_vjp gives its "
+    "function a derivative)"
+)
 OF_OBJECTS = "dtype('O')", "not supported for the input types", "which has no callable"  # NumPy's
 STACK = (
-    "NumPy refuses an array of objects ({}). Is it np.array([...]) of traced values? "
-    "Write np.stack([...]), which takes constants too"
+    "NumPy refuses what it is given ({}). Where that is np.array([...]) of traced values, an array "
+    "of objects, write np.stack([...]), which takes constants too"
 )
 
 
@@ -57,10 +62,18 @@ def place(name, line):
 
 
 def line_of(error):
-    """Return the last line of a user's code that an error has passed, as `place` writes it."""
+    """Return the last line of a user's code that an error has passed, as `place` writes it.
+
+    Where that calls a library, the library is named too.
+    """
     frames = traceback.walk_tb(error.__traceback__)
     lines = [(frame.f_code.co_filename, line) for frame, line in frames if not is_ours(frame)]
-    return place(*lines[-1]) if lines else "a function of NumPy"
+    own = [line for line in lines if not line[0].startswith(INSTALLED)] or lines
+    if not own:
+        return "a function of NumPy"
+    name, line = lines[-1]
+    name = name.rpartition("site-packages" + os.sep)[2]
+    return place(*own[-1]) + (LIBRARY.format(name, line) if lines[-1] != own[-1] else "")
 
 
 def say_line(error, more=""):

@@ -164,6 +164,9 @@ def check_odeint(odeint, rtol=1e-4, max_examples=25):
                                               ("the first is not that of z0", np.concatenate([exact[1:2], exact[1:]])))
                      if np.allclose(value, wrong, rtol=rtol, atol=rtol, equal_nan=True)]
             raise AssertionError(_message("the values z(t_i)", words, exact, value))
+        plain = odeint(field, given[0], given[3], given[1], given[2])
+        if not same(plain, exact):
+            raise AssertionError(_message("the values for plain numbers, where nothing is differentiated", [], exact, plain))
         found, twice = pullback(w), pullback(2 * w)
         unchanged()
         for name, x, y in zip(NAMES, found, twice):

@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import tree
 from ..autodiff import vjp
+from ..autodiff.checks import as_primal
 
 H = np.finfo(float).eps ** 0.2
 FAR = 1e5  # x from which on a step of H has fewer than 7 digits in x + H: 1e-7 H / 3 u
@@ -117,6 +118,8 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
     ------
     AssertionError
         If they differ; the message has both. If they are too large to be compared, or not numbers.
+        If the value of f where it is differentiated is not that of f itself (a `tinyode.custom_vjp`
+        has two functions for it), or if a pullback that is called again gives something else.
     ValueError
         If ``order`` is not 1, 2, ..., or primals or value have no elements: nothing is checked.
         If ``difference`` is neither of the two, or ``rtol`` not a positive number.
@@ -134,17 +137,21 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
     rng = rng or np.random.default_rng(0)
     for derivative in range(1, order + 1):
         value, pullback = vjp(f, *primals)
+        _check_value(derivative, f(*tree.map(as_primal, primals)), value, rtol)
         w, u = random_like(rng, value), random_like(rng, primals)
         if not size_of(w) or not size_of(u):
             raise ValueError("check_vjp: there is nothing to check, the "
                              f"{'value of f has' if size_of(u) else 'primals have'} no elements")
-        unit = tree.map(lambda x: np.maximum(1.0, np.abs(x) / FAR), primals)
+        unit = tree.map(lambda x: np.maximum(1.0, np.abs(np.asarray(x, dtype=float)) / FAR), primals)
         v = tree.map(np.multiply, u, unit)
         cotangents = pullback(w)
         for c, x in zip(tree.flatten(cotangents)[0], tree.flatten(primals)[0]):
             dtype = getattr(x, "dtype", np.dtype(float))
             if np.shape(c) != np.shape(x) or c.dtype != (dtype if dtype.kind == "f" else float):
                 raise AssertionError(f"a primal of shape {np.shape(x)}, dtype {dtype} got a cotangent of shape {c.shape}, dtype {c.dtype}")
+        if not _close(cotangents, pullback(w), rtol):
+            raise AssertionError(f"derivative {derivative}: the pullback, called twice with the same cotangent, gives something else the "
+                                 "second time; it must not write into what it keeps, nor count")
         along_v = difference(f, primals, v)
         with np.errstate(over="ignore", invalid="ignore"):  # then the scale is infinite, too
             found, expected = inner(cotangents, v), inner(w, along_v)
@@ -160,6 +167,24 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
                                  f"give <w, J v> = {expected!r}, at {primals!r:.300}")
         difference, rtol = central_difference, 10 * max(rtol, RTOL[central_difference])
         f, primals = _product(f), (w, *primals)
+
+
+def _check_value(derivative, plain, value, rtol):
+    """Refuse a value, computed where f is differentiated, that is not what f returns."""
+    (leaves, structure), (found, of_value) = tree.flatten(plain), tree.flatten(value)
+    if structure != of_value or list(map(np.shape, leaves)) != list(map(np.shape, found)) or not _close(plain, value, rtol):
+        raise AssertionError(f"derivative {derivative}: f returns {plain!r:.100} for plain numbers, and {value!r:.100} where it is "
+                             "differentiated; is the value of forward, in defvjp, that of the function?")
+
+
+def _close(a, b, rtol):
+    """Whether two containers of the same structure agree, each leaf as far as its dtype lets hope."""
+    def of_leaf(x, y):
+        eps = max([np.finfo(z.dtype).eps if z.dtype.kind == "f" else 0.0 for z in (x, y)])
+        return np.allclose(x, y, rtol=0, atol=max(rtol, eps ** 0.5) * np.max(np.abs(x), initial=0.0), equal_nan=True)
+
+    with np.errstate(over="ignore"):
+        return all([of_leaf(np.asarray(x), np.asarray(y)) for x, y in zip(tree.flatten(a)[0], tree.flatten(b)[0])])
 
 
 def check_rtol(name, rtol):
