@@ -181,11 +181,13 @@ def step_back(layout, K, pulls, h, lam, inside, timed):
             terms += [h * a[j, i] * nu[j] for j in nu if a[j, i]]
             right[i] = sum(terms[1:], terms[0]) if terms else None
         if block.eigenvalues is not None:
-            right = _transposed(a, block, pulls, h, right, lam)
+            right, of_Y = _transposed(a, block, pulls, h, right, lam)
         for i, kappa in right.items():
             if kappa is None:
                 continue
             nu[i], *rest = pulls[i](kappa)
+            if block.eigenvalues is not None:
+                nu[i] = of_Y[i]
             of_y = of_y + nu[i]
             of_inputs = [x + y for x, y in zip(of_inputs, rest)] if of_inputs else rest
             if timed:
@@ -195,14 +197,23 @@ def step_back(layout, K, pulls, h, lam, inside, timed):
 
 
 def _transposed(a, block, pulls, h, right, lam):
-    """Solve kappa_i - h sum_j a_ji (df/dy)_j^T kappa_j = right_i for the kappa of a block: the adjoint of k_i - f(Y_i) = 0."""
+    """Solve kappa_i - h sum_j a_ji (df/dy)_j^T kappa_j = right_i for the kappa of a block: the adjoint of k_i - f(Y_i) = 0.
+
+    Returns
+    -------
+    kappa, nu : dicts of arrays
+        nu_i = (df/dy)_i^T kappa_i, as the equations have it. The product itself would make 1e-16
+        of kappa as large as 1e-16 h df/dy, and an explicit first stage that once more.
+    """
     n, members = len(lam), range(block.first, block.stop)
     units = np.eye(n, dtype=lam.dtype)
     J = {i: np.stack([pulls[i](unit)[0] for unit in units]) for i in members}
     matrix = np.concatenate([np.concatenate([(i == j) * units - h * a[i, j] * J[i] for j in members], axis=1) for i in members])
     given = np.concatenate([0.0 * lam if right[i] is None else right[i] for i in members])
     kappa = adjoint_solve(matrix, given, "the matrix of an implicit step's stages")
-    return {i: kappa[m * n:(m + 1) * n] for m, i in enumerate(members)}
+    inverse = np.linalg.inv(a[block.first:block.stop, block.first:block.stop].T)
+    nu = inverse @ np.reshape(kappa - given, (len(members), n)) / h
+    return [dict(zip(members, parts)) for parts in (np.reshape(kappa, nu.shape), nu)]
 
 
 def weighted_sum(weights, K):
