@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tinyode import grad, odeint
+from tinyode.solvers import NewtonFailed
 from tinyode.solvers.tableaus import TABLEAUS
 
 IMPLICIT = [name for name, tableau in TABLEAUS.items() if tableau.implicit]
@@ -49,3 +50,24 @@ def test_long_first_steps(method, first_step, gradient):
                                first_step=first_step, rtol=1e-7)[-1, 0]
     of_k, of_y1 = grad(end, (0, 1))(0.5, 2.0)
     assert abs(of_k + 6 * np.exp(-1.5)) < 1e-4 and abs(of_y1 - np.exp(-1.5)) < 1e-4
+
+
+@pytest.mark.parametrize("checkpoints", [None, 1, 3])
+def test_a_step_that_is_solved_again_comes_to_the_same_state_or_says_so(checkpoints):
+    """y' = -c y log|y| with long steps of sdirk2: some equations have several solutions."""
+    said = 0
+    for c in np.logspace(0, 6, 40):
+        f = lambda t, y, c=c: -c * y * np.log(np.abs(y) + 1e-300)
+        end = lambda y0, f=f: odeint(f, y0, [0, 4.6], method="sdirk2", step_size=1.15,
+                                     gradient="discrete", checkpoints=checkpoints)[-1, 0]
+        for y0 in np.array([[0.27], [3.0]]):
+            try:
+                found = grad(end)(y0)[0]
+            except NewtonFailed as error:
+                said += "came to another solution" in str(error)
+                continue
+            steps = y0[0] * np.array([1e-4, 1e-5, 1e-6])
+            slopes = np.array([(end(y0 + h) - end(y0 - h)) / (2 * h) for h in steps])
+            if np.ptp(slopes) < 1e-4 * abs(slopes[1]):  # the state does not jump here
+                assert abs(found - slopes[1]) < 1e-3 * abs(slopes[1])
+    assert said > 0
