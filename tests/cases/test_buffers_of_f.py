@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from tinyode import compiled, grad, odeint, odeint_batch, odeint_event, with_integral
+from tinyode import (
+    compiled,
+    custom_vjp,
+    grad,
+    odeint,
+    odeint_batch,
+    odeint_event,
+    with_integral,
+)
 from tinyode.sensitivity.odeint import GRADIENTS
 
 
@@ -147,3 +155,83 @@ def test_a_compiled_field_refuses_it():
     for f in (with_buffer(), with_index()):
         with pytest.raises(TypeError):
             grad(lambda k, f=f: loss(compiled(f), k, Y0, T, gradient="discrete"))(1.3)
+
+
+def in_steps():
+    """The buffer takes what a traced t allows, too: what it is compared with."""
+    buffer = np.zeros(2)
+
+    def f(t, y, k):
+        buffer[:] = np.where(t > 0.4, 1.3, 0.7), -1.0
+        return buffer * k * y[::-1]
+
+    return f
+
+
+def fresh_in_steps(t, y, k):
+    return np.array([np.where(t > 0.4, 1.3, 0.7), -1.0]) * k * y[::-1]
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_second_derivatives_of_times(gradient):
+    """f is called at each of the times, and then pulled back: of odeint and odeint_event."""
+
+    def of_times(f, x):
+        t = np.stack([0.1 * x, x, 2 * x])
+        return np.sum(odeint(f, Y0, t, x, gradient=gradient) ** 2)
+
+    def of_event(f, x):
+        t, y = odeint_event(f, Y0, 0.0, x, event=lambda t, y, k: y[0] - 0.2 * k, t_end=10.0,
+                            gradient=gradient)
+        return t + y[1]
+
+    for loss_of in (of_times, of_event):
+        found, right = [grad(grad(lambda x, f=f, of=loss_of: of(f, x)))(0.7)
+                        for f in (in_steps(), fresh_in_steps)]
+        assert abs(found - right) < 1e-9 * abs(right)
+
+
+def hand_written():
+    product = custom_vjp(lambda c, y: c * y)
+    product.defvjp(lambda c, y: (c * y, c), lambda c, g: (None, c * g))
+    return product
+
+
+@pytest.mark.parametrize("product", [hand_written(), compiled(lambda c, y: c * y)])
+def test_functions_with_a_pullback_of_their_own(product):
+    """The buffer is an argument of one, which keeps it for its pullback; times one array or two."""
+    buffer = np.zeros(2)
+
+    def f(t, y, k):
+        buffer[:] = np.cos(t), -1.0
+        return product(buffer, k * y[::-1])
+
+    def in_rows(t, y, k):
+        buffer[:] = np.cos(t[0, 0]), -1.0
+        return product(buffer, k * y[:, ::-1])
+
+    for options in METHODS:
+        for gradient in GRADIENTS:
+            found, right = [grad(lambda k, f=f, o={**options, "gradient": gradient}: loss(
+                f, k, Y0, T, **o))(1.3) for f in (f, fresh)]
+            assert abs(found - right) < 1e-9
+    found = grad(lambda k: np.sum(odeint_batch(in_rows, Y0[None], T, k)[-1] ** 2))(1.3)
+    right = grad(lambda k: np.sum(odeint(fresh, Y0, T, k, gradient="discrete")[-1] ** 2))(1.3)
+    assert abs(found - right) < 1e-9
+
+
+def test_a_compiled_function_of_several_values():
+    both = compiled(lambda c, y: (c * y, c + y * y))
+    buffer = np.zeros(2)
+
+    def f(t, y, k):
+        buffer[:] = np.cos(t), -1.0
+        a, b = both(buffer, k * y[::-1])
+        return a + 0.1 * b
+
+    def right(t, y, k):
+        c, y = np.array([np.cos(t), -1.0]), k * y[::-1]
+        return c * y + 0.1 * (c + y * y)
+
+    of = [grad(lambda k, f=f: loss(f, k, Y0, T, gradient="discrete"))(1.3) for f in (f, right)]
+    assert abs(of[0] - of[1]) < 1e-9

@@ -186,3 +186,33 @@ def test_gradients_of_such_steps(method):
     value, slope = value_and_grad(loss)(1.0)
     exact = 1 / (1 + 200 * value) if method == "implicit_euler" else 1 / 101**2
     assert abs(slope - exact) < 1e-4 * exact
+
+
+@pytest.mark.parametrize("entry", [1e3, 1e6, 1.8e10, -1.8e10])
+@pytest.mark.parametrize("h", [1e-3, 1e-2, 0.3, 6.7])
+@pytest.mark.parametrize("slope", [-1.0, -100.0, -1e8])
+@pytest.mark.parametrize("method", IMPLICIT)
+def test_an_equation_is_not_solved_because_another_one_is(method, slope, h, entry):
+    """One row of jacobian= is wrong, the other right: y0' = -y0 + 150 y1, y1' = slope (y1 - 0.5).
+
+    The rest of the first equation shrinks when the second is solved, and the rounding of the second
+    may be as large as the rest of the first.
+    """
+    f = lambda t, y: np.array([-y[0] + 150 * y[1], slope * (y[1] - 0.5)])
+    right, wrong = [np.array([[own, 150.0], [0.0, slope]]) for own in (-1.0, entry)]
+    found = lambda J: solve(f, np.array([-1.4, 0.5 + 1e-9]), [0, 10 * h], method=method,
+                            step_size=h, jacobian=lambda t, y: J).y[-1]
+    try:
+        y = found(wrong)
+    except NewtonFailed:
+        return
+    np.testing.assert_allclose(y, found(right), rtol=1e-9)
+
+
+def test_a_correction_of_zero_is_no_division_by_zero():
+    """Entries so large make D so small that its size is zero."""
+    for method in IMPLICIT:
+        for entry in (1e155, 1e200, 1e300):
+            with pytest.raises(SolverError), np.errstate(all="ignore"):
+                solve(lambda t, y: -y, 1.0, [0, 1.0], method=method, step_size=0.5,
+                      jacobian=lambda t, y, entry=entry: np.array([[-entry]]))

@@ -19,7 +19,7 @@ from numpy import ndarray
 
 from .. import tree
 from .checks import FLOAT64, as_cotangent, as_primal, own
-from .custom import by_name
+from .custom import by_name, written_into
 from .dispatch import unbox
 from .program import Program, recorded
 from .recording import Symbol
@@ -111,16 +111,21 @@ class compiled:
             outputs, _ = found.value(*leaves)
             return tree.unflatten(found.structure, _copies(outputs) if found.aliased else outputs)
         trace, values, parents = peel([unbox(x) if type(x) is ndarray and x.dtype.hasobject else x for x in leaves])
-        made = parents and self.vjp_of_leaves(values, structure, tuple([i for i, _ in parents]), bool(kwargs))
+        kind = structure, tuple([i for i, _ in parents or ()]), bool(kwargs)
+        made = parents and self.vjp_of_leaves(values, *kind)
         if not made:
             return self.f(*args, **kwargs)
         found, outputs, pull = made
-        if len(outputs) == 1:
-            outputs = [trace.append(outputs[0], lambda g, *_: pull([g]), parents, values)]
-        else:
-            cut = tree.cutter(outputs)
+        cut = tree.cutter(outputs) if len(outputs) > 1 else lambda y: [y]
+
+        def vjps(g, y, wanted, *operands):
+            again = written_into(values, operands)
+            return (self.vjp_of_leaves(operands, *kind)[2] if again else pull)(cut(g))
+
+        flat = outputs[0]
+        if len(outputs) > 1:
             flat = np.concatenate([np.reshape(y, (-1,)) for y in outputs])
-            outputs = cut(trace.append(flat, lambda g, *_: pull(cut(g)), parents, values))
+        outputs = cut(trace.append(flat, vjps, parents, values))
         return tree.unflatten(found.structure, outputs)
 
     def value_and_pullback(self, primals):

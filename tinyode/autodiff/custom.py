@@ -66,6 +66,14 @@ def with_rule(function, backward, leaves):
     return trace.append(with_rule(function, backward, values), backward, parents, values)
 
 
+def written_into(values, operands):
+    """Whether an array has changed since a function kept it: the operands of its record are copies then.
+
+    Only where a record is kept by value are they others than ``values``, the arrays that were given.
+    """
+    return any(x is not y and not np.array_equal(x, y) for x, y in zip(values, operands))
+
+
 def by_name(x):
     """Return the name by which pickle finds a decorated function in its module, or None."""
     found = sys.modules.get(x.__module__)
@@ -146,8 +154,11 @@ class custom_vjp:
         if value.dtype.kind != "f":
             raise TypeError(f"custom_vjp: the forward function of {name} returned a value of dtype {value.dtype}; it must be floating")
 
-        def vjps(g, y, wanted, *_):
-            cotangents = self.backward(result[1], unravel(g.copy()))  # which the user may write into
+        def vjps(g, y, wanted, *operands):
+            residuals = result[1]
+            if written_into(values, operands):
+                residuals = self.forward(*tree.unflatten(structure, operands))[1]
+            cotangents = self.backward(residuals, unravel(g.copy()))  # which the user may write into
             flat = self._check(name, cotangents, tree.unflatten(structure, values))
             return [flat[i] for i in wanted]
 

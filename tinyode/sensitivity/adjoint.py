@@ -32,7 +32,7 @@ from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..autodiff.transforms import vjp_of_list
 from ..solvers.options import SolverError
-from .problem import check_cotangent, moment, problem, replaced
+from .problem import by_value, check_cotangent, moment, problem, replaced
 
 
 def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
@@ -152,9 +152,12 @@ def backward_pass(f, k, cut, interval, g, zs, wanted, t, leaves):
         if i > 1:
             a = [a_j + g_j for a_j, g_j in zip(a, cut(g[i - 1]))]
 
+    kept_f = by_value(f)  # for a derivative of the gradient all its calls are there first
+
     def along_f(i, a):
         """Return a^T f(z(ti), ti, theta)."""
-        return sum([np.sum(a_j * unbox(f_j)) for a_j, f_j in zip(a, f(moment(t, i), cut(zs[i]), theta))])
+        f_i = kept_f(moment(t, i), cut(zs[i]), theta)
+        return sum([np.sum(a_j * unbox(f_j)) for a_j, f_j in zip(a, f_i)])
 
     cotangents = {}
     if 0 in wanted:

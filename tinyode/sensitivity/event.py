@@ -21,7 +21,7 @@ from ..solvers.solve import solve
 from ..solvers.state import check_leaf, check_moment, flat_tolerance
 from .adjoint import drift
 from .odeint import check_options, odeint
-from .problem import check_parameters, flat, replaced
+from .problem import by_value, check_parameters, flat, replaced
 
 
 @explained
@@ -77,9 +77,10 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
     parts, y_structure = tree.flatten(tree.map(lambda y: check_leaf(plain(y)), y0))
     options, _ = check_options(parts, y_structure, **again)
     tolerances, cut = [flat_tolerance(tol, parts, y_structure, "") for tol in (rtol, atol)], tree.cutter(parts)
+    kept_f, kept_g = by_value(f), by_value(event.function)  # each is called again before it is pulled back
 
     def G(t, y, *args):
-        return np.reshape(unbox(event.function(t, y, *args)), ())
+        return np.reshape(unbox(kept_g(t, y, *args)), ())
 
     def forward(*leaves):
         t0, y0, args = tree.unflatten(structure, leaves)
@@ -117,7 +118,7 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
 
     def rate(t, y, args):
         """Return f, the rate of change of G along the solution, and dG/dy; y flat."""
-        dy = f(t if is_traced(t) else float(t), tree.unflatten(y_structure, cut(y)), *args)
+        dy = kept_f(t if is_traced(t) else float(t), tree.unflatten(y_structure, cut(y)), *args)
         slope = flat([unbox(part) for part in (tree.flatten(dy)[0] if y_structure is not tree.LEAF else [dy])])
         _, pull = vjp(lambda t, y: G(t, tree.unflatten(y_structure, cut(y)), *args), t, y)
         g_t, g_y = pull(np.ones(()))

@@ -16,7 +16,7 @@ from .. import tree
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from .adjoint import drift, vjp_of_field
-from .problem import check_cotangent, flat, moment, problem
+from .problem import by_value, check_cotangent, flat, moment, problem
 
 
 def odesolve(f, z0, t, theta, options, _=None):
@@ -31,7 +31,12 @@ def odesolve(f, z0, t, theta, options, _=None):
         check_cotangent(g)
         theta, learned, n = leaves[k:], [m - 1 - k for m in wanted if m > k], zs.shape[1]
         sizes = [theta[m].size for m in learned]
-        units, along = np.eye(n, dtype=zs.dtype), flat([unbox(part) for part in f(moment(t, 0), cut(zs[0]), theta)]).astype(zs.dtype)
+        kept_f = by_value(f)  # for a derivative of the gradient all its calls are there first
+
+        def slope(i):
+            return flat([unbox(part) for part in kept_f(moment(t, i), cut(zs[i]), theta)])
+
+        units, along = np.eye(n, dtype=zs.dtype), slope(0).astype(zs.dtype)
         of_z0, of_t0 = n * any(1 <= m <= k for m in wanted), int(0 in wanted)  # how many columns
         ends = np.cumsum([of_z0, of_t0, *sizes])
         start = np.concatenate([units[:, :of_z0], -along[:, None][:, :of_t0], np.zeros((n, sum(sizes)), zs.dtype)], axis=1)
@@ -61,7 +66,7 @@ def odesolve(f, z0, t, theta, options, _=None):
         of_all = np.sum(g[:, :, None] * S, axis=(0, 1))
         cotangents = {}
         if 0 in wanted:  # z(t0) is given, whatever t0
-            along_f = [np.sum(g[i] * flat([unbox(part) for part in f(moment(t, i), cut(zs[i]), theta)])) for i in range(1, len(t))]
+            along_f = [np.sum(g[i] * slope(i)) for i in range(1, len(t))]
             cotangents[0] = np.stack([np.sum(g[1:] * S[1:, :, of_z0]), *along_f])
         if of_z0:
             cotangents |= {1 + j: c for j, c in enumerate(cut(of_all[:n]))}

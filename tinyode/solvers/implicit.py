@@ -20,8 +20,10 @@ When is a stage solved? D must be small beside the tolerances. That is not enoug
 Jacobian that is much too large makes every D small. So one of three must hold as well:
 
 * the rest F - K is as small as D has to be;
-* two iterations have shown that D shrinks, and that the rest of every equation shrinks with it;
-* the rest is what the rounding of Y makes of f, so no iteration can make it smaller.
+* two iterations have shown that D shrinks, and that the rest of every equation shrinks with it, to
+  half at least: the slowest of them tells how far D is from the solution;
+* the rest of every equation is what the rounding of Y makes of it, so no iteration can make it
+  smaller.
 
 "Small" is measured by the state y at the beginning of the step, which is known, and never by an
 iterate that may be far off. Where stages are solved to rounding, it is measured by y and h K.
@@ -233,17 +235,18 @@ class ImplicitStepper(Stepper):
                 continue
             before = largest(h * D_before / allowed) if self.exact else size_before
             if 0.5 * before <= size <= self.rounding and self.is_rounding(
-                    times, Y, F, np.abs(head) + np.abs(h * K), K, rest, allowed):
+                    times, Y, F, np.abs(head) + np.abs(h * K), rest):
                 break
             if simplified and size >= before:
                 return False
-            rate = size / before
-            eta = rate / (1 - rate) if simplified else 1.0
+            rate = size / max(before, self.tiny)
+            shrunk = self.shrunk(h * rest, h * rest_before, self.tolerance * allowed)
+            slowest = max(rate, shrunk)
+            eta = 1.0 if not simplified else slowest / (1 - slowest) if slowest < 1 else math.inf
             self.slow = self.slow or (rate > SLOW and size > self.rounding)
-            if eta * size <= self.tolerance:
-                if (np.abs(h * rest) <= np.maximum(0.5 * np.abs(h * rest_before), self.tolerance * allowed)).all():
-                    break
-            elif simplified and rate**left / (1 - rate) * size > self.tolerance:
+            if shrunk <= 0.5 and eta * size <= self.tolerance:
+                break
+            if simplified and rate**left / (1 - rate) * size > self.tolerance:
                 return False  # it will not be there in the iterations that are left
         else:
             return False
@@ -252,12 +255,17 @@ class ImplicitStepper(Stepper):
             self.K[first:stop, n:] = F[:, n:]
         return True
 
-    def is_rounding(self, times, Y, F, terms, K, rest, allowed):
+    def shrunk(self, rest, rest_before, small):
+        """Return what is left of the rest of an equation, at worst, of those where it is not small."""
+        rest, rest_before = np.abs(rest), np.maximum(np.abs(rest_before), self.tiny)
+        return float(np.max(np.where(rest > small, rest / rest_before, 0.0)))
+
+    def is_rounding(self, times, Y, F, terms, rest):
         """Whether the rest of the equations is what a change of Y by a few roundings of its terms, y and h K, makes of f."""
         G, n = np.empty_like(F), self.coupled
         self.evaluate(times, Y + self.nudge * terms, G)
-        noise = np.abs(G - F)[:, :n] + self.eps * (np.abs(F[:, :n]) + np.abs(K))
-        return largest(rest / allowed) <= NOISE * largest(noise / allowed)
+        noise = np.abs(G - F)[:, :n] + self.eps * (np.abs(F[:, :n]) + terms / abs(self.h_taken))
+        return (np.abs(rest) <= NOISE * np.max(noise, axis=0)).all()
 
     def evaluate(self, times, Y, F):
         """Write f at each of the stages into the rows of F."""
