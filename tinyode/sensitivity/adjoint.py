@@ -32,7 +32,7 @@ from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..autodiff.transforms import vjp_of_list
 from ..solvers.options import SolverError
-from .problem import by_value, check_cotangent, moment, problem, replaced
+from .problem import by_value, check_cotangent, moment, problem, replaced, warn_of_chance
 
 
 def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
@@ -142,6 +142,7 @@ def backward_pass(f, k, cut, interval, g, zs, wanted, t, leaves):
     theta = leaves[k:]
     learned = [n - 1 - k for n in wanted if n > k]  # which of theta have a gradient
     check_cotangent(g)
+    warn_of_chance(f, moment(t, 0), cut(zs[0]), theta)
     largest = float(np.max(np.abs(plain(g))))
     scale = 2.0 ** (math.frexp(largest)[1] - 1) if largest else 1.0  # a power of two: dividing by it rounds nothing
     g = g / np.array(scale, g.dtype)

@@ -16,7 +16,7 @@ from ..solvers.options import Options
 from ..solvers.state import check_leaf
 from ..solvers.tableaus import find
 from .discrete import layout, step_back, weighted_sum
-from .problem import by_value, check_cotangent, check_parameters, replaced
+from .problem import by_value, check_cotangent, check_parameters, replaced, warn_of_chance
 
 
 @explained
@@ -84,6 +84,7 @@ def odeint_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_si
                 pulls.append(lambda kappa, pull=pull: pull([kappa]))
             return K, pulls
 
+        warn_of_chance(lambda *p: [slope(np.arange(len(now)), now, around, *p)], *parameters)
         layouts = [layout(tableau, dense) for dense in (False, True)]
         states = [y for *_, y in taken]
         if any(is_traced(leaf) for leaf in leaves):  # for a derivative of the gradient the states are functions too

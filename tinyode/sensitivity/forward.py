@@ -16,7 +16,7 @@ from .. import tree
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from .adjoint import drift, vjp_of_field
-from .problem import by_value, check_cotangent, flat, moment, problem
+from .problem import by_value, check_cotangent, flat, moment, problem, warn_of_chance
 
 
 def odesolve(f, z0, t, theta, options, _=None):
@@ -31,6 +31,7 @@ def odesolve(f, z0, t, theta, options, _=None):
         check_cotangent(g)
         theta, learned, n = leaves[k:], [m - 1 - k for m in wanted if m > k], zs.shape[1]
         sizes = [theta[m].size for m in learned]
+        warn_of_chance(f, moment(t, 0), cut(zs[0]), theta)
         kept_f = by_value(f)  # for a derivative of the gradient all its calls are there first
 
         def slope(i):

@@ -54,6 +54,7 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
         If the solve, forward or backward, cannot go on; it says where and what to try.
     RuntimeWarning
         If the state, solved backwards by the adjoint, comes out elsewhere than it was, by more than the tolerances explain.
+        If f, called again with the same arguments, returns other numbers: it draws at random, or counts.
     TypeError, ValueError
         If an argument cannot be; they name it.
 

@@ -1,11 +1,12 @@
 """What every way to differentiate a solution begins with: the solve itself, on lists of arrays, and the pieces that all of them share."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import tree
-from ..autodiff.dispatch import is_traced, plain, unbox
+from ..autodiff.dispatch import has_traced, is_traced, plain, unbox
 from ..autodiff.trace import Node
 from ..solvers.dense import observe
 from ..solvers.options import Stats
@@ -114,6 +115,21 @@ def _copy(x):
     if type(x) is np.ndarray:
         return x.copy()
     return tree.map(_copy, x) if type(x) in (tuple, dict) else x
+
+
+def warn_of_chance(f, *args):
+    """Warn where f, called twice with the same arguments, returns other numbers, as one that draws or counts does.
+
+    Each backward pass calls f anew, and would differentiate another f than the one that was solved.
+    """
+    if has_traced(args):  # in a derivative of the gradient, whose own backward pass asks
+        return
+    first, second = [np.concatenate([np.ravel(part) for part in f(*args)]) for _ in range(2)]
+    rtol = np.finfo(first.dtype).eps ** 0.5 if first.dtype.kind == "f" else 0.0
+    if not np.allclose(first, second, rtol=rtol, atol=0, equal_nan=True):
+        warnings.warn("odeint: f returned other numbers when it was called again with the same arguments, so the gradient is not that "
+                      "of the numbers computed. Does it draw at random, or count? Draw outside f, and pass what was drawn through *args",
+                      RuntimeWarning, stacklevel=2)
 
 
 def check_cotangent(g):
