@@ -9,9 +9,10 @@ Two changes of sign between two of these times are not seen: where events are sh
 give `solve` a ``max_step``.
 
 A zero at the first time is no event, nor is one before time and state have moved by more than
-rounding, that of the largest component: the sign of g there is the one that it takes on next. So a
-solution may be continued from an event, with another state, without meeting it again. Where g touches
-zero and turns back the least change makes it two events or none: it counts if a computed value of g is exactly zero.
+rounding (of the largest component): the sign of g there is the one that it takes on next. So a
+solution may be continued from an event, with another state, without meeting it again. Where g
+touches zero and turns back the least change makes it two events or none: it counts if a computed
+value of g is exactly zero.
 """
 
 import functools

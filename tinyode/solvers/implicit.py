@@ -21,7 +21,8 @@ Jacobian that is much too large makes every D small. So one of three must hold a
 
 * the rest F - K is as small as D has to be;
 * two iterations have shown that D shrinks, and that the rest of every equation shrinks with it, to
-  half at least: the slowest of them tells how far D is from the solution;
+  half at least (where stages are solved to rounding, how fast its own rest shrinks tells how far
+  each component still is from the solution);
 * the rest of every equation is what the rounding of Y makes of it, so no iteration can make it
   smaller.
 
@@ -241,11 +242,12 @@ class ImplicitStepper(Stepper):
                 return False
             rate = size / max(before, self.tiny)
             shrunk = self.shrunk(h * rest, h * rest_before, self.tolerance * allowed)
-            slowest = max(rate, shrunk)
-            eta = 1.0 if not simplified else slowest / (1 - slowest) if slowest < 1 else math.inf
             self.slow = self.slow or (rate > SLOW and size > self.rounding)
-            if shrunk <= 0.5 and eta * size <= self.tolerance:
-                break
+            if rate < 1 and np.max(shrunk) <= 0.5:
+                slower = np.maximum(rate, shrunk) if self.exact else rate
+                eta = slower / (1 - slower) if simplified else 1.0
+                if largest(eta * h * D / allowed) <= self.tolerance:
+                    break
             if simplified and rate**left / (1 - rate) * size > self.tolerance:
                 return False  # it will not be there in the iterations that are left
         else:
@@ -256,9 +258,9 @@ class ImplicitStepper(Stepper):
         return True
 
     def shrunk(self, rest, rest_before, small):
-        """Return what is left of the rest of an equation, at worst, of those where it is not small."""
+        """Return what is left of the rest of each equation, 0 where it is small."""
         rest, rest_before = np.abs(rest), np.maximum(np.abs(rest_before), self.tiny)
-        return float(np.max(np.where(rest > small, rest / rest_before, 0.0)))
+        return np.where(rest > small, rest / rest_before, 0.0)
 
     def is_rounding(self, times, Y, F, terms, rest):
         """Whether the rest of the equations is what a change of Y by a few roundings of its terms, y and h K, makes of f."""
