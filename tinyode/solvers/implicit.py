@@ -241,14 +241,14 @@ class ImplicitStepper(Stepper):
             if simplified and size >= before:
                 return False
             rate = size / max(before, self.tiny)
-            shrunk = self.shrunk(h * rest, h * rest_before, self.tolerance * allowed)
             self.slow = self.slow or (rate > SLOW and size > self.rounding)
-            if rate < 1 and np.max(shrunk) <= 0.5:
-                slower = np.maximum(rate, shrunk) if self.exact else rate
-                eta = slower / (1 - slower) if simplified else 1.0
-                if largest(eta * h * D / allowed) <= self.tolerance:
+            if rate < 1 and (rate / (1 - rate) if simplified else 1.0) * size <= self.tolerance:
+                shrunk = self.shrunk(h * rest, h * rest_before, self.tolerance * allowed)
+                slower = np.maximum(rate, shrunk) if self.exact and simplified else None
+                if np.max(shrunk) <= 0.5 and (
+                        slower is None or largest(slower / (1 - slower) * h * D / allowed) <= self.tolerance):
                     break
-            if simplified and rate**left / (1 - rate) * size > self.tolerance:
+            elif simplified and rate**left / (1 - rate) * size > self.tolerance:
                 return False  # it will not be there in the iterations that are left
         else:
             return False
