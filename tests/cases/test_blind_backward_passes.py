@@ -214,3 +214,17 @@ def test_a_switch_of_the_state_in_two_pieces():
     assert (
         "odeint_event" in odeint.__doc__ and "A switch that depends on the state" in odeint.__doc__
     )
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_switch_at_a_fixed_time_stays_where_it_is(gradient, order):
+    """y' = -y until 0.4, then -3 y: y(1) is exp(t0 - 2.2), and so is each derivative in t0."""
+
+    def f(t, y):
+        return np.where(t < 0.4, -1.0, -3.0) * y
+
+    end = lambda t0: odeint(f, 1.0, np.stack([t0, 0.7, 1.0]), rtol=1e-8, gradient=gradient)[-1]
+    for _ in range(order):
+        end = grad(end)
+    assert abs(end(0.1) - np.exp(0.1 - 2.2)) < 1e-4

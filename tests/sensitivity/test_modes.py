@@ -53,15 +53,15 @@ def recorded_loop(f, method, options, y0, t, p):
     field = flat_field(lambda t, y: f(t, y, parameters), [start], tree.LEAF, ())
     taken = [(s.t, s.t1, s.h) for s in steps(field, start, plain.tolist(), Options(method, **options).check(), Stats())]
     fixed, y, ys, i = "step_size" in options or tableau.e is None, y0, [y0], 1
-    offset, interval, j = 0.0, 0, 0
-    for n, (_, end, h) in enumerate(taken):
+    interval, j = 0, 0
+    for n, (begin, end, h) in enumerate(taken):
         if fixed:
             m = sum(1 for b, e, _ in taken if (e - plain[interval]) * h > 0 and (plain[interval + 1] - b) * h > 0)
             size = (t[interval + 1] - t[interval]) / m
             now, j = t[interval] + j * size, j + 1
         else:
-            now = t[0] + offset
-            size, offset = (t[-1] - now if n == len(taken) - 1 else h), offset + h
+            now = begin if n else t[0]
+            size = (t[-1] if n == len(taken) - 1 else end) - now
         k = []
         for row, c in zip([*tableau.a, *tableau.extra_a], [*tableau.c, *tableau.extra_c]):
             k.append(f(now + c * size, y + size * sum((a * x for a, x in zip(row, k)), 0 * y), p))

@@ -20,7 +20,9 @@ The state at the beginning of each step is kept, and its stages are computed aga
 kept, and the others are computed again too, by the schedule of least cost (Griewank and Walther, "Algorithm 799: revolve", 2000). If a
 derivative of the gradient is being taken, all steps are recorded.
 
-Adaptive step sizes count as constants, but that the last step ends at the last time. Fixed ones are (t_{i+1} - t_i) / m. The stages of
+The times between adaptive steps count as constants: of t, only the beginning of the first step and
+the end of the last one move. (If all steps moved with t_0, they would carry a switch of f at a fixed
+time along.) Fixed step sizes are (t_{i+1} - t_i) / m. The stages of
 implicit steps are solved for to rounding, whatever the tolerances, or they would not be functions of anything.
 """
 
@@ -231,11 +233,11 @@ def weighted_sum(weights, K):
 def _clock(taken, times, fixed):
     """Return the function from the times t to the beginnings and sizes of the steps that were taken, arrays of shape (N,)."""
     if not fixed:
-        offsets, sizes = np.array([step[0] - times[0] for step in taken]), np.array([step[2] for step in taken])
+        between = np.array([step[1] for step in taken[:-1]])
 
         def clock(t):
-            starts = t[0] + offsets
-            return starts, np.concatenate([sizes[:-1], (t[-1] - starts[-1])[None]])
+            starts = np.concatenate([t[:1], between])
+            return starts, np.concatenate([between, t[-1:]]) - starts
 
         return clock
     interval, position, i, j = [], [], 0, 0
