@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.dispatch import has_traced, is_traced, plain, unbox
+from ..autodiff.operators import NUMBERS
 from ..autodiff.trace import Node
 from ..solvers.dense import observe
 from ..solvers.options import Stats
@@ -89,19 +90,19 @@ def by_value(f):
     """
 
     def called(*args):
-        traces, leaves = set(), tree.flatten(args)[0]
+        leaves, traces = tree.flatten(args)[0], []
         while leaves := [x for x in leaves if type(x) is Node]:  # of all levels
-            traces.update([x.handle for x in leaves])
+            traces += {x.handle for x in leaves}
             leaves = [x.value for x in leaves]
-        starts = [(trace.tape, len(trace.tape)) for trace in traces]
+        starts = [(trace.tape, len(trace.tape)) for trace in {*traces}]
         value = f(*args)
         for tape, start in starts:
-            for i in range(start, len(tape)):
-                vjps, parents, y, operands, kwargs = tape[i]
+            for i, (vjps, parents, y, operands, kwargs) in enumerate(tape[start:], start):
                 if len(parents) < len(operands):
-                    traced = [argnum for argnum, _ in parents]  # which nothing writes into
-                    operands = [x if n in traced else _copy(x) for n, x in enumerate(operands)]
-                    tape[i] = vjps, parents, y, operands, kwargs
+                    kept = [*map(_copy, operands)]
+                    for argnum, _ in parents:  # nothing writes into what is traced
+                        kept[argnum] = operands[argnum]
+                    tape[i] = vjps, parents, y, kept, kwargs
         return _copy(value) if starts else value
 
     if hasattr(f, "vjp"):
@@ -110,11 +111,14 @@ def by_value(f):
 
 
 def _copy(x):
-    if type(x) is list:
-        return [_copy(item) for item in x]
-    if type(x) is np.ndarray:
+    kind = type(x)
+    if kind is Node or kind in NUMBERS:
+        return x
+    if kind is np.ndarray:
         return x.copy()
-    return tree.map(_copy, x) if type(x) in (tuple, dict) else x
+    if kind is list:
+        return [*map(_copy, x)]
+    return tree.map(_copy, x) if kind in (tuple, dict) else x
 
 
 def warn_of_chance(f, *args):

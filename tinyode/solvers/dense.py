@@ -19,7 +19,6 @@ from .runge_kutta import Stepper
 class Step(NamedTuple):
     """One accepted step, from y at t to y1 at t1; K are its stages, overwritten when the next step begins.
 
-    K is None where they are not kept.
     ``Q`` is the polynomial of its dense output, where that is known. ``h`` is t1 - t, unless an event has cut the step off: then Q is.
     """
 
@@ -28,7 +27,7 @@ class Step(NamedTuple):
     h: float
     y: np.ndarray
     y1: np.ndarray
-    K: np.ndarray | None
+    K: np.ndarray
     Q: np.ndarray | None = None
 
 
@@ -125,7 +124,7 @@ class Dense:
 
     def polynomial(self, step):
         """Return the polynomial of a step's dense output."""
-        if step.Q is None and step.K is None:
+        if step.Q is None and not self.tableau.implicit:
             stepper = Stepper(self.f, self.tableau, step.y, len(step.y), Stats())
             stepper.start(step.t, step.y)
             again = stepper.step(step.t, step.t1, step.y, step.h)

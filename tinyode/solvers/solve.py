@@ -285,9 +285,9 @@ def solve(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=None
 
 
 def _kept(walk, taken, tableau):
-    """Yield the steps, and keep them; of explicit ones without their stages, which are soon had again."""
+    """Yield the steps, and keep them; the stages of implicit ones too, those of explicit ones are soon had again."""
     for step in walk:
-        taken.append(step._replace(K=step.K.copy()) if tableau.implicit else step._replace(K=None))
+        taken.append(step._replace(K=step.K.copy()) if tableau.implicit else step)
         yield step
 
 
