@@ -84,7 +84,7 @@ def odeint_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_si
                 pulls.append(lambda kappa, pull=pull: pull([kappa]))
             return K, pulls
 
-        warn_of_chance(lambda *p: [slope(np.arange(len(now)), now, around, *p)], *parameters)
+        warn_of_chance(rows, np.arange(len(now)), now.copy(), around.copy())  # f may make them read-only
         layouts = [layout(tableau, dense) for dense in (False, True)]
         states = [y for *_, y in taken]
         if any(is_traced(leaf) for leaf in leaves):  # for a derivative of the gradient the states are functions too

@@ -1,6 +1,7 @@
 """What every way to differentiate a solution begins with: the solve itself, on lists of arrays, and the pieces that all of them share."""
 
 import warnings
+import weakref
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from ..solvers.solve import steps
 from ..solvers.state import check_state, check_times, flat_field, flat_jacobian
 from ..solvers.tableau import Tableau
 from ..solvers.tableaus import find
+
+
+_steady: weakref.WeakSet = weakref.WeakSet()  # code of fields that have returned the same numbers twice
 
 
 class Problem(NamedTuple):
@@ -105,6 +109,7 @@ def by_value(f):
                     tape[i] = vjps, parents, y, kept, kwargs
         return _copy(value) if starts else value
 
+    called.__wrapped__ = f
     if hasattr(f, "vjp"):
         called.vjp = f.vjp
     return called
@@ -125,8 +130,11 @@ def warn_of_chance(f, *args):
     """Warn where f, called twice with the same arguments, returns other numbers, as one that draws or counts does.
 
     Each backward pass calls f anew, and would differentiate another f than the one that was solved.
+    Code that has passed once is not asked again: a training loop pays for it once.
     """
-    if has_traced(args):  # in a derivative of the gradient, whose own backward pass asks
+    users = getattr(f, "f", f)
+    code = getattr(getattr(users, "__wrapped__", users), "__code__", None)
+    if code in _steady or has_traced(args):  # or in a derivative of the gradient, whose own pass asks
         return
     first, second = [np.concatenate([np.ravel(part) for part in f(*args)]) for _ in range(2)]
     rtol = np.finfo(first.dtype).eps ** 0.5 if first.dtype.kind == "f" else 0.0
@@ -134,6 +142,8 @@ def warn_of_chance(f, *args):
         warnings.warn("odeint: f returned other numbers when it was called again with the same arguments, so the gradient is not that "
                       "of the numbers computed. Does it draw at random, or count? Draw outside f, and pass what was drawn through *args",
                       RuntimeWarning, stacklevel=2)
+    elif code is not None:
+        _steady.add(code)
 
 
 def check_cotangent(g):
