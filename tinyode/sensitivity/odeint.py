@@ -24,7 +24,7 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     f : function
         ``f(t, y, *args)`` returns dy/dt, of the structure and shapes of y0. t is a float, unless df/dt is needed: for derivatives in t
         with ``gradient="discrete"``, and of derivatives in t with any. What f depends upon and is to have a gradient belongs in
-        ``args``; a closure over a value that is being differentiated is an error.
+        ``args``; a closure over a value that is being differentiated is an error. f may fill an array of its own at each call.
     y0 : array or container of arrays
     t : array, shape (T,)
         Strictly increasing or decreasing times, at which the solution is returned; the first is that of y0.
@@ -73,9 +73,10 @@ def odeint(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_size=Non
     Where the forward solve may miss one itself, give ``max_step``.
 
     *A switch that depends on the state.* Where f jumps as y crosses a surface (``-y if y > 0.5 else
-    -2 * y``), the time of the jump depends on y0 and args, and a_i jumps with f. No way here adds that
-    jump, so the gradients are those of a switch at a fixed time. Solve up to the surface with
-    `odeint_event` and go on from there with `odeint`: the two pieces have the right gradient.
+    -2 * y``), the time of the jump depends on y0 and args. No way here takes the derivative of that
+    time, so the gradients are those of a switch at a fixed time. Solve up to the surface with
+    `odeint_event` and go on from there with `odeint`: the two pieces have the right gradient (chapter
+    10 of the course).
 
     Examples
     --------
