@@ -17,7 +17,6 @@ from ..solvers.state import check_state, check_times, flat_field, flat_jacobian
 from ..solvers.tableau import Tableau
 from ..solvers.tableaus import find
 
-
 _steady: weakref.WeakSet = weakref.WeakSet()  # code of fields that have returned the same numbers twice
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from .. import tree
 from ..autodiff import vjp
 from ..autodiff.checks import as_primal
+from ..autodiff.dispatch import unbox
 
 H = np.finfo(float).eps ** 0.2
 FAR = 1e5  # x from which on a step of H has fewer than 7 digits in x + H: 1e-7 H / 3 u
@@ -184,7 +185,7 @@ def _close(a, b, rtol):
         return np.allclose(x, y, rtol=0, atol=max(rtol, eps ** 0.5) * np.max(np.abs(x), initial=0.0), equal_nan=True)
 
     with np.errstate(over="ignore"):
-        return all([of_leaf(np.asarray(x), np.asarray(y)) for x, y in zip(tree.flatten(a)[0], tree.flatten(b)[0])])
+        return all([of_leaf(unbox(x), unbox(y)) for x, y in zip(tree.flatten(a)[0], tree.flatten(b)[0])])
 
 
 def check_rtol(name, rtol):
