@@ -41,7 +41,7 @@ def test_gradients_of_initial_states(method, rate, h, checkpoints):
 
 
 @pytest.mark.parametrize("gradient", ["discrete", "interpolated", "forward"])
-@pytest.mark.parametrize("first_step", [1e-8, 1e-3, 1.0])
+@pytest.mark.parametrize("first_step", [1e-8, 1.0])
 @pytest.mark.parametrize("method", ["trbdf2", "kvaerno3", "kvaerno5"])
 def test_long_first_steps(method, first_step, gradient):
     """From where the fast component already is, first steps may be long."""
@@ -52,11 +52,11 @@ def test_long_first_steps(method, first_step, gradient):
     assert abs(of_k + 6 * np.exp(-1.5)) < 1e-4 and abs(of_y1 - np.exp(-1.5)) < 1e-4
 
 
-@pytest.mark.parametrize("checkpoints", [None, 1, 3])
+@pytest.mark.parametrize("checkpoints", [None, 3])
 def test_a_step_that_is_solved_again_comes_to_the_same_state_or_says_so(checkpoints):
     """y' = -c y log|y| with long steps of sdirk2: some equations have several solutions."""
     said = 0
-    for c in np.logspace(0, 6, 40):
+    for c in np.logspace(0, 6, 25):
         f = lambda t, y, c=c: -c * y * np.log(np.abs(y) + 1e-300)
         end = lambda y0, f=f: odeint(f, y0, [0, 4.6], method="sdirk2", step_size=1.15,
                                      gradient="discrete", checkpoints=checkpoints)[-1, 0]

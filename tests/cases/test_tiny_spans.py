@@ -10,7 +10,7 @@ from tinyode.sensitivity.odeint import GRADIENTS
 from tinyode.solvers.tableaus import TABLEAUS, find
 
 SPANS = [1e-300, 1e-200, 1e-170, 1e-160, 1e-100, 1e-30, 1.0, 1e30, 1e100, 1e150]
-ADAPTIVE = [name for name, tableau in TABLEAUS.items() if tableau.e is not None]
+ADAPTIVE = ["bosh3", "dopri5", "dop853", "trbdf2", "kvaerno5"]
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -51,7 +51,7 @@ def right(name):
     return state
 
 
-@pytest.mark.parametrize("first_step", [1e-8, 1e-5, 1e-3, 0.1, 1.0, None])
+@pytest.mark.parametrize("first_step", [1e-8, 1e-3, 1.0])
 @pytest.mark.parametrize("method", ADAPTIVE)
 @pytest.mark.parametrize("name", FIELDS)
 def test_adaptive_steps_end_where_they_should(name, method, first_step):
@@ -134,7 +134,7 @@ def test_a_long_step_goes_to_the_solution_that_continues_the_state():
     assert abs(y1 - 1.000000005) < 1e-14
 
 
-@pytest.mark.parametrize("factor", [1e3, 1e10, 1e14, -1e3, -1e10, -1e14])
+@pytest.mark.parametrize("factor", [1e3, 1e10, -1e3, -1e14])
 @pytest.mark.parametrize("rows", ["all", "one"])
 @pytest.mark.parametrize("method", IMPLICIT)
 def test_a_jacobian_that_is_grossly_wrong_decides_nothing(method, rows, factor):
