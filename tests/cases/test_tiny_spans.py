@@ -7,7 +7,7 @@ import pytest
 
 from tinyode import grad, odeint, odeint_batch, odeint_event, solve, solve_batch
 from tinyode.sensitivity.odeint import GRADIENTS
-from tinyode.solvers.tableaus import TABLEAUS, find
+from tinyode.solvers.tableaus import find
 
 SPANS = [1e-300, 1e-200, 1e-170, 1e-160, 1e-100, 1e-30, 1.0, 1e30, 1e100, 1e150]
 ADAPTIVE = ["bosh3", "dopri5", "dop853", "trbdf2", "kvaerno5"]
