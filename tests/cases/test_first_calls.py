@@ -267,7 +267,7 @@ def test_a_method_from_elsewhere(method):
     ):
         with pytest.raises(
             ValueError,
-            match=rf"method='{method}' is not known; (.*the same, or the nearest, is .*|write )"
+            match=rf"method='{method}' is not known; (.*the same method, or the nearest, is .*|write )"
             rf"'{NEAREST[method]}'.*The methods are euler",
         ):
             call(method=method)

@@ -185,7 +185,7 @@ def test_states_are_refused_by_name(y0, error, message):
     ({"step_size": -0.1}, "step_size=-0.1 must be a positive number; the direction of time comes from t"),
     ({"first_step": np.inf}, "first_step=inf"), ({"max_steps": 0}, "max_steps=0"),
     ({"max_steps": 0.5}, "max_steps=0.5 must be a whole number"), ({"rtol": True}, "rtol=True"), ({"step_size": "x"}, "step_size='x'"),
-    ({"method": "rk45"}, "method='rk45' is not known; did you mean 'rk4'"),
+    ({"method": "rk45"}, "method='rk45' is not known; here the same method, or the nearest, is 'dopri5'. Or did you mean 'rk4'"),
 ])
 def test_options_are_refused_by_name(options, message):
     with pytest.raises(ValueError, match=message):

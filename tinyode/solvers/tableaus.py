@@ -212,12 +212,13 @@ def find(method, name="method"):
     import difflib  # seldom needed
 
     letters, hint = _letters(str(method)), ""
-    near = difflib.get_close_matches(str(method), TABLEAUS, n=3, cutoff=0.4)
-    if near:
-        hint = f"did you mean {' or '.join(map(repr, near))}? "
     same = [ours for ours, others in ELSEWHERE.items() if letters in others.split()]
     if same:
-        hint += f"of other libraries the same, or the nearest, is {' or '.join(map(repr, same))}. "
+        hint = f"here the same method, or the nearest, is {' or '.join(map(repr, same))}. Or "
+    near = difflib.get_close_matches(str(method), TABLEAUS, n=3, cutoff=0.4)
+    if near:
+        hint += f"did you mean {' or '.join(map(repr, near))}? "
+    hint = hint.removesuffix("Or ")
     for ours in TABLEAUS:
         if letters == _letters(ours):
             hint = f"write {ours!r}. "
