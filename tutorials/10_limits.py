@@ -236,13 +236,14 @@ assert off[2, -1] < 1e-6 < off[2, 1] and off[0, -1] > 1e-4  # the larger of the 
 # %% [markdown]
 # ## A switch that depends on the state
 #
-# A thermostat, a ball that hits the floor, a drug that is given below a threshold: $f$ jumps where $z$
-# crosses a surface. Take
+# Dry friction, a pump that starts at a level, a drug that is given below a threshold: $f$ jumps where
+# the solution crosses a surface. Take
 #
 # $$y' = -y \text{ above } \tfrac12, \qquad y' = -2 y \text{ below}, \qquad y(0) = y_0.$$
 #
-# It crosses at $t^* = \ln 2 y_0$, and $y(1) = \tfrac12 e^{-2 (1 - t^*)} = 2 e^{-2} y_0^2$. So the
-# derivative at $y_0 = 1$ is $4 e^{-2} = 0.5413$. What do our gradients say?
+# The solution reaches $\tfrac12$ at $t^* = \ln(2 y_0)$, for $\tfrac12 < y_0 < \tfrac{e}{2}$. Then $y(1) =
+# \tfrac12 e^{-2 (1 - t^*)} = 2 e^{-2} y_0^2$. So the derivative at $y_0 = 1$ is $4 e^{-2} = 0.5413$. What
+# do our gradients say?
 
 
 # %%
@@ -259,22 +260,24 @@ for way in ways:
     assert abs(in_one_piece[way] - right / 2) < 1e-3
 
 # %% [markdown]
-# The solution is right, and all four ways agree on a gradient that is half of what it should be. No
-# smaller tolerance helps. The reason: a change of $y_0$ also moves the time $t^*$, and no way takes a
-# derivative of that. Start a little higher, by $\delta$. Then the solution reaches the surface later, by
-# $dt^* = -\delta^- / f^-$, where $\delta^-$ is how far apart the two solutions are just before the
-# surface, and $f^-$ and $f^+$ are the slopes before and after it. For so long one solution moves with
-# $f^-$ and the other with $f^+$ already, so behind the surface they are apart by
+# All four ways agree on a gradient that is half of what it should be. A smaller tolerance does not
+# help. The reason: a change of $y_0$ also moves the time $t^*$, and none of the four ways takes the
+# derivative of that time.
+#
+# Start a little higher. Just before the surface, the two solutions are $\delta^-$ apart. The higher one
+# reaches the surface later, by $dt^* = -\delta^- / f^-$, where $f^-$ and $f^+$ are the slopes before and
+# after the surface. During $dt^*$ the higher solution still has the slope $f^-$, and the other one has
+# $f^+$ already. After the surface their distance is
 #
 # $$\delta^+ = \delta^- + (f^- - f^+)\, dt^* = \frac{f^+}{f^-}\, \delta^-,$$
 #
-# here $f^+ / f^- = 2$. (In more dimensions it is a matrix, the *saltation matrix*.) The adjoint
-# $\mathbf a$ has to jump by the same factor where it passes $t^*$ on its way back. To a solver the
-# switch is a step like any other, and $\mathbf a$ passes without a jump.
+# here with $f^+ / f^- = 2$. (In more dimensions it is a matrix, the *saltation matrix*. It needs $f^- \ne
+# 0$, and an $f^+$ that goes on across the surface.) The adjoint $\mathbf a$ has to jump by the same factor
+# where it passes $t^*$ on its way back. The solver does not know of the switch, and $\mathbf a$ passes
+# without a jump.
 #
-# The cure is to say where the switch is. `odeint_event` solves up to the surface, and its time is a
-# function of $y_0$ with a derivative (the implicit function theorem, chapter 4). `odeint` goes on from
-# there.
+# The cure is to say where the switch is. `odeint_event` stops at the surface. It returns the time $t^*$,
+# whose derivative it knows (by the implicit function theorem of chapter 4). `odeint` goes on from there.
 
 
 # %%
@@ -290,8 +293,8 @@ for way in ways:
     assert abs(slope - right) < 1e-5 and abs(2 * in_one_piece[way] - right) < 2e-3
 
 # %% [markdown]
-# A switch at a fixed *time* has no such jump: $t^*$ does not move. A kink, where $f$ is continuous
-# (`np.maximum(y, 0)`), has none either: $f^+ = f^-$.
+# With a switch at a fixed *time* $\mathbf a$ has no jump: $t^*$ does not move. With a kink, where $f$ is
+# continuous (`np.maximum(y, 1)` at 1), it has none either: $f^+ = f^-$.
 #
 # ## Exercises
 #

@@ -2,32 +2,39 @@
 
     k_i = f(t + c_i h, Y_i),      Y_i = y + h sum_j a_ij k_j
 
-Stages that depend on one another are a block, with a square part A of the tableau: one stage where the tableau is lower triangular, all
-of them where it is full. With what the blocks before it add to y in Y0, a block is the equation K = F(Y0 + h A K), and Newton's method
+Stages that depend on one another are a block, with a square part A of the tableau: one stage where
+the tableau is lower triangular, all s stages where it is full. Let Y0 be y plus what the earlier
+blocks add to it. Then a block solves K = F(Y0 + h A K), and Newton's method is
 
     (I - h A (x) J) D = F - K,      K <- K + D,      J = df/dy
 
-It is a simplified one: J is that of the beginning of a step, and is kept while it serves. (Where that fails, an adaptive method takes a
-shorter step; at fixed steps J is then evaluated in every iteration.) Where A = T diag(lambda) T^-1, the system
-of s n unknowns falls apart into one of n for each eigenvalue, of which a conjugate pair needs one:
+with the Kronecker product (x). F - K is the rest, the residual of the equations. It is a
+simplified Newton's method: J is that of the beginning of a step, and is kept for further steps
+while the iteration converges fast. (Where it fails, J is evaluated anew. Where that fails too, an
+adaptive method takes a shorter step; where stages are solved to rounding, J is evaluated in every
+iteration.) Where A = T diag(lambda) T^-1, the system of s n unknowns falls apart into one of n
+for each eigenvalue:
 
-    D = sum_i T_i (I - h lambda_i J)^-1 (T^-1 (F - K))_i
+    D = sum_i T_i (I - h lambda_i J)^-1 (T^-1 (F - K))_i,      T_i column i of T
 
-NumPy has no factorisation to keep, so the inverses are kept, until J or h changes; what they round, the iteration corrects. Hairer and
-Wanner II, section IV.8.
+A conjugate pair of eigenvalues needs one system: the sum of both terms is twice the real part of
+one. NumPy keeps no LU factorisation, so the inverses are kept, until J changes, or h by more than
+a thousandth; the iteration corrects their rounding errors. Hairer and Wanner II, section IV.8.
 
-When is a stage solved? D must be small beside the tolerances. That is not enough, because a
-Jacobian that is much too large makes every D small. So one of three must hold as well:
+When is a stage solved? A small D is not enough, because a Jacobian that is much too large makes
+every D small. The iteration ends in one of three ways:
 
-* the rest F - K is as small as D has to be;
-* two iterations have shown that D shrinks, and that the rest of every equation shrinks with it, to
-  half at least (where stages are solved to rounding, how fast its own rest shrinks tells how far
-  each component still is from the solution);
-* the rest of every equation is what the rounding of Y makes of it, so no iteration can make it
-  smaller.
+* In the first iteration D and the rest are both small. No Jacobian is needed to see that.
+* D is small times rate / (1 - rate), an estimate of the error that is left, with the rate at
+  which D has shrunk. And every equation has shown progress: its rest is small, or has at least
+  halved. (Where stages are solved to rounding, each component has its own rate, the slower one of
+  D and of its rest.)
+* D no longer halves, and the rest of every equation is no larger than a few times what f changes
+  by when Y changes by a few roundings: no iteration can make it smaller.
 
-"Small" is measured by the state y at the beginning of the step, which is known, and never by an
-iterate that may be far off. Where stages are solved to rounding, it is measured by y and h K.
+"Small" is relative to the tolerances at y, the state at the beginning of the step, which is
+known. An iterate may be far off, and is no measure. Where stages are solved to rounding (at fixed
+steps, and for exact gradients), "small" is relative to |y| + |h K| of each component.
 """
 
 import math
@@ -96,8 +103,8 @@ class ImplicitStepper(Stepper):
     jacobian : function
         ``jacobian(t, y)`` returns df/dy of the coupled components, shape (n, n).
     options : Options
-        Newton's iteration stops well below the tolerances of an adaptive method, in the root mean square whatever its norm, and at
-        rounding where steps are fixed, or ``exact``.
+        For adaptive steps Newton's iteration stops at 0.01 to 0.1 of the tolerances, in the root mean
+        square. For fixed steps, and with ``exact``, it stops at rounding.
     """
 
     def __init__(self, f, tableau, y, coupled, stats, jacobian, options):
@@ -131,7 +138,7 @@ class ImplicitStepper(Stepper):
         self.h_taken, self.trouble, head = h, None, y[:self.coupled]
         if self.exact:
             self.tolerance, self.rounding = 0.1, self.eps**-0.5
-        else:  # a small part of the error allowed, unless that is of the size of rounding
+        else:  # a hundredth of the error allowed, or up to a tenth where that is near rounding
             self.allowed = self.atol + self.rtol * np.abs(head)
             self.tolerance = self.rounding = min(0.1, max(0.01, 10 * rms(self.eps * head / self.allowed)))
         while True:
@@ -161,7 +168,7 @@ class ImplicitStepper(Stepper):
 
     def inverse(self, block, h):
         """Return (I - h lambda J)^-1 for each eigenvalue of a block, shape (m, n, n)."""
-        if self.h is None or abs(h - self.h) > 1e-3 * abs(h):  # Newton's method does not mind a thousandth
+        if self.h is None or abs(h - self.h) > 1e-3 * abs(h):  # a thousandth hardly slows Newton's method
             self.h = h
             self.inverses.clear()
         key = block.eigenvalues.tobytes()
@@ -171,7 +178,7 @@ class ImplicitStepper(Stepper):
         return self.inverses[key]
 
     def predict(self, block, h):
-        """Return a guess of the stages of a block, (m, n) or (n,) for all: the polynomial through known ones goes on."""
+        """Extrapolate known stages to those of a block: one guess for each, (m, n), or one for all, (n,)."""
         n, first = self.coupled, block.first
         if first:
             return self.guesses[first] @ self.K[:first, :n]
@@ -203,7 +210,7 @@ class ImplicitStepper(Stepper):
         times = [t1 if c == 1.0 else t + c * h for c in self.tableau.c[first:stop].tolist()]
         Y0 = head + rows[:, :first] @ self.K[:first, :n]
         if block.eigenvalues is None:
-            if first:  # the first is there
+            if first:  # the first stage is already computed
                 self.evaluate(times, Y0, self.K[first:stop])
             return True
         A, K, F = rows[:, first:stop], self.K[first:stop, :n], np.empty((stop - first, len(y)), y.dtype)
@@ -231,8 +238,7 @@ class ImplicitStepper(Stepper):
                 if size <= self.tolerance and largest(h * rest / allowed) <= self.tolerance:
                     break
                 if size > 1e3 * self.tolerance and largest(D) > largest(start) > 0:
-                    K[:] = start = np.zeros_like(K)  # the guess was worse than none, and may lead to another solution
-                    D = None
+                    K[:], start, D = 0.0, np.zeros_like(K), None  # a guess worse than none may lead to another solution
                 continue
             before = largest(h * D_before / allowed) if self.exact else size_before
             if 0.5 * before <= size <= self.rounding and self.is_rounding(
