@@ -32,7 +32,7 @@ from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..autodiff.transforms import vjp_of_list
 from ..solvers.options import SolverError
-from .problem import by_value, check_cotangent, moment, problem, replaced, warn_of_chance
+from .problem import by_value, check_cotangent, moment, problem, replaced, warn_unless_repeatable
 
 
 def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
@@ -85,8 +85,8 @@ def odesolve(f, z0, t, theta, options, adjoint_options, coupled=None):
     return with_rule(forward, backward, (t, *z0, *theta))
 
 
-def drift(z, zs, i, *solves):
-    """Say by how much z, solved again, has come to another place than z_i of zs, shape (T, n); None if tolerances explain it.
+def drift(z, zs, i, where, *solves):
+    """Say by how much z, solved again, differs from z_i of zs, shape (T, n); None if the tolerances explain it.
 
     That is a thousand times what the larger of those of the two solves allow for a step, and a twentieth of the largest value that the
     component has at any of the times, whatever they allow; where steps are fixed that, and a thousandth of the largest component.
@@ -102,14 +102,14 @@ def drift(z, zs, i, *solves):
         worst = int(np.argmax(np.nan_to_num(off / np.maximum(allowed, np.finfo(float).tiny), nan=math.inf)))
     if off[worst] <= allowed[worst]:
         return None
-    return f"component {worst} of the state {{}} is off by {off[worst]:.2g}, where it was {zs[i][worst]:.2g}"
+    return f"component {worst} of the state {where} is off by {off[worst]:.2g}, where it was {zs[i][worst]:.2g}"
 
 
 def warn_of_drift(z, zs, i, t, *solves):
     """Warn where z, solved backwards to t_i, has come to another place than the stored z by more than the tolerances can explain."""
-    found = drift(z, zs, i, *solves)
+    found = drift(z, zs, i, f"at t = {t!r}", *solves)
     if found:
-        warnings.warn(f"odeint: solved backwards, {found.format(f'at t = {t!r}')}, so the adjoint's gradient may be wrong. The problem may "
+        warnings.warn(f"odeint: solved backwards, {found}, so the adjoint's gradient may be wrong. The problem may "
                       "be unstable backwards in time: use gradient='discrete' or 'interpolated', smaller tolerances or steps, or more "
                       "observation times; or the backward solve has stepped over a pulse in f: give max_step",
                       RuntimeWarning, stacklevel=2)
@@ -142,7 +142,7 @@ def backward_pass(f, k, cut, interval, g, zs, wanted, t, leaves):
     theta = leaves[k:]
     learned = [n - 1 - k for n in wanted if n > k]  # which of theta have a gradient
     check_cotangent(g)
-    warn_of_chance(f, moment(t, 0), cut(zs[0]), theta)
+    warn_unless_repeatable(f, moment(t, 0), cut(zs[0]), theta)
     largest = float(np.max(np.abs(plain(g))))
     scale = 2.0 ** (math.frexp(largest)[1] - 1) if largest else 1.0  # a power of two: dividing by it rounds nothing
     g = g / np.array(scale, g.dtype)

@@ -19,7 +19,7 @@ from ..solvers.options import check_constant
 from ..solvers.state import check_function, check_state
 from .problem import check_parameters, replaced
 
-ROUNDINGS = 100  # that count as none in each term (df/du)_ij u_j of an equation: f may add up many
+ROUNDINGS = 100  # rounding errors that are allowed in a term (df/du)_ij u_j: f may add up many numbers
 
 
 class NewtonError(RuntimeError):
@@ -128,7 +128,7 @@ def newton(f, u, tol, atol, max_steps):
                         "that value to f through *args")
     tol = max(tol, 4 * float(np.finfo(u.dtype).eps))
     rounding = ROUNDINGS * float(np.finfo(u.dtype).eps)
-    largest = np.abs(u)  # that each component has been on the way
+    largest = np.abs(u)  # the largest size of each component so far
     for _ in range(max_steps):
         if not np.any(value):
             return u
@@ -166,9 +166,9 @@ def asked(slope, residual):
 
 
 def is_smaller(step, other, scale):
-    """Whether the largest component of a step is below that of another: beside its scale, or as it is.
+    """Whether a step is smaller than another by its largest component, relative to a scale or absolutely.
 
-    A component that has been zero so far has no scale of its own.
+    The relative measure alone is not enough: a component that has been zero so far has no scale.
     """
     with np.errstate(over="ignore"):
         return np.max(step / scale) < np.max(other / scale) or np.max(step) < np.max(other)

@@ -16,7 +16,7 @@ from ..solvers.options import Options
 from ..solvers.state import check_leaf
 from ..solvers.tableaus import find
 from .discrete import layout, step_back, weighted_sum
-from .problem import by_value, check_cotangent, check_parameters, replaced, warn_of_chance
+from .problem import by_value, check_cotangent, check_parameters, replaced, warn_unless_repeatable
 
 
 @explained
@@ -84,7 +84,7 @@ def odeint_batch(f, y0, t, *args, method="dopri5", rtol=1e-6, atol=1e-9, step_si
                 pulls.append(lambda kappa, pull=pull: pull([kappa]))
             return K, pulls
 
-        warn_of_chance(rows, np.arange(len(now)), now.copy(), around.copy())  # f may make them read-only
+        warn_unless_repeatable(rows, np.arange(len(now)), now.copy(), around.copy())  # f may make them read-only
         layouts = [layout(tableau, dense) for dense in (False, True)]
         states = [y for *_, y in taken]
         if any(is_traced(leaf) for leaf in leaves):  # for a derivative of the gradient the states are functions too

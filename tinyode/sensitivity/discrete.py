@@ -41,7 +41,7 @@ from ..solvers.runge_kutta import Stepper
 from ..solvers.tableaus import find
 from .adjoint import vjp_of_field
 from .algebraic import adjoint_solve, root
-from .problem import by_value, check_cotangent, flat, moment, problem, replaced, warn_of_chance
+from .problem import by_value, check_cotangent, flat, moment, problem, replaced, warn_unless_repeatable
 
 OTHER = 1e-3  # one solution of a step's equations differs by rounding alone, in float32, too
 
@@ -69,7 +69,7 @@ def odesolve(f, z0, t, theta, options, checkpoints=None):
     def backward(g, zs, wanted, t, *leaves):
         check_cotangent(g)
         theta, learned, timed = leaves[k:], [n - 1 - k for n in wanted if n > k], 0 in wanted
-        warn_of_chance(f, moment(t, 0), cut(zs[0]), theta)
+        warn_unless_repeatable(f, moment(t, 0), cut(zs[0]), theta)
         recorded, times, N = any(is_traced(leaf) for leaf in (t, *leaves)), plain(t).tolist(), len(taken)
         clock = _clock(taken, times, options.fixed)
         starts, sizes = clock(t) if recorded else zip(*[(start, h) for start, _, h, _ in taken])

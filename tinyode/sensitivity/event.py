@@ -104,10 +104,10 @@ def odeint_event(f, y0, t0, *args, event, t_end, method="dopri5", rtol=1e-6, ato
 
         (y, _), pull = vjp(ahead, *[leaves[n] for n in wanted])
         slope, G_t, G_y = rate(t, y, args)
-        way = plain(slope) * (plain(t) - plain(t_start))  # a ball that comes back has a size, too
-        found = drift(plain(y), np.stack([plain(value)[1:], y_start, way]), 0, options)
+        way = plain(slope) * (plain(t) - plain(t_start))  # a ball that comes back has moved, though its height is zero
+        found = drift(plain(y), np.stack([plain(value)[1:], y_start, way]), 0, "at the event", options)
         if found:
-            raise SolverError(f"odeint_event: solved again for the derivative, {found.format('at the event')}, so it would be that of "
+            raise SolverError(f"odeint_event: solved again for the derivative, {found}, so it would be that of "
                               "another solution; give max_step, or smaller tolerances or steps", float(plain(t)), 0.0)
         moved = np.abs(plain(y) - y_start)
         if not crosses(plain(t), plain(y), moved, plain(slope), plain(G_t), plain(G_y), args):

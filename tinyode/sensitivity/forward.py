@@ -16,7 +16,7 @@ from .. import tree
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from .adjoint import drift, vjp_of_field
-from .problem import by_value, check_cotangent, flat, moment, problem, warn_of_chance
+from .problem import by_value, check_cotangent, flat, moment, problem, warn_unless_repeatable
 
 
 def odesolve(f, z0, t, theta, options, _=None):
@@ -31,7 +31,7 @@ def odesolve(f, z0, t, theta, options, _=None):
         check_cotangent(g)
         theta, learned, n = leaves[k:], [m - 1 - k for m in wanted if m > k], zs.shape[1]
         sizes = [theta[m].size for m in learned]
-        warn_of_chance(f, moment(t, 0), cut(zs[0]), theta)
+        warn_unless_repeatable(f, moment(t, 0), cut(zs[0]), theta)
         kept_f = by_value(f)  # for a derivative of the gradient all its calls are there first
 
         def slope(i):
@@ -56,13 +56,12 @@ def odesolve(f, z0, t, theta, options, _=None):
         tolerances = {name: spread(getattr(options, name), ends[-1]) for name in ("rtol", "atol")}
         s = odesolve(dynamics, [*leaves[:k], start], t, theta, options._replace(**tolerances))
         if not is_traced(s):
-            for i, z in enumerate(s[:, :n]):
-                found = drift(z, plain(zs), i, options)
-                if found:
-                    warnings.warn(f"odeint: solved again with its sensitivities, {found.format(f'at t = {float(plain(t)[i])!r}')}, so the "
-                                  "gradient may be wrong; the solve may have stepped over a pulse in f: give max_step",
-                                  RuntimeWarning, stacklevel=2)
-                    break
+            z, known = s[:, :n], plain(zs)
+            farthest = int(np.argmax(np.max(np.abs(z - known), axis=1)))
+            found = drift(z[farthest], known, farthest, f"at t = {float(plain(t)[farthest])!r}", options)
+            if found:
+                warnings.warn(f"odeint: solved again with its sensitivities, {found}, so the gradient may be wrong; the solve may have "
+                              "stepped over a pulse in f: give max_step", RuntimeWarning, stacklevel=2)
         S = np.reshape(s[:, n:], (len(t), n, ends[-1]))
         of_all = np.sum(g[:, :, None] * S, axis=(0, 1))
         cotangents = {}

@@ -93,11 +93,11 @@ def by_value(f):
     """
 
     def called(*args):
-        leaves, traces = tree.flatten(args)[0], []
+        leaves, traces = tree.flatten(args)[0], set()
         while leaves := [x for x in leaves if type(x) is Node]:  # of all levels
-            traces += {x.handle for x in leaves}
+            traces |= {x.handle for x in leaves}
             leaves = [x.value for x in leaves]
-        starts = [(trace.tape, len(trace.tape)) for trace in {*traces}]
+        starts = [(trace.tape, len(trace.tape)) for trace in traces]
         value = f(*args)
         for tape, start in starts:
             for i, (vjps, parents, y, operands, kwargs) in enumerate(tape[start:], start):
@@ -125,15 +125,16 @@ def _copy(x):
     return tree.map(_copy, x) if kind in (tuple, dict) else x
 
 
-def warn_of_chance(f, *args):
-    """Warn where f, called twice with the same arguments, returns other numbers, as one that draws or counts does.
+def warn_unless_repeatable(f, *args):
+    """Warn where f returns other numbers when it is called again with the same arguments.
 
-    Each backward pass calls f anew, and would differentiate another f than the one that was solved.
-    Code that has passed once is not asked again: a training loop pays for it once.
+    A field that draws at random or counts does so. Each backward pass calls f anew, and would
+    differentiate another function than the one that was solved. Code that has passed this test is
+    not tested again, so a training loop pays for it once.
     """
     users = getattr(f, "f", f)
     code = getattr(getattr(users, "__wrapped__", users), "__code__", None)
-    if code in _steady or has_traced(args):  # or in a derivative of the gradient, whose own pass asks
+    if code in _steady or has_traced(args):  # a derivative of the gradient has a backward pass of its own
         return
     first, second = [np.concatenate([np.ravel(part) for part in f(*args)]) for _ in range(2)]
     rtol = np.finfo(first.dtype).eps ** 0.5 if first.dtype.kind == "f" else 0.0
