@@ -176,9 +176,9 @@ def test_numbers_do_not_tell_which_is_which():
 
 
 KEYWORDS = {
-    "args": r"the parameters of f follow t by position: \w+\(f, y0, t, 2\.0\)",
-    "t_eval": "t, the third argument",
-    "t_span": "t, the third argument",
+    "args": r"the parameters of f follow (t0?) by position: \w+\(f, y0, \1, 2\.0\)",
+    "t_eval": "(t, the third argument|its keywords are event, t_end)",  # which odeint_event has
+    "t_span": "(t, the third argument|its keywords are event, t_end)",
     "dense_output": "is a function of time",
     "events": "write event=",
     "jac": "write jacobian=",
@@ -188,7 +188,7 @@ KEYWORDS = {
     "h0": "write first_step=",
     "tfirst": r"f\(t, y, \*args\)",
     "options": "are keywords themselves",
-    "adjoint_params": "follow t by position",
+    "adjoint_params": "follow t0? by position",
     "fun": "f is the first argument",
     "func": "f is the first argument",
     "dt0": "write first_step=",
@@ -212,6 +212,13 @@ def test_a_keyword_from_elsewhere(keyword):
         TypeError, match=rf"root\(\) got an unexpected keyword argument '{keyword}'"
     ):
         root(lambda u: u, 1.0, **{keyword: 1.0})
+
+
+def test_what_is_said_of_root_is_true_of_root():
+    with pytest.raises(TypeError, match=r"follow u0 by position: root\(f, u0, 2\.0\)"):
+        root(lambda u, p: u - p, 1.0, args=(2.0,))
+    with pytest.raises(TypeError, match="its keywords are tol, atol, max_steps"):
+        root(lambda u: u, 1.0, t_eval=[0.0])
 
 
 NEAREST = {

@@ -3,7 +3,8 @@
 An array of plain numbers asks a traced array for its number in ``dy[0] = y[1]`` and in
 ``np.asarray(y, float)``. The traced array refuses with an error that says what to write. NumPy
 catches it, and raises "setting an array element with a sequence." in its place. People read the
-last error of a traceback, so `vjp`, which calls f, raises ours again: last, and with the line of f.
+last error of a traceback. So `say_line` raises a new error, which comes last: it gives the line of
+f and says what to write.
 """
 
 import linecache
@@ -21,9 +22,9 @@ INSTALLED = tuple([os.path.dirname(path) + os.sep for path in (os.__file__, OWN[
 RAISE = bytes([opcode.opmap["RAISE_VARARGS"]])
 BY_NUMPY = (
     "puts a traced value into an array of plain numbers, and its gradient would be lost "
-    "(NumPy: {}). Do not fill an array, make one of the values, np.stack([y[1], -y[0]]) or "
-    "np.array([y[1], -y[0]]), instead of dy = np.zeros(2); dy[0] = y[1]; and leave out "
-    "dtype=float, np.asarray(x, float) and np.float64(x)"
+    "(NumPy: {}). Do not fill an array (dy = np.zeros(2); dy[0] = y[1]). Build it from its values: "
+    "np.stack([y[1], -y[0]]), or np.array([y[1], -y[0]]) where all are traced. Do not use "
+    "dtype=float, np.asarray(x, float) or np.float64(x)"
 )
 LIBRARY = (
     ", which calls {}, line {} (a library computes with plain numbers; tinyode.custom_vjp gives its "
@@ -47,7 +48,7 @@ def origin(error):
 
 
 def is_raised_by_hand(error):
-    """Whether a ``raise`` of a user's code has raised an error, whatever its class."""
+    """Whether a ``raise`` statement outside tinyode and NumPy has raised an error."""
     trace = error.__traceback__
     while trace.tb_next is not None:
         trace = trace.tb_next
@@ -77,12 +78,12 @@ def line_of(error):
 
 
 def say_line(error, more=""):
-    """Raise an error with the line of f, if a traced array could not be computed with there.
+    """Raise an error that names the line of f, if f used a traced array in a way that cannot be.
 
-    There are three kinds: a `Refusal`, to which ``more`` is added; an error that NumPy has raised
-    in its place; and what NumPy says of arrays of objects. For all others this returns. A Refusal that
-    NumPy has caught has one frame in its traceback, the one that raised it. If code of f has caught
-    it, a frame of f is there too, and the error is f's own.
+    Three kinds of error are such: a `Refusal`, to which ``more`` is added; an error that NumPy has
+    raised in its place; and what NumPy says of arrays of objects. For any other this returns. A
+    Refusal that NumPy has caught has one frame in its traceback, the one that raised it. If code of
+    f has caught it, a frame of f is there too, and the error is f's own.
     """
     hidden = error.__cause__ or error.__context__
     if isinstance(error, Refusal):

@@ -1,8 +1,8 @@
 """What a constant argument of a compiled function is made of.
 
 A constant is written into a program, which does not see it change. So the signature of a call has
-all that the constant is made of, as it is at that call: other contents are another program. What
-cannot be looked into is refused.
+the contents of the constant at that call, but not the globals of a function. If the contents
+differ, a new program is made. An object whose contents are not known here is refused.
 """
 
 import enum
@@ -13,9 +13,9 @@ import numpy as np
 
 from .custom import custom_vjp
 
-PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})  # they have no attributes
+PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})  # cannot change
 KINDS = (
-    "biufcmMSU"  # of NumPy's scalars that have none; those of structured arrays can be written into
+    "biufcmMSU"  # of NumPy's scalars that cannot change; one of a structured array can
 )
 FIXED = types.CodeType, np.ufunc, type(np.sum)  # code, and functions of NumPy
 PACKAGES = "builtins", "numpy"  # nobody writes into the classes of these
@@ -40,7 +40,7 @@ PARTS = {  # what is looked into, and what it is made of; `compiled` adds itself
 
 
 def contents(x, around=()):
-    """Return all that a constant is made of, as something that can be hashed.
+    """Return the contents of a constant, but not the globals of functions, as what can be hashed.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def contents(x, around=()):
     Raises
     ------
     TypeError
-        If x is of a kind that may change unseen.
+        If x, or a part of it, is of a type whose contents are not known here.
     """
     kind = type(x)
     if kind in PLAIN:

@@ -1,12 +1,12 @@
-"""What is meant where the first call of f fails, and how that is written here.
+"""What the user probably meant, where the first call of f fails.
 
 A solver takes its arguments in one order, ``odeint(f, y0, t, *args)``, and calls f in one,
-``f(t, y, *args)``. A list of numbers is a container, with a state for each number. SciPy,
-torchdiffeq and others have it otherwise, and then something fails inside f or after it.
+``f(t, y, *args)``. Each number in a list is a state of its own. SciPy, torchdiffeq and others have
+other rules, and code that was written for them fails inside f or after it.
 
 So where a solver fails, f is called once more, as the solver calls it first. If that fails too, f
-is called with the arguments changed to what may have been meant, and what works is said. An
-exception that code of the user's own raises is never replaced.
+is called again with changed arguments. If that works, the error says which change to make. An
+exception from a ``raise`` statement outside tinyode and NumPy is never replaced.
 """
 
 import functools
@@ -35,7 +35,7 @@ F_EXCHANGED = (
 )
 WORDS = {1: "one", 2: "two", 3: "three", 4: "four"}
 
-PARAMETERS = "the parameters of f follow t by position: {solver}(f, y0, t, 2.0)"
+PARAMETERS = "the parameters of f follow {last} by position: {solver}({positional}, 2.0)"
 F_FIRST = "f is the first argument"
 TIMES = "t, the third argument, has all times at which the solution is returned, that of y0 first"
 FIRST_STEP = "write first_step="
@@ -82,7 +82,10 @@ KEYWORDS = {  # of SciPy, torchdiffeq, JAX and diffrax, and what stands for them
 
 
 def explained(solver: Solver) -> Solver:
-    """Decorate a solver, a function of f, y0 and t: it says what is meant where f fails first."""
+    """Decorate a solver: where the first call of f fails, its error says what was probably meant.
+
+    It also says what stands for a keyword that the solver does not have.
+    """
     code = solver.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
@@ -112,8 +115,12 @@ def _instead(name, solver, names):
     """Say what to write instead of a keyword that a solver does not have."""
     import difflib  # seldom needed
 
-    if name in KEYWORDS:
-        return KEYWORDS[name].format(solver=solver.__name__)
+    positional = names[: solver.__code__.co_argcount]
+    said = KEYWORDS.get(name)
+    if said and not (said is TIMES and "t" not in positional):
+        return said.format(
+            solver=solver.__name__, positional=", ".join(positional), last=positional[-1]
+        )
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         return f"did you mean {near[0]}=?"
@@ -141,7 +148,8 @@ def _meant(solver, names, error, args, options):
         as_array, exchange_f, exchange = changes
         state, times = (t, y0) if exchange else (y0, t)
         y = _array(state) if as_array else state
-        numbers = not isinstance(y, (tuple, list, dict)) and np.ndim(y) == 0  # as t is: no telling
+        # where y is a number, as t is, an exchange cannot be seen
+        numbers = not isinstance(y, (tuple, list, dict)) and np.ndim(y) == 0
         if y is None or (exchange_f and numbers) or ((exchange_f or exchange) and not timed):
             continue
         if _works(names, f_exchanged if exchange_f else f, y, times, args, exchange):
