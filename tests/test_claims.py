@@ -20,7 +20,9 @@ RESULTS = Path(__file__).parent.parent / "tutorials" / "results"
 def test_P2_G5_N1_S1_a_residual_net_is_euler_to_the_last_bit(depth, seed):
     rng = np.random.default_rng(seed)
     thetas, h = [init(rng) for _ in range(depth)], rng.normal(size=(3, 2))
-    by_euler = solve(lambda t, h: block(thetas[int(t)], h), h, np.arange(depth + 1.0), method="euler").y[-1]
+    by_euler = solve(
+        lambda t, h: block(thetas[int(t)], h), h, np.arange(depth + 1.0), method="euler"
+    ).y[-1]
     for theta in thetas:
         h = h + block(theta, h)
     np.testing.assert_array_equal(h, by_euler)
@@ -35,7 +37,9 @@ def test_G6_to_G10_dividing_and_multiplying_by_the_step(dt, seed):
     np.testing.assert_array_equal(h + dt * (F / dt), by_euler)
     if np.log2(dt) % 1 == 0:
         np.testing.assert_array_equal(h + F, by_euler)
-    np.testing.assert_allclose(h + F, by_euler, rtol=0, atol=2e-16 * (1 + np.abs(F).max() + np.abs(h).max()))
+    np.testing.assert_allclose(
+        h + F, by_euler, rtol=0, atol=2e-16 * (1 + np.abs(F).max() + np.abs(h).max())
+    )
 
 
 def test_S_alg1_is_explicit_not_implicit_euler():
@@ -51,12 +55,17 @@ def test_P_steps_twice_the_depth_is_half_the_distance():
     theta, h = init(np.random.default_rng(0)), np.array([0.5, -1.0])
     f = lambda t, h: block(theta, h)
     ode = solve(f, h, [0.0, 1.0], rtol=1e-12, atol=1e-13).y[-1]
-    distances = [np.abs(solve(f, h, [0.0, 1.0], method="euler", step_size=1 / depth).y[-1] - ode).max() for depth in 2 ** np.arange(5, 11)]
+    distances = [
+        np.abs(solve(f, h, [0.0, 1.0], method="euler", step_size=1 / depth).y[-1] - ode).max()
+        for depth in 2 ** np.arange(5, 11)
+    ]
     np.testing.assert_allclose(np.array(distances[:-1]) / distances[1:], 2, rtol=0.05)
 
 
 def test_S3_N4_the_initial_value_belongs_to_the_integral():
-    """S-alg2, P3, G11, G12, N5, S3 hold, N4 does not: the integral of f along the solution is the change of the state."""
+    """S-alg2, P3, G11, G12, N5, S3 hold, N4 does not: the integral of f along the solution is the
+    change of the state.
+    """
     theta, h = init(np.random.default_rng(0)), np.array([0.5, -1.0])
     f = lambda t, h: np.cos(t) * block(theta, h)
     solution = solve(f, h, [0.0, 1.0], rtol=1e-11, atol=1e-12)
@@ -70,12 +79,17 @@ def test_S_scheme_P_solvers_accuracy_at_equal_cost():
     f, exact = lambda t, y: np.array([y[1], -y[0]]), np.array([np.cos(2.0), -np.sin(2.0)])
     errors = {}
     for method, stages in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
-        solution = solve(f, np.array([1.0, 0.0]), [0, 2.0], method=method, step_size=2.0 * stages / 48)
+        solution = solve(
+            f, np.array([1.0, 0.0]), [0, 2.0], method=method, step_size=2.0 * stages / 48
+        )
         assert solution.stats.nfev == 48
         errors[method] = np.abs(solution.y[-1] - exact).max()
     adaptive = solve(f, np.array([1.0, 0.0]), [0, 2.0], rtol=1e-4, atol=1e-4)
     assert adaptive.stats.nfev <= 48 and np.abs(adaptive.y[-1] - exact).max() < errors["midpoint"]
-    assert errors["euler"] > 10 * errors["heun"] > 100 * errors["rk4"] and errors["euler"] > 10 * errors["midpoint"]
+    assert (
+        errors["euler"] > 10 * errors["heun"] > 100 * errors["rk4"]
+        and errors["euler"] > 10 * errors["midpoint"]
+    )
 
 
 def test_G28_the_constraint_is_the_equation_of_motion():
@@ -87,7 +101,9 @@ def test_G28_the_constraint_is_the_equation_of_motion():
 
 
 def test_G30_G31_G32_the_chain_rule_over_a_step_and_its_limit():
-    """G29, G31: the flow T; G30, G32: a(t) = a(t + e) dT/dz; P4, G34, N6: the limit, at first order in e."""
+    """G29, G31: the flow T; G30, G32: a(t) = a(t + e) dT/dz; P4, G34, N6: the limit, at first order
+    in e.
+    """
     f = lambda t, z: np.array([z[1], -np.sin(z[0]) * np.cos(t)])
     flow = lambda z, t, end: odeint(f, z, [t, end], rtol=1e-12, atol=1e-13)[-1]
     L = lambda z: z[0] * z[1]
@@ -104,7 +120,9 @@ def test_G30_G31_G32_the_chain_rule_over_a_step_and_its_limit():
 
 
 def test_S_black_N_black_a_recorded_solver_is_exact_for_its_numbers():
-    """With four steps only, the tape's gradient is that of the numbers computed, to rounding; the adjoint's is not."""
+    """With four steps only, the tape's gradient is that of the numbers computed, to rounding; the
+    adjoint's is not.
+    """
     f = lambda t, z, k: np.array([z[1], -k * np.sin(z[0])])
 
     def loop(k):
@@ -116,28 +134,37 @@ def test_S_black_N_black_a_recorded_solver_is_exact_for_its_numbers():
 
     by_differences = float(central_difference(loop, (1.3,), (1.0,)))
     assert abs(grad(loop)(1.3) - by_differences) < 1e-10
-    end = lambda k, **options: odeint(f, np.array([1.0, 0.5]), [0.0, 2.0], k, method="midpoint", step_size=0.5, **options)[-1, 0]
+    end = lambda k, **options: odeint(
+        f, np.array([1.0, 0.5]), [0.0, 2.0], k, method="midpoint", step_size=0.5, **options
+    )[-1, 0]
     with pytest.warns(RuntimeWarning, match="the state at t = 0.0 is off by"):
         assert abs(grad(end)(1.3) - by_differences) > 1e-4
     assert abs(grad(lambda k: end(k, gradient="discrete"))(1.3) - by_differences) < 1e-10
 
 
 def test_P_err_going_back_where_solutions_draw_together():
-    """With decay rates 1 and 20 an error of the difference comes back exp(40) times larger at any tolerance; turning, not."""
+    """With decay rates 1 and 20 an error of the difference comes back exp(40) times larger at any
+    tolerance; turning, not.
+    """
     turning, decaying = np.array([[0.0, 1.0], [-1.0, 0.0]]), np.array([[-10.5, 9.5], [9.5, -10.5]])
     for rtol, atol in ((1e-6, 1e-9), (1e-10, 1e-14)):
         recovered = {}
         for name, A in (("turning", turning), ("decaying", decaying)):
             f = lambda t, z, A=A: A @ z
             end = solve(f, np.array([1.0, 0.0]), [0, 2.0], rtol=rtol, atol=atol).y[-1]
-            recovered[name] = np.abs(solve(f, end, [2.0, 0], rtol=rtol, atol=atol).y[-1] - [1.0, 0.0]).max()
+            recovered[name] = np.abs(
+                solve(f, end, [2.0, 0], rtol=rtol, atol=atol).y[-1] - [1.0, 0.0]
+            ).max()
         assert recovered["turning"] < 100 * rtol and recovered["decaying"] > 0.1
 
 
 def test_P_lower_S_control_P_param_S_param_the_table_of_the_digits():
     """What the full experiment found, which chapter 7 and the ledger report."""
     kept = json.loads((RESULTS / "07_digits.json").read_text())
-    runs = {name: [run for job, run in kept["results"].items() if job.startswith(name)] for name in ("ResNet", "RK-Net", "ODE-Net")}
+    runs = {
+        name: [run for job, run in kept["results"].items() if job.startswith(name)]
+        for name in ("ResNet", "RK-Net", "ODE-Net")
+    }
     assert all(len(of_one) == 5 for of_one in runs.values())
     error = {name: np.mean([run["error"] for run in of_one]) for name, of_one in runs.items()}
     assert error["ODE-Net"] < error["ResNet"] + 0.5 and error["RK-Net"] < error["ResNet"] + 0.5
@@ -150,16 +177,25 @@ def test_P_lower_S_control_P_param_S_param_the_table_of_the_digits():
 
 
 def test_P_unique_P_batch_what_the_last_chapter_says():
-    """Flows of the line increase, whatever the network; and a batch with one clock takes more evaluations than its hardest sample."""
+    """Flows of the line increase, whatever the network; and a batch with one clock takes more
+    evaluations than its hardest sample.
+    """
     init, f = nn.mlp(2, 8, 1)
     for seed in range(5):
         theta = tree.map(lambda x: 2 * x, init(np.random.default_rng(seed)))
         field = lambda t, z, theta: f(theta, np.concatenate([z, t * np.ones((len(z), 1))], axis=1))
-        z = models.neural_ode(field, np.linspace(-1, 1, 20)[:, None], 0.0, 1.0, theta, rtol=1e-9, atol=1e-12)
+        z = models.neural_ode(
+            field, np.linspace(-1, 1, 20)[:, None], 0.0, 1.0, theta, rtol=1e-9, atol=1e-12
+        )
         assert np.all(np.diff(z[:, 0]) > 0)
-    swings = lambda t, y, mu: np.stack([y[:, 1], mu * (1 - y[:, 0] ** 2) * y[:, 1] - y[:, 0]], axis=1)
+    swings = lambda t, y, mu: np.stack(
+        [y[:, 1], mu * (1 - y[:, 0] ** 2) * y[:, 1] - y[:, 0]], axis=1
+    )
     mu, y0 = np.linspace(0.1, 8, 8), np.tile([2.0, 0.0], (8, 1))
-    assert solve(swings, y0, [0, 10.0], mu).stats.nfev > solve_batch(swings, y0, [0, 10.0], mu, batched=(0,)).stats.nfev.max()
+    assert (
+        solve(swings, y0, [0, 10.0], mu).stats.nfev
+        > solve_batch(swings, y0, [0, 10.0], mu, batched=(0,)).stats.nfev.max()
+    )
 
 
 def results(name, job, what):
@@ -169,33 +205,63 @@ def results(name, job, what):
 
 
 def test_P_flow_S_flow_the_table_of_the_flows():
-    """What chapter 8 and the ledger report; and the parameters that are kept are those of the first row of it."""
+    """What chapter 8 and the ledger report; and the parameters that are kept are those of the first
+    row of it.
+    """
     for data in ("two_moons", "two_circles"):
         x = getattr(datasets, data)(np.random.default_rng(99), 2000)
         entropy = -np.mean(datasets.log_density(data, x))
-        losses = {name: results("08_normalizing_flows", f"{name}, {data}, seed", "loss") for name in (
-            "planar 2", "planar 8", "planar 32", "continuous", "continuous, Hutchinson")}
+        losses = {
+            name: results("08_normalizing_flows", f"{name}, {data}, seed", "loss")
+            for name in (
+                "planar 2",
+                "planar 8",
+                "planar 32",
+                "continuous",
+                "continuous, Hutchinson",
+            )
+        }
         assert all(len(of_one) == 3 and np.all(of_one > entropy) for of_one in losses.values())
-        assert np.mean(losses["planar 2"]) > np.mean(losses["planar 8"]) > np.mean(losses["planar 32"])
-        assert max(losses["continuous"]) < entropy + 0.1 and max(losses["continuous, Hutchinson"]) < entropy + 0.15
+        assert (
+            np.mean(losses["planar 2"]) > np.mean(losses["planar 8"]) > np.mean(losses["planar 32"])
+        )
+        assert (
+            max(losses["continuous"]) < entropy + 0.1
+            and max(losses["continuous, Hutchinson"]) < entropy + 0.15
+        )
         assert abs(results("08_normalizing_flows_integrals", data, "integral")[0] - 1) < 1e-3
         log_prob = models.continuous_flow(2, 32, rtol=1e-4, atol=1e-5)[1]
         few = log_prob(tree.load(RESULTS / f"08_{data}.npz"), x[:400])
         standard_error = np.std(few) / np.sqrt(400)
         assert abs(-np.mean(few) - losses["continuous"][0]) < 4 * standard_error
     assert max(results("08_normalizing_flows", "continuous, two_circles", "loss")) < min(
-        results("08_normalizing_flows", "planar 32, two_circles", "loss"))
+        results("08_normalizing_flows", "planar 32, two_circles", "loss")
+    )
 
 
 def test_S_rnn_P_latent_the_table_of_the_spirals():
-    """What chapter 9 and the ledger report; and the parameters that are kept have the error that the table says."""
-    error = {(name, k, what): results("09_latent_ode", f"{name}, {k}, seed", what) for name in ("latent ODE, GRU", "recurrent, GRU")
-             for k in (30, 50, 100) for what in ("within", "next 20", "next 100")}
+    """What chapter 9 and the ledger report; and the parameters that are kept have the error that
+    the table says.
+    """
+    error = {
+        (name, k, what): results("09_latent_ode", f"{name}, {k}, seed", what)
+        for name in ("latent ODE, GRU", "recurrent, GRU")
+        for k in (30, 50, 100)
+        for what in ("within", "next 20", "next 100")
+    }
     assert all(len(of_one) == 3 for of_one in error.values())
-    lead = {(k, what): np.mean(error["recurrent, GRU", k, what]) - np.mean(error["latent ODE, GRU", k, what])
-            for k in (30, 50, 100) for what in ("within", "next 20", "next 100")}
+    lead = {
+        (k, what): (
+            np.mean(error["recurrent, GRU", k, what]) - np.mean(error["latent ODE, GRU", k, what])
+        )
+        for k in (30, 50, 100)
+        for what in ("within", "next 20", "next 100")
+    }
     assert min(lead[k, "within"] for k in (30, 50, 100)) > 0 > lead[100, "next 100"]
-    simple = [np.mean(results("09_latent_ode", f"{name}, 30, seed", "next 20")) for name in ("latent ODE, RNN", "recurrent, RNN")]
+    simple = [
+        np.mean(results("09_latent_ode", f"{name}, 30, seed", "next 20"))
+        for name in ("latent ODE, RNN", "recurrent, RNN")
+    ]
     assert simple[0] < 0.8 * simple[1]
     rng = np.random.default_rng(103)
     t, curves, seen = datasets.spirals(rng, 200)
@@ -204,4 +270,8 @@ def test_S_rnn_P_latent_the_table_of_the_spirals():
     parameters = tree.load(RESULTS / "09_latent.npz")
     mean, _ = encode(parameters, t[:100], np.take_along_axis(seen, which[..., None], axis=1), which)
     found = decode(parameters, mean, t[:100]).swapaxes(0, 1)
-    np.testing.assert_allclose(np.sqrt(np.mean((found - curves[:, :100]) ** 2)), error["latent ODE, GRU", 30, "within"][0], rtol=0.01)
+    np.testing.assert_allclose(
+        np.sqrt(np.mean((found - curves[:, :100]) ** 2)),
+        error["latent ODE, GRU", 30, "within"][0],
+        rtol=0.01,
+    )

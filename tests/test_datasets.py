@@ -11,7 +11,11 @@ from tinyode import datasets
 def test_lynx_hare():
     years, pelts = datasets.lynx_hare()
     np.testing.assert_array_equal(years, np.arange(1900, 1921))
-    assert pelts.shape == (21, 2) and pelts[0].tolist() == [30.0, 4.0] and pelts[3].tolist() == [77.4, 35.2]
+    assert (
+        pelts.shape == (21, 2)
+        and pelts[0].tolist() == [30.0, 4.0]
+        and pelts[3].tolist() == [77.4, 35.2]
+    )
     assert np.all(pelts > 0)
 
 
@@ -19,7 +23,18 @@ def test_digits_are_those_of_uci_in_a_split_that_stays():
     (images, labels), (test_images, test_labels) = datasets.digits()
     assert images.shape == (1000, 64) and test_images.shape == (797, 64) and images.dtype == float
     assert images.min() == 0 and images.max() == 1 and np.all(images * 16 == np.round(images * 16))
-    assert np.bincount(np.concatenate([labels, test_labels])).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert np.bincount(np.concatenate([labels, test_labels])).tolist() == [
+        178,
+        182,
+        177,
+        183,
+        181,
+        182,
+        181,
+        179,
+        174,
+        180,
+    ]
     rows = {row.tobytes() for row in np.concatenate([images, test_images])}
     assert len(rows) == 1797  # none in both parts, none twice
     assert zlib.crc32(labels.astype(np.uint8).tobytes()) == 1900589119  # the order of this split
@@ -31,29 +46,53 @@ def test_points_of_a_known_density(name, noise):
     """It integrates to one, and its mean logarithm over the points is minus its entropy."""
     x = np.linspace(-4, 4, 101)
     grid = np.stack(np.meshgrid(x, x), axis=-1).reshape(-1, 2)
-    log_p, cell = np.concatenate([datasets.log_density(name, part, noise) for part in np.split(grid, 101)]), (x[1] - x[0]) ** 2
+    log_p, cell = (
+        np.concatenate([datasets.log_density(name, part, noise) for part in np.split(grid, 101)]),
+        (x[1] - x[0]) ** 2,
+    )
     assert abs(np.sum(np.exp(log_p)) * cell - 1) < 1e-6
     points = getattr(datasets, name)(np.random.default_rng(0), 1000, noise)
     found = datasets.log_density(name, points, noise)
-    assert abs(found.mean() - np.sum(np.exp(log_p) * log_p) * cell) < 4 * found.std() / np.sqrt(1000)
-    np.testing.assert_array_equal(points, getattr(datasets, name)(np.random.default_rng(0), 1000, noise))
+    assert abs(found.mean() - np.sum(np.exp(log_p) * log_p) * cell) < 4 * found.std() / np.sqrt(
+        1000
+    )
+    np.testing.assert_array_equal(
+        points, getattr(datasets, name)(np.random.default_rng(0), 1000, noise)
+    )
 
 
 def test_the_density_of_circles_by_bessels_function():
-    """The mean of a normal density over a circle of radius R: exp(-(r^2 + R^2) / 2 s^2) I0(r R / s^2) / (2 pi s^2)."""
-    narrow = datasets.log_density("two_circles", np.array([[1.0, 0.0], [0.6, 0.8]]), 1e-3)  # a strip around the circle
-    np.testing.assert_allclose(narrow, np.log(0.5 / (2 * np.pi) / (np.sqrt(2 * np.pi) * 1e-3)), rtol=1e-5)
+    """The mean of a normal density over a circle of radius R: exp(-(r^2 + R^2) / 2 s^2) I0(r R /
+    s^2) / (2 pi s^2).
+    """
+    narrow = datasets.log_density(
+        "two_circles", np.array([[1.0, 0.0], [0.6, 0.8]]), 1e-3
+    )  # a strip around the circle
+    np.testing.assert_allclose(
+        narrow, np.log(0.5 / (2 * np.pi) / (np.sqrt(2 * np.pi) * 1e-3)), rtol=1e-5
+    )
     r, s = np.linspace(0, 3, 31), 0.3
     one = lambda R: np.exp(-(r**2 + R**2) / (2 * s**2)) * np.i0(r * R / s**2) / (2 * np.pi * s**2)
-    found = datasets.log_density("two_circles", np.stack([r * np.cos(0.7), r * np.sin(0.7)], axis=1), s)
+    found = datasets.log_density(
+        "two_circles", np.stack([r * np.cos(0.7), r * np.sin(0.7)], axis=1), s
+    )
     np.testing.assert_allclose(np.exp(found), (one(1) + one(2)) / 2, rtol=1e-12)
 
 
 def test_spirals():
     t, curves, seen = datasets.spirals(np.random.default_rng(0))
-    assert t.shape == (200,) and t[0] == 0 and t[99] == 1 and curves.shape == (1000, 200, 2) and seen.shape == (1000, 100, 2)
+    assert (
+        t.shape == (200,)
+        and t[0] == 0
+        and t[99] == 1
+        and curves.shape == (1000, 200, 2)
+        and seen.shape == (1000, 100, 2)
+    )
     assert abs(np.std(seen - curves[:, :100]) - 0.3) < 2e-3
-    radius, angle = np.hypot(*np.moveaxis(curves, -1, 0)), np.unwrap(np.arctan2(curves[..., 1], curves[..., 0]))
+    radius, angle = (
+        np.hypot(*np.moveaxis(curves, -1, 0)),
+        np.unwrap(np.arctan2(curves[..., 1], curves[..., 0])),
+    )
     turn = np.diff(angle)[:, 2:]  # (at the centre there is no angle)
     np.testing.assert_allclose(np.abs(turn), 6 * np.pi / 499, rtol=1e-6)
     assert np.sum(turn[:, 0] < 0) == 500
@@ -61,9 +100,14 @@ def test_spirals():
 
 
 def test_moons_are_where_they_are_said_to_be():
-    """The upper half circle about (-0.5, -0.25), the lower one about (0.5, 0.25), and as many points on both."""
+    """The upper half circle about (-0.5, -0.25), the lower one about (0.5, 0.25), and as many
+    points on both.
+    """
     points = datasets.two_moons(np.random.default_rng(0), 4000, noise=0.0)
-    upper, lower = (np.abs(np.hypot(*(points - centre).T) - 1) < 1e-12 for centre in ((-0.5, -0.25), (0.5, 0.25)))
+    upper, lower = (
+        np.abs(np.hypot(*(points - centre).T) - 1) < 1e-12
+        for centre in ((-0.5, -0.25), (0.5, 0.25))
+    )
     assert np.all(upper ^ lower) and 1900 < upper.sum() < 2100
     assert points[upper, 1].min() >= -0.25 and points[lower, 1].max() <= 0.25
     x = datasets.two_moons(np.random.default_rng(0), 4000, noise=0.1)
@@ -82,12 +126,23 @@ def test_windows_begin_all_along_the_spirals_and_directions_take_turns():
 
 def test_what_cannot_be_drawn_is_refused():
     rng = np.random.default_rng(0)
-    for call, message in ((lambda: datasets.log_density("moons", np.ones((2, 2))), "name='moons' .* 'two_moons', 'two_circles'"),
-                          (lambda: datasets.log_density("two_moons", np.ones((2, 1))), r"x has the shape \(n, 2\).*\(2, 1\)"),
-                          (lambda: datasets.log_density("two_moons", np.ones((2, 2)), 0.0), "noise=0.0 must be positive"),
-                          (lambda: datasets.two_moons(rng, 3, -0.1), "two_moons: noise=-0.1"),
-                          (lambda: datasets.spirals(rng, 3, window=1), "window=1 must"),
-                          (lambda: datasets.spirals(rng, 3, window=300), "window=300 must be .* half of total=500")):
+    for call, message in (
+        (
+            lambda: datasets.log_density("moons", np.ones((2, 2))),
+            "name='moons' .* 'two_moons', 'two_circles'",
+        ),
+        (
+            lambda: datasets.log_density("two_moons", np.ones((2, 1))),
+            r"x has the shape \(n, 2\).*\(2, 1\)",
+        ),
+        (
+            lambda: datasets.log_density("two_moons", np.ones((2, 2)), 0.0),
+            "noise=0.0 must be positive",
+        ),
+        (lambda: datasets.two_moons(rng, 3, -0.1), "two_moons: noise=-0.1"),
+        (lambda: datasets.spirals(rng, 3, window=1), "window=1 must"),
+        (lambda: datasets.spirals(rng, 3, window=300), "window=300 must be .* half of total=500"),
+    ):
         with pytest.raises(ValueError, match=message):
             call()
     with pytest.raises(TypeError, match=r"two_circles: rng=3 must be a numpy\.random\.Generator"):

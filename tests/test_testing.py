@@ -1,4 +1,6 @@
-"""The checks themselves: they must pass what is right, and fail what is wrong, or they check nothing."""
+"""The checks themselves: they must pass what is right, and fail what is wrong, or they check
+nothing.
+"""
 
 import numpy as np
 import pytest
@@ -30,10 +32,17 @@ def square_with(backward):
 
 
 def test_central_difference_is_of_order_four():
-    errors = [abs(central_difference(np.exp, (np.array(0.3),), (np.array(1.0),), h) - np.exp(0.3)) for h in (0.2, 0.1, 0.05)]
+    errors = [
+        abs(central_difference(np.exp, (np.array(0.3),), (np.array(1.0),), h) - np.exp(0.3))
+        for h in (0.2, 0.1, 0.05)
+    ]
     assert np.allclose(np.log2(np.array(errors[:-1]) / errors[1:]), 4, atol=0.1)
     assert abs(central_difference(np.exp, (0.3,), (1.0,)) - np.exp(0.3)) < 1e-12
-    d = central_difference(lambda p: {"y": p["a"] * p["b"]}, ({"a": 2.0, "b": np.ones(2)},), ({"a": 1.0, "b": np.zeros(2)},))
+    d = central_difference(
+        lambda p: {"y": p["a"] * p["b"]},
+        ({"a": 2.0, "b": np.ones(2)},),
+        ({"a": 1.0, "b": np.zeros(2)},),
+    )
     np.testing.assert_allclose(d["y"], np.ones(2))
 
 
@@ -41,8 +50,15 @@ def test_inner():
     assert inner({"a": np.ones(2), "b": [2.0]}, {"a": np.array([1.0, 3.0]), "b": [5.0]}) == 14.0
 
 
-@pytest.mark.parametrize("backward", [lambda x, g: (g * x,), lambda x, g: (-2 * g * x,), lambda x, g: (2 * g * x * (1 + 1e-5),),
-                                      lambda x, g: (None,)])
+@pytest.mark.parametrize(
+    "backward",
+    [
+        lambda x, g: (g * x,),
+        lambda x, g: (-2 * g * x,),
+        lambda x, g: (2 * g * x * (1 + 1e-5),),
+        lambda x, g: (None,),
+    ],
+)
 def test_a_wrong_derivative_is_found(backward):
     x = np.array([0.5, 1.5, -2.0])
     check_vjp(square_with(lambda x, g: (2 * g * x,)), x, order=2)
@@ -64,14 +80,22 @@ def test_a_wrong_second_derivative_is_found():
 
 
 def test_complex_step_is_right_to_rounding():
-    f = lambda x, p: np.exp(x) * p["k"] / np.sqrt(np.sin(x)**3 + np.cos(x)**3)  # the example of Squire and Trapp
+    f = lambda x, p: (
+        np.exp(x) * p["k"] / np.sqrt(np.sin(x) ** 3 + np.cos(x) ** 3)
+    )  # the example of Squire and Trapp
     x, k, v = 1.5, 2.0, 0.7
     exact = vjp(f, x, {"k": k})[1](1.0)[0] * v
     np.testing.assert_allclose(complex_step(f, (x, {"k": k}), (v, {"k": 0.0})), exact, rtol=1e-15)
     check_vjp(f, x, {"k": k}, difference=complex_step)
     with pytest.raises(AssertionError, match="derivative 1"):
-        check_vjp(square_with(lambda x, g: (2 * g * x * (1 + 1e-11),)), np.array([0.5, 1.5]), difference=complex_step)
-    with pytest.raises(TypeError, match="complex_step: f returned a real value for a complex argument"):
+        check_vjp(
+            square_with(lambda x, g: (2 * g * x * (1 + 1e-11),)),
+            np.array([0.5, 1.5]),
+            difference=complex_step,
+        )
+    with pytest.raises(
+        TypeError, match="complex_step: f returned a real value for a complex argument"
+    ):
         complex_step(abs, (1.0,), (1.0,))
 
 
@@ -90,7 +114,11 @@ def test_what_is_drawn(data):
     shape, axis, keepdims = data.draw(reductions())
     assert np.sum(np.ones(shape), axis=axis, keepdims=keepdims).ndim == len(shape) or not keepdims
     A = data.draw(matrices(3, (2,)))
-    assert A.shape == (2, 3, 3) and np.all(np.linalg.cond(A) < 10) and np.all(np.diff(np.linalg.eigvalsh(A)) > 1)
+    assert (
+        A.shape == (2, 3, 3)
+        and np.all(np.linalg.cond(A) < 10)
+        and np.all(np.diff(np.linalg.eigvalsh(A)) > 1)
+    )
 
 
 def student(mistake=None):
@@ -113,7 +141,13 @@ def student(mistake=None):
             z = [z0]
             for start, end in zip(t, t[1:]):
                 z.append(rk4(lambda t, z: f(t, z, A, b), z[-1], start, end))
-            z = z[::-1] if mistake == "values reversed" else [z[1], *z[1:]] if mistake == "first value" else z
+            z = (
+                z[::-1]
+                if mistake == "values reversed"
+                else [z[1], *z[1:]]
+                if mistake == "first value"
+                else z
+            )
             if mistake == "writes":
                 z0[:] = 0
             return np.stack(z).T if mistake == "transposed values" else np.stack(z), (z, A, b, t)
@@ -122,12 +156,17 @@ def student(mistake=None):
             z, A, b, t = saved
             sign = -1.0 if mistake == "sign of a" else 1.0
             g = g * {"mean": 1 / len(t), "tenth": 0.1}.get(mistake, 1.0)
-            a, a_A, a_b, a_t = (0 if mistake == "last lost" else 1) * g[-1], 0 * A, 0 * b, np.zeros(len(t))
+            a, a_A, a_b, a_t = (
+                (0 if mistake == "last lost" else 1) * g[-1],
+                0 * A,
+                0 * b,
+                np.zeros(len(t)),
+            )
             if mistake == "not linear":
                 a = a + 0.01
 
             def augmented(time, s):
-                z_now, a = z[i] if mistake == "z held" else s[:n], s[n:2 * n]
+                z_now, a = z[i] if mistake == "z held" else s[:n], s[n : 2 * n]
                 time = t[i] if mistake == "time held" else time
                 value, pull = vjp(lambda z, A, b: f(time, z, A, b), z_now, A, b)
                 dz, dA, db = pull(a)
@@ -136,26 +175,55 @@ def student(mistake=None):
                 return np.concatenate([value, -sign * dz, -dA.ravel(), -db])
 
             for i in range(len(t) - 1, 0, -1):
-                a_t[i] += g[i] @ f(t[i], z[i], A, b) if mistake != "times between" or i == len(t) - 1 else 0.0
+                a_t[i] += (
+                    g[i] @ f(t[i], z[i], A, b)
+                    if mistake != "times between" or i == len(t) - 1
+                    else 0.0
+                )
                 if mistake == "reset":
                     a_A, a_b = 0 * A, 0 * b
                 s = rk4(augmented, np.concatenate([z[i], a, a_A.ravel(), a_b]), t[i], t[i - 1])
-                a, a_A, a_b = s[n:2 * n], s[2 * n:2 * n + n * n].reshape(n, n), s[2 * n + n * n:]
+                a, a_A, a_b = (
+                    s[n : 2 * n],
+                    s[2 * n : 2 * n + n * n].reshape(n, n),
+                    s[2 * n + n * n :],
+                )
                 if i == 1:
-                    a_t[0] = a @ f(t[0], z[0], A, b) * (1 if mistake == "sign of t0" else 0 if mistake == "t0 lost" else -1)
+                    a_t[0] = (
+                        a
+                        @ f(t[0], z[0], A, b)
+                        * (1 if mistake == "sign of t0" else 0 if mistake == "t0 lost" else -1)
+                    )
                 if i == 1 and mistake == "t0 counts":
                     a_t[0] += g[0] @ f(t[0], z[0], A, b)
                 if mistake == "one interval" and i == len(t) - 1:
                     kept = a_A
                 first = i == 1
-                weight = {"observations lost": 0, "first lost": not first, "first twice": 1 + first, "between twice": 2 - first,
-                          "between lost": first, "subtracted": -1}.get(mistake, 1)
+                weight = {
+                    "observations lost": 0,
+                    "first lost": not first,
+                    "first twice": 1 + first,
+                    "between twice": 2 - first,
+                    "between lost": first,
+                    "subtracted": -1,
+                }.get(mistake, 1)
                 a = g[i - 1] if mistake == "replaced" else a + weight * g[i - 1]
             a_A = kept if mistake == "one interval" else a_A.T if mistake == "A transposed" else a_A
             a_A = -a_A if mistake == "sign of a_theta" else 0 * a_A if mistake == "A lost" else a_A
             a_b = -a_b if mistake == "sign of a_theta" else a_b
             a_t = a_t * np.nan if mistake == "nan" else a_t
-            return a, a_A, a_b, a_t[::-1] if mistake == "times reversed" else -a_t if mistake == "sign of all times" else a_t
+            return (
+                a,
+                a_A,
+                a_b,
+                (
+                    a_t[::-1]
+                    if mistake == "times reversed"
+                    else -a_t
+                    if mistake == "sign of all times"
+                    else a_t
+                ),
+            )
 
         solve = custom_vjp(lambda z0, A, b, t: forward(z0, A, b, t)[0])
         solve.defvjp(forward, backward)
@@ -166,53 +234,105 @@ def student(mistake=None):
 
 def test_check_odeint_passes_a_right_adjoint():
     check_odeint(student(), max_examples=10)
-    check_odeint(lambda f, y0, t, *args: odeint(f, y0, t, *args, rtol=1e-8, atol=1e-10, gradient="discrete"), max_examples=10)
+    check_odeint(
+        lambda f, y0, t, *args: odeint(f, y0, t, *args, rtol=1e-8, atol=1e-10, gradient="discrete"),
+        max_examples=10,
+    )
 
 
-@pytest.mark.parametrize("mistake, words", [
-    ("values reversed", "the values z.t_i.: they are in reverse order"), ("first value", "the first is not that of z0"),
-    ("not linear", r"dL/dz\(t0\) is not linear in the cotangent"),
-    ("sign of a", r"dL/dz\(t0\).*: the adjoint equation has the wrong sign, it is da/dt = -a\^T df/dz: expected"),
-    ("not transposed", r"dL/dz\(t0\).*: df/dz is not transposed, it is da/dt = -\(df/dz\)\^T a: expected"),
-    ("z held", r": z stands still in the backward solve: expected"), ("time held", r": time stands still in the backward solve: expected"),
-    ("reset", r"dL/dA.*: only the first interval is counted \(is it set to zero in each\?\): expected"),
-    ("replaced", r"dL/dz\(t0\).*: dL/dz\(ti\) takes the place of a, instead of being added: expected"),
-    ("subtracted", r"dL/dz\(t0\).*: dL/dz\(ti\) is subtracted from a, not added: expected"),
-    ("mean", r"dL/dz\(t0\).*: it is divided by the number of times: expected"),
-    ("tenth", r"dL/dz\(t0\).*: it is 0\.1 times what it should be: expected"),
-    ("between twice", r": the observations between the first and the last count twice: expected"),
-    ("between lost", r": the observations between the first and the last are lost: expected"),
-    ("last lost", r": the last observation is lost: expected"),
-    ("t0 counts", r"dL/dt.*: dL/dt0 counts dL/dz\(t0\) too: expected"), ("nan", r"dL/dt is not finite: \[nan nan\]"),
-    ("writes", "odeint has written into its argument z0; what it was given must stay as it was"),
-    ("transposed values", r"the values: expected shape \(2, 1\), .*; got \(1, 2\)"),
-    ("list", r"the values: expected one array, of shape \(2, 1\); got a list"),
-    ("observations lost", r"dL/dz\(t0\).*: the observations before the last are lost"),
-    ("first lost", r"the observation at t0 is lost"), ("first twice", "the observation at t0 counts twice"),
-    ("sign of t0", "dL/dt.*dL/dt0 has the wrong sign"), ("t0 lost", "dL/dt.*dL/dt0 is lost"),
-    ("times between", "dL/dt.*: that of a time between is lost"), ("times reversed", "dL/dt.*they are in reverse order"),
-    ("sign of all times", "dL/dt.*it has the wrong sign, all of it"), ("A transposed", "dL/dA.*it is transposed"),
-    ("one interval", "dL/dA.*only the last interval is counted"), ("sign of a_theta", "dL/dA.*it has the wrong sign, all of it"),
-    ("A lost", "dL/dA.*it is zero: lost")])
+@pytest.mark.parametrize(
+    "mistake, words",
+    [
+        ("values reversed", "the values z.t_i.: they are in reverse order"),
+        ("first value", "the first is not that of z0"),
+        ("not linear", r"dL/dz\(t0\) is not linear in the cotangent"),
+        (
+            "sign of a",
+            (
+                r"dL/dz\(t0\).*: the adjoint equation has the wrong sign, it is da/dt = -a\^T"
+                r" df/dz: expected"
+            ),
+        ),
+        (
+            "not transposed",
+            r"dL/dz\(t0\).*: df/dz is not transposed, it is da/dt = -\(df/dz\)\^T a: expected",
+        ),
+        ("z held", r": z stands still in the backward solve: expected"),
+        ("time held", r": time stands still in the backward solve: expected"),
+        (
+            "reset",
+            (
+                r"dL/dA.*: only the first interval is counted \(is it set to zero in each\?\):"
+                r" expected"
+            ),
+        ),
+        (
+            "replaced",
+            r"dL/dz\(t0\).*: dL/dz\(ti\) takes the place of a, instead of being added: expected",
+        ),
+        ("subtracted", r"dL/dz\(t0\).*: dL/dz\(ti\) is subtracted from a, not added: expected"),
+        ("mean", r"dL/dz\(t0\).*: it is divided by the number of times: expected"),
+        ("tenth", r"dL/dz\(t0\).*: it is 0\.1 times what it should be: expected"),
+        (
+            "between twice",
+            r": the observations between the first and the last count twice: expected",
+        ),
+        ("between lost", r": the observations between the first and the last are lost: expected"),
+        ("last lost", r": the last observation is lost: expected"),
+        ("t0 counts", r"dL/dt.*: dL/dt0 counts dL/dz\(t0\) too: expected"),
+        ("nan", r"dL/dt is not finite: \[nan nan\]"),
+        (
+            "writes",
+            "odeint has written into its argument z0; what it was given must stay as it was",
+        ),
+        ("transposed values", r"the values: expected shape \(2, 1\), .*; got \(1, 2\)"),
+        ("list", r"the values: expected one array, of shape \(2, 1\); got a list"),
+        ("observations lost", r"dL/dz\(t0\).*: the observations before the last are lost"),
+        ("first lost", r"the observation at t0 is lost"),
+        ("first twice", "the observation at t0 counts twice"),
+        ("sign of t0", "dL/dt.*dL/dt0 has the wrong sign"),
+        ("t0 lost", "dL/dt.*dL/dt0 is lost"),
+        ("times between", "dL/dt.*: that of a time between is lost"),
+        ("times reversed", "dL/dt.*they are in reverse order"),
+        ("sign of all times", "dL/dt.*it has the wrong sign, all of it"),
+        ("A transposed", "dL/dA.*it is transposed"),
+        ("one interval", "dL/dA.*only the last interval is counted"),
+        ("sign of a_theta", "dL/dA.*it has the wrong sign, all of it"),
+        ("A lost", "dL/dA.*it is zero: lost"),
+    ],
+)
 def test_check_odeint_names_what_is_wrong(mistake, words):
     with pytest.raises(AssertionError, match=words):
         check_odeint(student(mistake), max_examples=6)
 
 
 def test_an_adaptive_adjoint_is_as_linear_as_it_is_right():
-    """Its steps depend on the size of a; so twice the cotangent gives twice the gradient within the tolerance only."""
-    check_odeint(lambda f, y0, t, *args: odeint(f, y0, t, *args, rtol=1e-3, atol=1e-5), rtol=3e-2, max_examples=10)
+    """Its steps depend on the size of a; so twice the cotangent gives twice the gradient within the
+    tolerance only.
+    """
+    check_odeint(
+        lambda f, y0, t, *args: odeint(f, y0, t, *args, rtol=1e-3, atol=1e-5),
+        rtol=3e-2,
+        max_examples=10,
+    )
 
 
 def test_what_cannot_be_checked_is_refused_by_name():
-    for wrong, message in (({"rtol": None}, "rtol=None must be a number between 0 and 1"), ({"rtol": np.inf}, "rtol=inf"),
-                           ({"rtol": 0}, "rtol=0 must"), ({"max_examples": 0}, "max_examples=0 must be a whole number, 1 or more")):
+    for wrong, message in (
+        ({"rtol": None}, "rtol=None must be a number between 0 and 1"),
+        ({"rtol": np.inf}, "rtol=inf"),
+        ({"rtol": 0}, "rtol=0 must"),
+        ({"max_examples": 0}, "max_examples=0 must be a whole number, 1 or more"),
+    ):
         with pytest.raises(ValueError, match=message):
             check_odeint(odeint, **wrong)
     with pytest.raises(TypeError, match="odeint must be a function"):
         check_odeint(3)
-    for wrong, message in (({"order": 1.5}, r"order=1\.5"), ({"difference": "central"}, "difference='central' is not known"),
-                           ({"rtol": -1}, "rtol=-1 must")):
+    for wrong, message in (
+        ({"order": 1.5}, r"order=1\.5"),
+        ({"difference": "central"}, "difference='central' is not known"),
+        ({"rtol": -1}, "rtol=-1 must"),
+    ):
         with pytest.raises(ValueError, match=message):
             check_vjp(np.sin, 1.0, **wrong)
 
@@ -222,7 +342,10 @@ def test_mistakes_in_problems_that_run_backwards_in_time_are_found():
         back = stop_gradient(t)[1] < stop_gradient(t)[0]
         return odeint(f, stop_gradient(y0) if back else y0, t, *args)
 
-    with pytest.raises(AssertionError, match=r"dL/dz\(t0\) \(in a problem that runs backwards in time\): it is zero"):
+    with pytest.raises(
+        AssertionError,
+        match=r"dL/dz\(t0\) \(in a problem that runs backwards in time\): it is zero",
+    ):
         check_odeint(broken, max_examples=6)
 
 
@@ -230,12 +353,17 @@ def test_gradients_that_are_nearly_right_are_found():
     """With f at the wrong time, and by a thousandth; and every argument is looked at."""
 
     def broken(f, y0, t, *args):
-        wrong = odeint(lambda time, y, t0, *args: f(t0, y, *args), y0, t, stop_gradient(t)[0], *args)
+        wrong = odeint(
+            lambda time, y, t0, *args: f(t0, y, *args), y0, t, stop_gradient(t)[0], *args
+        )
         return wrong + stop_gradient(odeint(f, y0, t, *args) - wrong)
 
     slightly = lambda f, y0, t, *args: odeint(f, 1.001 * y0 - 0.001 * stop_gradient(y0), t, *args)
-    for solver, name in ((broken, "dL/d"), (slightly, r"dL/dz\(t0\): it is 1\.001 times"),
-                         (lambda f, y0, t, A, b: odeint(f, y0, t, A, stop_gradient(b)), "dL/db.*: it is zero: lost")):
+    for solver, name in (
+        (broken, "dL/d"),
+        (slightly, r"dL/dz\(t0\): it is 1\.001 times"),
+        (lambda f, y0, t, A, b: odeint(f, y0, t, A, stop_gradient(b)), "dL/db.*: it is zero: lost"),
+    ):
         with pytest.raises(AssertionError, match=name):
             check_odeint(solver, max_examples=6)
     check_odeint(slightly, max_examples=6, rtol=1e-2)

@@ -1,4 +1,6 @@
-"""The chapters run as tests: each checks its own lines. And the runner, the ledger and the README hold together."""
+"""The chapters run as tests: each checks its own lines. And the runner, the ledger and the README
+hold together.
+"""
 
 import importlib.util
 import json
@@ -16,14 +18,23 @@ pytest.importorskip("matplotlib")
 
 
 def runner():
-    spec = importlib.util.spec_from_file_location("tutorials_main", ROOT / "tutorials" / "__main__.py")
+    spec = importlib.util.spec_from_file_location(
+        "tutorials_main", ROOT / "tutorials" / "__main__.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 def run(*arguments, cwd=ROOT, **settings):
-    return subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, check=False, **settings)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        **settings,
+    )
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
@@ -43,9 +54,14 @@ def test_the_runner_lists_refuses_and_steps(capsys, monkeypatch, tmp_path):
     assert len(listed.splitlines()) == len(CHAPTERS) and " 1  Euler's method" in listed
     with pytest.raises(SystemExit):
         module.main(["99"])
-    assert "there is no chapter 99; the chapters are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10" in capsys.readouterr().err
+    assert (
+        "there is no chapter 99; the chapters are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
+        in capsys.readouterr().err
+    )
     small = tmp_path / "01_small.py"
-    small.write_text("# %% [markdown]\n# # Small\n# Some prose.\n\n# %%\nx = 6\n\n# %%\nprint(x * 7)\n")
+    small.write_text(
+        "# %% [markdown]\n# # Small\n# Some prose.\n\n# %%\nx = 6\n\n# %%\nprint(x * 7)\n"
+    )
     broken = tmp_path / "02_broken.py"
     broken.write_text("# %% [markdown]\n# # Broken\n\n# %%\nprint('before')\n1 / 0\n")
     monkeypatch.setattr(module, "HERE", tmp_path)
@@ -58,11 +74,13 @@ def test_the_runner_lists_refuses_and_steps(capsys, monkeypatch, tmp_path):
     assert module.main([]) == 1  # all: a line each, and the output of the one that fails
     captured = capsys.readouterr()
     assert " 1  Small ... done" in captured.out and "failed\nbefore" in captured.out
-    assert "ZeroDivisionError" in captured.err and 'line 6' in captured.err
+    assert "ZeroDivisionError" in captured.err and "line 6" in captured.err
 
 
 def test_experiments_are_kept_resumed_and_not_mixed(tmp_path, monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location("experiment_here", ROOT / "tutorials" / "experiment.py")
+    spec = importlib.util.spec_from_file_location(
+        "experiment_here", ROOT / "tutorials" / "experiment.py"
+    )
     experiment = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(experiment)
     monkeypatch.setattr(experiment, "RESULTS", tmp_path)
@@ -74,9 +92,12 @@ def test_experiments_are_kept_resumed_and_not_mixed(tmp_path, monkeypatch, capsy
             if fails:
                 raise KeyboardInterrupt
             return {"found": np.float32(0.5), "n": np.int64(3)}
+
         return measure
 
-    with pytest.raises(SystemExit, match="no results of 'a' and 1 more jobs: run this chapter with --full"):
+    with pytest.raises(
+        SystemExit, match="no results of 'a' and 1 more jobs: run this chapter with --full"
+    ):
         experiment.full("x", {"n": 1}, {"a": job("a"), "b": job("b")})
     monkeypatch.setattr(experiment, "FULL", True)
     with pytest.raises(KeyboardInterrupt):
@@ -89,11 +110,15 @@ def test_experiments_are_kept_resumed_and_not_mixed(tmp_path, monkeypatch, capsy
     kept = json.loads(path.read_text())
     assert set(kept["results"]) == {"a", "b", "c"} and kept["settings"] == {"n": 1}
     assert set(kept["versions"]) == {"tinyode", "numpy", "python"}
-    assert [file.name for file in tmp_path.iterdir()] == ["x.json"] and "b (1 of 1)" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == [
+        "x.json"
+    ] and "b (1 of 1)" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="made with other settings"):
         experiment.full("x", {"n": 2}, {"a": job("a")})
     path.write_text(json.dumps({**kept, "versions": {"numpy": "1.0"}}))
-    assert experiment.full("x", {"n": 1}, {"a": job("a")})["a"]["found"] == 0.5  # reads what is there
+    assert (
+        experiment.full("x", {"n": 1}, {"a": job("a")})["a"]["found"] == 0.5
+    )  # reads what is there
     with pytest.raises(SystemExit, match="begun with other versions"):
         experiment.full("x", {"n": 1}, {"d": job("d")})
     path.write_text("{")
@@ -105,9 +130,18 @@ def test_experiments_are_kept_resumed_and_not_mixed(tmp_path, monkeypatch, capsy
 def test_the_ledger_has_every_id_that_is_used_and_names_what_exists():
     ledger = (ROOT / "tutorials" / "SOURCES.md").read_text()
     ids = set(re.findall(r"\b(?:[PGNS]\d+|[PGNS]-[a-z]+\d?|G-ex[12]|G-alg2|S-alg[12])\b", ledger))
-    for path in [*CHAPTERS, *(ROOT / "tests").rglob("test_*.py"), *(ROOT / "tinyode").rglob("*.py")]:
-        used = set(re.findall(r"\b[PGNS]\d+\b|\b[PGNS]-(?:alg\d|ex\d|batch|black|control|err|flow|irregular|latent|lower|mem|param|pseudo"
-                              r"|rnn|scheme|solvers|steps|tangent|time|tol|unique)\b", path.read_text()))
+    for path in [
+        *CHAPTERS,
+        *(ROOT / "tests").rglob("test_*.py"),
+        *(ROOT / "tinyode").rglob("*.py"),
+    ]:
+        used = set(
+            re.findall(
+                r"\b[PGNS]\d+\b|\b[PGNS]-(?:alg\d|ex\d|batch|black|control|err|flow|irregular|latent|lower|mem|param|pseudo"
+                r"|rnn|scheme|solvers|steps|tangent|time|tol|unique)\b",
+                path.read_text(),
+            )
+        )
         assert used <= ids, (path, used - ids)
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     for name in re.findall(r"`(test_\w+)`", ledger):
@@ -122,6 +156,9 @@ def test_the_code_of_the_readme_runs():
     result = run("-c", code + "\nprint(value, gradient[0], gradient[1])")
     assert result.returncode == 0, result.stderr
     commands = re.findall(r"```sh\n(.*?)```", readme, re.S)
-    assert len(commands) == 2 and all(c.startswith("python -m pip install") and " && " in c and c.count("\n") == 1 for c in commands)
+    assert len(commands) == 2 and all(
+        c.startswith("python -m pip install") and " && " in c and c.count("\n") == 1
+        for c in commands
+    )
     for link in re.findall(r"\]\(([^)]+)\)", readme):
         assert (ROOT / link).exists(), link

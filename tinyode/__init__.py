@@ -11,12 +11,47 @@
 """
 
 from . import datasets, nn, optim, tree
-from .autodiff import compiled, custom_vjp, grad, hessian, jacobian, jvp, program, stop_gradient, value_and_grad, vjp
+from .autodiff import (
+    compiled,
+    custom_vjp,
+    grad,
+    hessian,
+    jacobian,
+    jvp,
+    program,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+)
 from .sensitivity import NewtonError, odeint, odeint_batch, odeint_event, root, with_integral
 from .solvers import Event, Solution, SolverError, solve, solve_batch
 
 __version__ = "0.1.0"
 
-__all__ = ["Event", "NewtonError", "Solution", "SolverError", "compiled", "custom_vjp", "datasets", "grad", "hessian", "jacobian", "jvp",
-           "nn", "odeint", "odeint_batch", "odeint_event", "optim", "program", "root", "solve", "solve_batch", "stop_gradient", "tree",
-           "value_and_grad", "vjp", "with_integral"]
+__all__ = [
+    "Event",
+    "NewtonError",
+    "Solution",
+    "SolverError",
+    "compiled",
+    "custom_vjp",
+    "datasets",
+    "grad",
+    "hessian",
+    "jacobian",
+    "jvp",
+    "nn",
+    "odeint",
+    "odeint_batch",
+    "odeint_event",
+    "optim",
+    "program",
+    "root",
+    "solve",
+    "solve_batch",
+    "stop_gradient",
+    "tree",
+    "value_and_grad",
+    "vjp",
+    "with_integral",
+]

@@ -8,8 +8,10 @@ import stat
 
 import numpy as np
 
-TOO_DEEP = ("containers are nested too deep for Python's stack, or one contains itself; put the "
-            "arrays of many levels side by side, into one list")
+TOO_DEEP = (
+    "containers are nested too deep for Python's stack, or one contains itself; put the "
+    "arrays of many levels side by side, into one list"
+)
 
 
 def save(path, tree):
@@ -111,8 +113,9 @@ def load(path):
         of_the_system = getattr(error, "errno", None) is not None
         if of_the_system or isinstance(error, MemoryError):
             raise
-        raise ValueError(f"load: {os.fspath(path)!r} is damaged, or was not written by save"
-                         ) from error
+        raise ValueError(
+            f"load: {os.fspath(path)!r} is damaged, or was not written by save"
+        ) from error
 
 
 def _encode(tree, arrays):
@@ -128,8 +131,10 @@ def _encode(tree, arrays):
     if (type(tree) is np.ndarray or isinstance(tree, np.generic)) and not tree.dtype.hasobject:
         arrays.append(tree)
         return {"array" if isinstance(tree, np.ndarray) else "scalar": len(arrays) - 1}
-    raise TypeError(f"save: {type(tree).__name__} cannot be saved; arrays, numbers, strings and "
-                    "None in tuples, lists and dicts can")
+    raise TypeError(
+        f"save: {type(tree).__name__} cannot be saved; arrays, numbers, strings and "
+        "None in tuples, lists and dicts can"
+    )
 
 
 def _decode(code, file):

@@ -1,7 +1,8 @@
 """Gradient descent, as pairs of functions over plain containers.
 
-An optimiser is ``(init, update)``: ``init(parameters)`` makes its state, ``update(parameters, gradient, state)`` returns the next
-parameters and the next state. Nothing is changed in place, so a loop reads
+An optimiser is ``(init, update)``: ``init(parameters)`` makes its state, ``update(parameters,
+gradient, state)`` returns the next parameters and the next state. Nothing is changed in place, so a
+loop reads
 
     >>> init, update = adam(cosine(1e-2, 300))
     >>> state = init(parameters)
@@ -9,7 +10,8 @@ parameters and the next state. Nothing is changed in place, so a loop reads
     ...     loss, gradient = value_and_grad(loss_of)(parameters)
     ...     parameters, state = update(parameters, clip(gradient, 1.0), state)
 
-A learning rate is a number or a schedule, a function of the number of steps already done: `exponential`, `cosine`, `piecewise`, or yours.
+A learning rate is a number or a schedule, a function of the number of steps already done:
+`exponential`, `cosine`, `piecewise`, or yours.
 """
 
 import math
@@ -22,7 +24,8 @@ from .autodiff.operators import Recorded
 
 
 def gradient_descent(learning_rate, momentum=0.0):
-    """v <- momentum v + gradient, parameters <- parameters - learning_rate v (Polyak's heavy ball, 1964; plain descent at 0).
+    """v <- momentum v + gradient, parameters <- parameters - learning_rate v (Polyak's heavy ball,
+    1964; plain descent at 0).
 
     Parameters
     ----------
@@ -55,7 +58,8 @@ def gradient_descent(learning_rate, momentum=0.0):
 
 
 def adam(learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
-    """Adam: steps along the running mean of the gradient over the root of the running mean of its square.
+    """Adam: steps along the running mean of the gradient over the root of the running mean of its
+    square.
 
     Kingma and Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
 
@@ -89,8 +93,9 @@ def adam(learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
         v = tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, state["v"], gradient)
         root = math.sqrt(1 - beta2**n)
         step = rate(n - 1) * root / (1 - beta1**n)  # Python floats, so that float32 stays float32
-        new = tree.map(lambda p, m, v: _as(p, p - step * m / (np.sqrt(v) + epsilon * root)),
-                       parameters, m, v)
+        new = tree.map(
+            lambda p, m, v: _as(p, p - step * m / (np.sqrt(v) + epsilon * root)), parameters, m, v
+        )
         return new, {"n": n, "m": m, "v": v}
 
     return init, update
@@ -98,12 +103,16 @@ def adam(learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
 
 def exponential(rate, half_life):
     """Schedule: rate 2^(-n / half_life), both positive (ValueError)."""
-    rate, half_life = _positive("exponential: rate", rate), _positive("exponential: half_life", half_life)
+    rate, half_life = (
+        _positive("exponential: rate", rate),
+        _positive("exponential: half_life", half_life),
+    )
     return lambda n: rate * 2.0 ** (-n / half_life)
 
 
 def cosine(rate, steps, last=0.0):
-    """Schedule: from rate to last along half a cosine in so many steps, and last from there on (Loshchilov and Hutter, "SGDR", 2017).
+    """Schedule: from rate to last along half a cosine in so many steps, and last from there on
+    (Loshchilov and Hutter, "SGDR", 2017).
 
     ValueError if rate or steps is not positive, or last negative.
     """
@@ -120,12 +129,14 @@ def piecewise(rate, factor, *boundaries):
 
 
 def clip(gradient, largest):
-    """Return the gradient, made shorter where the root of the sum of its squares, over all leaves, is above ``largest``.
+    """Return the gradient, made shorter where the root of the sum of its squares, over all leaves,
+    is above ``largest``.
 
     Raises
     ------
     ValueError
-        If ``largest`` is not positive, or the gradient not real or not finite: no factor makes it right.
+        If ``largest`` is not positive, or the gradient not real or not finite: no factor makes it
+        right.
     TypeError
         If ``largest`` or the gradient is traced.
     """
@@ -136,10 +147,17 @@ def clip(gradient, largest):
         _real("clip", "gradient", leaf)
         sizes.append(float(np.max(np.abs(leaf))))
         if not math.isfinite(sizes[-1]):
-            raise ValueError(f"clip: the gradient has a leaf of shape {np.shape(leaf)} and dtype {np.result_type(leaf)} with the largest "
-                             f"element {sizes[-1]}; real and finite ones can be clipped, so look for what made it so")
+            raise ValueError(
+                f"clip: the gradient has a leaf of shape {np.shape(leaf)} and dtype"
+                f" {np.result_type(leaf)} with the largest element {sizes[-1]}; real and finite"
+                " ones can be clipped, so look for what made it so"
+            )
     size = max(sizes, default=0.0)
-    root = math.sqrt(sum(float(np.sum((np.asarray(leaf, float) / size) ** 2)) for leaf in leaves)) if size else 0.0
+    root = (
+        math.sqrt(sum(float(np.sum((np.asarray(leaf, float) / size) ** 2)) for leaf in leaves))
+        if size
+        else 0.0
+    )
     if size * root <= largest:
         return gradient
     factor = largest / (size * root)
@@ -156,9 +174,11 @@ def _real(name, what, x):
     """Refuse by name what is not made of real numbers."""
     dtype = _dtype(x)
     if dtype.kind not in "fiub":
-        raise ValueError(f"{name}: {what}: a leaf of dtype {dtype} and shape {np.shape(x)} is not "
-                         "made of real numbers; leave it out, or write the real and imaginary "
-                         "parts of a complex one as an axis of length 2")
+        raise ValueError(
+            f"{name}: {what}: a leaf of dtype {dtype} and shape {np.shape(x)} is not "
+            "made of real numbers; leave it out, or write the real and imaginary "
+            "parts of a complex one as an axis of length 2"
+        )
 
 
 def _dtype_of_means(p):
@@ -172,6 +192,7 @@ def _dtype_of_means(p):
 
 def _zeros(name, parameters):
     """Return the running means before the first step."""
+
     def zero(p):
         _real(name, "parameters", p)
         return np.zeros(np.shape(p), _dtype_of_means(p))
@@ -187,8 +208,10 @@ def _as(p, new):
 def _matching(name, parameters, gradient, state, keys):
     """Return the gradient in the dtypes of the running means; refuse what does not match."""
     if not isinstance(state, dict) or set(state) != keys:
-        raise ValueError(f"{name}: the state has {sorted(state) if isinstance(state, dict) else state!r}, not {sorted(keys)}; begin with "
-                         f"that of init(parameters) of {name}")
+        raise ValueError(
+            f"{name}: the state has {sorted(state) if isinstance(state, dict) else state!r}, not"
+            f" {sorted(keys)}; begin with that of init(parameters) of {name}"
+        )
     leaves, structure = tree.flatten(parameters)
     for p in leaves:
         _real(name, "parameters", p)
@@ -196,12 +219,17 @@ def _matching(name, parameters, gradient, state, keys):
     for what, part in parts.items():
         others, of_part = tree.flatten(part)
         if of_part != structure:
-            raise ValueError(f"{name}: the {what} has the structure {tree.describe(of_part)}, the "
-                             f"parameters have {tree.describe(structure)}; they must agree")
+            raise ValueError(
+                f"{name}: the {what} has the structure {tree.describe(of_part)}, the "
+                f"parameters have {tree.describe(structure)}; they must agree"
+            )
         for p, x in zip(leaves, others):
             _real(name, what, x)
             if np.shape(p) != np.shape(x):  # which NumPy would broadcast
-                raise ValueError(f"{name}: a parameter of shape {np.shape(p)} has a {what} of shape {np.shape(x)}; they must agree")
+                raise ValueError(
+                    f"{name}: a parameter of shape {np.shape(p)} has a {what} of shape"
+                    f" {np.shape(x)}; they must agree"
+                )
 
     def cast(p, g):
         dtype = _dtype_of_means(p)
@@ -215,11 +243,13 @@ def _matching(name, parameters, gradient, state, keys):
 def _plain(what, value):
     """Refuse by name a traced value where a plain one is needed."""
     if is_traced(value) or isinstance(value, Recorded):
-        raise TypeError(f"{what} is a traced value, which comes from the arguments of a function "
-                        "that is differentiated or compiled, and must be a plain one: take it from "
-                        "outside of that function, or pass stop_gradient(value). Where you want "
-                        "its derivative, write the step yourself: "
-                        "tree.map(lambda p, g: p - rate * g, parameters, gradient)")
+        raise TypeError(
+            f"{what} is a traced value, which comes from the arguments of a function "
+            "that is differentiated or compiled, and must be a plain one: take it from "
+            "outside of that function, or pass stop_gradient(value). Where you want "
+            "its derivative, write the step yourself: "
+            "tree.map(lambda p, g: p - rate * g, parameters, gradient)"
+        )
 
 
 def _number(what, value, range="a number"):
@@ -241,7 +271,9 @@ def _positive(what, value):
 
 
 def _schedule(name, learning_rate):
-    """Return the learning rate as a function of the steps done, of Python floats; refuse by name what cannot be."""
+    """Return the learning rate as a function of the steps done, of Python floats; refuse by name
+    what cannot be.
+    """
     if not callable(learning_rate):
         learning_rate = _positive(f"{name}: learning_rate", learning_rate)
         return lambda n: learning_rate
@@ -249,7 +281,10 @@ def _schedule(name, learning_rate):
     def rate(n):
         value = _number(f"{name}: learning_rate after {n} steps", learning_rate(n))
         if not 0 <= value < math.inf:
-            raise ValueError(f"{name}: learning_rate is {value!r} after {n} steps; it must be finite and not negative")
+            raise ValueError(
+                f"{name}: learning_rate is {value!r} after {n} steps; it must be finite and not"
+                " negative"
+            )
         return value
 
     return rate

@@ -1,4 +1,6 @@
-"""How the chapters' figures look, and where they go. Needs Matplotlib, and nothing else in the package needs this."""
+"""How the chapters' figures look, and where they go. Needs Matplotlib, and nothing else in the
+package needs this.
+"""
 
 import io
 from pathlib import Path
@@ -7,12 +9,23 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
-# blue, orange, green, purple, red, grey: told apart by every kind of eye, and in print (after Okabe and Ito, 2008)
+# blue, orange, green, purple, red, grey: told apart by every kind of eye, and in print (after Okabe
+# and Ito, 2008)
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#9B59B6", "#D55E00", "#666666"]
 STYLE = {
-    "figure.dpi": 150, "savefig.dpi": 150, "font.size": 13, "axes.titlesize": 14, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.prop_cycle": plt.cycler(color=COLOURS), "lines.linewidth": 2.2, "legend.frameon": False, "axes.grid": True,
-    "grid.alpha": 0.25, "figure.constrained_layout.use": True, "mathtext.fontset": "cm",
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+    "font.size": 13,
+    "axes.titlesize": 14,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": plt.cycler(color=COLOURS),
+    "lines.linewidth": 2.2,
+    "legend.frameon": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "figure.constrained_layout.use": True,
+    "mathtext.fontset": "cm",
 }
 END_OF_PNG = b"IEND\xaeB`\x82"  # the name and the checksum of the last chunk, which is empty
 plt.rcParams.update(STYLE)
@@ -24,14 +37,18 @@ def panels(columns=1, rows=1, width=9.0, height=4.6, **settings):
 
 
 def save(figure, name):
-    """Save a figure as ``figures/name.png``, in the nearest folder up from here that has a ``figures``; return its path.
+    """Save a figure as ``figures/name.png``, in the nearest folder up from here that has a
+    ``figures``; return its path.
 
-    A chapter that is run again must not change the repository. So a file that already shows the same picture is left alone, and so is
-    one that another version of Matplotlib has drawn, which places every letter a little differently. Delete it to have it drawn anew.
-    What is no picture, or not a whole one, is drawn anew.
+    A chapter that is run again must not change the repository. So a file that already shows the
+    same picture is left alone, and so is one that another version of Matplotlib has drawn, which
+    places every letter a little differently. Delete it to have it drawn anew. What is no picture,
+    or not a whole one, is drawn anew.
     """
     here = Path.cwd()
-    folder = next((p / "figures" for p in (here, *here.parents) if (p / "figures").is_dir()), here / "figures")
+    folder = next(
+        (p / "figures" for p in (here, *here.parents) if (p / "figures").is_dir()), here / "figures"
+    )
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.png"
     buffer = io.BytesIO()
@@ -44,7 +61,9 @@ def save(figure, name):
 
 
 def _looks_different(old, new):
-    """Whether two PNG files by the same Matplotlib differ by more than rounding can: on average 0.3 % of the grey scale."""
+    """Whether two PNG files by the same Matplotlib differ by more than rounding can: on average 0.3
+    % of the grey scale.
+    """
     pixels = _pixels(old)
     if pixels is None:
         return True

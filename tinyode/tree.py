@@ -1,8 +1,8 @@
 """Containers: nested tuples, lists and dicts whose leaves are arrays.
 
-Parameters of a network are a list of dicts, the state of a pendulum is a pair: mathematics sees one vector in both. This
-module is the translation. `flatten` takes a container apart into its leaves and its structure, `unflatten` puts it together
-again, `ravel` goes all the way to one flat vector:
+Parameters of a network are a list of dicts, the state of a pendulum is a pair: mathematics sees one
+vector in both. This module is the translation. `flatten` takes a container apart into its leaves
+and its structure, `unflatten` puts it together again, `ravel` goes all the way to one flat vector:
 
     >>> vector, unravel = ravel({"W": np.ones((2, 3)), "b": np.zeros(3)})
     >>> vector.shape
@@ -11,9 +11,9 @@ again, `ravel` goes all the way to one flat vector:
     array([[2., 2., 2.],
            [2., 2., 2.]])
 
-Dict keys are walked in sorted order, so that two dicts with the same keys always flatten alike; put together again, a dict has its
-keys in the order that it had. Whatever is not a tuple (named
-ones included), a list or a dict is a leaf: arrays, numbers, and the traced arrays of `tinyode.autodiff`.
+Dict keys are walked in sorted order, so that two dicts with the same keys always flatten alike; put
+together again, a dict has its keys in the order that it had. Whatever is not a tuple (named ones
+included), a list or a dict is a leaf: arrays, numbers, and the traced arrays of `tinyode.autodiff`.
 
 `save` and `load` keep a container in a file.
 """
@@ -27,7 +27,11 @@ from .files import load as load
 from .files import save as save
 
 LEAF = "*"  # how a structure writes a leaf
-CERTAIN_LEAVES = {np.ndarray, np.float64, float}  # types that need no closer look; the engine adds its own
+CERTAIN_LEAVES = {
+    np.ndarray,
+    np.float64,
+    float,
+}  # types that need no closer look; the engine adds its own
 
 
 class _Keys(tuple):
@@ -53,7 +57,8 @@ def flatten(tree):
     leaves : list
         The leaves, from left to right, dicts in the order of their sorted keys.
     structure : hashable
-        What is left: equal for two containers of the same structure, and all that `unflatten` needs.
+        What is left: equal for two containers of the same structure, and all that `unflatten`
+        needs.
 
     Raises
     ------
@@ -85,8 +90,10 @@ def _take_apart(tree, leaves):
         try:
             keys = _Keys(sorted(tree))
         except TypeError as error:
-            raise TypeError(f"the keys of a dict are walked in sorted order, and these cannot be sorted: {list(tree)}; "
-                            "use keys of one type") from error
+            raise TypeError(
+                "the keys of a dict are walked in sorted order, and these cannot be sorted:"
+                f" {list(tree)}; use keys of one type"
+            ) from error
         keys.order = tuple(tree)
         if kind is not dict:
             keys.empty = _own(tree).empty
@@ -100,8 +107,10 @@ def _own(tree):
     name = type(tree).__name__
     if isinstance(tree, tuple):
         if getattr(tree, "__dict__", None):
-            raise TypeError(f"{name} is a tuple with attributes ({', '.join(vars(tree))}), and one "
-                            "with other elements would lose them; write tuple(x), or a named tuple")
+            raise TypeError(
+                f"{name} is a tuple with attributes ({', '.join(vars(tree))}), and one "
+                "with other elements would lose them; write tuple(x), or a named tuple"
+            )
         return None
     own = _Keys()
     try:
@@ -110,16 +119,22 @@ def _own(tree):
         raise
     except Exception as error:
         plain = "list" if isinstance(tree, list) else "dict"
-        raise TypeError(f"{name} is a {plain} that copy.copy cannot copy, so that none with other "
-                        f"elements can be made; write {plain}(x)") from error
+        raise TypeError(
+            f"{name} is a {plain} that copy.copy cannot copy, so that none with other "
+            f"elements can be made; write {plain}(x)"
+        ) from error
     return own
 
 
 def _emptied(tree):
-    """Return an empty container of the same kind, without its constructor, whose arguments are not known."""
+    """Return an empty container of the same kind, without its constructor, whose arguments are not
+    known.
+    """
     try:
         empty = copy.copy(tree)
-    except KeyError:  # from Python 3.10, which asks a dict whose keys are its attributes for __getstate__
+    except (
+        KeyError
+    ):  # from Python 3.10, which asks a dict whose keys are its attributes for __getstate__
         empty = type(tree).__new__(type(tree))
         vars(empty).update(vars(tree))
     empty.clear()
@@ -127,7 +142,9 @@ def _emptied(tree):
 
 
 def orders(structure):
-    """Return the keys of all dicts in a structure in the orders that the dicts have; equal structures may differ in that."""
+    """Return the keys of all dicts in a structure in the orders that the dicts have; equal
+    structures may differ in that.
+    """
     if structure is LEAF:
         return ()
     _, keys, children = structure
@@ -152,7 +169,7 @@ def belongings(structure):
             _, arguments, state, *_ = keys.empty.__reduce_ex__(4)
         except KeyError:  # see _emptied
             arguments, state = (), vars(keys.empty)
-        own = ([x for x in arguments if x is not type(keys.empty)], state),
+        own = (([x for x in arguments if x is not type(keys.empty)], state),)
     return sum([belongings(child) for child in children if child is not LEAF], own)
 
 
@@ -172,11 +189,15 @@ def unflatten(structure, leaves):
     try:
         tree = _put_together(structure, rest)
     except StopIteration:
-        raise ValueError(f"{len(leaves)} leaves are too few for the structure {describe(structure)}") from None
+        raise ValueError(
+            f"{len(leaves)} leaves are too few for the structure {describe(structure)}"
+        ) from None
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
     if next(rest, rest) is not rest:
-        raise ValueError(f"{len(leaves)} leaves are too many for the structure {describe(structure)}")
+        raise ValueError(
+            f"{len(leaves)} leaves are too many for the structure {describe(structure)}"
+        )
     return tree
 
 
@@ -214,9 +235,11 @@ class _Leaf:
 def refuse_masked(name, leaf):
     """Raise TypeError for a masked array or a matrix, of which only the numbers would be used."""
     if isinstance(leaf, (np.ma.MaskedArray, np.matrix)):
-        raise TypeError(f"{name} is a {type(leaf).__name__}, of which only the numbers would be "
-                        "used; give a plain array: x.filled(value) of a masked one, np.asarray(x) "
-                        "of a matrix")
+        raise TypeError(
+            f"{name} is a {type(leaf).__name__}, of which only the numbers would be "
+            "used; give a plain array: x.filled(value) of a masked one, np.asarray(x) "
+            "of a matrix"
+        )
 
 
 def map(f, tree, *rest):
@@ -232,14 +255,17 @@ def map(f, tree, *rest):
     for number, other in enumerate(rest, 2):
         others, other_structure = flatten(other)
         if other_structure != structure:
-            raise ValueError(f"tree.map: container {number} has the structure {describe(other_structure)}, "
-                             f"the first one {describe(structure)}; they must agree")
+            raise ValueError(
+                f"tree.map: container {number} has the structure {describe(other_structure)}, "
+                f"the first one {describe(structure)}; they must agree"
+            )
         columns.append(others)
     return unflatten(structure, [f(*column) for column in zip(*columns)])
 
 
 def cutter(leaves):
-    """Return the function that cuts flat vectors, shape (..., n), into arrays of the shapes and dtypes of these, shapes (..., *leaf.shape).
+    """Return the function that cuts flat vectors, shape (..., n), into arrays of the shapes and
+    dtypes of these, shapes (..., *leaf.shape).
 
     It is NumPy code and so differentiable.
     """
@@ -252,8 +278,13 @@ def cutter(leaves):
         if flat.ndim == 1:
             pieces = [flat[place].reshape(shape) for place, shape, _ in places]
         else:
-            pieces = [flat[..., place].reshape(flat.shape[:-1] + shape) for place, shape, _ in places]
-        return [piece if piece.dtype is dtype else piece.astype(dtype) for piece, (_, _, dtype) in zip(pieces, places)]
+            pieces = [
+                flat[..., place].reshape(flat.shape[:-1] + shape) for place, shape, _ in places
+            ]
+        return [
+            piece if piece.dtype is dtype else piece.astype(dtype)
+            for piece, (_, _, dtype) in zip(pieces, places)
+        ]
 
     if len(places) == 1 and leaves[0].ndim == 1:
         dtype = leaves[0].dtype
@@ -267,22 +298,31 @@ def ravel(tree):
     Returns
     -------
     vector : array, shape (n,)
-        n is the number of elements in all leaves together; its dtype is the one that can hold every leaf's.
+        n is the number of elements in all leaves together; its dtype is the one that can hold every
+        leaf's.
     unravel : function
-        ``unravel(vector)`` is the container again, each leaf with its own shape and dtype. Both directions are NumPy code and
-        so differentiable.
+        ``unravel(vector)`` is the container again, each leaf with its own shape and dtype. Both
+        directions are NumPy code and so differentiable.
     """
     leaves, structure = flatten(tree)
     for leaf in leaves:
         refuse_masked("ravel: a leaf", leaf)
-    leaves = [np.reshape(np.stack(list(leaf.flat)), leaf.shape) if type(leaf) is np.ndarray and leaf.dtype == object and leaf.size else leaf
-              for leaf in leaves]  # np.array([x, y]) of traced x, y
+    leaves = [
+        (
+            np.reshape(np.stack(list(leaf.flat)), leaf.shape)
+            if type(leaf) is np.ndarray and leaf.dtype == object and leaf.size
+            else leaf
+        )
+        for leaf in leaves
+    ]  # np.array([x, y]) of traced x, y
     leaves = [leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for leaf in leaves]
     n, cut = sum([leaf.size for leaf in leaves]), cutter(leaves)
 
     def unravel(vector):
         if np.shape(vector) != (n,):
-            raise ValueError(f"unravel: a vector of shape {(n,)} was expected, got shape {np.shape(vector)}")
+            raise ValueError(
+                f"unravel: a vector of shape {(n,)} was expected, got shape {np.shape(vector)}"
+            )
         return unflatten(structure, cut(vector))
 
     if not leaves:

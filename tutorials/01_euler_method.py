@@ -5,11 +5,12 @@
 # $$\frac{dy}{dt} = f(t, y), \qquad y(t_0) = y_0, \tag{G1}$$
 # and one point that the curve passes through. Where does the curve go?
 #
-# (G's slide adds "in general $y_t = y_0 + \int_0^t f(t, y)\, dt = \mathrm{ODESolve}(y_0, f, t_0, t_1)$", with two names
-# for each end of the interval; meant is $y(t_1) = y_0 + \int_{t_0}^{t_1} f\, dt$.)
+# (G's slide adds "in general $y_t = y_0 + \int_0^t f(t, y)\, dt = \mathrm{ODESolve}(y_0, f, t_0,
+# t_1)$", with two names for each end of the interval; meant is $y(t_1) = y_0 + \int_{t_0}^{t_1} f\,
+# dt$.)
 #
-# This is the oldest algorithm of the course and the one that everything else refines. The ids in brackets (P1, G1, N3,
-# ...) name the formulas of the four sources; `SOURCES.md` lists them all.
+# This is the oldest algorithm of the course and the one that everything else refines. The ids in
+# brackets (P1, G1, N3, ...) name the formulas of the four sources; `SOURCES.md` lists them all.
 
 # %%
 import numpy as np
@@ -53,6 +54,7 @@ assert abs(error / (delta**2 / 2) - 1) < 0.01
 # $$y_{n+1} = y_n + h f(t_n, y_n), \qquad t_{n+1} = t_n + h. \tag{P1, G3, N3}$$
 # Each step's end is not on the curve that it started from, but on a neighbouring one, and the next step follows that.
 
+
 # %%
 def euler(f, y, t0, t1, n):
     """Take n equal steps of Euler's method; return all times and states."""
@@ -77,14 +79,31 @@ figure, axes = panels()
 T, Y = np.meshgrid(np.linspace(0, 5, 26), np.linspace(0, 3.4, 18))
 slope = f(T, Y)
 length = np.hypot(1, slope)
-axes.quiver(T, Y, 1 / length, slope / length, color="#bbbbbb", angles="xy", scale=42, width=0.0022, headwidth=0, headlength=0, headaxislength=0,
-            pivot="mid")
+axes.quiver(
+    T,
+    Y,
+    1 / length,
+    slope / length,
+    color="#bbbbbb",
+    angles="xy",
+    scale=42,
+    width=0.0022,
+    headwidth=0,
+    headlength=0,
+    headaxislength=0,
+    pivot="mid",
+)
 fine = np.linspace(t0, t1, 400)
 axes.plot(fine, exact(fine), color="black", label="solution  exp(sin t)")
 for n, colour in zip((5, 10, 40), COLOURS[4::-2]):
     ts, ys = euler(f, y0, t0, t1, n)
     axes.plot(ts, ys, "o-", color=colour, markersize=5, linewidth=1.6, label=f"Euler, {n} steps")
-axes.set(xlabel="$t$", ylabel="$y$", ylim=(0, 3.6), title="Follow the slope, look again, follow the slope")
+axes.set(
+    xlabel="$t$",
+    ylabel="$y$",
+    ylim=(0, 3.6),
+    title="Follow the slope, look again, follow the slope",
+)
 axes.legend(ncols=2, frameon=True, framealpha=1, edgecolor="white")
 save(figure, "01_euler_steps")
 
@@ -102,7 +121,10 @@ print("  n    error at t1    ratio to the row above")
 errors = []
 for n in (10, 20, 40, 80, 160, 320, 640):
     errors.append(abs(euler(f, y0, t0, t1, n)[1][-1] - exact(t1)))
-    print(f"{n:4}    {errors[-1]:.3e}    " + (f"{errors[-2] / errors[-1]:.3f}" if len(errors) > 1 else ""))
+    print(
+        f"{n:4}    {errors[-1]:.3e}    "
+        + (f"{errors[-2] / errors[-1]:.3f}" if len(errors) > 1 else "")
+    )
 assert abs(errors[-2] / errors[-1] - 2) < 0.05
 
 # %% [markdown]
@@ -115,6 +137,7 @@ assert abs(errors[-2] / errors[-1] - 2) < 0.05
 # $y_{n+1} = y + h y' + \frac{h^2}{2} y'' + O(h^3)$: the error of a step falls to $O(h^3)$, the method is of second
 # order. The classical fourth-order method (Kutta, 1901) looks four times. A method is nothing but its numbers, and the
 # library keeps them as such, in `tinyode/solvers/tableaus.py`.
+
 
 # %%
 def midpoint_step(f, t, y, h):
@@ -139,10 +162,10 @@ for step, method in ((midpoint_step, "midpoint"), (rk4_step, "rk4")):
     assert abs(y - library) < 1e-13
 
 # %% [markdown]
-# What counts is not the number of steps but the number of evaluations of $f$: with a neural network for $f$ that is
-# where the time goes. Slopes in the figure are orders: ten times the work makes Euler ten times as accurate, rk4 ten
-# thousand times. `dopri5` is of fifth order and chooses its steps itself from a tolerance; the marks are tolerances
-# from $10^{-3}$ to $10^{-12}$.
+# What counts is not the number of steps but the number of evaluations of $f$: with a neural network
+# for $f$ that is where the time goes. Slopes in the figure are orders: ten times the work makes
+# Euler ten times as accurate, rk4 ten thousand times. `dopri5` is of fifth order and chooses its
+# steps itself from a tolerance; the marks are tolerances from $10^{-3}$ to $10^{-12}$.
 
 # %%
 figure, axes = panels()
@@ -154,7 +177,13 @@ for method, marker in zip(("euler", "midpoint", "heun", "rk4"), "osd^"):
         cost.append(solution.stats.nfev)
         error.append(abs(solution.y[-1] - exact(t1)))
     orders[method] = -np.polyfit(np.log(cost[3:7]), np.log(error[3:7]), 1)[0]
-    axes.loglog(cost, error, marker + "-", markersize=9 if method == "midpoint" else 6, label=f"{method}, slope {orders[method]:.1f}")
+    axes.loglog(
+        cost,
+        error,
+        marker + "-",
+        markersize=9 if method == "midpoint" else 6,
+        label=f"{method}, slope {orders[method]:.1f}",
+    )
 cost, error = [], []
 for digits in range(3, 13):
     solution = solve(f, y0, [t0, t1], method="dopri5", rtol=10.0**-digits, atol=10.0**-digits)
@@ -163,7 +192,12 @@ for digits in range(3, 13):
 axes.loglog(cost, error, "*-", markersize=10, color=COLOURS[4], label="dopri5, adaptive")
 axes.axhspan(1e-17, 2.2e-16 * exact(t1), color="#dddddd")
 axes.text(1.0e4, 6e-17, "rounding", fontsize=11, color="#555555", ha="center")
-axes.set(xlabel="evaluations of $f$", ylabel="error at $t_1$", ylim=(3e-17, 3), title="The more digits are wanted, the more a high order pays")
+axes.set(
+    xlabel="evaluations of $f$",
+    ylabel="error at $t_1$",
+    ylim=(3e-17, 3),
+    title="The more digits are wanted, the more a high order pays",
+)
 axes.legend(fontsize=11)
 save(figure, "01_work_precision")
 for method, order in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
@@ -172,28 +206,33 @@ for method, order in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
 # %% [markdown]
 # ## Where it breaks: a step can be too long to make sense
 #
-# For $y' = -50\, y$ the solution dies away at once. One Euler step multiplies by $1 - 50 h$; for $h > 2/50$ that is
-# below $-1$, and the numbers oscillate and grow without bound, although *every tangent is drawn correctly*. Accuracy
-# would allow long steps once the solution is flat; stability forbids them. Such problems are called stiff.
+# For $y' = -50\, y$ the solution dies away at once. One Euler step multiplies by $1 - 50 h$; for $h
+# > 2/50$ that is below $-1$, and the numbers oscillate and grow without bound, although *every
+# tangent is drawn correctly*. Accuracy would allow long steps once the solution is flat; stability
+# forbids them. Such problems are called stiff.
 
 # %%
 for h in (0.01, 0.039, 0.041):
     _, ys = euler(lambda t, y: -50 * y, 1.0, 0.0, 200 * h, 200)
-    print(f"h = {h:5}: after 200 steps |y| = {abs(ys[-1]):.2e}, by the formula |1 - 50 h|^200 = {abs(1 - 50 * h)**200:.2e}")
+    print(
+        f"h = {h:5}: after 200 steps |y| = {abs(ys[-1]):.2e}, by the formula |1 - 50 h|^200 ="
+        f" {abs(1 - 50 * h) ** 200:.2e}"
+    )
     assert np.isclose(abs(ys[-1]), abs(1 - 50 * h) ** 200, rtol=1e-9, atol=0)
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. For $y' = y$, $y(0) = 1$ and $n$ steps to $t = 1$, Euler's method gives $(1 + 1/n)^n$. Show that the error is close
-#    to $e / 2n$.
-# 2. Heun's method averages the slopes at the start and at the end that Euler predicts. Write it, and show that it is of
-#    second order.
-# 3. Predict from one run with 100 steps how many steps of Euler's method an error of $10^{-3}$ takes in the example
-#    above, and try it.
+# 1. For $y' = y$, $y(0) = 1$ and $n$ steps to $t = 1$, Euler's method gives $(1 + 1/n)^n$. Show
+#    that the error is close to $e / 2n$.
+# 2. Heun's method averages the slopes at the start and at the end that Euler predicts. Write it,
+#    and show that it is of second order.
+# 3. Predict from one run with 100 steps how many steps of Euler's method an error of $10^{-3}$
+#    takes in the example above, and try it.
 
 # %%
-# 1. log (1 + 1/n)^n = n (1/n - 1/2n^2 + ...) = 1 - 1/2n + ..., and exp of that is e (1 - 1/2n + ...)
+# 1. log (1 + 1/n)^n = n (1/n - 1/2n^2 + ...) = 1 - 1/2n + ..., and exp of that is e (1 - 1/2n +
+#    ...)
 for n in (10, 100, 1000):
     _, ys = euler(lambda t, y: y, 1.0, 0.0, 1.0, n)
     assert np.isclose(ys[-1], (1 + 1 / n) ** n, rtol=1e-12, atol=0)
@@ -226,6 +265,6 @@ assert abs(error / 1e-3 - 1) < 0.05
 # %% [markdown]
 # ## Sources
 #
-# P1 (Price-Broncucia, "Euler Method"); G1 to G3 (Gazula and Plis, "ODEs & Euler Method"); N-tangent, N3 (handwritten
-# notes, "Solving ODE numerically"). Hairer, Norsett and Wanner, *Solving Ordinary Differential Equations I* (1993),
-# sections I.7 (Euler), II.1 (Runge-Kutta).
+# P1 (Price-Broncucia, "Euler Method"); G1 to G3 (Gazula and Plis, "ODEs & Euler Method");
+# N-tangent, N3 (handwritten notes, "Solving ODE numerically"). Hairer, Norsett and Wanner, *Solving
+# Ordinary Differential Equations I* (1993), sections I.7 (Euler), II.1 (Runge-Kutta).

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # A residual network is Euler's method
 #
-# **The question.** A residual network adds something to its state in every layer; Euler's method adds something to its
-# state in every step. Are they alike, or are they the same? And what does one gain by knowing?
+# **The question.** A residual network adds something to its state in every layer; Euler's method
+# adds something to its state in every step. Are they alike, or are they the same? And what does one
+# gain by knowing?
 
 # %%
 import numpy as np
@@ -44,6 +45,7 @@ else:
 #
 # In Python, with the parameters of layer $t$ in a list:
 
+
 # %%
 def resnet(h, thetas):
     """Algorithm 1: one block after the other, each with parameters of its own."""
@@ -67,16 +69,19 @@ def layer_at(t, h, thetas):
 
 by_resnet = resnet(h0, thetas)
 by_euler = solve(layer_at, h0, np.arange(7.0), thetas, method="euler").y[-1]
-print("largest difference between ResNet and Euler with step 1:", np.abs(by_resnet - by_euler).max())
+print(
+    "largest difference between ResNet and Euler with step 1:", np.abs(by_resnet - by_euler).max()
+)
 assert np.array_equal(by_resnet, by_euler)  # to the last bit
 
 # %% [markdown]
-# A residual network *is* the explicit Euler method with step one on a field that changes at whole times. Not nearly: to
-# the last bit.
+# A residual network *is* the explicit Euler method with step one on a field that changes at whole
+# times. Not nearly: to the last bit.
 #
-# S calls it "the implicit Euler integration scheme of a ResNet". **Mended**: it is the *explicit* one. The implicit
-# method asks for the slope at the end of the step, $\mathbf h_{t+1} = \mathbf h_t + f(\mathbf h_{t+1}, \theta_t)$,
-# which is an equation to be solved in every layer (chapter 4 is about such equations), and gives other numbers.
+# S calls it "the implicit Euler integration scheme of a ResNet". **Mended**: it is the *explicit*
+# one. The implicit method asks for the slope at the end of the step, $\mathbf h_{t+1} = \mathbf h_t
+# + f(\mathbf h_{t+1}, \theta_t)$, which is an equation to be solved in every layer (chapter 4 is
+# about such equations), and gives other numbers.
 
 # %%
 implicit = h0
@@ -103,10 +108,19 @@ for dt in (1.0, 0.5, 0.125, 0.1, 0.3):
     for theta_t in thetas:
         net = net + block(theta_t, net)  # F
         scaled = scaled + dt * (block(theta_t, scaled) / dt)  # dt G, G = F / dt
-        euler = solve(lambda t, h, p, dt=dt: block(p, h) / dt, euler, [0.0, dt], theta_t, method="euler").y[-1]
-    print(f"dt = {dt:5}: ResNet against dt * (F / dt) {np.abs(net - scaled).max():.1e};  dt * G against Euler {np.abs(scaled - euler).max():.1e}")
+        euler = solve(
+            lambda t, h, p, dt=dt: block(p, h) / dt, euler, [0.0, dt], theta_t, method="euler"
+        ).y[-1]
+    print(
+        f"dt = {dt:5}: ResNet against dt * (F / dt) {np.abs(net - scaled).max():.1e};  dt * G"
+        f" against Euler {np.abs(scaled - euler).max():.1e}"
+    )
     assert np.array_equal(scaled, euler)
-    assert np.array_equal(net, scaled) if np.log2(dt) % 1 == 0 else np.allclose(net, scaled, rtol=1e-13, atol=0)
+    assert (
+        np.array_equal(net, scaled)
+        if np.log2(dt) % 1 == 0
+        else np.allclose(net, scaled, rtol=1e-13, atol=0)
+    )
 
 # %% [markdown]
 # ## More layers, smaller steps
@@ -138,16 +152,37 @@ assert abs(distances[-2] / distances[-1] - 2) < 0.02
 figure, (left, right) = panels(2, width=11, height=4.8)
 fine = solve(G, h0, np.linspace(0, 1, 200), theta, rtol=1e-8).y
 for i in range(len(h0)):
-    left.plot(fine[:, i, 0], fine[:, i, 1], color="black", linewidth=1.5, label="the ODE" if i == 0 else None)
+    left.plot(
+        fine[:, i, 0],
+        fine[:, i, 1],
+        color="black",
+        linewidth=1.5,
+        label="the ODE" if i == 0 else None,
+    )
 for depth, colour in ((3, COLOURS[4]), (12, COLOURS[0])):
     path = solve(G, h0, np.linspace(0, 1, depth + 1), theta, method="euler").y
     for i in range(len(h0)):
-        left.plot(path[:, i, 0], path[:, i, 1], "o-", color=colour, linewidth=1.2, markersize=4, label=f"{depth} layers" if i == 0 else None)
+        left.plot(
+            path[:, i, 0],
+            path[:, i, 1],
+            "o-",
+            color=colour,
+            linewidth=1.2,
+            markersize=4,
+            label=f"{depth} layers" if i == 0 else None,
+        )
 left.plot(h0[:, 0], h0[:, 1], "s", color="black", markersize=7)
 left.set(xlabel="$h_1$", ylabel="$h_2$", title="Five inputs on their way through the layers")
 left.legend(fontsize=12)
 right.loglog(depths, distances, "o-", label="ResNet with a shared block")
-right.loglog(depths, distances[-1] * depths[-1] / depths, "--", color="#666666", linewidth=1.4, label="slope $-1$")
+right.loglog(
+    depths,
+    distances[-1] * depths[-1] / depths,
+    "--",
+    color="#666666",
+    linewidth=1.4,
+    label="slope $-1$",
+)
 right.set(xlabel="depth", ylabel="distance to the ODE", title="Twice the depth, half the distance")
 right.legend(fontsize=12)
 save(figure, "02_depth_to_ode")
@@ -155,22 +190,30 @@ save(figure, "02_depth_to_ode")
 # %% [markdown]
 # ## Two remarks on the formula
 #
-# **N4 forgets the start.** It reads $h(t_1) = \int_{t_0}^{t_1} f(t, h(t), \theta)\, dt$. The integral is the *change*;
-# $h(t_0)$ has to be added (**mended** as in S3 above). With the integral by Simpson's rule along the solution:
+# **N4 forgets the start.** It reads $h(t_1) = \int_{t_0}^{t_1} f(t, h(t), \theta)\, dt$. The
+# integral is the *change*; $h(t_0)$ has to be added (**mended** as in S3 above). With the integral
+# by Simpson's rule along the solution:
 
 # %%
 ts = np.linspace(0, 1, 201)
-along = np.stack([G(t, h, theta) for t, h in zip(ts, solve(G, h0, ts, theta, rtol=1e-11, atol=1e-12).y)])
+along = np.stack(
+    [G(t, h, theta) for t, h in zip(ts, solve(G, h0, ts, theta, rtol=1e-11, atol=1e-12).y)]
+)
 weights = np.where(np.arange(201) % 2 == 1, 4.0, 2.0)
 weights[[0, -1]] = 1.0
 integral = np.tensordot(weights, along, axes=1) / 600
-print("S3, with h(t0):", np.abs(h0 + integral - ode).max(), "  N4, without:", np.abs(integral - ode).max())
+print(
+    "S3, with h(t0):",
+    np.abs(h0 + integral - ode).max(),
+    "  N4, without:",
+    np.abs(integral - ode).max(),
+)
 assert np.abs(h0 + integral - ode).max() < 1e-8 < 0.1 < np.abs(integral - ode).max()
 
 # %% [markdown]
-# **The solver is exchangeable.** "The ... Euler integration scheme of a ResNet is replaced by a general ODESolver,
-# thereby increasing numerical accuracy" (S-scheme; P-solvers: one need not use Euler's method). At equal cost, that is
-# at equal numbers of evaluations of the network:
+# **The solver is exchangeable.** "The ... Euler integration scheme of a ResNet is replaced by a
+# general ODESolver, thereby increasing numerical accuracy" (S-scheme; P-solvers: one need not use
+# Euler's method). At equal cost, that is at equal numbers of evaluations of the network:
 
 # %%
 print("method      evaluations   distance to the ODE")
@@ -180,26 +223,33 @@ for method, stages in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
     accuracy[method] = np.abs(solution.y[-1] - ode).max()
     print(f"{method:9} {solution.stats.nfev:13}   {accuracy[method]:.1e}")
 solution = solve(G, h0, [0.0, 1.0], theta, rtol=2e-4, atol=2e-4)
-print(f"dopri5    {solution.stats.nfev:13}   {np.abs(solution.y[-1] - ode).max():.1e}   (adaptive, for comparison, at less cost)")
+print(
+    f"dopri5    {solution.stats.nfev:13}   {np.abs(solution.y[-1] - ode).max():.1e}   (adaptive,"
+    " for comparison, at less cost)"
+)
 assert accuracy["euler"] > 10 * accuracy["midpoint"] > 100 * accuracy["rk4"]
 
 # %% [markdown]
-# What one gains: the depth of the network has become the accuracy of a solver, chosen when the network is *run*; the
-# state can be read at any time, not only at whole layers; and the backward pass need not store what happened in
-# between, which is the subject of chapter 5. What one loses: neighbouring layers are no longer free to differ. An
-# ordinary ResNet is a *coarse* solver of a field that changes from layer to layer; "is the Euler method" holds to the
-# last bit, "is close to an ODE" only where the steps are small.
+# What one gains: the depth of the network has become the accuracy of a solver, chosen when the
+# network is *run*; the state can be read at any time, not only at whole layers; and the backward
+# pass need not store what happened in between, which is the subject of chapter 5. What one loses:
+# neighbouring layers are no longer free to differ. An ordinary ResNet is a *coarse* solver of a
+# field that changes from layer to layer; "is the Euler method" holds to the last bit, "is close to
+# an ODE" only where the steps are small.
 #
 # ## Exercises
 #
-# 1. A layer $\mathbf h + f(\mathbf h)$ need not be invertible, an ODE's flow with a Lipschitz $f$ always is: go back in
-#    time. Check both, with a block of your own.
-# 2. Which network is the midpoint method with one step? Write it with the block as the only building block.
-# 3. In the table of depths, the error of Euler's method is nearly $c / \text{depth}$. So $2 h_{2d} - h_d$ should be
-#    much better than $h_{2d}$ (Richardson's extrapolation). By how much, at $d = 32$?
+# 1. A layer $\mathbf h + f(\mathbf h)$ need not be invertible, an ODE's flow with a Lipschitz $f$
+#    always is: go back in time. Check both, with a block of your own.
+# 2. Which network is the midpoint method with one step? Write it with the block as the only
+#    building block.
+# 3. In the table of depths, the error of Euler's method is nearly $c / \text{depth}$. So $2 h_{2d}
+#    - h_d$ should be much better than $h_{2d}$ (Richardson's extrapolation). By how much, at $d =
+#    32$?
 
 # %%
-# 1. x -> x - 1.5 tanh(x) maps 0 and a point near 1.29 to 0; the flow brings every state back to where it came from
+# 1. x -> x - 1.5 tanh(x) maps 0 and a point near 1.29 to 0; the flow brings every state back to
+#    where it came from
 x = root(lambda x: x - 1.5 * np.tanh(x), 1.0)
 print(f"1. the block maps 0 and {x:.4f} both to 0;", end=" ")
 assert x > 1 and abs(x - 1.5 * np.tanh(x)) < 1e-9
@@ -209,7 +259,9 @@ assert np.abs(back - h0).max() < 1e-8
 
 # 2. two blocks with shared parameters and a skip connection around both: h + G(h + G(h) / 2)
 midpoint_net = h0 + G(0, h0 + G(0, h0, theta) / 2, theta)
-assert np.allclose(midpoint_net, solve(G, h0, [0.0, 1.0], theta, method="midpoint").y[-1], rtol=1e-12, atol=0)
+assert np.allclose(
+    midpoint_net, solve(G, h0, [0.0, 1.0], theta, method="midpoint").y[-1], rtol=1e-12, atol=0
+)
 
 
 # 3. the errors of first order cancel, what is left is of second order
@@ -217,13 +269,20 @@ def of_depth(depth):
     return solve(G, h0, [0.0, 1.0], theta, method="euler", step_size=1 / depth).y[-1]
 
 
-plain, extrapolated = np.abs(of_depth(64) - ode).max(), np.abs(2 * of_depth(64) - of_depth(32) - ode).max()
-print(f"3. depth 64: {plain:.1e}, extrapolated from 32 and 64: {extrapolated:.1e}, {plain / extrapolated:.0f} times better")
+plain, extrapolated = (
+    np.abs(of_depth(64) - ode).max(),
+    np.abs(2 * of_depth(64) - of_depth(32) - ode).max(),
+)
+print(
+    f"3. depth 64: {plain:.1e}, extrapolated from 32 and 64: {extrapolated:.1e},"
+    f" {plain / extrapolated:.0f} times better"
+)
 assert extrapolated < plain / 10
 
 # %% [markdown]
 # ## Sources
 #
-# P2 and P-steps (Price-Broncucia, "RNN", "RNN to ODE"); G4 to G14 (Gazula and Plis, "Residual Network", "From ResNet to
-# ODENet"); N1, N4, N5 (handwritten notes); S1 to S3, S-alg1, S-alg2, S-scheme (Lenze and Rothe, sections 1 and 2). He,
-# Zhang, Ren and Sun, "Deep residual learning for image recognition" (2015).
+# P2 and P-steps (Price-Broncucia, "RNN", "RNN to ODE"); G4 to G14 (Gazula and Plis, "Residual
+# Network", "From ResNet to ODENet"); N1, N4, N5 (handwritten notes); S1 to S3, S-alg1, S-alg2,
+# S-scheme (Lenze and Rothe, sections 1 and 2). He, Zhang, Ren and Sun, "Deep residual learning for
+# image recognition" (2015).

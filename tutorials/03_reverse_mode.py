@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Reverse mode: derivatives of a program
 #
-# **The question.** Training needs the gradient of one number, the loss, with respect to every parameter, of which there
-# may be millions. How can that cost no more than a few evaluations of the loss, and how can one be sure that it is
-# right?
+# **The question.** Training needs the gradient of one number, the loss, with respect to every
+# parameter, of which there may be millions. How can that cost no more than a few evaluations of the
+# loss, and how can one be sure that it is right?
 #
-# The backward pass of neural ODEs (G16, G17: $dz/dt = f(z, t, \theta)$ with a network for $f$) needs exactly one thing
-# from such an engine: the *vector-Jacobian product* of $f$. This chapter builds an engine of forty lines, and then
-# opens the library's.
+# The backward pass of neural ODEs (G16, G17: $dz/dt = f(z, t, \theta)$ with a network for $f$)
+# needs exactly one thing from such an engine: the *vector-Jacobian product* of $f$. This chapter
+# builds an engine of forty lines, and then opens the library's.
 
 # %%
 import math
@@ -31,28 +31,36 @@ from tinyode.testing import central_difference, check_vjp
 n, layers = 1000, 10
 row_first = layers * n * n  # (1 x n) (n x n), each time
 matrix_first = (layers - 1) * n**3 + n * n  # (n x n) (n x n), each time, and the row at the end
-print(f"{layers} layers of width {n}: from the left {row_first:.1e} multiplications, from the right {matrix_first:.1e}")
+print(
+    f"{layers} layers of width {n}: from the left {row_first:.1e} multiplications, from the right"
+    f" {matrix_first:.1e}"
+)
 J = np.random.default_rng(0).normal(size=(3, 5, 5))
 row = np.ones(5)
-assert np.allclose(((row @ J[2]) @ J[1]) @ J[0], row @ (J[2] @ (J[1] @ J[0])))  # and both are the same
+assert np.allclose(
+    ((row @ J[2]) @ J[1]) @ J[0], row @ (J[2] @ (J[1] @ J[0]))
+)  # and both are the same
 
 # %% [markdown]
-# Reverse mode is the bracketing from the left. It never forms a Jacobian: each step only has to answer, "given the row
-# $g^T$ that arrives from my output, which row $g^T J$ leaves through my input?" That product is the step's VJP, and $g$
-# the *cotangent* (in backpropagation: the error signal). For $y = \tanh x$ the Jacobian is diagonal, and the answer is
-# `g * (1 - y * y)`; for $Y = AB$ it is `g @ B.T` and `A.T @ g`. Where a value is used more than once, the rows that
-# come back from its uses are *added* (the chain rule for several arguments). Each step's VJP costs a small multiple of
-# the step itself (for a product $AB$, two products of the same size), so the whole sweep costs a small multiple of the
-# loss, whatever the number of parameters.
+# Reverse mode is the bracketing from the left. It never forms a Jacobian: each step only has to
+# answer, "given the row $g^T$ that arrives from my output, which row $g^T J$ leaves through my
+# input?" That product is the step's VJP, and $g$ the *cotangent* (in backpropagation: the error
+# signal). For $y = \tanh x$ the Jacobian is diagonal, and the answer is `g * (1 - y * y)`; for $Y =
+# AB$ it is `g @ B.T` and `A.T @ g`. Where a value is used more than once, the rows that come back
+# from its uses are *added* (the chain rule for several arguments). Each step's VJP costs a small
+# multiple of the step itself (for a product $AB$, two products of the same size), so the whole
+# sweep costs a small multiple of the loss, whatever the number of parameters.
 #
-# The price: the steps must be remembered until the row comes back to them. That list is called the *tape* (Wengert,
-# 1964), and its length is the reason for chapter 5.
+# The price: the steps must be remembered until the row comes back to them. That list is called the
+# *tape* (Wengert, 1964), and its length is the reason for chapter 5.
 #
 # ## An engine of forty lines
 
+
 # %%
 class Var:
-    """A number or array that remembers how it was made: its parents, each with a function from its own cotangent to theirs.
+    """A number or array that remembers how it was made: its parents, each with a function from its
+    own cotangent to theirs.
 
     Operands have equal shapes here; the library also undoes broadcasting, by summing.
     """
@@ -67,10 +75,16 @@ class Var:
 
     def __mul__(self, other):
         other = other if isinstance(other, Var) else Var(other)
-        return Var(self.value * other.value, [(self, lambda g: g * other.value), (other, lambda g: g * self.value)])
+        return Var(
+            self.value * other.value,
+            [(self, lambda g: g * other.value), (other, lambda g: g * self.value)],
+        )
 
     def __matmul__(self, other):
-        return Var(self.value @ other.value, [(self, lambda g: g @ other.value.T), (other, lambda g: self.value.T @ g)])
+        return Var(
+            self.value @ other.value,
+            [(self, lambda g: g @ other.value.T), (other, lambda g: self.value.T @ g)],
+        )
 
     def tanh(self):
         y = np.tanh(self.value)
@@ -101,8 +115,8 @@ def gradient(output, inputs):
 
 
 # %% [markdown]
-# That is all. A small network with it, and the same network for the library, which needs no class of its own: it takes
-# NumPy code as it is.
+# That is all. A small network with it, and the same network for the library, which needs no class
+# of its own: it takes NumPy code as it is.
 
 # %%
 rng = np.random.default_rng(0)
@@ -123,8 +137,8 @@ for a, b in zip(ours, library):
     assert np.allclose(a, b, rtol=1e-12, atol=0)
 
 # %% [markdown]
-# Each step of $L = (a b + \tanh a)^2$ at $a = 0.5$, $b = 2$, with its value going forward (black) and its cotangent
-# coming back (red):
+# Each step of $L = (a b + \tanh a)^2$ at $a = 0.5$, $b = 2$, with its value going forward (black)
+# and its cotangent coming back (red):
 
 # %%
 a, b = Var(0.5), Var(2.0)
@@ -132,8 +146,22 @@ p, q = a * b, a.tanh()
 s = p + q
 L = s * s
 ct = dict(zip("abpqsL", gradient(L, [a, b, p, q, s, L])))
-places = {"a": (0, 1.0), "b": (0, 0.0), "p": (1.3, 0.25), "q": (1.3, 1.25), "s": (2.6, 0.75), "L": (3.9, 0.75)}
-label = {"a": "$a$", "b": "$b$", "p": "$p = ab$", "q": r"$q = \tanh a$", "s": "$s = p + q$", "L": "$L = s^2$"}
+places = {
+    "a": (0, 1.0),
+    "b": (0, 0.0),
+    "p": (1.3, 0.25),
+    "q": (1.3, 1.25),
+    "s": (2.6, 0.75),
+    "L": (3.9, 0.75),
+}
+label = {
+    "a": "$a$",
+    "b": "$b$",
+    "p": "$p = ab$",
+    "q": r"$q = \tanh a$",
+    "s": "$s = p + q$",
+    "L": "$L = s^2$",
+}
 value = {"a": a, "b": b, "p": p, "q": q, "s": s, "L": L}
 figure, axes = panels(height=4.4)
 for start, end in ("ap", "aq", "bp", "ps", "qs", "sL"):
@@ -141,12 +169,21 @@ for start, end in ("ap", "aq", "bp", "ps", "qs", "sL"):
     along = np.array([x1 - x0, y1 - y0]) / np.hypot(x1 - x0, y1 - y0)
     aside = np.array([-along[1], along[0]]) * 0.035  # the two arrows run beside each other
     tail, head = np.array([x0, y0]) + 0.4 * along, np.array([x1, y1]) - 0.43 * along
-    axes.annotate("", head + aside, tail + aside, arrowprops={"arrowstyle": "->", "color": "black", "lw": 1.6})
-    axes.annotate("", tail - aside, head - aside, arrowprops={"arrowstyle": "->", "color": COLOURS[4], "lw": 1.6})
+    axes.annotate(
+        "", head + aside, tail + aside, arrowprops={"arrowstyle": "->", "color": "black", "lw": 1.6}
+    )
+    axes.annotate(
+        "",
+        tail - aside,
+        head - aside,
+        arrowprops={"arrowstyle": "->", "color": COLOURS[4], "lw": 1.6},
+    )
 for name, (x0, y0) in places.items():
     axes.text(x0, y0 + 0.11, label[name], ha="center", va="bottom", fontsize=16)
     axes.text(x0, y0 + 0.01, f"{value[name].value:.4f}", ha="center", va="center", fontsize=13)
-    axes.text(x0, y0 - 0.09, rf"{ct[name]:.4f}", ha="center", va="top", fontsize=13, color=COLOURS[4])
+    axes.text(
+        x0, y0 - 0.09, rf"{ct[name]:.4f}", ha="center", va="top", fontsize=13, color=COLOURS[4]
+    )
 axes.text(1.95, -0.3, "forward: values", ha="right", fontsize=13)
 axes.text(2.05, -0.3, "back: cotangents", ha="left", fontsize=13, color=COLOURS[4])
 axes.set(xlim=(-0.5, 4.4), ylim=(-0.4, 1.65))
@@ -154,28 +191,36 @@ axes.axis("off")
 save(figure, "03_forward_and_back")
 by_hand = 2 * (0.5 * 2 + np.tanh(0.5)) * (2 + 1 - np.tanh(0.5) ** 2)
 print(f"dL/da by the engine {ct['a']:.12f}, by hand {by_hand:.12f}")
-assert np.isclose(ct["a"], by_hand, rtol=1e-12, atol=0) and np.isclose(grad(lambda a: (a * 2 + np.tanh(a)) ** 2)(0.5), by_hand)
+assert np.isclose(ct["a"], by_hand, rtol=1e-12, atol=0) and np.isclose(
+    grad(lambda a: (a * 2 + np.tanh(a)) ** 2)(0.5), by_hand
+)
 
 # %% [markdown]
 # ## The library's engine
 #
-# `vjp` evaluates a function and returns its *pullback*, the function from $w$ to $w^T J$. The rest is a few lines each
-# in its terms: `grad` (pull back a one), `jacobian` (pull back each unit vector), `jvp`, which gives $J v$ by a neat
-# trick: $w \mapsto w^T J$ is linear in $w$, so *its* pullback is $v \mapsto J v$.
+# `vjp` evaluates a function and returns its *pullback*, the function from $w$ to $w^T J$. The rest
+# is a few lines each in its terms: `grad` (pull back a one), `jacobian` (pull back each unit
+# vector), `jvp`, which gives $J v$ by a neat trick: $w \mapsto w^T J$ is linear in $w$, so *its*
+# pullback is $v \mapsto J v$.
 
 # %%
 f = lambda y: np.array([y[1], -np.sin(y[0])])  # a pendulum, written as everyone writes it
 y = np.array([1.0, 0.3])
 value, pullback = vjp(f, y)
-print("w^T J =", pullback(np.array([1.0, 2.0]))[0], "  J v =", jvp(f, (y,), (np.array([1.0, 2.0]),))[1])
+print(
+    "w^T J =",
+    pullback(np.array([1.0, 2.0]))[0],
+    "  J v =",
+    jvp(f, (y,), (np.array([1.0, 2.0]),))[1],
+)
 assert np.allclose(jacobian(f)(y), [[0, 1], [-np.cos(1.0), 0]])
 v, w = rng.normal(size=2), rng.normal(size=2)
 assert np.isclose(w @ jvp(f, (y,), (v,))[1], pullback(w)[0] @ v)  # <w, J v> = <J^T w, v>
 
 # %% [markdown]
-# Because the rules are NumPy code themselves, a derivative can be differentiated like anything else. The only danger is
-# to confuse the levels; a variant of a classic test (Siskind and Pearlmutter, 2005) is
-# $\frac{d}{dx}\left[x \frac{d}{dy} (x y)\right] = 2x$:
+# Because the rules are NumPy code themselves, a derivative can be differentiated like anything
+# else. The only danger is to confuse the levels; a variant of a classic test (Siskind and
+# Pearlmutter, 2005) is $\frac{d}{dx}\left[x \frac{d}{dy} (x y)\right] = 2x$:
 
 # %%
 assert grad(lambda x: x * grad(lambda y: x * y)(2.0))(3.0) == 6.0
@@ -196,10 +241,12 @@ for lost in (lambda x: math.sin(x), lambda x: np.fft.fft(x)):
         raise AssertionError("this should have been refused")
 
 # %% [markdown]
-# The tape is a list in memory. `program` writes it down as text: first what the function did, then the walk back, one
-# operation a line. Its last argument, `g`, is the cotangent of the value, 1 for a gradient; it returns the value, and the
-# cotangents of the arguments. (`np.add.reduce` is what `np.sum` calls.) It is NumPy and nothing else, so it can be run
-# where there is nothing else, and gives the numbers of the engine to the last bit.
+# The tape is a list in memory. `program` writes it down as text: first what the function did, then
+# the walk back, one operation a line. Its last argument, `g`, is the cotangent of the value, 1 for
+# a gradient; it returns the value, and the cotangents of the arguments. (`np.add.reduce` is what
+# `np.sum` calls.) It is NumPy and nothing else, so it can be run where there is nothing else, and
+# gives the numbers of the engine to the last bit.
+
 
 # %%
 def loss_of_a_line(w, b, x):
@@ -218,12 +265,13 @@ assert all(map(np.array_equal, cotangents, grad(loss_of_a_line, (0, 1, 2))(*exam
 # %% [markdown]
 # ## How to know that it is right, and where the check itself fails
 #
-# The oldest check is a difference quotient. The forward one, $(f(x + h) - f(x)) / h$, is wrong by $\frac h2 f''$; the
-# central one, $(f(x + h) - f(x - h)) / 2h$, by $\frac{h^2}{6} f'''$. So make $h$ tiny? Each $f$ is known to a relative
-# $u \approx 1.1 \cdot 10^{-16}$ only, and the quotient divides that by $h$: for the forward one the total is about
-# $\frac h2 |f''| + \frac{2u |f|}{h}$, smallest at $h = 2 \sqrt{u |f / f''|}$, for the central one
-# $\frac{h^2}{6} |f^{(3)}| + \frac{u |f|}{h}$, smallest at $h = \sqrt[3]{3u |f / f^{(3)}|}$. One error falls with $h$,
-# the other grows: the curve is a V, and **no $h$ gives full accuracy**. Reverse mode has no $h$.
+# The oldest check is a difference quotient. The forward one, $(f(x + h) - f(x)) / h$, is wrong by
+# $\frac h2 f''$; the central one, $(f(x + h) - f(x - h)) / 2h$, by $\frac{h^2}{6} f'''$. So make
+# $h$ tiny? Each $f$ is known to a relative $u \approx 1.1 \cdot 10^{-16}$ only, and the quotient
+# divides that by $h$: for the forward one the total is about $\frac h2 |f''| + \frac{2u |f|}{h}$,
+# smallest at $h = 2 \sqrt{u |f / f''|}$, for the central one $\frac{h^2}{6} |f^{(3)}| + \frac{u
+# |f|}{h}$, smallest at $h = \sqrt[3]{3u |f / f^{(3)}|}$. One error falls with $h$, the other grows:
+# the curve is a V, and **no $h$ gives full accuracy**. Reverse mode has no $h$.
 
 # %%
 g, at = lambda x: np.exp(x) * np.sin(3 * x), 0.7
@@ -232,7 +280,9 @@ h = 10.0 ** np.arange(-15, 0.25, 0.25)
 curves = {
     "forward difference": np.array([(g(at + s) - g(at)) / s for s in h]),
     "central difference": np.array([(g(at + s) - g(at - s)) / (2 * s) for s in h]),
-    "two central ones, extrapolated": np.array([central_difference(g, (at,), (1.0,), s) for s in h]),
+    "two central ones, extrapolated": np.array(
+        [central_difference(g, (at,), (1.0,), s) for s in h]
+    ),
 }
 figure, axes = panels()
 best = {}
@@ -242,22 +292,33 @@ for (name, values), marker in zip(curves.items(), "os^"):
     axes.loglog(h, np.maximum(error, 1e-17), marker + "-", markersize=4, linewidth=1.4, label=name)
 reverse = abs(grad(g)(at) / exact - 1)
 axes.axhline(max(reverse, 1.1e-16), color=COLOURS[4], linewidth=2.2, label="reverse mode (no $h$)")
-axes.set(xlabel="step $h$", ylabel="relative error", ylim=(1e-17, 30), title="Finite differences: too long a step, or too short")
+axes.set(
+    xlabel="step $h$",
+    ylabel="relative error",
+    ylim=(1e-17, 30),
+    title="Finite differences: too long a step, or too short",
+)
 axes.legend(fontsize=11, loc="upper center")
 save(figure, "03_v_curve")
 for name, (step, error) in best.items():
     print(f"{name:31} best at h = {step:.0e}: {error:.0e}")
 print(f"{'reverse mode':31} {reverse:.0e}")
 assert reverse < 1e-15
-for name, bottom in (("forward difference", 1e-8), ("central difference", 1e-5)):  # a hundred times more or less is worse
-    of = lambda step, values=curves[name]: np.median(np.abs(values / exact - 1)[np.abs(np.log10(h / step)) < 0.6])
+for name, bottom in (
+    ("forward difference", 1e-8),
+    ("central difference", 1e-5),
+):  # a hundred times more or less is worse
+    of = lambda step, values=curves[name]: np.median(
+        np.abs(values / exact - 1)[np.abs(np.log10(h / step)) < 0.6]
+    )
     assert of(bottom) < of(bottom * 100) and of(bottom) < of(bottom / 100)
 
 # %% [markdown]
-# So finite differences are the judge of *right or wrong*, seldom of the last digits. To check a whole gradient, compare
-# one number: $\langle w, J v \rangle$ by a difference along a random $v$ against $\langle J^T w, v \rangle$ by the
-# pullback. A wrong entry anywhere shows up in it with probability one (in exact arithmetic; here, if it is wrong by
-# more than about $10^{-7}$ of the whole). `check_vjp` does that; here for a network and its second derivatives.
+# So finite differences are the judge of *right or wrong*, seldom of the last digits. To check a
+# whole gradient, compare one number: $\langle w, J v \rangle$ by a difference along a random $v$
+# against $\langle J^T w, v \rangle$ by the pullback. A wrong entry anywhere shows up in it with
+# probability one (in exact arithmetic; here, if it is wrong by more than about $10^{-7}$ of the
+# whole). `check_vjp` does that; here for a network and its second derivatives.
 
 # %%
 init, apply = nn.mlp(3, 20, 20, 1)
@@ -267,10 +328,11 @@ check_vjp(apply, init(rng), rng.normal(size=(8, 3)), order=2)
 # ## Exercises
 #
 # 1. Give the forty-line engine a sine, and check it at three points.
-# 2. The engine's walk keeps every intermediate value alive. Count the Vars for a loop of $n$ Euler steps on $y' = -y$:
-#    how does memory grow with the number of steps? (Remember the answer for chapter 5.)
-# 3. What is the cotangent of both arguments of `np.maximum(a, b)` where $a = b$? Ask the library, and find an argument
-#    for its answer.
+# 2. The engine's walk keeps every intermediate value alive. Count the Vars for a loop of $n$ Euler
+#    steps on $y' = -y$: how does memory grow with the number of steps? (Remember the answer for
+#    chapter 5.)
+# 3. What is the cotangent of both arguments of `np.maximum(a, b)` where $a = b$? Ask the library,
+#    and find an argument for its answer.
 
 # %%
 # 1.
@@ -303,7 +365,8 @@ assert grad(np.maximum, (0, 1))(1.0, 1.0) == (0.5, 0.5)
 # %% [markdown]
 # ## Sources
 #
-# G15 to G17 and "The gradient of loss can be computed easily with existing methods" (Gazula and Plis,
-# "Backpropagation"): this chapter is the existing method. Griewank and Walther, *Evaluating Derivatives* (2008),
-# chapter 3. Siskind and Pearlmutter, "Perturbation confusion and referential transparency" (2005). Giles, "An extended
-# collection of matrix derivative results" (2008), for the rules of matrices.
+# G15 to G17 and "The gradient of loss can be computed easily with existing methods" (Gazula and
+# Plis, "Backpropagation"): this chapter is the existing method. Griewank and Walther, *Evaluating
+# Derivatives* (2008), chapter 3. Siskind and Pearlmutter, "Perturbation confusion and referential
+# transparency" (2005). Giles, "An extended collection of matrix derivative results" (2008), for the
+# rules of matrices.

@@ -7,9 +7,9 @@
 # and a cost $g(\mathbf u)$ is to be made small. How does the cost change with the parameters, *without* differentiating
 # through the iteration that found $\mathbf u$?
 #
-# Read $g$ as the loss $L$, $\mathbf u$ as the state $\mathbf z$, and $\mathbf p$ as $\theta$, as the slides advise:
-# this chapter is the neural ODE's backward pass with the time left out. There are $n$ equations for $n$ unknowns, and
-# $m$ parameters.
+# Read $g$ as the loss $L$, $\mathbf u$ as the state $\mathbf z$, and $\mathbf p$ as $\theta$, as
+# the slides advise: this chapter is the neural ODE's backward pass with the time left out. There
+# are $n$ equations for $n$ unknowns, and $m$ parameters.
 
 # %%
 import numpy as np
@@ -40,6 +40,7 @@ from tinyode.testing import central_difference
 # is a linear system with *one*. Let us check every line on the slides' second example,
 # $$f_1 = u_1 + u_2 + p_1, \qquad f_2 = u_1^3 - u_2 + p_2, \qquad g = u_1^2 + u_2^2. \tag{G-ex2}$$
 
+
 # %%
 def f(u, p):
     return np.array([u[0] + u[1] + p[0], u[0] ** 3 - u[1] + p[1]])
@@ -55,10 +56,18 @@ print("u =", u, "   f(u, p) =", f(u, p))
 
 df_du, df_dp, dg_du = jacobian(f, 0)(u, p), jacobian(f, 1)(u, p), grad(g)(u)
 du_dp = -np.linalg.inv(df_du) @ df_dp  # G21
-du_dp_measured = np.stack([central_difference(lambda p: root(f, np.zeros(2), p, tol=1e-14), (p,), (e,)) for e in np.eye(2)], axis=1)
+du_dp_measured = np.stack(
+    [
+        central_difference(lambda p: root(f, np.zeros(2), p, tol=1e-14), (p,), (e,))
+        for e in np.eye(2)
+    ],
+    axis=1,
+)
 print("G20: total derivative of f along the solution:", np.abs(df_du @ du_dp + df_dp).max())
 print("G21: du/dp against finite differences:        ", np.abs(du_dp - du_dp_measured).max())
-assert np.allclose(df_du @ du_dp + df_dp, 0, atol=1e-14) and np.allclose(du_dp, du_dp_measured, atol=1e-9)
+assert np.allclose(df_du @ du_dp + df_dp, 0, atol=1e-14) and np.allclose(
+    du_dp, du_dp_measured, atol=1e-9
+)
 G22 = dg_du @ (-np.linalg.inv(df_du) @ df_dp)
 G24 = -(dg_du @ np.linalg.inv(df_du)) @ df_dp
 print("G22:", G22, "   G24:", G24)
@@ -77,7 +86,12 @@ assert np.allclose(G22, G24, rtol=1e-12, atol=0)
 # not:
 
 # %%
-measured = np.array([central_difference(lambda p: g(root(f, np.zeros(2), p, tol=1e-14)), (p,), (e,)) for e in np.eye(2)])
+measured = np.array(
+    [
+        central_difference(lambda p: g(root(f, np.zeros(2), p, tol=1e-14)), (p,), (e,))
+        for e in np.eye(2)
+    ]
+)
 mended = -np.linalg.solve(df_du.T, dg_du) @ df_dp
 printed = -np.linalg.solve(df_du, dg_du) @ df_dp
 print("finite differences:       ", measured)
@@ -88,9 +102,9 @@ assert np.allclose(mended, measured, atol=1e-9) and np.abs(printed - measured).m
 # %% [markdown]
 # ## What the bracketing costs
 #
-# In multiplications, by Gaussian elimination: both ways factorise once, $n^3 / 3$. Then the sensitivities of all
-# unknowns cost $n^2$ for each of $m$ columns and $nm$ for the product with the row; the adjoint costs $n^2$ once and
-# the same $nm$.
+# In multiplications, by Gaussian elimination: both ways factorise once, $n^3 / 3$. Then the
+# sensitivities of all unknowns cost $n^2$ for each of $m$ columns and $nm$ for the product with the
+# row; the adjoint costs $n^2$ once and the same $nm$.
 
 # %%
 n, m = 1000, 10.0 ** np.arange(0, 7)
@@ -98,26 +112,41 @@ forward, adjoint = n**3 / 3 + n**2 * m + n * m, n**3 / 3 + n**2 + n * m
 figure, (left, right) = panels(2, width=11, height=4.6)
 left.loglog(m, forward, "o-", label="first $\\partial u/\\partial p$ (G22)")
 left.loglog(m, adjoint, "s-", label="first $\\lambda$ (G24)")
-left.set(xlabel="number of parameters $m$", ylabel="multiplications", title=f"{n} unknowns: the formula above")
+left.set(
+    xlabel="number of parameters $m$",
+    ylabel="multiplications",
+    title=f"{n} unknowns: the formula above",
+)
 left.legend(fontsize=12)
 P1, P2 = np.meshgrid(np.linspace(-3, 3, 41), np.linspace(-3, 3, 41))
-cost = np.array([[g(root(f, np.zeros(2), np.array([a, b]))) for a, b in zip(*row)] for row in zip(P1, P2)])
+cost = np.array(
+    [[g(root(f, np.zeros(2), np.array([a, b]))) for a, b in zip(*row)] for row in zip(P1, P2)]
+)
 filled = right.contourf(P1, P2, cost, levels=14, cmap="Blues")
 figure.colorbar(filled, ax=right, label="$g$")
 q1, q2 = np.meshgrid(np.linspace(-2.6, 2.6, 7), np.linspace(-2.6, 2.6, 7))
-arrows = np.array([grad(lambda p: g(root(f, np.zeros(2), p)))(np.array([a, b])) for a, b in zip(q1.ravel(), q2.ravel())])
+arrows = np.array(
+    [
+        grad(lambda p: g(root(f, np.zeros(2), p)))(np.array([a, b]))
+        for a, b in zip(q1.ravel(), q2.ravel())
+    ]
+)
 right.quiver(q1.ravel(), q2.ravel(), -arrows[:, 0], -arrows[:, 1], color=COLOURS[4], width=0.005)
 right.set(xlabel="$p_1$", ylabel="$p_2$", title="$g$, and $-dg/dp$ by the adjoint", aspect="equal")
 right.grid(False)
 save(figure, "04_bracketing_and_descent")
-print(f"a million parameters: by this count the adjoint saves a factor of {forward[-1] / adjoint[-1]:.0f}")
+print(
+    "a million parameters: by this count the adjoint saves a factor of"
+    f" {forward[-1] / adjoint[-1]:.0f}"
+)
 
 # %% [markdown]
 # ## The library's version
 #
-# `root` finds $\mathbf u$ by Newton's method on plain numbers and hands the engine its derivative by G24 to G26: one
-# transposed solve, one vector-Jacobian product of $f$ with respect to whatever was differentiated. In the letters of
-# the slides:
+# `root` finds $\mathbf u$ by Newton's method on plain numbers and hands the engine its derivative
+# by G24 to G26: one transposed solve, one vector-Jacobian product of $f$ with respect to whatever
+# was differentiated. In the letters of the slides:
+
 
 # %%
 def adjoint_of_root(f, g, u0, p):
@@ -142,6 +171,7 @@ assert np.allclose(ours, library, rtol=1e-10, atol=0)
 # $\mathbf f = \mathbf u - (p_1^2 + p_2,\, p_1 p_2) = 0$ with $\frac{\partial \mathbf f}{\partial \mathbf u} = I$, so
 # $\lambda = (1, 2 u_2)$, and the adjoint method is backpropagation.
 
+
 # %%
 def f1(u, p):
     return np.array([u[0] - p[0] ** 2 - p[1], u[1] - p[0] * p[1]])
@@ -152,18 +182,28 @@ def g1(u):
 
 
 def four_ways(f, g, u0, p):
-    """dg/dp by the adjoint, by forward sensitivity, by autodiff through `root`, and by finite differences."""
+    """dg/dp by the adjoint, by forward sensitivity, by autodiff through `root`, and by finite
+    differences.
+    """
     u = root(f, u0, p, tol=1e-13)
     return {
         "adjoint (G24)": adjoint_of_root(f, g, u0, p),
         "forward (G22)": grad(g)(u) @ -np.linalg.solve(jacobian(f, 0)(u, p), jacobian(f, 1)(u, p)),
         "autodiff through root": grad(lambda p: g(root(f, u0, p, tol=1e-13)))(p),
-        "finite differences": np.array([central_difference(lambda p: g(root(f, u0, p, tol=1e-14)), (p,), (e,)) for e in np.eye(2)]),
+        "finite differences": np.array(
+            [
+                central_difference(lambda p: g(root(f, u0, p, tol=1e-14)), (p,), (e,))
+                for e in np.eye(2)
+            ]
+        ),
     }
 
 
 p = np.array([1.5, -0.5])
-ways = {"by hand": np.array([2 * p[0] + 2 * p[0] * p[1] ** 2, 1 + 2 * p[0] ** 2 * p[1]]), **four_ways(f1, g1, np.zeros(2), p)}
+ways = {
+    "by hand": np.array([2 * p[0] + 2 * p[0] * p[1] ** 2, 1 + 2 * p[0] ** 2 * p[1]]),
+    **four_ways(f1, g1, np.zeros(2), p),
+}
 for name, value in ways.items():
     print(f"{name:22}", value)
     assert np.allclose(value, ways["by hand"], atol=1e-8)
@@ -186,7 +226,10 @@ for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
     u1 = np.cbrt(-q / 2 + D) + np.cbrt(-q / 2 - D)
     u2, s = -u1 - p[0], -1 / (3 * u1**2 + 1)
     assert np.allclose(root(f, np.zeros(2), p), [u1, u2], atol=1e-9)
-    ways = {"by hand": np.array([2 * u1 * s + 2 * u2 * (-s - 1), 2 * u1 * s - 2 * u2 * s]), **four_ways(f, g, np.zeros(2), p)}
+    ways = {
+        "by hand": np.array([2 * u1 * s + 2 * u2 * (-s - 1), 2 * u1 * s - 2 * u2 * s]),
+        **four_ways(f, g, np.zeros(2), p),
+    }
     print(f"p = {p}")
     for name, value in ways.items():
         print(f"  {name:22}", value)
@@ -195,11 +238,12 @@ for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
 # %% [markdown]
 # ## Exercises
 #
-# 1. $\lambda_i$ is how much $g$ rises when the right-hand side of equation $i$ is raised by one: solve
-#    $\mathbf f(\mathbf u, \mathbf p) = \epsilon \mathbf e_i$ and check.
-# 2. Show that G26 as printed is right whenever $\mathbf f$ is the gradient of some function of $\mathbf u$.
-# 3. Minimise $g$ over $p_1$ in example 2 for $p_2 = 2$, by Newton's method on $dg/dp_1$. (`root` can be differentiated
-#    twice, so it can be nested.)
+# 1. $\lambda_i$ is how much $g$ rises when the right-hand side of equation $i$ is raised by one:
+#    solve $\mathbf f(\mathbf u, \mathbf p) = \epsilon \mathbf e_i$ and check.
+# 2. Show that G26 as printed is right whenever $\mathbf f$ is the gradient of some function of
+#    $\mathbf u$.
+# 3. Minimise $g$ over $p_1$ in example 2 for $p_2 = 2$, by Newton's method on $dg/dp_1$. (`root`
+#    can be differentiated twice, so it can be nested.)
 
 # %%
 # 1.
@@ -208,8 +252,12 @@ u = root(f, np.zeros(2), p)
 lam = np.linalg.solve(jacobian(f, 0)(u, p).T, grad(g)(u))
 for i in range(2):
     raised = root(lambda u, i=i: f(u, p) - eps * np.eye(2)[i], np.zeros(2), tol=1e-14)
-    print(f"1. lambda_{i + 1} = {lam[i]:.6f}, measured {(g(raised) - g(root(f, np.zeros(2), p, tol=1e-14))) / eps:.6f}")
+    print(
+        f"1. lambda_{i + 1} = {lam[i]:.6f}, measured"
+        f" {(g(raised) - g(root(f, np.zeros(2), p, tol=1e-14))) / eps:.6f}"
+    )
     assert abs((g(raised) - g(root(f, np.zeros(2), p, tol=1e-14))) / eps - lam[i]) < 1e-4
+
 
 # 2. then df/du is a Hessian, and symmetric: the transpose of it is itself
 def of_gradient(u, p):
@@ -218,7 +266,9 @@ def of_gradient(u, p):
 
 u2 = root(of_gradient, np.zeros(2), p)
 H = jacobian(of_gradient, 0)(u2, p)
-printed = -np.linalg.solve(H, grad(g)(u2)) @ jacobian(of_gradient, 1)(u2, p)  # without the transpose
+printed = -np.linalg.solve(H, grad(g)(u2)) @ jacobian(of_gradient, 1)(
+    u2, p
+)  # without the transpose
 by_root = grad(lambda p: g(root(of_gradient, np.zeros(2), p)))(p)
 print("2. G26 as printed, where f is a gradient:", printed, "  autodiff:", by_root)
 assert np.allclose(H, H.T) and np.allclose(printed, by_root, rtol=1e-7, atol=0)
@@ -228,11 +278,15 @@ slope = lambda p1: grad(lambda p1: g(root(f, np.zeros(2), np.array([p1, 2.0]), t
 best = root(slope, -0.5)
 print(f"3. p1 = {best:.6f}, where dg/dp1 = {slope(best):.1e}")
 assert abs(slope(best)) < 1e-9
-assert all(g(root(f, np.zeros(2), np.array([best + d, 2.0]))) > g(root(f, np.zeros(2), np.array([best, 2.0]))) for d in (-0.1, 0.1))
+assert all(
+    g(root(f, np.zeros(2), np.array([best + d, 2.0])))
+    > g(root(f, np.zeros(2), np.array([best, 2.0])))
+    for d in (-0.1, 0.1)
+)
 
 # %% [markdown]
 # ## Sources
 #
-# G18-G24, G25, G26, G-ex1, G-ex2 (Gazula and Plis, "Adjoint Method: Introduction" to "Examples"). Granzow, "A tutorial on
-# adjoint methods and their use for data assimilation in glaciology", *Journal of Glaciology* 60 (2014), which the
-# slides follow.
+# G18-G24, G25, G26, G-ex1, G-ex2 (Gazula and Plis, "Adjoint Method: Introduction" to "Examples").
+# Granzow, "A tutorial on adjoint methods and their use for data assimilation in glaciology",
+# *Journal of Glaciology* 60 (2014), which the slides follow.

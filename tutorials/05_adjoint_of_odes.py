@@ -6,9 +6,9 @@
 # What are $\frac{dL}{d\mathbf z(t_0)}$, $\frac{dL}{d\theta}$, $\frac{dL}{dt_0}$ and $\frac{dL}{dt_1}$, without
 # remembering the steps of the solver?
 #
-# Every line of the chain-rule derivation is checked by numbers on a small field that depends on everything, a driven
-# pendulum with friction and two parameters. The signs are where the sources disagree with each other; at the end each
-# of the wrong ones is shown failing.
+# Every line of the chain-rule derivation is checked by numbers on a small field that depends on
+# everything, a driven pendulum with friction and two parameters. The signs are where the sources
+# disagree with each other; at the end each of the wrong ones is shown failing.
 
 # %%
 import re
@@ -17,7 +17,18 @@ import warnings
 
 import numpy as np
 
-from tinyode import SolverError, compiled, grad, jacobian, odeint, optim, program, solve, value_and_grad, vjp
+from tinyode import (
+    SolverError,
+    compiled,
+    grad,
+    jacobian,
+    odeint,
+    optim,
+    program,
+    solve,
+    value_and_grad,
+    vjp,
+)
 from tinyode.plotting import COLOURS, panels, save
 from tinyode.testing import central_difference
 
@@ -57,8 +68,15 @@ z1 = flow(z0, t0, t1)
 t_mid, d = 1.1, 1e-4
 solution = solve(f, z0, [t0, t1], theta, rtol=1e-12, atol=1e-13)
 slope = (flow(z0, t0, t_mid + d) - flow(z0, t0, t_mid - d)) / (2 * d)
-print("along the solution, f =", f(t_mid, solution(t_mid), theta), "  dz/dt - f =", slope - f(t_mid, solution(t_mid), theta))
-assert np.abs(f(t_mid, solution(t_mid), theta)).max() > 0.5 and np.allclose(slope, f(t_mid, solution(t_mid), theta), atol=1e-7)
+print(
+    "along the solution, f =",
+    f(t_mid, solution(t_mid), theta),
+    "  dz/dt - f =",
+    slope - f(t_mid, solution(t_mid), theta),
+)
+assert np.abs(f(t_mid, solution(t_mid), theta)).max() > 0.5 and np.allclose(
+    slope, f(t_mid, solution(t_mid), theta), atol=1e-7
+)
 
 # %% [markdown]
 # With it, a multiplier $\mathbf a(t)$ for every moment gives the Lagrangian
@@ -112,11 +130,11 @@ assert np.allclose(a, recorded, rtol=1e-12, atol=0)
 # $$\mathbf a(t) = \mathbf a(t + \varepsilon)\, \frac{\partial T_\varepsilon(\mathbf z(t), t)}{\partial \mathbf z(t)}. \tag{G32}$$
 # ($\mathbf a$ is a row. Where the sources write $\mathbf a^T$, it is the same row, made from a column.)
 #
-# The slides write $\mathbf a(t) = -\frac{\partial L}{\partial \mathbf z(t)}$ at this point, G33. Taken alone that would
-# be a convention, since what follows is linear in $\mathbf a$; but the next slide says
-# "$\frac{\partial L}{\partial \mathbf z(t_0)}$ aka $a(t_0)$" (G35) and starts from
-# $a(t_N) = +\frac{\partial L}{\partial \mathbf z(t_N)}$ (G37), and P, N6, S4 and Algorithm 2 have the plus throughout.
-# **Mended**: plus.
+# The slides write $\mathbf a(t) = -\frac{\partial L}{\partial \mathbf z(t)}$ at this point, G33.
+# Taken alone that would be a convention, since what follows is linear in $\mathbf a$; but the next
+# slide says "$\frac{\partial L}{\partial \mathbf z(t_0)}$ aka $a(t_0)$" (G35) and starts from
+# $a(t_N) = +\frac{\partial L}{\partial \mathbf z(t_N)}$ (G37), and P, N6, S4 and Algorithm 2 have
+# the plus throughout. **Mended**: plus.
 #
 # Differentiate G31:
 # $\frac{\partial T_\varepsilon}{\partial \mathbf z} = I + \int_t^{t+\varepsilon} \frac{\partial f}{\partial \mathbf z} \frac{\partial \mathbf z(s)}{\partial \mathbf z(t)}\, ds$,
@@ -126,6 +144,7 @@ assert np.allclose(a, recorded, rtol=1e-12, atol=0)
 # \frac{d\mathbf a(t)}{dt} = -\mathbf a(t) \frac{\partial f(\mathbf z(t), t, \theta)}{\partial \mathbf z}. \tag{P4, G34, N6}$$
 # Numbers for each of these, with $\mathbf a$ and $\partial T / \partial \mathbf z$ by finite differences of the flow,
 # so that nothing is assumed:
+
 
 # %%
 def by_differences(function, z):
@@ -141,7 +160,9 @@ def a_at(t):
 t = 1.0
 z_t, a_t = flow(z0, t0, t), a_at(t)
 limit = -a_t @ df_dz(t, z_t)
-print("    e     |dT/dz - (I + e df/dz)|    |a(t) - a(t+e) dT/dz|    |(a(t+e) - a(t))/e - (-a df/dz)|")
+print(
+    "    e     |dT/dz - (I + e df/dz)|    |a(t) - a(t+e) dT/dz|    |(a(t+e) - a(t))/e - (-a df/dz)|"
+)
 before = None
 for e in (0.1, 0.05, 0.025):
     dT = by_differences(lambda z, e=e: flow(z, t, t + e), z_t)
@@ -151,7 +172,9 @@ for e in (0.1, 0.05, 0.025):
     print(f"{e:7}    {first:20.2e}    {chain:20.1e}    {quotient:24.2e}")
     assert chain < 1e-7
     if before:
-        assert 3.5 < before[0] / first < 4.5 and 1.8 < before[1] / quotient < 2.2  # second order, first order
+        assert (
+            3.5 < before[0] / first < 4.5 and 1.8 < before[1] / quotient < 2.2
+        )  # second order, first order
     before = first, quotient
 
 # %% [markdown]
@@ -172,8 +195,8 @@ for e in (0.1, 0.05, 0.025):
 # state, $\dot\tau = 1$, as Chen and others do in their appendix. Starting $\tau$ later by $d$ shifts $f$, and P7 is G36
 # for $\tau$; but moving $t_0$ also makes the journey shorter by $d$, which costs $-\frac{dL}{dt_N}$.)
 #
-# The integrals, by Simpson's rule along the true solution with $\mathbf a$ by its definition, against finite
-# differences of the loss:
+# The integrals, by Simpson's rule along the true solution with $\mathbf a$ by its definition,
+# against finite differences of the loss:
 
 # %%
 nodes = np.linspace(t0, t1, 41)
@@ -181,8 +204,12 @@ weights = np.where(np.arange(41) % 2 == 1, 4.0, 2.0) * (t1 - t0) / 120
 weights[[0, -1]] /= 2
 along = [(flow(z0, t0, t), a_at(t)) for t in nodes]
 a1, dL_dt1 = grad(L)(z1), grad(L)(z1) @ f(t1, z1, theta)  # G37, P6
-integral_z = sum(w * a @ df_dz(t, z) for w, t, (z, a) in zip(weights, nodes, along))  # from t0 to t1: minus the integral back
-integral_theta = sum(w * a @ jacobian(f, 2)(t, z, theta) for w, t, (z, a) in zip(weights, nodes, along))
+integral_z = sum(
+    w * a @ df_dz(t, z) for w, t, (z, a) in zip(weights, nodes, along)
+)  # from t0 to t1: minus the integral back
+integral_theta = sum(
+    w * a @ jacobian(f, 2)(t, z, theta) for w, t, (z, a) in zip(weights, nodes, along)
+)
 integral_t = sum(w * a @ jacobian(f, 0)(t, z, theta) for w, t, (z, a) in zip(weights, nodes, along))
 measured = {
     "dL/dz(t0)": by_differences(lambda z: L(flow(z, t0, t1)), z0),
@@ -190,7 +217,12 @@ measured = {
     "dL/dt0": central_difference(lambda t: L(flow(z0, float(t), t1)), (t0,), (1.0,), h=2e-3),
     "dL/dt1": central_difference(lambda t: L(flow(z0, t0, float(t))), (t1,), (1.0,), h=2e-3),
 }
-formulas = {"dL/dz(t0)": a1 + integral_z, "dL/dtheta": integral_theta, "dL/dt0": -dL_dt1 + integral_t, "dL/dt1": dL_dt1}
+formulas = {
+    "dL/dz(t0)": a1 + integral_z,
+    "dL/dtheta": integral_theta,
+    "dL/dt0": -dL_dt1 + integral_t,
+    "dL/dt1": dL_dt1,
+}
 for name in measured:
     print(f"{name:10} measured {measured[name]}   formula {formulas[name]}")
     assert np.allclose(measured[name], formulas[name], atol=5e-5)
@@ -198,11 +230,12 @@ for name in measured:
 # %% [markdown]
 # ## Algorithm 2
 #
-# The adjoint equation needs $\mathbf z(t)$ along the way. Storing it would again take memory in proportion to the
-# number of steps, though far less than the tape. But $\mathbf z$ has an ODE too, and that can be solved backwards
-# *together* with $\mathbf a$ and the integrals. One augmented state
-# $s = [\mathbf z, \mathbf a, \mathbf a_\theta, \mathbf a_t]$, one solve from $t_1$ to $t_0$ (G-alg2, N-pseudo; not the
-# Algorithm 2 of chapter 2, for each source numbers its own):
+# The adjoint equation needs $\mathbf z(t)$ along the way. Storing it would again take memory in
+# proportion to the number of steps, though far less than the tape. But $\mathbf z$ has an ODE too,
+# and that can be solved backwards *together* with $\mathbf a$ and the integrals. One augmented
+# state $s = [\mathbf z, \mathbf a, \mathbf a_\theta, \mathbf a_t]$, one solve from $t_1$ to $t_0$
+# (G-alg2, N-pseudo; not the Algorithm 2 of chapter 2, for each source numbers its own):
+
 
 # %%
 def algorithm_2(f, z1, dL_dz1, theta, t0, t1, **options):
@@ -217,14 +250,22 @@ def algorithm_2(f, z1, dL_dz1, theta, t0, t1, **options):
         return f_z, -a_df_dz, -a_df_dtheta, -a_df_dt
 
     z, a, a_theta, a_t = solve(aug_dynamics, s0, [t1, t0], **options).y
-    return {"dL/dz(t0)": a[-1], "dL/dtheta": a_theta[-1], "dL/dt0": a_t[-1], "dL/dt1": dL_dt1, "z(t0)": z[-1]}
+    return {
+        "dL/dz(t0)": a[-1],
+        "dL/dtheta": a_theta[-1],
+        "dL/dt0": a_t[-1],
+        "dL/dt1": dL_dt1,
+        "z(t0)": z[-1],
+    }
 
 
 # %% [markdown]
-# (N-pseudo returns $z(t_0)$ where it means $h(t_0)$, one state with two names, and leaves out time.) A dozen lines. The
-# library's `odeint` is the same with many observation times and containers, and takes
-# $\frac{dL}{dt_0} = -\mathbf a(t_0)^T f(\mathbf z(t_0), t_0)$ instead of integrating it. A third way shares nothing
-# with either but the rules: record a solver written as a plain loop, and let the tape of chapter 3 do it.
+# (N-pseudo returns $z(t_0)$ where it means $h(t_0)$, one state with two names, and leaves out
+# time.) A dozen lines. The library's `odeint` is the same with many observation times and
+# containers, and takes $\frac{dL}{dt_0} = -\mathbf a(t_0)^T f(\mathbf z(t_0), t_0)$ instead of
+# integrating it. A third way shares nothing with either but the rules: record a solver written as a
+# plain loop, and let the tape of chapter 3 do it.
+
 
 # %%
 def rk4_loop(z, t0, t1, theta, n):
@@ -242,10 +283,25 @@ def rk4_loop(z, t0, t1, theta, n):
 
 tight = {"rtol": 1e-11, "atol": 1e-12}
 ours = algorithm_2(f, z1, grad(L)(z1), theta, t0, t1, **tight)
-library = dict(zip(measured, grad(lambda z, p, a, b: L(odeint(f, z, [a, b], p, **tight)[-1]), (0, 1, 2, 3))(z0, theta, t0, t1)))
-recorded = dict(zip(measured, grad(lambda z, p, a, b: L(rk4_loop(z, a, b, p, 1000)), (0, 1, 2, 3))(z0, theta, t0, t1)))
+library = dict(
+    zip(
+        measured,
+        grad(lambda z, p, a, b: L(odeint(f, z, [a, b], p, **tight)[-1]), (0, 1, 2, 3))(
+            z0, theta, t0, t1
+        ),
+    )
+)
+recorded = dict(
+    zip(
+        measured,
+        grad(lambda z, p, a, b: L(rk4_loop(z, a, b, p, 1000)), (0, 1, 2, 3))(z0, theta, t0, t1),
+    )
+)
 for name in measured:
-    print(f"{name:10} a dozen lines {ours[name]}, library {library[name]}, recorded {recorded[name]}, differences {measured[name]}")
+    print(
+        f"{name:10} a dozen lines {ours[name]}, library {library[name]}, recorded {recorded[name]},"
+        f" differences {measured[name]}"
+    )
     for way in (ours, library, recorded):
         assert np.allclose(way[name], measured[name], atol=1e-7)
 
@@ -260,6 +316,7 @@ for name in measured:
 # + \langle \mathbf z^T \mathbf a_u,\; dW \rangle, \qquad \mathbf a_u = \mathbf a \odot (1 - f^2),$$
 # and what stands beside $d\mathbf z$ and $dW$ are the products. Below, on the left, as a program, one operation a line; on the right
 # what the engine has derived. They agree line by line, but for the names.
+
 
 # %%
 def layer(z, W):
@@ -290,7 +347,14 @@ def code(source):
 def renamed(lines):
     """Number the names in the order in which they come."""
     numbers = {}
-    return [re.sub(r"(?<![\w.])[a-zA-Z]\w*", lambda m: numbers.setdefault(m[0], f"name{len(numbers)}"), line) for line in lines]
+    return [
+        re.sub(
+            r"(?<![\w.])[a-zA-Z]\w*",
+            lambda m: numbers.setdefault(m[0], f"name{len(numbers)}"),
+            line,
+        )
+        for line in lines
+    ]
 
 
 z, W, a = z0[None], np.array([[0.3, -0.2], [0.5, 0.8]]), np.array([[1.0, -2.0]])
@@ -304,55 +368,77 @@ exec(by_hand, derived)
 _, products = derived["layer"](z, W, a)
 direction = np.array([[0.4, 0.1]]), np.array([[-0.3, 0.2], [0.6, 0.5]])
 along = sum(np.sum(product * d) for product, d in zip(products, direction))
-print("a^T df along a direction:", along, "  by differences:", central_difference(lambda z, W: np.sum(a * layer(z, W)), (z, W), direction))
-assert np.isclose(along, central_difference(lambda z, W: np.sum(a * layer(z, W)), (z, W), direction), rtol=1e-8)
+print(
+    "a^T df along a direction:",
+    along,
+    "  by differences:",
+    central_difference(lambda z, W: np.sum(a * layer(z, W)), (z, W), direction),
+)
+assert np.isclose(
+    along, central_difference(lambda z, W: np.sum(a * layer(z, W)), (z, W), direction), rtol=1e-8
+)
 
 # %% [markdown]
-# Solved with `compiled(f)` instead of `f`, an ODE runs programs like this one, recorded at the first call. The gradients
-# are the same to the last bit.
+# Solved with `compiled(f)` instead of `f`, an ODE runs programs like this one, recorded at the
+# first call. The gradients are the same to the last bit.
 
 # %%
-of = lambda f: grad(lambda z, p, a, b: L(odeint(f, z, [a, b], p)[-1]), (0, 1, 2, 3))(z0, theta, t0, t1)
+of = lambda f: grad(lambda z, p, a, b: L(odeint(f, z, [a, b], p)[-1]), (0, 1, 2, 3))(
+    z0, theta, t0, t1
+)
 assert all(map(np.array_equal, of(compiled(f)), of(f)))
 
 # %% [markdown]
 # ## The signs, each failing
 #
-# What comes out if the augmented system is solved as printed: with G33 for its start, with the sign of N7 in its third
-# component, with P7 read as the slide defines $\mathbf a_t$. The first row is Algorithm 2, through the same code.
+# What comes out if the augmented system is solved as printed: with G33 for its start, with the sign
+# of N7 in its third component, with P7 read as the slide defines $\mathbf a_t$. The first row is
+# Algorithm 2, through the same code.
+
 
 # %%
 def augmented(start_of_a, sign_of_theta, start_of_t):
-    """Solve the augmented system with the signs of somebody's formula; return what it takes for the gradients."""
+    """Solve the augmented system with the signs of somebody's formula; return what it takes for the
+    gradients.
+    """
 
     def dynamics(t, s):
         f_z, pullback = vjp(f, t, s[0], theta)
         a_df_dt, a_df_dz, a_df_dtheta = pullback(s[1])
         return f_z, -a_df_dz, sign_of_theta * a_df_dtheta, -a_df_dt
 
-    _, a, a_theta, a_t = solve(dynamics, (z1, start_of_a, np.zeros(2), start_of_t), [t1, t0], **tight).y
+    _, a, a_theta, a_t = solve(
+        dynamics, (z1, start_of_a, np.zeros(2), start_of_t), [t1, t0], **tight
+    ).y
     return {"dL/dz(t0)": a[-1], "dL/dtheta": a_theta[-1], "dL/dt0": a_t[-1]}
 
 
 dL_dz1 = grad(L)(z1)
 variants = {
     "Algorithm 2": (augmented(dL_dz1, -1, -dL_dt1), []),
-    "G33: a(tN) = -dL/dz(tN)": (augmented(-dL_dz1, -1, -dL_dt1), ["dL/dz(t0)", "dL/dtheta", "dL/dt0"]),
+    "G33: a(tN) = -dL/dz(tN)": (
+        augmented(-dL_dz1, -1, -dL_dt1),
+        ["dL/dz(t0)", "dL/dtheta", "dL/dt0"],
+    ),
     "N7: + in the integral for theta": (augmented(dL_dz1, +1, -dL_dt1), ["dL/dtheta"]),
     "P7: a_t(tN) = + dL/dtN": (augmented(dL_dz1, -1, dL_dt1), ["dL/dt0"]),
 }
 for formula, (found, wrong) in variants.items():
     print(formula)
     for name, value in found.items():
-        print(f"    {name:10} {value!s:28} measured {measured[name]!s:28}" + ("  <- wrong" if name in wrong else ""))
+        print(
+            f"    {name:10} {value!s:28} measured {measured[name]!s:28}"
+            + ("  <- wrong" if name in wrong else "")
+        )
         assert np.allclose(value, measured[name], atol=1e-7) == (name not in wrong)
 
 # %% [markdown]
 # ## Losses at many times
 #
-# If the loss looks at the state at several times, $\mathbf a$ jumps there: going backwards, at each $t_i$ add
-# $\frac{\partial L}{\partial \mathbf z(t_i)}$ and go on. In the figure the loss is the squared distance of the angle
-# from four observations (crosses), which were made by a pendulum with other parameters, (3, 0.2).
+# If the loss looks at the state at several times, $\mathbf a$ jumps there: going backwards, at each
+# $t_i$ add $\frac{\partial L}{\partial \mathbf z(t_i)}$ and go on. In the figure the loss is the
+# squared distance of the angle from four observations (crosses), which were made by a pendulum with
+# other parameters, (3, 0.2).
 
 # %%
 times = np.array([0.0, 0.8, 1.5, 2.2, 3.0])
@@ -382,12 +468,22 @@ assert np.allclose(a, gradient, atol=1e-8)
 figure, (top, bottom) = panels(1, 2, width=9, height=5.6, sharex=True)
 fine = np.linspace(t0, t1, 300)
 top.plot(fine, solution(fine)[:, 0], color="black", label="angle $z_1(t)$, solved forward")
-top.plot(times[1:], seen, "x", color=COLOURS[4], markersize=11, markeredgewidth=3, label="observations")
+top.plot(
+    times[1:], seen, "x", color=COLOURS[4], markersize=11, markeredgewidth=3, label="observations"
+)
 top.legend(loc="lower left", fontsize=12)
-top.set(ylabel="state", title="The state runs forward, the adjoint runs back and jumps at each observation")
+top.set(
+    ylabel="state",
+    title="The state runs forward, the adjoint runs back and jumps at each observation",
+)
 for i, (t, piece) in enumerate(pieces):
     for j in (0, 1):
-        bottom.plot(t, piece[:, j], color=COLOURS[j], label=f"$a_{j + 1}(t)$, solved backward" if i == 0 else None)
+        bottom.plot(
+            t,
+            piece[:, j],
+            color=COLOURS[j],
+            label=f"$a_{j + 1}(t)$, solved backward" if i == 0 else None,
+        )
 for time in times[1:]:
     bottom.axvline(time, color=COLOURS[4], linewidth=1, linestyle=":")
 bottom.plot([t0, t0], gradient, "o", color="black", label="$dL/dz(t_0)$ by the library")
@@ -398,9 +494,10 @@ save(figure, "05_adjoint_runs_back")
 # %% [markdown]
 # ## What it costs, what it is worth
 #
-# **Memory** (P-mem, S-mem): the tape of a recorded loop grows with the number of steps; the adjoint holds one augmented
-# state. Peak memory of one gradient, in states of 20,000 numbers (more than the three of the augmented state, because
-# the stages of a step and the temporaries of a sweep are counted too; what matters is that it does not grow):
+# **Memory** (P-mem, S-mem): the tape of a recorded loop grows with the number of steps; the adjoint
+# holds one augmented state. Peak memory of one gradient, in states of 20,000 numbers (more than the
+# three of the augmented state, because the stages of a step and the temporaries of a sweep are
+# counted too; what matters is that it does not grow):
 
 # %%
 wide = np.ones(20_000)
@@ -415,7 +512,9 @@ def peak(way, n):
 
 
 def by_adjoint(k, n):
-    return np.sum(odeint(lambda t, z, k: -k * z, wide, [0.0, 1.0], k, method="rk4", step_size=1 / n)[-1])
+    return np.sum(
+        odeint(lambda t, z, k: -k * z, wide, [0.0, 1.0], k, method="rk4", step_size=1 / n)[-1]
+    )
 
 
 def by_recording(k, n):
@@ -435,11 +534,12 @@ for n, (small, large) in memory.items():
 assert memory[160][0] < 1.05 * memory[10][0] and memory[160][1] > 10 * memory[10][1]
 
 # %% [markdown]
-# **Accuracy.** "Since the ODEsolver is a blackbox, we cannot perform backprop using regular chain rule" (N-black);
-# backpropagating through it "introduces numerical inaccuracy" (S-black). Neither is so: a solver is a program, and the
-# recorded loop gives the exact derivative *of the numbers that the solver computes*, with fixed steps and up to
-# rounding. The adjoint gives an approximation of the derivative of the *true* solution. Both are as far from the truth
-# as the solver's steps allow; they answer slightly different questions.
+# **Accuracy.** "Since the ODEsolver is a blackbox, we cannot perform backprop using regular chain
+# rule" (N-black); backpropagating through it "introduces numerical inaccuracy" (S-black). Neither
+# is so: a solver is a program, and the recorded loop gives the exact derivative *of the numbers
+# that the solver computes*, with fixed steps and up to rounding. The adjoint gives an approximation
+# of the derivative of the *true* solution. Both are as far from the truth as the solver's steps
+# allow; they answer slightly different questions.
 
 # %%
 steps = 2 ** np.arange(3, 11)
@@ -448,30 +548,44 @@ against_truth = {"adjoint": [], "recorded": []}
 against_numbers = {"adjoint": [], "recorded": []}
 for n in steps:
     of_numbers = by_differences(lambda z, n=n: L(rk4_loop(z, t0, t1, theta, n)), z0)
-    found = {"adjoint": grad(lambda z, n=n: L(odeint(f, z, [t0, t1], theta, method="rk4", step_size=(t1 - t0) / n)[-1]))(z0),
-             "recorded": grad(lambda z, n=n: L(rk4_loop(z, t0, t1, theta, n)))(z0)}
+    found = {
+        "adjoint": grad(
+            lambda z, n=n: L(
+                odeint(f, z, [t0, t1], theta, method="rk4", step_size=(t1 - t0) / n)[-1]
+            )
+        )(z0),
+        "recorded": grad(lambda z, n=n: L(rk4_loop(z, t0, t1, theta, n)))(z0),
+    }
     for way, value in found.items():
         against_truth[way].append(np.abs(value - truth).max())
         against_numbers[way].append(np.abs(value - of_numbers).max())
 figure, (left, right) = panels(2, width=11, height=4.6, sharey=True)
-for axes, errors, title in ((left, against_truth, "Against the true gradient"), (right, against_numbers, "Against that of the numbers computed")):
+for axes, errors, title in (
+    (left, against_truth, "Against the true gradient"),
+    (right, against_numbers, "Against that of the numbers computed"),
+):
     axes.loglog(steps, errors["adjoint"], "o-", label="adjoint (Algorithm 2)")
     axes.loglog(steps, errors["recorded"], "s-", label="recorded loop (the tape)")
     axes.set(xlabel="steps of rk4", title=title)
 left.set(ylabel="error of the gradient")
 left.legend(fontsize=12)
 save(figure, "05_two_gradients")
-print(f"64 steps: error of the adjoint {against_truth['adjoint'][3]:.1e}, of the recorded loop {against_truth['recorded'][3]:.1e};",
-      f"recorded loop against differences of the numbers computed {against_numbers['recorded'][3]:.1e}")
+print(
+    f"64 steps: error of the adjoint {against_truth['adjoint'][3]:.1e}, of the recorded loop"
+    f" {against_truth['recorded'][3]:.1e};",
+    "recorded loop against differences of the numbers computed"
+    f" {against_numbers['recorded'][3]:.1e}",
+)
 assert max(against_numbers["recorded"]) < 1e-8 and against_numbers["adjoint"][0] > 1e-4
 assert 3.5 < np.log2(against_truth["adjoint"][3] / against_truth["adjoint"][4]) < 4.5
 
 # %% [markdown]
-# **And a warning.** Algorithm 2 solves $\mathbf z$ backwards. Where solutions draw together going forward, they fly
-# apart going back, and errors with them. Take two components whose sum decays like $e^{-t}$ and whose difference decays
-# like $e^{-kt}$: an error $\epsilon$ of the difference at $t = 2$ has become $\epsilon\, e^{2k}$ at $t = 0$. The slides
-# report of the "numerical error from backwards pass" that it is "not seen in application" (P-err). On this field it is
-# seen. A tighter tolerance helps until $e^{-2k}$ is lost in the rounding of the sum, for $k$ near 18; beyond that
+# **And a warning.** Algorithm 2 solves $\mathbf z$ backwards. Where solutions draw together going
+# forward, they fly apart going back, and errors with them. Take two components whose sum decays
+# like $e^{-t}$ and whose difference decays like $e^{-kt}$: an error $\epsilon$ of the difference at
+# $t = 2$ has become $\epsilon\, e^{2k}$ at $t = 0$. The slides report of the "numerical error from
+# backwards pass" that it is "not seen in application" (P-err). On this field it is seen. A tighter
+# tolerance helps until $e^{-2k}$ is lost in the rounding of the sum, for $k$ near 18; beyond that
 # nothing does:
 
 # %%
@@ -488,16 +602,21 @@ assert np.abs(recovered[2.0] - [1, 0]).max() < 1e-6 and np.abs(recovered[20.0] -
 # %% [markdown]
 # ## Four ways, side by side
 #
-# Algorithm 2 is one way to differentiate a solution. The library has three more, and one word chooses:
+# Algorithm 2 is one way to differentiate a solution. The library has three more, and one word
+# chooses:
 #
-# * `"adjoint"`: Algorithm 2. Solves $\mathbf z$ and $\mathbf a$ backwards; its memory does not grow with the steps.
-# * `"discrete"`: the adjoint of every step that was taken, in reverse: exact for the numbers computed. It keeps a state
-#   for each step, or with `checkpoints=K` no more than $K$.
-# * `"interpolated"`: $\mathbf a$ alone is solved backwards, $\mathbf z$ is read off the stored solution, so nothing flies apart.
-# * `"forward"`: $\partial \mathbf z / \partial \theta$ is solved forwards, together with $\mathbf z$; for few parameters.
+# * `"adjoint"`: Algorithm 2. Solves $\mathbf z$ and $\mathbf a$ backwards; its memory does not grow
+#   with the steps.
+# * `"discrete"`: the adjoint of every step that was taken, in reverse: exact for the numbers
+#   computed. It keeps a state for each step, or with `checkpoints=K` no more than $K$.
+# * `"interpolated"`: $\mathbf a$ alone is solved backwards, $\mathbf z$ is read off the stored
+#   solution, so nothing flies apart.
+# * `"forward"`: $\partial \mathbf z / \partial \theta$ is solved forwards, together with $\mathbf
+#   z$; for few parameters.
 #
-# On $y' = -k\,(y - \cos t)$ the solution is known, and so is $\partial y(2) / \partial k$. For small $k$ all four agree. As $k$
-# grows, the way back gets unstable, and Algorithm 2 says so, by a warning, before it gives up:
+# On $y' = -k\,(y - \cos t)$ the solution is known, and so is $\partial y(2) / \partial k$. For
+# small $k$ all four agree. As $k$ grows, the way back gets unstable, and Algorithm 2 says so, by a
+# warning, before it gives up:
 
 # %%
 slaved = lambda t, y, k: -k * (y - np.cos(t))
@@ -510,9 +629,19 @@ for k, method in ((1.0, "dopri5"), (10.0, "dopri5"), (1000.0, "kvaerno5")):
         with warnings.catch_warnings(record=True) as warned, np.errstate(all="ignore"):
             warnings.simplefilter("always")
             try:
-                end = lambda k, way=way, method=method: odeint(slaved, 0.0, [0.0, 2.0], k, method=method, atol=1e-8, gradient=way,
-                                                               max_steps=5000)[-1]
-                wrong[k, way] = f"{abs(grad(end)(k) / grad(exactly)(k) - 1):.1e}" + "*" * bool(warned)
+                end = lambda k, way=way, method=method: odeint(
+                    slaved,
+                    0.0,
+                    [0.0, 2.0],
+                    k,
+                    method=method,
+                    atol=1e-8,
+                    gradient=way,
+                    max_steps=5000,
+                )[-1]
+                wrong[k, way] = f"{abs(grad(end)(k) / grad(exactly)(k) - 1):.1e}" + "*" * bool(
+                    warned
+                )
             except SolverError:
                 wrong[k, way] = "gives up"
     print(f"{k:6.0f} " + "".join(f"{wrong[k, way]:>14}" for way in ways))
@@ -524,20 +653,29 @@ assert all(float(wrong[1000.0, way]) < 1e-2 for way in ways[1:])
 # %% [markdown]
 # ![Error against work, four problems](../figures/gradients_work_precision.png)
 #
-# What each costs and how right it is, on more problems, is drawn by `tests/benchmarks/gradients.py`; its memory too, and the error of
-# Algorithm 2 over a grid of forward and backward tolerances (P-tol).
+# What each costs and how right it is, on more problems, is drawn by
+# `tests/benchmarks/gradients.py`; its memory too, and the error of Algorithm 2 over a grid of
+# forward and backward tolerances (P-tol).
 #
 # ## Exercises
 #
-# 1. Show that $\mathbf a(t)^T \mathbf v(t)$ is constant if $\mathbf v$ solves the equation of small changes,
-#    $\mathbf v' = \frac{\partial f}{\partial \mathbf z} \mathbf v$, and check it. What has it to do with
-#    $\langle \mathbf w, J \mathbf v \rangle = \langle J^T \mathbf w, \mathbf v \rangle$?
-# 2. Show that $\frac{dL}{dt_0} = -\mathbf a(t_0)^T f(\mathbf z(t_0), t_0)$, which the library uses, and check it.
+# 1. Show that $\mathbf a(t)^T \mathbf v(t)$ is constant if $\mathbf v$ solves the equation of small
+#    changes, $\mathbf v' = \frac{\partial f}{\partial \mathbf z} \mathbf v$, and check it. What has
+#    it to do with $\langle \mathbf w, J \mathbf v \rangle = \langle J^T \mathbf w, \mathbf v
+#    \rangle$?
+# 2. Show that $\frac{dL}{dt_0} = -\mathbf a(t_0)^T f(\mathbf z(t_0), t_0)$, which the library uses,
+#    and check it.
 # 3. Find the parameters that made the four observations, by gradient descent.
 
 # %%
-# 1. (a^T v)' = -a^T df/dz v + a^T df/dz v = 0: the flow's Jacobian forward and its transpose backward, at every moment
-both = solve(lambda t, s: (f(t, s[0], theta), df_dz(t, s[0]) @ s[1]), (z0, np.array([1.0, -2.0])), [0.0, 1.0, 2.0, 3.0], **tight).y
+# 1. (a^T v)' = -a^T df/dz v + a^T df/dz v = 0: the flow's Jacobian forward and its transpose
+#    backward, at every moment
+both = solve(
+    lambda t, s: (f(t, s[0], theta), df_dz(t, s[0]) @ s[1]),
+    (z0, np.array([1.0, -2.0])),
+    [0.0, 1.0, 2.0, 3.0],
+    **tight,
+).y
 products = [a_at(t) @ v for t, v in zip((0.0, 1.0, 2.0, 3.0), both[1])]
 print("1. a(t)^T v(t) at four times:", np.round(products, 9))
 assert np.ptp(products) < 1e-7
@@ -559,7 +697,7 @@ assert np.allclose(p, [3.0, 0.2], atol=0.02)
 # %% [markdown]
 # ## Sources
 #
-# G27 to G37, G-alg2 (Gazula and Plis, "Optimization view" to "Algorithm 2"); P4 to P7, P-mem, P-err (Price-Broncucia,
-# "How Do We Do Backpropagation?"); N6, N7, N-pseudo, N-black (handwritten notes, part 3); S4, S-black, S-mem (Lenze and
-# Rothe, section 2). Chen, Rubanova, Bettencourt and Duvenaud, "Neural ordinary differential equations" (2018),
-# appendices B and C.
+# G27 to G37, G-alg2 (Gazula and Plis, "Optimization view" to "Algorithm 2"); P4 to P7, P-mem, P-err
+# (Price-Broncucia, "How Do We Do Backpropagation?"); N6, N7, N-pseudo, N-black (handwritten notes,
+# part 3); S4, S-black, S-mem (Lenze and Rothe, section 2). Chen, Rubanova, Bettencourt and
+# Duvenaud, "Neural ordinary differential equations" (2018), appendices B and C.

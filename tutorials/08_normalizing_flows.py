@@ -1,16 +1,28 @@
 # %% [markdown]
 # # Normalizing flows: a density by change of variables
 #
-# **The question.** How does one learn a probability density? Move the data by an invertible map until they look like a
-# normal distribution, and keep account of how the map stretches space. Most of the art went into maps whose determinant
-# is cheap. P-flow and S-flow say that an ODE needs no such art: it is invertible whatever its field, only a trace is
-# left of the determinant, and it is trained by maximum likelihood. Is it any better?
+# **The question.** How does one learn a probability density? Move the data by an invertible map
+# until they look like a normal distribution, and keep account of how the map stretches space. Most
+# of the art went into maps whose determinant is cheap. P-flow and S-flow say that an ODE needs no
+# such art: it is invertible whatever its field, only a trace is left of the determinant, and it is
+# trained by maximum likelihood. Is it any better?
 
 # %%
 import numpy as np
 from experiment import RESULTS, full, spread, steps, table
 
-from tinyode import SolverError, datasets, jacobian, models, nn, odeint, optim, solve, tree, value_and_grad
+from tinyode import (
+    SolverError,
+    datasets,
+    jacobian,
+    models,
+    nn,
+    odeint,
+    optim,
+    solve,
+    tree,
+    value_and_grad,
+)
 from tinyode.plotting import COLOURS, panels, save
 
 # %% [markdown]
@@ -45,20 +57,28 @@ def f(t, z, theta):
 
 
 def f_and_trace(t, state, theta):
-    value, trace = models.exact_trace(lambda z: f(t, z, theta), state[0])  # one pullback for each dimension
+    value, trace = models.exact_trace(
+        lambda z: f(t, z, theta), state[0]
+    )  # one pullback for each dimension
     return value, -trace
 
 
 x = np.array([[0.4, -1.2]])
 flow = lambda x: odeint(f, x[None], [0.0, 1.0], theta, rtol=1e-9, atol=1e-11)[-1, 0]
 _, change = solve(f_and_trace, (x, np.zeros(1)), [0.0, 1.0], theta, rtol=1e-9, atol=1e-11).y
-print("integral of minus the trace:", change[-1, 0], "  minus log of the determinant:", -np.linalg.slogdet(jacobian(flow)(x[0]))[1])
+print(
+    "integral of minus the trace:",
+    change[-1, 0],
+    "  minus log of the determinant:",
+    -np.linalg.slogdet(jacobian(flow)(x[0]))[1],
+)
 assert np.isclose(change[-1, 0], -np.linalg.slogdet(jacobian(flow)(x[0]))[1], atol=1e-8)
 
 # %% [markdown]
-# The trace of a $d \times d$ matrix of which only products are known takes $d$ of them. Hutchinson's estimate takes one:
-# for random $\mathbf e$ with mean zero and covariance one, the mean of $\mathbf e^T J \mathbf e = \sum_{ij} J_{ij} e_i e_j$ is
-# $\sum_i J_{ii}$, the trace. With one $\mathbf e$ for a whole solve, so is the mean of its integral.
+# The trace of a $d \times d$ matrix of which only products are known takes $d$ of them.
+# Hutchinson's estimate takes one: for random $\mathbf e$ with mean zero and covariance one, the
+# mean of $\mathbf e^T J \mathbf e = \sum_{ij} J_{ij} e_i e_j$ is $\sum_i J_{ii}$, the trace. With
+# one $\mathbf e$ for a whole solve, so is the mean of its integral.
 
 # %%
 rng = np.random.default_rng(1)
@@ -66,16 +86,21 @@ z = rng.normal(size=(1, 2))
 exact = models.exact_trace(lambda z: f(0.3, z, theta), z)[1][0]
 for n in (10, 1000, 100_000):
     many = np.tile(z, (n, 1))
-    estimates = models.hutchinson_trace(lambda z: f(0.3, z, theta), many, rng.choice([-1.0, 1.0], many.shape))[1]
-    print(f"{n:7} estimates: mean {np.mean(estimates):+.4f}, standard error {np.std(estimates) / np.sqrt(n):.4f}; exact {exact:+.4f}")
+    estimates = models.hutchinson_trace(
+        lambda z: f(0.3, z, theta), many, rng.choice([-1.0, 1.0], many.shape)
+    )[1]
+    print(
+        f"{n:7} estimates: mean {np.mean(estimates):+.4f}, standard error"
+        f" {np.std(estimates) / np.sqrt(n):.4f}; exact {exact:+.4f}"
+    )
 assert abs(np.mean(estimates) - exact) < 5 * np.std(estimates) / np.sqrt(n)
 
 # %% [markdown]
 # ## Two densities
 #
-# Two moons and two circles, with noise. Their true density is known here, and with it what no model can better but by
-# chance: the mean of $-\log p$ over held-out points, which estimates the entropy. (Its own error is that of 2000 points, but
-# all models are judged by the same ones.)
+# Two moons and two circles, with noise. Their true density is known here, and with it what no model
+# can better but by chance: the mean of $-\log p$ over held-out points, which estimates the entropy.
+# (Its own error is that of 2000 points, but all models are judged by the same ones.)
 
 
 # %%
@@ -83,8 +108,13 @@ def held_out(name):
     return getattr(datasets, name)(np.random.default_rng(99), 2000)
 
 
-entropy = {name: -float(np.mean(datasets.log_density(name, held_out(name)))) for name in ("two_moons", "two_circles")}
-errors = {name: np.std(datasets.log_density(name, held_out(name))) / np.sqrt(2000) for name in entropy}
+entropy = {
+    name: -float(np.mean(datasets.log_density(name, held_out(name))))
+    for name in ("two_moons", "two_circles")
+}
+errors = {
+    name: np.std(datasets.log_density(name, held_out(name))) / np.sqrt(2000) for name in entropy
+}
 print("entropy:", {name: f"{entropy[name]:.3f} ± {errors[name]:.3f}" for name in entropy})
 FIXED = {"method": "rk4", "step_size": 0.125, "gradient": "discrete"}
 ADAPTIVE = {"rtol": 1e-3, "atol": 1e-3, "gradient": "discrete"}
@@ -95,12 +125,16 @@ HIDDEN = 32
 
 
 def model(name):
-    """Return init, log_prob(parameters, x, rng) to train by, and log_prob(parameters, x) to judge by."""
+    """Return init, log_prob(parameters, x, rng) to train by, and log_prob(parameters, x) to judge
+    by.
+    """
     if name.startswith("planar"):
         init, log_prob = models.planar_flow(2, int(name.split()[1]))
         return init, lambda p, x, rng: log_prob(p, x), log_prob
     trace = models.hutchinson_trace if "Hutchinson" in name else models.exact_trace
-    init, roughly, _ = models.continuous_flow(2, HIDDEN, trace, **(FIXED if "fixed" in name else ADAPTIVE))
+    init, roughly, _ = models.continuous_flow(
+        2, HIDDEN, trace, **(FIXED if "fixed" in name else ADAPTIVE)
+    )
     log_prob = models.continuous_flow(2, HIDDEN, **ACCURATE)[1]
     return init, lambda p, x, rng: roughly(p, x, rng.choice([-1.0, 1.0], x.shape)), log_prob
 
@@ -128,14 +162,21 @@ def loss(log_prob, p, x):
 # A small run first: two moons, and 150 steps.
 
 # %%
-small = {name: train(name, "two_moons", 150, rate) for name, rate in (("planar 8", 0.05), ("continuous", 0.02))}
+small = {
+    name: train(name, "two_moons", 150, rate)
+    for name, rate in (("planar 8", 0.05), ("continuous", 0.02))
+}
 losses = {name: loss(model(name)[2], p, held_out("two_moons")) for name, p in small.items()}
-print({name: round(value, 3) for name, value in losses.items()}, "entropy", round(entropy["two_moons"], 3))
+print(
+    {name: round(value, 3) for name, value in losses.items()},
+    "entropy",
+    round(entropy["two_moons"], 3),
+)
 assert entropy["two_moons"] < losses["continuous"] < losses["planar 8"]
 
 # %% [markdown]
-# Is it a density? It must integrate to one: in theory, whatever the weights, so what this checks is the solver, the trace and
-# the grid. And the map must have an inverse: forth and back again.
+# Is it a density? It must integrate to one: in theory, whatever the weights, so what this checks is
+# the solver, the trace and the grid. And the map must have an inverse: forth and back again.
 
 
 # %%
@@ -147,27 +188,42 @@ def integral(log_prob, p, half=6.0, n=241):
 
 
 def round_trip(p, x, **options):
-    """Return the largest distance of points x from where they arrive if they are carried to t = 0 and back to t = 1."""
+    """Return the largest distance of points x from where they arrive if they are carried to t = 0
+    and back to t = 1.
+    """
     move = models.continuous_flow(2, HIDDEN, **options)[2]
     return float(np.abs(move(p, move(p, x, 1.0, 0.0), 0.0, 1.0) - x).max())
 
 
 total = integral(model("continuous")[2], small["continuous"])
-errors = {tol: round_trip(small["continuous"], held_out("two_moons"), rtol=tol, atol=tol) for tol in (1e-3, 1e-6, 1e-9)}
-print(f"integral of the density {total:.5f}; there and back again, by tolerance:", {tol: f"{error:.0e}" for tol, error in errors.items()})
+errors = {
+    tol: round_trip(small["continuous"], held_out("two_moons"), rtol=tol, atol=tol)
+    for tol in (1e-3, 1e-6, 1e-9)
+}
+print(
+    f"integral of the density {total:.5f}; there and back again, by tolerance:",
+    {tol: f"{error:.0e}" for tol, error in errors.items()},
+)
 assert abs(total - 1) < 1e-3 and errors[1e-9] < 1e-6
 
 # %% [markdown]
 # ## The table
 #
-# The full experiment trains each model on both, from three seeds, for the planar flow with 2, 8 and 32 layers. Before that it
-# tries learning rates, from another seed, and keeps for each model the one whose result is best on points that are not those
-# the table is made of. (`python -m tutorials 8 --full`.) The continuous ones are trained by an adaptive solver, and judged by
-# an accurate one.
+# The full experiment trains each model on both, from three seeds, for the planar flow with 2, 8 and
+# 32 layers. Before that it tries learning rates, from another seed, and keeps for each model the
+# one whose result is best on points that are not those the table is made of. (`python -m tutorials
+# 8 --full`.) The continuous ones are trained by an adaptive solver, and judged by an accurate one.
 
 # %%
 RATES = {"planar": (0.05, 0.1, 0.2, 0.4), "continuous": (0.02, 0.05, 0.1)}
-SETTINGS = {"steps": 1500, "batch": 256, "hidden": HIDDEN, "fixed": FIXED, "adaptive": ADAPTIVE, "accurate": ACCURATE}
+SETTINGS = {
+    "steps": 1500,
+    "batch": 256,
+    "hidden": HIDDEN,
+    "fixed": FIXED,
+    "adaptive": ADAPTIVE,
+    "accurate": ACCURATE,
+}
 NAMES = ("planar 2", "planar 8", "planar 32", "continuous", "continuous, Hutchinson")
 
 
@@ -179,12 +235,26 @@ def rates(name):
 def trial(name, data, rate):
     """Train from one seed with this rate, and measure the loss on fresh points."""
     fresh = lambda: getattr(datasets, data)(np.random.default_rng(98), 2000)
-    return lambda: {"loss": loss(model(name)[2], train(name, data, SETTINGS["steps"], rate), fresh())}
+    return lambda: {
+        "loss": loss(model(name)[2], train(name, data, SETTINGS["steps"], rate), fresh())
+    }
 
 
-trials = full("08_normalizing_flows_rates", {**SETTINGS, "rates": RATES},
-              {f"{name}, {data}, {rate}": trial(name, data, rate) for data in entropy for name in NAMES for rate in rates(name)})
-best = {(name, data): min(rates(name), key=lambda rate: trials[f"{name}, {data}, {rate}"]["loss"]) for data in entropy for name in NAMES}
+trials = full(
+    "08_normalizing_flows_rates",
+    {**SETTINGS, "rates": RATES},
+    {
+        f"{name}, {data}, {rate}": trial(name, data, rate)
+        for data in entropy
+        for name in NAMES
+        for rate in rates(name)
+    },
+)
+best = {
+    (name, data): min(rates(name), key=lambda rate: trials[f"{name}, {data}, {rate}"]["loss"])
+    for data in entropy
+    for name in NAMES
+}
 
 
 def kept(data):
@@ -198,7 +268,10 @@ def job(name, data, seed):
     def measure():
         p = train(name, data, SETTINGS["steps"], best[name, data], seed=seed)
         x = held_out(data)
-        measured = {"loss": loss(model(name)[2], p, x), "parameters": sum(map(np.size, tree.flatten(p)[0]))}
+        measured = {
+            "loss": loss(model(name)[2], p, x),
+            "parameters": sum(map(np.size, tree.flatten(p)[0])),
+        }
         if "continuous" in name:
             measured |= {"round trip": round_trip(p, x, **ACCURATE)}
         if name == "continuous" and seed == 1:
@@ -208,8 +281,16 @@ def job(name, data, seed):
     return measure
 
 
-found = full("08_normalizing_flows", {**SETTINGS, "rates": [best[name, data] for data in entropy for name in NAMES]},
-             {f"{name}, {data}, seed {seed}": job(name, data, seed) for data in entropy for name in NAMES for seed in (1, 2, 3)})
+found = full(
+    "08_normalizing_flows",
+    {**SETTINGS, "rates": [best[name, data] for data in entropy for name in NAMES]},
+    {
+        f"{name}, {data}, seed {seed}": job(name, data, seed)
+        for data in entropy
+        for name in NAMES
+        for seed in (1, 2, 3)
+    },
+)
 
 
 def of(name, data, what):
@@ -217,85 +298,186 @@ def of(name, data, what):
     return [found[f"{name}, {data}, seed {seed}"][what] for seed in (1, 2, 3)]
 
 
-table([(name, of(name, "two_moons", "parameters")[0], *[f"{spread(of(name, data, 'loss'), 3)} ({best[name, data]})" for data in entropy])
-       for name in NAMES] + [("the true density", "", *[f"{value:.3f}        " for value in entropy.values()])],
-      "mean of -log p, held out (rate)", "parameters", *entropy)
-above = {(name, data): np.array(of(name, data, "loss")) - entropy[data] for data in entropy for name in NAMES}  # the entropy
+table(
+    [
+        (
+            name,
+            of(name, "two_moons", "parameters")[0],
+            *[f"{spread(of(name, data, 'loss'), 3)} ({best[name, data]})" for data in entropy],
+        )
+        for name in NAMES
+    ]
+    + [("the true density", "", *[f"{value:.3f}        " for value in entropy.values()])],
+    "mean of -log p, held out (rate)",
+    "parameters",
+    *entropy,
+)
+above = {
+    (name, data): np.array(of(name, data, "loss")) - entropy[data]
+    for data in entropy
+    for name in NAMES
+}  # the entropy
 assert all(np.all(value > 0) for value in above.values())
 assert np.all(above["continuous", "two_circles"].max() < above["planar 32", "two_circles"])
-assert abs(np.mean(above["continuous", "two_moons"]) - np.mean(above["planar 32", "two_moons"])) < 0.03
-seconds = {name: np.median([trials[f"{name}, {data}, {rate}"]["seconds"] for data in entropy for rate in rates(name)]) for name in NAMES}
-saved = 1 - np.median([trials[f"continuous, Hutchinson, {data}, {rate}"]["seconds"] / trials[f"continuous, {data}, {rate}"]["seconds"]
-                       for data in entropy for rate in RATES["continuous"]])
-print("median time of training, in seconds:", {name: round(value) for name, value in seconds.items()},
-      f"; saved by Hutchinson's estimate, at equal rates: {saved:.0%}")
+assert (
+    abs(np.mean(above["continuous", "two_moons"]) - np.mean(above["planar 32", "two_moons"])) < 0.03
+)
+seconds = {
+    name: np.median(
+        [trials[f"{name}, {data}, {rate}"]["seconds"] for data in entropy for rate in rates(name)]
+    )
+    for name in NAMES
+}
+saved = 1 - np.median(
+    [
+        trials[f"continuous, Hutchinson, {data}, {rate}"]["seconds"]
+        / trials[f"continuous, {data}, {rate}"]["seconds"]
+        for data in entropy
+        for rate in RATES["continuous"]
+    ]
+)
+print(
+    "median time of training, in seconds:",
+    {name: round(value) for name, value in seconds.items()},
+    f"; saved by Hutchinson's estimate, at equal rates: {saved:.0%}",
+)
 assert seconds["continuous"] > 5 * seconds["planar 32"] and 0.2 < saved < 0.5
 
 
 def longer(seed):
     """Train 32 planar layers on two circles for four times as many steps."""
-    return lambda: {"loss": loss(model("planar 32")[2], train("planar 32", "two_circles", 4 * SETTINGS["steps"], best["planar 32", "two_circles"],
-                                                              seed=seed), held_out("two_circles"))}
+    return lambda: {
+        "loss": loss(
+            model("planar 32")[2],
+            train(
+                "planar 32",
+                "two_circles",
+                4 * SETTINGS["steps"],
+                best["planar 32", "two_circles"],
+                seed=seed,
+            ),
+            held_out("two_circles"),
+        )
+    }
 
 
-given_time = full("08_normalizing_flows_longer", {**SETTINGS, "rate": best["planar 32", "two_circles"]}, {f"seed {n}": longer(n) for n in (1, 2, 3)})
-print("32 planar layers on two circles, four times the steps:", spread([found["loss"] for found in given_time.values()], 3))
-assert min(found["loss"] for found in given_time.values()) > max(of("continuous", "two_circles", "loss"))
+given_time = full(
+    "08_normalizing_flows_longer",
+    {**SETTINGS, "rate": best["planar 32", "two_circles"]},
+    {f"seed {n}": longer(n) for n in (1, 2, 3)},
+)
+print(
+    "32 planar layers on two circles, four times the steps:",
+    spread([found["loss"] for found in given_time.values()], 3),
+)
+assert min(found["loss"] for found in given_time.values()) > max(
+    of("continuous", "two_circles", "loss")
+)
 
 
 # %%
 def judged(data):
     """Measure the integral of the continuous flow from the first seed."""
-    return lambda: {"integral": integral(models.continuous_flow(2, HIDDEN, rtol=1e-5, atol=1e-6)[1], tree.load(kept(data)), 4.0, 321)}
+    return lambda: {
+        "integral": integral(
+            models.continuous_flow(2, HIDDEN, rtol=1e-5, atol=1e-6)[1],
+            tree.load(kept(data)),
+            4.0,
+            321,
+        )
+    }
 
 
-integrals = full("08_normalizing_flows_integrals", {**SETTINGS, "rates": [best["continuous", data] for data in entropy]},
-                 {data: judged(data) for data in entropy})
-print("integrals:", {data: round(found["integral"], 4) for data, found in integrals.items()},
-      "; there and back again:", {data: f"{max(of('continuous', data, 'round trip')):.0e}" for data in entropy})
+integrals = full(
+    "08_normalizing_flows_integrals",
+    {**SETTINGS, "rates": [best["continuous", data] for data in entropy]},
+    {data: judged(data) for data in entropy},
+)
+print(
+    "integrals:",
+    {data: round(found["integral"], 4) for data, found in integrals.items()},
+    "; there and back again:",
+    {data: f"{max(of('continuous', data, 'round trip')):.0e}" for data in entropy},
+)
 assert all(abs(found["integral"] - 1) < 1e-3 for found in integrals.values())
 assert all(max(of("continuous", data, "round trip")) < 2e-3 for data in entropy)
 
 # %% [markdown]
 # ## A flow that deceives its solver
 #
-# Why not train in eight steps of rk4, as one would a network of eight layers? Here is what models that were trained like that
-# take themselves for, by their own eight steps, and what they are. It can go well; but whoever chooses what seems best
-# chooses what deceives best, and for both data sets it is below the entropy, where nothing can be. What does not integrate
-# to one is no density, and its likelihood means nothing.
+# Why not train in eight steps of rk4, as one would a network of eight layers? Here is what models
+# that were trained like that take themselves for, by their own eight steps, and what they are. It
+# can go well; but whoever chooses what seems best chooses what deceives best, and for both data
+# sets it is below the entropy, where nothing can be. What does not integrate to one is no density,
+# and its likelihood means nothing.
 
 
 # %%
 def deceived(data, rate):
-    """Train in eight steps, and measure the loss by these and accurately, and what they take for the integral."""
+    """Train in eight steps, and measure the loss by these and accurately, and what they take for
+    the integral.
+    """
 
     def measure():
         name = "continuous, fixed steps"
-        p, own, accurate = train(name, data, SETTINGS["steps"], rate), models.continuous_flow(2, HIDDEN, **FIXED)[1], model(name)[2]
+        p, own, accurate = (
+            train(name, data, SETTINGS["steps"], rate),
+            models.continuous_flow(2, HIDDEN, **FIXED)[1],
+            model(name)[2],
+        )
         try:
             found = loss(accurate, p, held_out(data))
         except SolverError:  # it has become too stiff to be solved
             found = float("inf")
-        return {"own loss": loss(own, p, held_out(data)), "own integral": integral(own, p, 4.0, 321), "loss": found}
+        return {
+            "own loss": loss(own, p, held_out(data)),
+            "own integral": integral(own, p, 4.0, 321),
+            "loss": found,
+        }
 
     return measure
 
 
-by_itself = full("08_normalizing_flows_fixed", {**SETTINGS, "rates": RATES["continuous"]},
-                 {f"{data}, {rate}": deceived(data, rate) for data in entropy for rate in RATES["continuous"]})
-seeming = {data: min((by_itself[f"{data}, {rate}"] for rate in RATES["continuous"]), key=lambda found: found["own loss"]) for data in entropy}
-table([(job_name, *[f"{found[what]:.3g}" for what in ("own loss", "own integral", "loss")], f"{entropy[job_name.split(',')[0]]:.3f}")
-       for job_name, found in by_itself.items()],
-      "trained in eight steps of rk4, rate", "loss by these", "integral by these", "loss accurately", "entropy")
-assert all(found["own loss"] < entropy[data] < found["loss"] and found["own integral"] > 1.1 for data, found in seeming.items())
+by_itself = full(
+    "08_normalizing_flows_fixed",
+    {**SETTINGS, "rates": RATES["continuous"]},
+    {f"{data}, {rate}": deceived(data, rate) for data in entropy for rate in RATES["continuous"]},
+)
+seeming = {
+    data: min(
+        (by_itself[f"{data}, {rate}"] for rate in RATES["continuous"]),
+        key=lambda found: found["own loss"],
+    )
+    for data in entropy
+}
+table(
+    [
+        (
+            job_name,
+            *[f"{found[what]:.3g}" for what in ("own loss", "own integral", "loss")],
+            f"{entropy[job_name.split(',')[0]]:.3f}",
+        )
+        for job_name, found in by_itself.items()
+    ],
+    "trained in eight steps of rk4, rate",
+    "loss by these",
+    "integral by these",
+    "loss accurately",
+    "entropy",
+)
+assert all(
+    found["own loss"] < entropy[data] < found["loss"] and found["own integral"] > 1.1
+    for data, found in seeming.items()
+)
 well = by_itself["two_moons, 0.05"]
 assert abs(well["own integral"] - 1) < 0.01 and abs(well["own loss"] - well["loss"]) < 0.01
 
 # %% [markdown]
 # ## What it looks like
 #
-# The density, and points that are drawn from it, on their way from the normal distribution to the data, by the model of
-# the full experiment. (`network` computes an MLP of any depth, so `f` is the field of that model too.)
+# The density, and points that are drawn from it, on their way from the normal distribution to the
+# data, by the model of the full experiment. (`network` computes an MLP of any depth, so `f` is the
+# field of that model too.)
 
 # %%
 times = np.linspace(0, 1, 5)
@@ -306,14 +488,29 @@ where = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
 for row, data in enumerate(entropy):
     p = tree.load(kept(data))
     paths = solve(f, normal, times, p).y
-    needed = [solve(f, normal, [0.0, 1.0], q, rtol=1e-3, atol=1e-3).stats.nfev for q in (model("continuous")[0](np.random.default_rng(1)), p)]
+    needed = [
+        solve(f, normal, [0.0, 1.0], q, rtol=1e-3, atol=1e-3).stats.nfev
+        for q in (model("continuous")[0](np.random.default_rng(1)), p)
+    ]
     print(f"{data}: evaluations of the field before training {needed[0]}, after it {needed[1]}")
     assert needed[1] > 2 * needed[0]
     for column, t in enumerate(times):
-        z, change = (where, np.zeros(len(where))) if t == 0 else models.neural_ode(f_and_trace, (where, np.zeros(len(where))), t, 0.0, p, rtol=1e-3, atol=1e-3)
+        z, change = (
+            (where, np.zeros(len(where)))
+            if t == 0
+            else models.neural_ode(
+                f_and_trace, (where, np.zeros(len(where))), t, 0.0, p, rtol=1e-3, atol=1e-3
+            )
+        )
         density = np.exp(models.flows.log_normal(z) - change).reshape(61, 61)
-        axes[2 * row, column].imshow(density, extent=(-3.2, 3.2, -3.2, 3.2), origin="lower", cmap="viridis", interpolation="bilinear",
-                                     vmax=np.quantile(density, 0.99))
+        axes[2 * row, column].imshow(
+            density,
+            extent=(-3.2, 3.2, -3.2, 3.2),
+            origin="lower",
+            cmap="viridis",
+            interpolation="bilinear",
+            vmax=np.quantile(density, 0.99),
+        )
         axes[2 * row, column].set(title=f"t = {t}")
         axes[2 * row + 1, column].scatter(*paths[column].T, s=3, color=COLOURS[0])
         axes[2 * row + 1, column].set(aspect="equal", xlim=(-3.2, 3.2), ylim=(-3.2, 3.2))
@@ -323,21 +520,26 @@ for panel in axes.flat:
 save(figure, "08_flows")
 
 # %% [markdown]
-# P-flow and S-flow say what a continuous flow *is*, and that **holds**: invertible whatever the weights, trained by maximum
-# likelihood, with a trace in place of a determinant, and no dimension set apart. (There and back again it keeps three to four
-# digits at a tolerance of $10^{-6}$: the fields that it has learned are hard to solve. Count the evaluations, before training
-# and after.) Is it better than a planar flow? On two moons no: 32 planar layers, with an eighth of its parameters and trained
-# in a fraction of the time, are as good. On two circles yes, with every seed nearer to the entropy than every planar flow,
-# also one that is given four times the steps at the same rate. Hutchinson's estimate costs no accuracy that three seeds can
-# show, and saves a third of the time even in two dimensions.
+# P-flow and S-flow say what a continuous flow *is*, and that **holds**: invertible whatever the
+# weights, trained by maximum likelihood, with a trace in place of a determinant, and no dimension
+# set apart. (There and back again it keeps three to four digits at a tolerance of $10^{-6}$: the
+# fields that it has learned are hard to solve. Count the evaluations, before training and after.)
+# Is it better than a planar flow? On two moons no: 32 planar layers, with an eighth of its
+# parameters and trained in a fraction of the time, are as good. On two circles yes, with every seed
+# nearer to the entropy than every planar flow, also one that is given four times the steps at the
+# same rate. Hutchinson's estimate costs no accuracy that three seeds can show, and saves a third of
+# the time even in two dimensions.
 #
 # ## Exercises
 #
-# 1. For $f(\mathbf z) = a \mathbf z$ everything is known: the flow, its trace $a d$, and the density, if it is $N(0, 1)$ at $t =
-#    0$: normal with the standard deviation $e^{a}$ at $t = 1$. Check the instantaneous change of variables against it.
-# 2. Rotations, $f(\mathbf z) = (z_2, -z_1)$, and all fields of the form $(\partial_2 H, -\partial_1 H)$ have the trace zero. What do they
-#    do to a density? Can a flow of this kind make two moons of a normal distribution?
-# 3. A planar layer with $\mathbf u^T \mathbf w < -1$ has no inverse. Find two points with the same image.
+# 1. For $f(\mathbf z) = a \mathbf z$ everything is known: the flow, its trace $a d$, and the
+#    density, if it is $N(0, 1)$ at $t = 0$: normal with the standard deviation $e^{a}$ at $t = 1$.
+#    Check the instantaneous change of variables against it.
+# 2. Rotations, $f(\mathbf z) = (z_2, -z_1)$, and all fields of the form $(\partial_2 H, -\partial_1
+#    H)$ have the trace zero. What do they do to a density? Can a flow of this kind make two moons
+#    of a normal distribution?
+# 3. A planar layer with $\mathbf u^T \mathbf w < -1$ has no inverse. Find two points with the same
+#    image.
 
 # %%
 # 1.
@@ -355,20 +557,29 @@ by_formula = -0.5 * np.sum((x[-1] / np.exp(a)) ** 2, axis=1) - np.log(2 * np.pi)
 print("1.", np.abs(by_flow - by_formula).max())
 assert np.allclose(by_flow, by_formula, atol=1e-8)
 
-# 2. nothing but carry it along: no value of the density changes, so its highest stays 1 / 2 pi. That of two moons is higher.
+# 2. nothing but carry it along: no value of the density changes, so its highest stays 1 / 2 pi.
+#    That of two moons is higher.
 H = nn.mlp(2, 16, 1)[1]
 weights = nn.mlp(2, 16, 1)[0](np.random.default_rng(6))
-swirl = lambda z: (lambda g: np.stack([g[:, 1], -g[:, 0]], axis=1))(value_and_grad(lambda z: np.sum(H(weights, z)))(z)[1])
+swirl = lambda z: (lambda g: np.stack([g[:, 1], -g[:, 0]], axis=1))(
+    value_and_grad(lambda z: np.sum(H(weights, z)))(z)[1]
+)
 trace = models.exact_trace(swirl, z)[1]
 highest = np.exp(datasets.log_density("two_moons", held_out("two_moons"))).max()
-print(f"2. traces {np.abs(trace).max():.1e}; highest density {1 / (2 * np.pi):.3f}, of two moons {highest:.3f}")
+print(
+    f"2. traces {np.abs(trace).max():.1e}; highest density {1 / (2 * np.pi):.3f}, of two moons"
+    f" {highest:.3f}"
+)
 assert np.abs(trace).max() < 1e-12 and highest > 1 / (2 * np.pi)
 
 # 3. along w the layer is s -> s - 3 tanh(s), which is zero at 0 and again where s = 3 tanh(s)
 again = 3.0
 for _ in range(100):
     again = 3 * np.tanh(again)
-print(f"3. 0 and {again:.6f} both go to {0.0 - 3 * np.tanh(0.0):.1f} and {again - 3 * np.tanh(again):.1e}")
+print(
+    f"3. 0 and {again:.6f} both go to {0.0 - 3 * np.tanh(0.0):.1f} and"
+    f" {again - 3 * np.tanh(again):.1e}"
+)
 w = np.array([0.6, 0.8])
 layer = lambda z: z - 3 * w * np.tanh(z @ w)  # u . w = -3
 assert again > 1 and np.allclose(layer(again * w), layer(0 * w), atol=1e-12)
@@ -376,7 +587,8 @@ assert again > 1 and np.allclose(layer(again * w), layer(0 * w), atol=1e-12)
 # %% [markdown]
 # ## Sources
 #
-# P-flow (Price-Broncucia, "What are the benefits?"); S-flow (Lenze and Rothe). Chen, Rubanova, Bettencourt and Duvenaud,
-# "Neural ordinary differential equations" (2018), section 4 and appendix A. Rezende and Mohamed, "Variational inference with
-# normalizing flows" (2015). Grathwohl, Chen, Bettencourt, Sutskever and Duvenaud, "FFJORD" (2019). Hutchinson, "A stochastic
-# estimator of the trace of the influence matrix for Laplacian smoothing splines" (1990).
+# P-flow (Price-Broncucia, "What are the benefits?"); S-flow (Lenze and Rothe). Chen, Rubanova,
+# Bettencourt and Duvenaud, "Neural ordinary differential equations" (2018), section 4 and appendix
+# A. Rezende and Mohamed, "Variational inference with normalizing flows" (2015). Grathwohl, Chen,
+# Bettencourt, Sutskever and Duvenaud, "FFJORD" (2019). Hutchinson, "A stochastic estimator of the
+# trace of the influence matrix for Laplacian smoothing splines" (1990).

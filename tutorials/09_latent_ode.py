@@ -1,10 +1,11 @@
 # %% [markdown]
 # # A latent ODE: series at irregular times
 #
-# **The question.** Patients are examined when they are ill, not on the hour. A recurrent network wants its data at equal
-# steps; for others one puts them into bins, and loses what lies between. P-latent, P-time and S-irregular say that a
-# latent ODE needs no bins, as its state can be had at any time; S-rnn, that it predicts better than a recurrent network,
-# the more so the fewer and noisier the data.
+# **The question.** Patients are examined when they are ill, not on the hour. A recurrent network
+# wants its data at equal steps; for others one puts them into bins, and loses what lies between.
+# P-latent, P-time and S-irregular say that a latent ODE needs no bins, as its state can be had at
+# any time; S-rnn, that it predicts better than a recurrent network, the more so the fewer and
+# noisier the data.
 
 # %%
 import numpy as np
@@ -16,11 +17,12 @@ from tinyode.plotting import COLOURS, panels, save
 # %% [markdown]
 # ## Spirals, clockwise and not
 #
-# Archimedean spirals, half of them clockwise, each seen through a window of 100 times that begins somewhere on it; of
-# these 100 observations, with noise of 0.3, a series keeps 30, 50 or all 100, each its own. What comes in the next 100
-# times is to be predicted. (Paper and public example leave open what a clockwise spiral is, and of which points the error
-# is measured. Here it is the mirror image, and the error is against the spiral without noise, both within the window, at
-# all of its times, and beyond.)
+# Archimedean spirals, half of them clockwise, each seen through a window of 100 times that begins
+# somewhere on it; of these 100 observations, with noise of 0.3, a series keeps 30, 50 or all 100,
+# each its own. What comes in the next 100 times is to be predicted. (Paper and public example leave
+# open what a clockwise spiral is, and of which points the error is measured. Here it is the mirror
+# image, and the error is against the spiral without noise, both within the window, at all of its
+# times, and beyond.)
 
 
 # %%
@@ -50,15 +52,25 @@ def data(seed, n, observations):
 # %%
 SOLVER = {"rtol": 1e-3, "atol": 1e-4, "gradient": "discrete"}
 CELLS = {"RNN": nn.rnn_cell, "GRU": nn.gru_cell}
-LATENT = {name: models.latent_ode(2, latent=4, hidden=20, recognition=25, noise=0.3, cell=cell, **SOLVER) for name, cell in CELLS.items()}
-RECURRENT = {name: models.rnn_forecaster(2, hidden, CELLS[name]) for name, hidden in (("RNN", 40), ("GRU", 31))}
+LATENT = {
+    name: models.latent_ode(2, latent=4, hidden=20, recognition=25, noise=0.3, cell=cell, **SOLVER)
+    for name, cell in CELLS.items()
+}
+RECURRENT = {
+    name: models.rnn_forecaster(2, hidden, CELLS[name])
+    for name, hidden in (("RNN", 40), ("GRU", 31))
+}
 
 
 def size(init):
     return sum(map(np.size, tree.flatten(init(np.random.default_rng(0)))[0]))
 
 
-sizes = {f"{kind}, {name}": size(made[name][0]) for kind, made in (("latent ODE", LATENT), ("recurrent", RECURRENT)) for name in CELLS}
+sizes = {
+    f"{kind}, {name}": size(made[name][0])
+    for kind, made in (("latent ODE", LATENT), ("recurrent", RECURRENT))
+    for name in CELLS
+}
 print("parameters:", sizes)
 assert all(sizes[f"recurrent, {name}"] >= sizes[f"latent ODE, {name}"] for name in CELLS)
 
@@ -92,9 +104,9 @@ def by_latent(cell, parameters, t, x, which):
 # %% [markdown]
 # ## What it is held against
 #
-# A recurrent network that is given the time to the next observation, and predicts that; beyond the window it goes on from its
-# own predictions. It has at least as many parameters. Two kinds of cell, for both: the simple one of the authors' example,
-# and the gated one (GRU) that everybody uses.
+# A recurrent network that is given the time to the next observation, and predicts that; beyond the
+# window it goes on from its own predictions. It has at least as many parameters. Two kinds of cell,
+# for both: the simple one of the authors' example, and the gated one (GRU) that everybody uses.
 
 
 # %%
@@ -112,7 +124,9 @@ def train_recurrent(cell, observations, n, rate, seed, batch=100):
 
 
 def by_recurrent(cell, parameters, t, x, which):
-    """Predict every observation but the first, each from those before, and then the 100 points beyond the window."""
+    """Predict every observation but the first, each from those before, and then the 100 points
+    beyond the window.
+    """
     onward = np.concatenate([which[:, -1:], np.tile(np.arange(100, 200), (len(x), 1))], axis=1)
     gaps = np.concatenate([gaps_of(t, which), np.diff(t[onward], axis=1) * which.shape[1]], axis=1)
     return RECURRENT[cell][1](parameters, x, gaps)
@@ -127,14 +141,21 @@ def rmse(found, wanted):
 
 # %%
 t, curves, x, which = data(103, 200, 30)
-before, small = LATENT["GRU"][0](np.random.default_rng(0)), train_latent("GRU", 30, 300, 0.02, seed=0, batch=50)
+before, small = (
+    LATENT["GRU"][0](np.random.default_rng(0)),
+    train_latent("GRU", 30, 300, 0.02, seed=0, batch=50),
+)
 nothing = rmse(np.mean(x, axis=1)[:, None], curves[:, :100])
 within = [rmse(by_latent("GRU", p, t, x, which)[:, :100], curves[:, :100]) for p in (before, small)]
-print(f"error within the window: untrained {within[0]:.2f}, after 300 steps {within[1]:.2f}; the mean of the observations {nothing:.2f}")
+print(
+    f"error within the window: untrained {within[0]:.2f}, after 300 steps {within[1]:.2f}; the mean"
+    f" of the observations {nothing:.2f}"
+)
 assert within[1] < 0.6 * nothing < within[0]
 
 # %% [markdown]
-# Is it a bound? For one series, and the small model, the two means over $q$ and $\log p(\mathbf x)$ itself, by many draws.
+# Is it a bound? For one series, and the small model, the two means over $q$ and $\log p(\mathbf x)$
+# itself, by many draws.
 
 # %%
 _, encode, decode, elbo = LATENT["GRU"]
@@ -143,28 +164,45 @@ normal = np.random.default_rng(4).normal(size=(20_000, 4))
 z0 = mean + np.exp(0.5 * log_variance) * normal
 log_q_over_p = 0.5 * np.sum(z0**2 - normal**2 - log_variance, axis=1)
 seen = decode(small, z0, t[:100])[which[0]]
-log_likelihood = np.sum(-0.5 * ((seen - x[0][:, None]) / 0.3) ** 2 - np.log(0.3 * np.sqrt(2 * np.pi)), axis=(0, 2))
+log_likelihood = np.sum(
+    -0.5 * ((seen - x[0][:, None]) / 0.3) ** 2 - np.log(0.3 * np.sqrt(2 * np.pi)), axis=(0, 2)
+)
 weights = log_likelihood - log_q_over_p
 log_p = np.logaddexp.reduce(weights) - np.log(len(weights))
 kl = 0.5 * np.sum(mean**2 + np.exp(log_variance) - 1 - log_variance)
-print(f"KL {kl:.3f}, by draws {np.mean(log_q_over_p):.3f}; ELBO {np.mean(weights):.2f}, log p {log_p:.2f}")
-assert abs(np.mean(log_q_over_p) - kl) < 5 * np.std(log_q_over_p) / np.sqrt(20_000) and np.mean(weights) < log_p
+print(
+    f"KL {kl:.3f}, by draws {np.mean(log_q_over_p):.3f}; ELBO {np.mean(weights):.2f}, log p"
+    f" {log_p:.2f}"
+)
+assert (
+    abs(np.mean(log_q_over_p) - kl) < 5 * np.std(log_q_over_p) / np.sqrt(20_000)
+    and np.mean(weights) < log_p
+)
 by_model = np.mean([elbo(small, t[:100], x[:1], which[:1], one[None]) for one in normal[:300]])
 assert abs(by_model - np.mean(weights)) < 5 * np.std(weights) / np.sqrt(300)
 
 # %% [markdown]
 # ## The table
 #
-# (`python -m tutorials 9 --full`: 1000 spirals, 2000 steps as in the authors' example, three seeds; before that one more seed
-# for each of three learning rates, of which the one is kept that predicts the next 20 points best, on 200 other series. The
-# table is made of 200 more.) One number in the paper, and three here: within the window, where the latent ODE has seen the
-# observations before and after, at all 100 places, and the recurrent network only those before, at the places observed; and,
-# from the end of the window, the next 20 and the next 100 points. (Beyond it the recurrent network goes on in single steps:
-# its own gap where it knows all 100 observations, a small one where it knows 30.)
+# (`python -m tutorials 9 --full`: 1000 spirals, 2000 steps as in the authors' example, three seeds;
+# before that one more seed for each of three learning rates, of which the one is kept that predicts
+# the next 20 points best, on 200 other series. The table is made of 200 more.) One number in the
+# paper, and three here: within the window, where the latent ODE has seen the observations before
+# and after, at all 100 places, and the recurrent network only those before, at the places observed;
+# and, from the end of the window, the next 20 and the next 100 points. (Beyond it the recurrent
+# network goes on in single steps: its own gap where it knows all 100 observations, a small one
+# where it knows 30.)
 
 # %%
 OBSERVATIONS, RATES, SEEDS = (30, 50, 100), (0.01, 0.02, 0.04), (1, 2, 3)
-SETTINGS = {"steps": 2000, "batch": 100, "series": 1000, "clip": 0.2, "solver": SOLVER, "parameters": sizes}
+SETTINGS = {
+    "steps": 2000,
+    "batch": 100,
+    "series": 1000,
+    "clip": 0.2,
+    "solver": SOLVER,
+    "parameters": sizes,
+}
 
 
 def run(name, observations, rate, seed, judge):
@@ -172,24 +210,53 @@ def run(name, observations, rate, seed, judge):
     kind, cell = name.split(", ")
 
     def measure():
-        train, predict = (train_latent, by_latent) if kind == "latent ODE" else (train_recurrent, by_recurrent)
+        train, predict = (
+            (train_latent, by_latent) if kind == "latent ODE" else (train_recurrent, by_recurrent)
+        )
         parameters = train(cell, observations, SETTINGS["steps"], rate, seed)
         t, curves, x, which = data(judge, 200, observations)
         found = predict(cell, parameters, t, x, which)
-        inside = curves[:, :100] if kind == "latent ODE" else np.take_along_axis(curves, which[:, 1:, None], axis=1)
+        inside = (
+            curves[:, :100]
+            if kind == "latent ODE"
+            else np.take_along_axis(curves, which[:, 1:, None], axis=1)
+        )
         if (name, observations, seed) == ("latent ODE, GRU", 30, 1):
             tree.save(RESULTS / "09_latent.npz", parameters)
-        return {"within": rmse(found[:, :-100], inside), "next 20": rmse(found[:, -100:-80], curves[:, 100:120]),
-                "next 100": rmse(found[:, -100:], curves[:, 100:])}
+        return {
+            "within": rmse(found[:, :-100], inside),
+            "next 20": rmse(found[:, -100:-80], curves[:, 100:120]),
+            "next 100": rmse(found[:, -100:], curves[:, 100:]),
+        }
 
     return measure
 
 
-trials = full("09_latent_ode_rates", {**SETTINGS, "rates": RATES},
-              {f"{name}, {k}, {rate}": run(name, k, rate, 0, 102) for k in OBSERVATIONS for name in sizes for rate in RATES})
-best = {(name, k): min(RATES, key=lambda rate: trials[f"{name}, {k}, {rate}"]["next 20"]) for k in OBSERVATIONS for name in sizes}
-found = full("09_latent_ode", {**SETTINGS, "rates": list(best.values())},
-             {f"{name}, {k}, seed {seed}": run(name, k, best[name, k], seed, 103) for k in OBSERVATIONS for name in sizes for seed in SEEDS})
+trials = full(
+    "09_latent_ode_rates",
+    {**SETTINGS, "rates": RATES},
+    {
+        f"{name}, {k}, {rate}": run(name, k, rate, 0, 102)
+        for k in OBSERVATIONS
+        for name in sizes
+        for rate in RATES
+    },
+)
+best = {
+    (name, k): min(RATES, key=lambda rate: trials[f"{name}, {k}, {rate}"]["next 20"])
+    for k in OBSERVATIONS
+    for name in sizes
+}
+found = full(
+    "09_latent_ode",
+    {**SETTINGS, "rates": list(best.values())},
+    {
+        f"{name}, {k}, seed {seed}": run(name, k, best[name, k], seed, 103)
+        for k in OBSERVATIONS
+        for name in sizes
+        for seed in SEEDS
+    },
+)
 
 
 def of(name, k, what):
@@ -197,26 +264,55 @@ def of(name, k, what):
     return [found[f"{name}, {k}, seed {seed}"][what] for seed in SEEDS]
 
 
-PAPER = {"latent ODE": (0.1642, 0.1502, 0.1346), "recurrent": (0.3937, 0.3202, 0.1813)}  # Chen and others (2018), table 2
-table([(f"{name}, {k} observations", best[name, k], *[spread(of(name, k, what)) for what in ("within", "next 20", "next 100")],
-        PAPER[name.split(",")[0]][i] if name.endswith("RNN") else "") for i, k in enumerate(OBSERVATIONS) for name in sizes],
-      "root mean square error", "rate", "within", "next 20", "next 100", "paper")
+PAPER = {
+    "latent ODE": (0.1642, 0.1502, 0.1346),
+    "recurrent": (0.3937, 0.3202, 0.1813),
+}  # Chen and others (2018), table 2
+table(
+    [
+        (
+            f"{name}, {k} observations",
+            best[name, k],
+            *[spread(of(name, k, what)) for what in ("within", "next 20", "next 100")],
+            PAPER[name.split(",")[0]][i] if name.endswith("RNN") else "",
+        )
+        for i, k in enumerate(OBSERVATIONS)
+        for name in sizes
+    ],
+    "root mean square error",
+    "rate",
+    "within",
+    "next 20",
+    "next 100",
+    "paper",
+)
 
 
 def lead(k, what, cell="GRU"):
-    """Return by how much the latent ODE's error is below the recurrent network's of the same cell, and the standard error of that."""
+    """Return by how much the latent ODE's error is below the recurrent network's of the same cell,
+    and the standard error of that.
+    """
     ours, theirs = of(f"latent ODE, {cell}", k, what), of(f"recurrent, {cell}", k, what)
-    return np.mean(theirs) - np.mean(ours), np.sqrt((np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / len(SEEDS))
+    return np.mean(theirs) - np.mean(ours), np.sqrt(
+        (np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / len(SEEDS)
+    )
 
 
 for cell in CELLS:
     for k in OBSERVATIONS:
-        print(f"{cell}, {k} observations: the latent ODE's error is lower by", ", ".join(
-            "{}: {:+.3f} ± {:.3f}".format(what, *lead(k, what, cell)) for what in ("within", "next 20", "next 100")))
+        print(
+            f"{cell}, {k} observations: the latent ODE's error is lower by",
+            ", ".join(
+                "{}: {:+.3f} ± {:.3f}".format(what, *lead(k, what, cell))
+                for what in ("within", "next 20", "next 100")
+            ),
+        )
 significant = lambda k, what, cell="GRU": lead(k, what, cell)[0] / lead(k, what, cell)[1]
 assert all(lead(k, "within")[0] > 0 for k in OBSERVATIONS) and significant(50, "within") > 5
 assert all(significant(k, "within", "RNN") < -2 for k in OBSERVATIONS)
-assert abs(lead(50, "next 20")[0]) + 2 * lead(50, "next 20")[1] < 0.05 and abs(significant(30, "next 20")) < 2 > abs(significant(100, "next 20"))
+assert abs(lead(50, "next 20")[0]) + 2 * lead(50, "next 20")[1] < 0.05 and abs(
+    significant(30, "next 20")
+) < 2 > abs(significant(100, "next 20"))
 assert significant(30, "next 20", "RNN") > 3 and significant(100, "next 100") < -5
 ends = [name for name, rate in best.items() if rate in (RATES[0], RATES[-1])]
 print(f"{len(ends)} of {len(best)} rates are the first or the last of those that were tried")
@@ -224,42 +320,58 @@ ratio = np.divide(PAPER["recurrent"], PAPER["latent ODE"])
 assert 1.3 < min(ratio) and max(ratio) < 2.4
 
 # %% [markdown]
-# P-latent, P-time and S-irregular **hold**: no bins, each series at its own times, and the state can be had at any time, before
-# and after the data too. S-rnn **does not hold here**, as it stands:
+# P-latent, P-time and S-irregular **hold**: no bins, each series at its own times, and the state
+# can be had at any time, before and after the data too. S-rnn **does not hold here**, as it stands:
 #
-# * *Within* the window the latent ODE with a gated cell has the smaller error on average at every number of observations, clearly
-#   at 50. But it has seen both sides of each point, and the recurrent network one. With the simple cell of the authors' example it
-#   is the other way round: the recognition network is then the weak part, and more observations do not help it.
-# * *Beyond* the window, where both know the same, three seeds show no difference between them over the next 20 points with gated
-#   cells. With simple cells and 30 observations, the case of the claim, the latent ODE is better. Over 100 points, from 100
-#   observations, the gated recurrent network is better. Single seeds differ much here: of the latent ODE with 50
-#   observations, the one by which the rate was chosen has 0.27 on other series, those of the table 1.2 to 1.8.
-# * "The more so, the fewer": the signs agree (next 20: +0.04, 0.00, -0.03), but three seeds are too few. Noise was not varied.
-# * The paper's recurrent network had 1.3 to 2.4 times the error of its latent ODE. Ours is about as good as the paper's latent ODE,
-#   within the window: given the time differences, and tried with the same rates (some of which, for both kinds, are at the end of
-#   those tried), it is a baseline to be reckoned with. (What exactly the paper measured it does not say.)
+# * *Within* the window the latent ODE with a gated cell has the smaller error on average at every
+#   number of observations, clearly at 50. But it has seen both sides of each point, and the
+#   recurrent network one. With the simple cell of the authors' example it is the other way round:
+#   the recognition network is then the weak part, and more observations do not help it.
+# * *Beyond* the window, where both know the same, three seeds show no difference between them over
+#   the next 20 points with gated cells. With simple cells and 30 observations, the case of the
+#   claim, the latent ODE is better. Over 100 points, from 100 observations, the gated recurrent
+#   network is better. Single seeds differ much here: of the latent ODE with 50 observations, the
+#   one by which the rate was chosen has 0.27 on other series, those of the table 1.2 to 1.8.
+# * "The more so, the fewer": the signs agree (next 20: +0.04, 0.00, -0.03), but three seeds are too
+#   few. Noise was not varied.
+# * The paper's recurrent network had 1.3 to 2.4 times the error of its latent ODE. Ours is about as
+#   good as the paper's latent ODE, within the window: given the time differences, and tried with
+#   the same rates (some of which, for both kinds, are at the end of those tried), it is a baseline
+#   to be reckoned with. (What exactly the paper measured it does not say.)
 #
 # %% [markdown]
 # ## What it looks like
 #
-# Four spirals that it has never seen, from 30 observations each, by the model of the first seed: within the window, beyond
-# it, and, as an ODE can be solved backwards too, before it. Within, it is closer to the truth than its data are. Beyond, it goes
-# on smoothly, and wrong: nothing in the ELBO asks that where the window ends, $\mathbf z$ should be what it is for a series that
-# begins there. Exercise 2 asks whether it knows.
+# Four spirals that it has never seen, from 30 observations each, by the model of the first seed:
+# within the window, beyond it, and, as an ODE can be solved backwards too, before it. Within, it is
+# closer to the truth than its data are. Beyond, it goes on smoothly, and wrong: nothing in the ELBO
+# asks that where the window ends, $\mathbf z$ should be what it is for a series that begins there.
+# Exercise 2 asks whether it knows.
 
 # %%
 ours = tree.load(RESULTS / "09_latent.npz")
 mean, _ = encode(ours, t[:100], x, which)
 path = by_latent("GRU", ours, t, x, which)
 earlier = decode(ours, mean, np.array([0.0, *-t[1:31]])).swapaxes(0, 1)
-beginning = np.hypot(*curves[:, 0].T) / (0.3 * 6 * np.pi / 499)  # the place on the spiral where the window begins
+beginning = np.hypot(*curves[:, 0].T) / (
+    0.3 * 6 * np.pi / 499
+)  # the place on the spiral where the window begins
 whole = beginning > 21
 back = np.arange(20) + 1
 phi = (beginning[whole, None] - back) * 6 * np.pi / 499
-truth = 0.3 * phi[..., None] * np.stack([np.cos(phi), np.where(np.arange(200)[whole] % 2, -1, 1)[:, None] * np.sin(phi)], axis=-1)
-print(f"error over the 20 points before the window {rmse(earlier[whole, 1:21], truth):.2f}, staying where it begins "
-      f"{rmse(curves[whole, :1], truth):.2f}; over the next 100 points {rmse(path[:, 100:], curves[:, 100:]):.2f}, at the origin for ever "
-      f"{rmse(0.0, curves[:, 100:]):.2f}")
+truth = (
+    0.3
+    * phi[..., None]
+    * np.stack(
+        [np.cos(phi), np.where(np.arange(200)[whole] % 2, -1, 1)[:, None] * np.sin(phi)], axis=-1
+    )
+)
+print(
+    f"error over the 20 points before the window {rmse(earlier[whole, 1:21], truth):.2f}, staying"
+    f" where it begins {rmse(curves[whole, :1], truth):.2f}; over the next 100 points"
+    f" {rmse(path[:, 100:], curves[:, 100:]):.2f}, at the origin for ever"
+    f" {rmse(0.0, curves[:, 100:]):.2f}"
+)
 assert rmse(earlier[whole, 1:21], truth) < 0.5 * rmse(curves[whole, :1], truth)
 figure, axes = panels(4, width=16, height=4.4)
 for i, panel in enumerate(axes):
@@ -278,8 +390,14 @@ z = odeint(lambda t, z, theta: f(theta, z), mean[:40], t[:100], ours["f"], **SOL
 directions = np.linalg.svd((z - z.mean(axis=(0, 1))).reshape(-1, 4), full_matrices=False)[2][:2]
 figure, axes = panels(3, width=17, height=4.8)
 for i in range(40):
-    axes[0].plot(*(z[:, i] @ directions.T).T, color=COLOURS[0] if i % 2 else COLOURS[4], linewidth=1)
-axes[0].set(title="Latent trajectories, clockwise and not", xlabel="first direction", ylabel="second direction")
+    axes[0].plot(
+        *(z[:, i] @ directions.T).T, color=COLOURS[0] if i % 2 else COLOURS[4], linewidth=1
+    )
+axes[0].set(
+    title="Latent trajectories, clockwise and not",
+    xlabel="first direction",
+    ylabel="second direction",
+)
 
 
 def turning(curve):
@@ -292,7 +410,9 @@ kinds = [mean[i::2].mean(axis=0) for i in (0, 1)]
 middle, turns = mean.mean(axis=0), []
 for s, value in enumerate(np.linspace(-2, 2, 7)):
     start = np.concatenate([[middle[0] + value * mean[:, 0].std()], middle[1:]])[None]
-    axes[1].plot(*decode(ours, start, t[:100])[:, 0].T, color=str(0.1 + 0.11 * s), label=f"{value:+.1f}")
+    axes[1].plot(
+        *decode(ours, start, t[:100])[:, 0].T, color=str(0.1 + 0.11 * s), label=f"{value:+.1f}"
+    )
     share = 0.5 + value / 4  # of the way from one kind to the other
     curve = decode(ours, ((1 - share) * kinds[0] + share * kinds[1])[None], t[:100])[:, 0]
     turns.append(turning(curve))
@@ -306,19 +426,20 @@ print("turning along the way from one kind to the other:", np.round(turns, 1))
 assert turns[0] * turns[-1] < 0 and min(abs(turns[0]), abs(turns[-1])) > 1
 
 # %% [markdown]
-# Two directions of the four in which $\mathbf z$ moves: the two kinds of spirals keep apart. A walk across the first latent
-# dimension alone leads through curves of both kinds and some that are neither, for nothing in the ELBO gives a single dimension
-# a meaning. Along the line between the means of the two kinds the turning changes its sign. (The first of these is hardly a
-# spiral: in the mean of a kind the phases cancel.)
+# Two directions of the four in which $\mathbf z$ moves: the two kinds of spirals keep apart. A walk
+# across the first latent dimension alone leads through curves of both kinds and some that are
+# neither, for nothing in the ELBO gives a single dimension a meaning. Along the line between the
+# means of the two kinds the turning changes its sign. (The first of these is hardly a spiral: in
+# the mean of a kind the phases cancel.)
 #
 # ## Exercises
 #
-# 1. What does the recognition network say of its own uncertainty if it is given fewer observations of the same series than it was
-#    trained with? Is it right?
-# 2. Draw $\mathbf z_0$ from $q$ sixty times for each series. How does the spread of what is predicted grow with time, and how
-#    the error?
-# 3. The order of observations is in their times, not in their places: does the model that was trained at irregular times
-#    notice if all observations are moved by five steps of time?
+# 1. What does the recognition network say of its own uncertainty if it is given fewer observations
+#    of the same series than it was trained with? Is it right?
+# 2. Draw $\mathbf z_0$ from $q$ sixty times for each series. How does the spread of what is
+#    predicted grow with time, and how the error?
+# 3. The order of observations is in their times, not in their places: does the model that was
+#    trained at irregular times notice if all observations are moved by five steps of time?
 
 # %%
 # 1. less certain, but far too little: it was trained with 30
@@ -327,17 +448,31 @@ for n, every in ((30, 1), (15, 2), (5, 6)):
     fewer = x[:, ::every], which[:, ::every]
     spread_of[n] = float(np.mean(np.exp(0.5 * encode(ours, t[:100], *fewer)[1])))
     error_of[n] = rmse(by_latent("GRU", ours, t, *fewer)[:, :100], curves[:, :100])
-print("1. mean deviation of z0 with so many observations:", {n: round(value, 3) for n, value in spread_of.items()},
-      "error within:", {n: round(value, 3) for n, value in error_of.items()})
-assert spread_of[30] < spread_of[15] < spread_of[5] and error_of[5] / error_of[30] > 3 * spread_of[5] / spread_of[30]
+print(
+    "1. mean deviation of z0 with so many observations:",
+    {n: round(value, 3) for n, value in spread_of.items()},
+    "error within:",
+    {n: round(value, 3) for n, value in error_of.items()},
+)
+assert (
+    spread_of[30] < spread_of[15] < spread_of[5]
+    and error_of[5] / error_of[30] > 3 * spread_of[5] / spread_of[30]
+)
 
 # 2. too certain within the window, and much too certain beyond it
 deviation = np.exp(0.5 * encode(ours, t[:100], x, which)[1])
 rng = np.random.default_rng(7)
-many = np.stack([decode(ours, mean + deviation * rng.normal(size=mean.shape), t) for _ in range(60)])
+many = np.stack(
+    [decode(ours, mean + deviation * rng.normal(size=mean.shape), t) for _ in range(60)]
+)
 spreads = np.sqrt(np.mean(np.var(many, axis=0), axis=(1, 2)))
 off = np.sqrt(np.mean((path - curves) ** 2, axis=(0, 2)))
-print("2. at t = 0, 1/2, 1, 3/2, 2: spread", np.round(spreads[[0, 50, 99, 150, 199]], 3), "error", np.round(off[[0, 50, 99, 150, 199]], 3))
+print(
+    "2. at t = 0, 1/2, 1, 3/2, 2: spread",
+    np.round(spreads[[0, 50, 99, 150, 199]], 3),
+    "error",
+    np.round(off[[0, 50, 99, 150, 199]], 3),
+)
 assert spreads[199] < 0.2 * off[199] and spreads[50] < 0.8 * off[50]
 
 # 3.
@@ -345,13 +480,17 @@ fits = which[:, -1] < 95
 unmoved = rmse(path[fits, :100], curves[fits, :100])
 moved = rmse(by_latent("GRU", ours, t, x[fits], which[fits] + 5)[:, 5:100], curves[fits, :95])
 ignored = rmse(path[fits, 5:100], curves[fits, :95])
-print(f"3. error within the window {unmoved:.3f}; moved by five steps {moved:.3f}; had it not noticed {ignored:.3f}")
+print(
+    f"3. error within the window {unmoved:.3f}; moved by five steps {moved:.3f}; had it not noticed"
+    f" {ignored:.3f}"
+)
 assert moved < 0.6 * ignored
 
 # %% [markdown]
 # ## Sources
 #
-# P-latent, P-time (Price-Broncucia, "What are the benefits?"); S-irregular, S-rnn (Lenze and Rothe). Chen, Rubanova,
-# Bettencourt and Duvenaud, "Neural ordinary differential equations" (2018), section 5 and their public example
-# (latent_ode.py in torchdiffeq). Cho and others, "Learning phrase representations using RNN encoder-decoder" (2014). Kingma and
-# Welling, "Auto-encoding variational Bayes" (2014).
+# P-latent, P-time (Price-Broncucia, "What are the benefits?"); S-irregular, S-rnn (Lenze and
+# Rothe). Chen, Rubanova, Bettencourt and Duvenaud, "Neural ordinary differential equations" (2018),
+# section 5 and their public example (latent_ode.py in torchdiffeq). Cho and others, "Learning
+# phrase representations using RNN encoder-decoder" (2014). Kingma and Welling, "Auto-encoding
+# variational Bayes" (2014).

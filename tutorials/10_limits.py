@@ -1,25 +1,36 @@
 # %% [markdown]
 # # What a neural ODE cannot do
 #
-# **The question.** The sources name limits of their own: that minibatches are "not so straightforward" (P-batch), that
-# solutions are unique if nonlinearities are Lipschitz (P-unique), that tolerances must be chosen on both passes (P-tol), and
-# an error of the backward pass that was "not seen in application" (P-err). How large is each of these, and what can be
-# done about it?
+# **The question.** The sources name limits of their own: that minibatches are "not so
+# straightforward" (P-batch), that solutions are unique if nonlinearities are Lipschitz (P-unique),
+# that tolerances must be chosen on both passes (P-tol), and an error of the backward pass that was
+# "not seen in application" (P-err). How large is each of these, and what can be done about it?
 
 # %%
 import warnings
 
 import numpy as np
 
-from tinyode import grad, models, nn, odeint, odeint_event, optim, solve, solve_batch, value_and_grad
+from tinyode import (
+    grad,
+    models,
+    nn,
+    odeint,
+    odeint_event,
+    optim,
+    solve,
+    solve_batch,
+    value_and_grad,
+)
 from tinyode.plotting import COLOURS, panels, save
 
 # %% [markdown]
 # ## One clock for a batch
 #
-# To a solver a batch is one system of equations: one step size for all samples, small enough for the hardest one, and an
-# error that is a mean over all. Here are sixteen swings of Van der Pol's, from hardly nonlinear to nearly stiff,
-# $y'' = \mu (1 - y^2) y' - y$, as one system and with a step size for each (`solve_batch`).
+# To a solver a batch is one system of equations: one step size for all samples, small enough for
+# the hardest one, and an error that is a mean over all. Here are sixteen swings of Van der Pol's,
+# from hardly nonlinear to nearly stiff, $y'' = \mu (1 - y^2) y' - y$, as one system and with a step
+# size for each (`solve_batch`).
 
 
 # %%
@@ -28,19 +39,28 @@ def swings(t, y, mu):
 
 
 mu, y0 = np.linspace(0.1, 12, 16), np.tile([2.0, 0.0], (16, 1))
-exact = np.stack([solve(swings, y0[i:i + 1], [0, 20.0], mu[i:i + 1], rtol=1e-11, atol=1e-12).y[-1, 0] for i in range(16)])
+exact = np.stack(
+    [
+        solve(swings, y0[i : i + 1], [0, 20.0], mu[i : i + 1], rtol=1e-11, atol=1e-12).y[-1, 0]
+        for i in range(16)
+    ]
+)
 together = solve(swings, y0, [0, 20.0], mu)
 apart = solve_batch(swings, y0, [0, 20.0], mu, batched=(0,))
 error_together = np.abs(together.y[-1] - exact).max(axis=1)
 error_apart = np.abs(apart.y[-1] - exact).max(axis=1)
-print(f"evaluations per sample: one clock {together.stats.nfev}; own clocks {apart.stats.nfev.min()} to {apart.stats.nfev.max()}, "
-      f"mean {apart.stats.nfev.mean():.0f}")
+print(
+    f"evaluations per sample: one clock {together.stats.nfev}; own clocks {apart.stats.nfev.min()}"
+    f" to {apart.stats.nfev.max()}, mean {apart.stats.nfev.mean():.0f}"
+)
 print(f"largest error: one clock {error_together.max():.1e}, own clocks {error_apart.max():.1e}")
 assert apart.stats.nfev.mean() < 0.6 * together.stats.nfev
 assert error_together[0] < 0.1 * error_apart[0] and error_together.max() > 0.5 * error_apart.max()
 
 figure, axes = panels(2, width=12, height=4.4)
-axes[0].plot(mu, np.full(16, together.stats.nfev), "s--", color=COLOURS[4], label="one clock for all")
+axes[0].plot(
+    mu, np.full(16, together.stats.nfev), "s--", color=COLOURS[4], label="one clock for all"
+)
 axes[0].plot(mu, apart.stats.nfev, "o-", color=COLOURS[0], label="a clock for each")
 axes[0].set(xlabel=r"$\mu$", ylabel="evaluations of f", ylim=(0, None))
 axes[0].legend()
@@ -50,15 +70,18 @@ axes[1].set(xlabel=r"$\mu$", ylabel="error at t = 20")
 save(figure, "10_one_clock")
 
 # %% [markdown]
-# P-batch: **holds**. With one clock every sample pays for the hardest one, and more: as the hard moments of different
-# samples come at different times, the shared step is small nearly always. What it buys is accuracy in the easy samples,
-# where none was asked for; the hard ones are no more accurate. And where the samples are alike, as images are to a trained network, little is lost: chapter 7's third exercise.
+# P-batch: **holds**. With one clock every sample pays for the hardest one, and more: as the hard
+# moments of different samples come at different times, the shared step is small nearly always. What
+# it buys is accuracy in the easy samples, where none was asked for; the hard ones are no more
+# accurate. And where the samples are alike, as images are to a trained network, little is lost:
+# chapter 7's third exercise.
 #
 # ## Trajectories cannot cross
 #
-# Where $f$ is Lipschitz in $\mathbf z$, two solutions that meet at one time are the same for all time (Picard and
-# Lindelöf). So on a line they can never overtake one another: $z_1(0) < z_2(0)$ means $z_1(t) < z_2(t)$ for ever. Whatever
-# its parameters, a flow on the line from 0 to 1 is an increasing function. It cannot learn $x \mapsto -x$.
+# Where $f$ is Lipschitz in $\mathbf z$, two solutions that meet at one time are the same for all
+# time (Picard and Lindelöf). So on a line they can never overtake one another: $z_1(0) < z_2(0)$
+# means $z_1(t) < z_2(t)$ for ever. Whatever its parameters, a flow on the line from 0 to 1 is an
+# increasing function. It cannot learn $x \mapsto -x$.
 
 # %%
 x = np.linspace(-1, 1, 9)[:, None]
@@ -81,14 +104,20 @@ def fit(loss, parameters, steps=150, rate=0.03):
 
 SOLVER = {"method": "rk4", "step_size": 0.1, "gradient": "discrete"}
 end = lambda theta: models.neural_ode(on_the_line, x, 0.0, 1.0, theta, **SOLVER)
-line, loss_on_the_line = fit(lambda theta: np.mean((end(theta) + x) ** 2), init(np.random.default_rng(0)))
-print(f"mean square error on the line: {loss_on_the_line:.3f}; of the best increasing function, which is constant: {np.mean(x**2):.3f}")
+line, loss_on_the_line = fit(
+    lambda theta: np.mean((end(theta) + x) ** 2), init(np.random.default_rng(0))
+)
+print(
+    f"mean square error on the line: {loss_on_the_line:.3f}; of the best increasing function, which"
+    f" is constant: {np.mean(x**2):.3f}"
+)
 assert np.all(np.diff(end(line)[:, 0]) > 0)  # increasing, as every flow on a line
 assert loss_on_the_line > 0.9 * np.mean(x**2)
 
 # %% [markdown]
-# The best increasing function is the constant zero, so all that the network can do is to press the points together. One
-# more dimension cures it (Dupont and others, 2019): append a zero to the data, and trajectories go around each other.
+# The best increasing function is the constant zero, so all that the network can do is to press the
+# points together. One more dimension cures it (Dupont and others, 2019): append a zero to the data,
+# and trajectories go around each other.
 
 # %%
 init, network_in_the_plane = nn.mlp(3, 16, 2)
@@ -99,16 +128,22 @@ def in_the_plane(t, z, theta):
 
 
 start = models.augmented(x, 1)
-end_in_the_plane = lambda theta: models.neural_ode(in_the_plane, start, 0.0, 1.0, theta, **SOLVER)[:, :1]
-plane, loss_in_the_plane = fit(lambda theta: np.mean((end_in_the_plane(theta) + x) ** 2), init(np.random.default_rng(0)))
+end_in_the_plane = lambda theta: models.neural_ode(in_the_plane, start, 0.0, 1.0, theta, **SOLVER)[
+    :, :1
+]
+plane, loss_in_the_plane = fit(
+    lambda theta: np.mean((end_in_the_plane(theta) + x) ** 2), init(np.random.default_rng(0))
+)
 print(f"mean square error in the plane: {loss_in_the_plane:.1e}")
 assert loss_in_the_plane < 1e-2
 
 # %%
 times = np.linspace(0, 1, 41)
 figure, axes = panels(3, width=15, height=4.4)
-for panel, paths, title in ((axes[0], solve(on_the_line, x, times, line).y[..., 0], "On the line"),
-                            (axes[1], solve(in_the_plane, start, times, plane).y[..., 0], "With one more dimension")):
+for panel, paths, title in (
+    (axes[0], solve(on_the_line, x, times, line).y[..., 0], "On the line"),
+    (axes[1], solve(in_the_plane, start, times, plane).y[..., 0], "With one more dimension"),
+):
     for i, path in enumerate(paths.T):
         panel.plot(times, path, color=COLOURS[0] if x[i] < 0 else COLOURS[4])
     panel.plot(np.ones(9), -x[:, 0], "o", color="#222222", markerfacecolor="white", label="wanted")
@@ -124,9 +159,10 @@ save(figure, "10_crossing")
 # %% [markdown]
 # ## Where solutions are not unique
 #
-# Without Lipschitz's condition all that is lost. $y' = \sqrt{|y|}$ has no bounded slope at 0, and from $y(0) = 0$ it has
-# one solution for every $c \ge 0$: zero until $c$, and $(t - c)^2 / 4$ from there on. A solver finds one of them; which,
-# a change of $y(0)$ decides that is far smaller than any rounding of numbers like one.
+# Without Lipschitz's condition all that is lost. $y' = \sqrt{|y|}$ has no bounded slope at 0, and
+# from $y(0) = 0$ it has one solution for every $c \ge 0$: zero until $c$, and $(t - c)^2 / 4$ from
+# there on. A solver finds one of them; which, a change of $y(0)$ decides that is far smaller than
+# any rounding of numbers like one.
 
 # %%
 root = lambda t, y: np.sqrt(np.abs(y))
@@ -154,25 +190,42 @@ save(figure, "10_many_solutions")
 # apart stay at least $\delta e^{-Lt}$ and at most $\delta e^{Lt}$ apart (Grönwall): check it for the network of the plane.
 
 # %%
-L = np.prod([np.linalg.norm(layer["W"][: 2 if i == 0 else None], 2) for i, layer in enumerate(plane)])
-pair = solve(in_the_plane, np.array([[0.3, 0.0], [0.3 + 1e-4, 0.0]]), times, plane, rtol=1e-10, atol=1e-13).y
+L = np.prod(
+    [np.linalg.norm(layer["W"][: 2 if i == 0 else None], 2) for i, layer in enumerate(plane)]
+)
+pair = solve(
+    in_the_plane, np.array([[0.3, 0.0], [0.3 + 1e-4, 0.0]]), times, plane, rtol=1e-10, atol=1e-13
+).y
 apart_by = np.linalg.norm(pair[:, 1] - pair[:, 0], axis=1) / 1e-4
-print(f"Lipschitz constant at most {L:.1f}; two solutions come as near as {apart_by.min():.2f}, and as far as {apart_by.max():.2f}, of their "
-      f"first distance (bounds {np.exp(-L):.0e}, {np.exp(L):.0e})")
-assert np.all(apart_by > (1 - 1e-6) * np.exp(-L * times)) and np.all(apart_by < (1 + 1e-6) * np.exp(L * times))
+print(
+    f"Lipschitz constant at most {L:.1f}; two solutions come as near as {apart_by.min():.2f}, and"
+    f" as far as {apart_by.max():.2f}, of their first distance (bounds {np.exp(-L):.0e},"
+    f" {np.exp(L):.0e})"
+)
+assert np.all(apart_by > (1 - 1e-6) * np.exp(-L * times)) and np.all(
+    apart_by < (1 + 1e-6) * np.exp(L * times)
+)
 
 # %% [markdown]
 # ## Solving backwards
 #
-# Algorithm 2 solves $\mathbf z$ backwards from $\mathbf z(t_1)$. Where solutions draw together as time goes on, they come
-# apart backwards, and every error with them. How far from $\mathbf z(t_0)$ does it end, on a field that turns, one that
-# decays at two rates, 5 and 1, and one that is stiff? And what does the gradient make of it? (Chapter 5 derived why.) The
-# third column is the error of the forward solution, which all gradients have a share in.
+# Algorithm 2 solves $\mathbf z$ backwards from $\mathbf z(t_1)$. Where solutions draw together as
+# time goes on, they come apart backwards, and every error with them. How far from $\mathbf z(t_0)$
+# does it end, on a field that turns, one that decays at two rates, 5 and 1, and one that is stiff?
+# And what does the gradient make of it? (Chapter 5 derived why.) The third column is the error of
+# the forward solution, which all gradients have a share in.
 
 # %%
-fields = {"rotating": (lambda t, z, k: np.stack([z[1], -k * z[0]]), np.array([1.0, 0.0]), 1.0, "dopri5"),
-          "two rates": (lambda t, z, k: np.stack([-k * (z[0] - np.cos(t)), z[0] - z[1]]), np.array([1.0, 0.5]), 5.0, "dopri5"),
-          "stiff": (lambda t, z, k: -k * (z - np.cos(t)), np.array([1.0, 0.5]), 200.0, "kvaerno5")}
+fields = {
+    "rotating": (lambda t, z, k: np.stack([z[1], -k * z[0]]), np.array([1.0, 0.0]), 1.0, "dopri5"),
+    "two rates": (
+        lambda t, z, k: np.stack([-k * (z[0] - np.cos(t)), z[0] - z[1]]),
+        np.array([1.0, 0.5]),
+        5.0,
+        "dopri5",
+    ),
+    "stiff": (lambda t, z, k: -k * (z - np.cos(t)), np.array([1.0, 0.5]), 200.0, "kvaerno5"),
+}
 forward_error, backward_error, gradient_error = {}, {}, {}
 for name, (f, z0, k, method) in fields.items():
     exact_z1 = solve(f, z0, [0, 3.0], k, method=method, rtol=1e-12, atol=1e-14).y[-1]
@@ -187,34 +240,59 @@ for name, (f, z0, k, method) in fields.items():
         except RuntimeError as error:
             backward_error[name, tol] = type(error).__name__
         loss = lambda k, f=f, z0=z0, **o: np.sum(odeint(f, z0, [0, 3.0], k, **o)[-1])
-        right = grad(lambda k, loss=loss, method=method: loss(k, method=method, rtol=1e-11, atol=1e-13, gradient="discrete"))(k)
+        right = grad(
+            lambda k, loss=loss, method=method: loss(
+                k, method=method, rtol=1e-11, atol=1e-13, gradient="discrete"
+            )
+        )(k)
         for way in ("adjoint", "interpolated", "discrete"):
             with warnings.catch_warnings(record=True) as warned, np.errstate(all="ignore"):
                 warnings.simplefilter("always")
                 try:
-                    wrong = abs(grad(lambda k, way=way: loss(k, gradient=way, max_steps=20_000, **options))(k) / right - 1)
+                    wrong = abs(
+                        grad(lambda k, way=way: loss(k, gradient=way, max_steps=20_000, **options))(
+                            k
+                        )
+                        / right
+                        - 1
+                    )
                     gradient_error[name, tol, way] = f"{wrong:.1e}" + "*" * bool(warned)
                 except RuntimeError as error:
                     gradient_error[name, tol, way] = type(error).__name__
-print(f"{'field':10}{'tolerance':>10}{'z(3) off by':>14}{'z(0) off by':>16}{'gradient off by: adjoint':>28}{'interpolated':>16}"
-      f"{'discrete':>12}")
+print(
+    f"{'field':10}{'tolerance':>10}{'z(3) off by':>14}{'z(0) off by':>16}{'gradient off by: adjoint':>28}{'interpolated':>16}"
+    f"{'discrete':>12}"
+)
 for (name, tol), off in backward_error.items():
-    print(f"{name:10}{tol:10.0e}{forward_error[name, tol]:14.1e}{off:>16}" + "".join(f"{gradient_error[name, tol, way]:>{width}}" for way, width in (
-        ("adjoint", 28), ("interpolated", 16), ("discrete", 12))))
+    print(
+        f"{name:10}{tol:10.0e}{forward_error[name, tol]:14.1e}{off:>16}"
+        + "".join(
+            f"{gradient_error[name, tol, way]:>{width}}"
+            for way, width in (("adjoint", 28), ("interpolated", 16), ("discrete", 12))
+        )
+    )
 print("(* with a warning)")
-assert float(backward_error["rotating", 1e-6]) < 1e-4 and float(backward_error["two rates", 1e-6]) > 1e5 * forward_error["two rates", 1e-6]
-assert float(gradient_error["two rates", 1e-6, "adjoint"].strip("*")) > 1e3 * float(gradient_error["two rates", 1e-6, "discrete"])
-assert not gradient_error["stiff", 1e-6, "adjoint"][0].isdigit() or gradient_error["stiff", 1e-6, "adjoint"].endswith("*")
+assert (
+    float(backward_error["rotating", 1e-6]) < 1e-4
+    and float(backward_error["two rates", 1e-6]) > 1e5 * forward_error["two rates", 1e-6]
+)
+assert float(gradient_error["two rates", 1e-6, "adjoint"].strip("*")) > 1e3 * float(
+    gradient_error["two rates", 1e-6, "discrete"]
+)
+assert not gradient_error["stiff", 1e-6, "adjoint"][0].isdigit() or gradient_error[
+    "stiff", 1e-6, "adjoint"
+].endswith("*")
 
 # %% [markdown]
-# P-err: the error of the backward pass **is seen**: harmless on what turns, a factor of up to $e^{5 \cdot 3}$ where solutions draw
-# together at that rate, and on what is stiff the end of every digit. At two rates the gradient has four digits fewer than the
-# solution, whatever the tolerance. A warning says so. (At one rate for all components it would not: then $\mathbf a$ shrinks
-# backwards as fast as the error grows.) Kept states (`interpolated`), or the exact derivative of the steps (`discrete`), do
-# not have it.
+# P-err: the error of the backward pass **is seen**: harmless on what turns, a factor of up to $e^{5
+# \cdot 3}$ where solutions draw together at that rate, and on what is stiff the end of every digit.
+# At two rates the gradient has four digits fewer than the solution, whatever the tolerance. A
+# warning says so. (At one rate for all components it would not: then $\mathbf a$ shrinks backwards
+# as fast as the error grows.) Kept states (`interpolated`), or the exact derivative of the steps
+# (`discrete`), do not have it.
 #
-# P-tol, tolerances on both passes, is the same story from the other side: the gradient of the rotating field at a forward
-# tolerance of $10^{-9}$, over the backward one.
+# P-tol, tolerances on both passes, is the same story from the other side: the gradient of the
+# rotating field at a forward tolerance of $10^{-9}$, over the backward one.
 
 # %%
 f, z0, k, _ = fields["rotating"]
@@ -222,8 +300,32 @@ exactly = grad(lambda k: np.cos(np.sqrt(k) * 3.0) - np.sqrt(k) * np.sin(np.sqrt(
 tolerances = 10.0 ** -np.arange(2, 11)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    off = np.array([[abs(grad(lambda k: np.sum(odeint(f, z0, [0, 3.0], k, rtol=forward, atol=forward, adjoint_rtol=tol, adjoint_atol=tol)[-1]))(k)
-                         / exactly - 1) for tol in tolerances] for forward in (1e-3, 1e-6, 1e-9)])
+    off = np.array(
+        [
+            [
+                abs(
+                    grad(
+                        lambda k: np.sum(
+                            odeint(
+                                f,
+                                z0,
+                                [0, 3.0],
+                                k,
+                                rtol=forward,
+                                atol=forward,
+                                adjoint_rtol=tol,
+                                adjoint_atol=tol,
+                            )[-1]
+                        )
+                    )(k)
+                    / exactly
+                    - 1
+                )
+                for tol in tolerances
+            ]
+            for forward in (1e-3, 1e-6, 1e-9)
+        ]
+    )
 figure, axes = panels(width=7.5, height=4.4)
 for forward, row, colour in zip((3, 6, 9), off, (COLOURS[4], COLOURS[2], COLOURS[0])):
     axes.loglog(tolerances, row, "o-", color=colour, label=f"forward $10^{{-{forward}}}$")
@@ -236,8 +338,8 @@ assert off[2, -1] < 1e-6 < off[2, 1] and off[0, -1] > 1e-4  # the larger of the 
 # %% [markdown]
 # ## A switch that depends on the state
 #
-# Dry friction, a pump that starts at a level, a drug that is given below a threshold: $f$ jumps where
-# the solution crosses a surface. Take
+# Dry friction, a pump that starts at a level, a drug that is given below a threshold: $f$ jumps
+# where the solution crosses a surface. Take
 #
 # $$y' = -y \text{ above } \tfrac12, \qquad y' = -2 y \text{ below}, \qquad y(0) = y_0.$$
 #
@@ -255,7 +357,9 @@ right = 4 * np.exp(-2.0)
 ways = ("adjoint", "interpolated", "discrete", "forward")
 in_one_piece = {}
 for way in ways:
-    in_one_piece[way] = grad(lambda y0, way=way: odeint(switch, y0, [0, 1.0], rtol=1e-8, gradient=way)[-1])(1.0)
+    in_one_piece[way] = grad(
+        lambda y0, way=way: odeint(switch, y0, [0, 1.0], rtol=1e-8, gradient=way)[-1]
+    )(1.0)
     print(f"{way:13} {in_one_piece[way]:.4f}, and it should be {right:.4f}")
     assert abs(in_one_piece[way] - right / 2) < 1e-3
 
@@ -264,20 +368,21 @@ for way in ways:
 # help. The reason: a change of $y_0$ also moves the time $t^*$, and none of the four ways takes the
 # derivative of that time.
 #
-# Start a little higher. Just before the surface, the two solutions are $\delta^-$ apart. The higher one
-# reaches the surface later, by $dt^* = -\delta^- / f^-$, where $f^-$ and $f^+$ are the slopes before and
-# after the surface. During $dt^*$ the higher solution still has the slope $f^-$, and the other one has
-# $f^+$ already. After the surface their distance is
+# Start a little higher. Just before the surface, the two solutions are $\delta^-$ apart. The higher
+# one reaches the surface later, by $dt^* = -\delta^- / f^-$, where $f^-$ and $f^+$ are the slopes
+# before and after the surface. During $dt^*$ the higher solution still has the slope $f^-$, and the
+# other one has $f^+$ already. After the surface their distance is
 #
 # $$\delta^+ = \delta^- + (f^- - f^+)\, dt^* = \frac{f^+}{f^-}\, \delta^-,$$
 #
-# here with $f^+ / f^- = 2$. (In more dimensions it is a matrix, the *saltation matrix*. It needs $f^- \ne
-# 0$, and an $f^+$ that goes on across the surface.) The adjoint $\mathbf a$ has to jump by the same factor
-# where it passes $t^*$ on its way back. The solver does not know of the switch, and $\mathbf a$ passes
-# without a jump.
+# here with $f^+ / f^- = 2$. (In more dimensions it is a matrix, the *saltation matrix*. It needs
+# $f^- \ne 0$, and an $f^+$ that goes on across the surface.) The adjoint $\mathbf a$ has to jump by
+# the same factor where it passes $t^*$ on its way back. The solver does not know of the switch, and
+# $\mathbf a$ passes without a jump.
 #
-# The cure is to say where the switch is. `odeint_event` stops at the surface. It returns the time $t^*$,
-# whose derivative it knows (by the implicit function theorem of chapter 4). `odeint` goes on from there.
+# The cure is to say where the switch is. `odeint_event` stops at the surface. It returns the time
+# $t^*$, whose derivative it knows (by the implicit function theorem of chapter 4). `odeint` goes on
+# from there.
 
 
 # %%
@@ -289,30 +394,37 @@ def in_two_pieces(y0, way):
 
 for way in ways:
     slope = grad(in_two_pieces)(1.0, way)
-    print(f"{way:13} {slope:.4f} in two pieces; in one {in_one_piece[way]:.4f}, times f+ / f- {2 * in_one_piece[way]:.4f}")
+    print(
+        f"{way:13} {slope:.4f} in two pieces; in one {in_one_piece[way]:.4f}, times f+ / f-"
+        f" {2 * in_one_piece[way]:.4f}"
+    )
     assert abs(slope - right) < 1e-5 and abs(2 * in_one_piece[way] - right) < 2e-3
 
 # %% [markdown]
-# With a switch at a fixed *time* $\mathbf a$ has no jump: $t^*$ does not move. With a kink, where $f$ is
-# continuous (`np.maximum(y, 1)` at 1), it has none either: $f^+ = f^-$.
+# With a switch at a fixed *time* $\mathbf a$ has no jump: $t^*$ does not move. With a kink, where
+# $f$ is continuous (`np.maximum(y, 1)` at 1), it has none either: $f^+ = f^-$.
 #
 # ## Exercises
 #
-# 1. Which functions of the line can a flow of the line reach? Let it learn $x^3 + x / 2$, and see that it can.
-# 2. A circle within a ring: can a flow of the plane move the disc $|\mathbf x| < 1$ out of the ring $2 < |\mathbf x| < 3$, so
-#    that a line separates the two? What must its determinant, or its topology, have to say? Count what a third dimension
-#    does.
-# 3. The field of two rates loses up to $e^{kT}$ on its way back. With eight observations on the way, at which $\mathbf z$ starts anew
-#    from what was stored, how much of it is left?
+# 1. Which functions of the line can a flow of the line reach? Let it learn $x^3 + x / 2$, and see
+#    that it can.
+# 2. A circle within a ring: can a flow of the plane move the disc $|\mathbf x| < 1$ out of the ring
+#    $2 < |\mathbf x| < 3$, so that a line separates the two? What must its determinant, or its
+#    topology, have to say? Count what a third dimension does.
+# 3. The field of two rates loses up to $e^{kT}$ on its way back. With eight observations on the
+#    way, at which $\mathbf z$ starts anew from what was stored, how much of it is left?
 
 # %%
 # 1. increasing ones
 target = x**3 + x / 2
-_, loss_of_cubic = fit(lambda theta: np.mean((end(theta) - target) ** 2), nn.mlp(2, 16, 1)[0](np.random.default_rng(0)))
+_, loss_of_cubic = fit(
+    lambda theta: np.mean((end(theta) - target) ** 2), nn.mlp(2, 16, 1)[0](np.random.default_rng(0))
+)
 print(f"1. mean square error of x^3 + x/2 on the line: {loss_of_cubic:.1e}")
 assert loss_of_cubic < 1e-2
 
-# 2. A flow is a homeomorphism: the ring's inside stays inside. In three dimensions the disc is lifted out of it.
+# 2. A flow is a homeomorphism: the ring's inside stays inside. In three dimensions the disc is
+#    lifted out of it.
 angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
 circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
 points = np.concatenate([0.5 * circle, 2.5 * circle])
@@ -327,8 +439,16 @@ def apart_by_a_line(extra):
     d = 2 + extra
     init, network = nn.mlp(d, 16, d)
     start = models.augmented(points, extra)
-    loss = lambda p: np.mean(nn.softplus(-sign * (models.neural_ode(lambda t, z, q: network(q, z), start, 0.0, 1.0, p["f"], **SOLVER) @ p["w"]
-                                                  + p["b"])))
+    loss = lambda p: np.mean(
+        nn.softplus(
+            -sign
+            * (
+                models.neural_ode(lambda t, z, q: network(q, z), start, 0.0, 1.0, p["f"], **SOLVER)
+                @ p["w"]
+                + p["b"]
+            )
+        )
+    )
     rng = np.random.default_rng(0)
     fitted, value = fit(loss, {"f": init(rng), "w": rng.normal(size=d), "b": 0.0}, steps=80)
     angle = np.linspace(0, 2 * np.pi, 2000)  # also between the points that it was trained on
@@ -340,20 +460,29 @@ def apart_by_a_line(extra):
 
 
 (share, value), (share_lifted, value_lifted) = apart_by_a_line(0), apart_by_a_line(1)
-print(f"2. loss {value:.4f} in the plane, {value_lifted:.4f} with a third dimension; on the right side {share:.4f}, {share_lifted:.4f}")
-assert share < 1.0 and share_lifted == 1.0 and value_lifted < value  # in the plane it tears the ring between two points, but not quite
+print(
+    f"2. loss {value:.4f} in the plane, {value_lifted:.4f} with a third dimension; on the right"
+    f" side {share:.4f}, {share_lifted:.4f}"
+)
+assert (
+    share < 1.0 and share_lifted == 1.0 and value_lifted < value
+)  # in the plane it tears the ring between two points, but not quite
 
 # 3. e^{kT / 8} each time
 f, z0, k, method = fields["two rates"]
 grid = np.linspace(0, 3.0, 9)
 states = solve(f, z0, grid, k).y
-worst = max(np.abs(solve(f, states[i], [grid[i], grid[i - 1]], k).y[-1] - states[i - 1]).max() for i in range(1, 9))
+worst = max(
+    np.abs(solve(f, states[i], [grid[i], grid[i - 1]], k).y[-1] - states[i - 1]).max()
+    for i in range(1, 9)
+)
 print(f"3. off by {worst:.1e} at most, instead of {backward_error['two rates', 1e-6]}")
 assert worst < 1e-2 * float(backward_error["two rates", 1e-6])
 
 # %% [markdown]
 # ## Sources
 #
-# P-batch, P-unique, P-tol, P-err (Price-Broncucia, "What are the drawbacks?"). Chen, Rubanova, Bettencourt and Duvenaud,
-# "Neural ordinary differential equations" (2018), section 6. Dupont, Doucet and Teh, "Augmented neural ODEs" (2019). Hairer,
-# Norsett and Wanner I, sections I.7 to I.10 (uniqueness, Lipschitz conditions, Grönwall).
+# P-batch, P-unique, P-tol, P-err (Price-Broncucia, "What are the drawbacks?"). Chen, Rubanova,
+# Bettencourt and Duvenaud, "Neural ordinary differential equations" (2018), section 6. Dupont,
+# Doucet and Teh, "Augmented neural ODEs" (2019). Hairer, Norsett and Wanner I, sections I.7 to I.10
+# (uniqueness, Lipschitz conditions, Grönwall).

@@ -1,8 +1,10 @@
-"""Experiments at two speeds: small in every run of a chapter, the paper's with ``--full``, whose results are kept in ``results/``.
+"""Experiments at two speeds: small in every run of a chapter, the paper's with ``--full``, whose
+results are kept in ``results/``.
 
-A full experiment is a number of jobs, a model and a seed each, say. The result of each is written to ``results/NAME.json`` as soon as it is
-there, with the settings and the versions of all that computed it; interrupted, it goes on from there. A chapter's table is made from
-that file. Several processes may work on one file, each at other jobs: they write one after another.
+A full experiment is a number of jobs, a model and a seed each, say. The result of each is written
+to ``results/NAME.json`` as soon as it is there, with the settings and the versions of all that
+computed it; interrupted, it goes on from there. A chapter's table is made from that file. Several
+processes may work on one file, each at other jobs: they write one after another.
 """
 
 import contextlib
@@ -30,15 +32,18 @@ START = time.monotonic()
 
 
 def full(name, settings, jobs):
-    """Return the results of the full experiment, {job: result}; with ``--full``, do the jobs first that have none.
+    """Return the results of the full experiment, {job: result}; with ``--full``, do the jobs first
+    that have none.
 
     Parameters
     ----------
     name : str
     settings : dict
-        What the jobs depend upon, as JSON can say it. Results made with others are not mixed with these.
+        What the jobs depend upon, as JSON can say it. Results made with others are not mixed with
+        these.
     jobs : dict
-        Job, a string, to function without arguments, which returns a dict of numbers. Who changes what a job does deletes the file.
+        Job, a string, to function without arguments, which returns a dict of numbers. Who changes
+        what a job does deletes the file.
     """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
@@ -47,7 +52,10 @@ def full(name, settings, jobs):
         kept = _read(path, settings)
     left = [job for job in jobs if job not in kept["results"]]
     if left and not FULL:
-        raise SystemExit(f"{path} has no results of {left[0]!r} and {len(left) - 1} more jobs: run this chapter with --full")
+        raise SystemExit(
+            f"{path} has no results of {left[0]!r} and {len(left) - 1} more jobs: run this chapter"
+            " with --full"
+        )
     versions = _versions()
     if left:
         _check_versions(path, kept, versions)
@@ -113,8 +121,10 @@ def _versions():
 def _check_versions(path, kept, versions):
     """Refuse to put results of these versions into one file with those of others."""
     if kept["versions"] not in ({}, versions):
-        raise SystemExit(f"{path} was begun with other versions, {kept['versions']}, than these, "
-                         f"{versions}; go on with those, or delete it")
+        raise SystemExit(
+            f"{path} was begun with other versions, {kept['versions']}, than these, "
+            f"{versions}; go on with those, or delete it"
+        )
 
 
 def _read(path, settings):
@@ -124,26 +134,36 @@ def _read(path, settings):
     except FileNotFoundError:
         return {"settings": settings, "versions": {}, "results": {}}
     except ValueError as error:  # of JSON, or of UTF-8
-        raise SystemExit(f"{path} is damaged ({error}); delete it, and run again with --full"
-                         ) from error
+        raise SystemExit(
+            f"{path} is damaged ({error}); delete it, and run again with --full"
+        ) from error
     if not isinstance(kept, dict) or set(kept) != {"settings", "versions", "results"}:
-        raise SystemExit(f"{path} is damaged, or another kind of file; delete it, and run again "
-                         "with --full")
+        raise SystemExit(
+            f"{path} is damaged, or another kind of file; delete it, and run again with --full"
+        )
     if kept["settings"] != settings:
-        raise SystemExit(f"{path} was made with other settings, {kept['settings']}; delete it, and "
-                         f"run again with --full to make it with {settings}")
+        raise SystemExit(
+            f"{path} was made with other settings, {kept['settings']}; delete it, and "
+            f"run again with --full to make it with {settings}"
+        )
     return kept
 
 
 def steps(n):
-    """Yield 0, ..., n - 1, and say now and then, if this is a full experiment, how far it is and how long it will take."""
+    """Yield 0, ..., n - 1, and say now and then, if this is a full experiment, how far it is and
+    how long it will take.
+    """
     began = said = time.monotonic()
     for i in range(n):
         yield i
         now = time.monotonic()
         if FULL and now - said > 5:
             said = now
-            print(f"  step {i + 1} of {n}, {(now - began) / (i + 1) * (n - i - 1):.0f} s left", file=sys.stderr, flush=True)
+            print(
+                f"  step {i + 1} of {n}, {(now - began) / (i + 1) * (n - i - 1):.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def table(rows, *header):
@@ -151,7 +171,12 @@ def table(rows, *header):
     rows = [header, *[[str(cell) for cell in row] for row in rows]]
     widths = [max(len(row[j]) for row in rows) for j in range(len(header))]
     for row in rows:
-        print("  ".join(cell.ljust(width) if j == 0 else cell.rjust(width) for j, (cell, width) in enumerate(zip(row, widths))))
+        print(
+            "  ".join(
+                cell.ljust(width) if j == 0 else cell.rjust(width)
+                for j, (cell, width) in enumerate(zip(row, widths))
+            )
+        )
 
 
 def spread(values, digits=2):

@@ -1,4 +1,6 @@
-"""Programs of drawn compositions: to the last bit what the tape computes, small arrays, and large ones, whose memory is used again."""
+"""Programs of drawn compositions: to the last bit what the tape computes, small arrays, and large
+ones, whose memory is used again.
+"""
 
 import numpy as np
 from hypothesis import given, settings
@@ -15,26 +17,69 @@ def added_in_place(x, y):
 
 
 OPERATIONS = [  # of two square matrices, to one
-    lambda x, y: np.sin(x), lambda x, y: np.exp(np.tanh(x)), lambda x, y: np.sqrt(np.abs(x)), lambda x, y: -x, lambda x, y: x + y,
-    lambda x, y: x - y, lambda x, y: x * y, lambda x, y: x / (2.0 + y * y), lambda x, y: x**2 + y**3, lambda x, y: 1.0 * x + 0.0,
-    lambda x, y: np.square(x) - x * x, lambda x, y: x, lambda x, y: x.copy(), lambda x, y: x.astype(float), added_in_place,
-    np.maximum, np.logaddexp, np.hypot, lambda x, y: np.where(x > y, x, 0.5 * y), lambda x, y: np.clip(x, -1.0, 1.0),
-    lambda x, y: np.sign(x) * y, lambda x, y: np.floor(x) + y, lambda x, y: x + np.sum(y, axis=-1, keepdims=True),
-    lambda x, y: x - np.mean(x, axis=0), lambda x, y: x / (1.0 + np.max(np.abs(x))), lambda x, y: x * np.var(y, axis=0, keepdims=True),
-    lambda x, y: x * np.prod(np.tanh(y), axis=0), lambda x, y: np.cumsum(x, axis=1) * 0.1, lambda x, y: x / (1 + np.linalg.norm(y)),
-    lambda x, y: (x + 1.0) @ (2.0 * y).T @ x * 0.01, lambda x, y: np.einsum("ij,kj->ik", x, y) * 0.1, lambda x, y: np.outer(x[0], y[:, 0]),
-    lambda x, y: np.linalg.solve(np.eye(len(x)) * 1e3 + np.tanh(x), y), lambda x, y: x * np.trace(y), lambda x, y: x.T,
-    lambda x, y: np.swapaxes(x, 0, 1), lambda x, y: np.reshape(x, (-1,))[::-1].reshape(x.shape), lambda x, y: np.ravel(x).reshape(y.shape),
-    lambda x, y: np.concatenate([x[1:], y[:1]]), lambda x, y: np.roll(x, 1, axis=0), lambda x, y: x[::-1], lambda x, y: np.sort(x, axis=0),
-    lambda x, y: np.take_along_axis(x, np.argsort(y, axis=-1), axis=-1), lambda x, y: x[np.argmax(y, axis=0)],
-    lambda x, y: np.stack([x, y])[0], lambda x, y: np.broadcast_to(x[0], x.shape), lambda x, y: np.expand_dims(x, 0)[0],
-    lambda x, y: np.squeeze(x[None]), lambda x, y: np.diag(np.diagonal(x)) + y, lambda x, y: np.repeat(x, 2, axis=0)[::2],
-    lambda x, y: np.tile(x, (2, 1))[:len(x)], lambda x, y: np.tril(x) + np.triu(y), lambda x, y: sum(np.split(x, 2)[:1])[[0] * len(x)] + y]
+    lambda x, y: np.sin(x),
+    lambda x, y: np.exp(np.tanh(x)),
+    lambda x, y: np.sqrt(np.abs(x)),
+    lambda x, y: -x,
+    lambda x, y: x + y,
+    lambda x, y: x - y,
+    lambda x, y: x * y,
+    lambda x, y: x / (2.0 + y * y),
+    lambda x, y: x**2 + y**3,
+    lambda x, y: 1.0 * x + 0.0,
+    lambda x, y: np.square(x) - x * x,
+    lambda x, y: x,
+    lambda x, y: x.copy(),
+    lambda x, y: x.astype(float),
+    added_in_place,
+    np.maximum,
+    np.logaddexp,
+    np.hypot,
+    lambda x, y: np.where(x > y, x, 0.5 * y),
+    lambda x, y: np.clip(x, -1.0, 1.0),
+    lambda x, y: np.sign(x) * y,
+    lambda x, y: np.floor(x) + y,
+    lambda x, y: x + np.sum(y, axis=-1, keepdims=True),
+    lambda x, y: x - np.mean(x, axis=0),
+    lambda x, y: x / (1.0 + np.max(np.abs(x))),
+    lambda x, y: x * np.var(y, axis=0, keepdims=True),
+    lambda x, y: x * np.prod(np.tanh(y), axis=0),
+    lambda x, y: np.cumsum(x, axis=1) * 0.1,
+    lambda x, y: x / (1 + np.linalg.norm(y)),
+    lambda x, y: (x + 1.0) @ (2.0 * y).T @ x * 0.01,
+    lambda x, y: np.einsum("ij,kj->ik", x, y) * 0.1,
+    lambda x, y: np.outer(x[0], y[:, 0]),
+    lambda x, y: np.linalg.solve(np.eye(len(x)) * 1e3 + np.tanh(x), y),
+    lambda x, y: x * np.trace(y),
+    lambda x, y: x.T,
+    lambda x, y: np.swapaxes(x, 0, 1),
+    lambda x, y: np.reshape(x, (-1,))[::-1].reshape(x.shape),
+    lambda x, y: np.ravel(x).reshape(y.shape),
+    lambda x, y: np.concatenate([x[1:], y[:1]]),
+    lambda x, y: np.roll(x, 1, axis=0),
+    lambda x, y: x[::-1],
+    lambda x, y: np.sort(x, axis=0),
+    lambda x, y: np.take_along_axis(x, np.argsort(y, axis=-1), axis=-1),
+    lambda x, y: x[np.argmax(y, axis=0)],
+    lambda x, y: np.stack([x, y])[0],
+    lambda x, y: np.broadcast_to(x[0], x.shape),
+    lambda x, y: np.expand_dims(x, 0)[0],
+    lambda x, y: np.squeeze(x[None]),
+    lambda x, y: np.diag(np.diagonal(x)) + y,
+    lambda x, y: np.repeat(x, 2, axis=0)[::2],
+    lambda x, y: np.tile(x, (2, 1))[: len(x)],
+    lambda x, y: np.tril(x) + np.triu(y),
+    lambda x, y: sum(np.split(x, 2)[:1])[[0] * len(x)] + y,
+]
 
 
 def composed(rng, n):
-    """Draw a function of n operations, each of two of the values that there are already; it returns the last of them, and two others."""
-    steps = [(OPERATIONS[rng.integers(len(OPERATIONS))], *rng.integers(0, k, 2)) for k in range(2, n + 2)]
+    """Draw a function of n operations, each of two of the values that there are already; it returns
+    the last of them, and two others.
+    """
+    steps = [
+        (OPERATIONS[rng.integers(len(OPERATIONS))], *rng.integers(0, k, 2)) for k in range(2, n + 2)
+    ]
     others = rng.integers(0, n + 2, 2)
 
     def f(x, y):
@@ -49,7 +94,9 @@ def composed(rng, n):
 def check_composed(seed, size, n):
     rng = np.random.default_rng(seed)
     f = composed(rng, n)
-    x, y = [np.array(rng.normal(size=(size, size)), order=order) for order in rng.choice(["C", "F"], 2)]
+    x, y = [
+        np.array(rng.normal(size=(size, size)), order=order) for order in rng.choice(["C", "F"], 2)
+    ]
     before = x.copy(), y.copy()
     with np.errstate(all="ignore"):
         check_program(f, x, y)

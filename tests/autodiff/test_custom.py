@@ -12,8 +12,16 @@ def make(forward=None, backward=None):
         """Scale a cube."""
         return {"y": p["scale"] * x**3}
 
-    cube.defvjp(forward or (lambda x, p: (cube(x, p), (x, p))),
-                backward or (lambda r, g: (3 * r[1]["scale"] * r[0]**2 * g["y"], {"scale": np.sum(r[0]**3 * g["y"])})))
+    cube.defvjp(
+        forward or (lambda x, p: (cube(x, p), (x, p))),
+        backward
+        or (
+            lambda r, g: (
+                3 * r[1]["scale"] * r[0] ** 2 * g["y"],
+                {"scale": np.sum(r[0] ** 3 * g["y"])},
+            )
+        ),
+    )
     return cube
 
 
@@ -32,12 +40,17 @@ def test_the_given_derivative_is_the_one_used():
     wrong = make(backward=lambda residuals, g: (g["y"] * 0.0 + 42.0, None))
     gx, gp = grad(lambda x, p: np.sum(wrong(x, p)["y"]), (0, 1))(np.ones(2), {"scale": 1.0})
     assert gx.tolist() == [42.0, 42.0] and gp == {"scale": 0.0}
-    assert grad(lambda x: np.sum(make()(np.array([x[0], 2 * x[1]]), {"scale": 1.0})["y"]))(np.ones(2)).tolist() == [3.0, 24.0]
+    assert grad(lambda x: np.sum(make()(np.array([x[0], 2 * x[1]]), {"scale": 1.0})["y"]))(
+        np.ones(2)
+    ).tolist() == [3.0, 24.0]
 
 
 def test_arrays_of_traced_scalars_at_its_boundary():
-    h = custom_vjp(lambda x: np.array([x[1]**2, -x[0]]))
-    h.defvjp(lambda x: (np.array([x[1]**2, -x[0]]), x), lambda x, g: (np.array([-g[1], 2 * g[0] * x[1]]),))
+    h = custom_vjp(lambda x: np.array([x[1] ** 2, -x[0]]))
+    h.defvjp(
+        lambda x: (np.array([x[1] ** 2, -x[0]]), x),
+        lambda x, g: (np.array([-g[1], 2 * g[0] * x[1]]),),
+    )
     np.testing.assert_allclose(jacobian(jacobian(h))(np.ones(2))[0], [[0, 0], [0, 2]])
 
 
@@ -61,11 +74,16 @@ def test_what_the_backward_function_returns_is_copied():
 def test_arguments_by_keyword():
     power = custom_vjp(lambda x, n=2: x**n)
     power.defvjp(lambda x, n: (x**n, (x, n)), lambda r, g: (g * r[1] * r[0] ** (r[1] - 1), None))
-    assert grad(lambda x: power(x, n=3))(2.0) == grad(lambda x: power(n=3, x=x))(2.0) == 12.0 and grad(power)(3.0) == 6.0
+    assert (
+        grad(lambda x: power(x, n=3))(2.0) == grad(lambda x: power(n=3, x=x))(2.0) == 12.0
+        and grad(power)(3.0) == 6.0
+    )
     only = custom_vjp(lambda x, *, n=2: x**n)
     only.defvjp(lambda x: (x**2, x), lambda x, g: (2 * g * x,))
     assert only(3.0, n=3) == 27.0
-    with pytest.raises(TypeError, match="custom_vjp: <lambda> has arguments by keyword only, n, which its forward"):
+    with pytest.raises(
+        TypeError, match="custom_vjp: <lambda> has arguments by keyword only, n, which its forward"
+    ):
         grad(only)(3.0)
 
 
@@ -97,24 +115,45 @@ def test_closing_over_a_value_of_an_inner_derivative_is_refused():
         grad(f)(3.0)
 
 
-@pytest.mark.parametrize("backward, message", [
-    (lambda r, g: (g["y"] * 1j, None), "returned for argument 0 is made of real numbers; got array"),
-    (lambda r, g: ("a", None), "returned for argument 0 is made of real numbers; got 'a'"),
-    (lambda r, g: g["y"][:1], "must return a tuple of 2 cotangents, one per argument, got ndarray"),
-    (lambda r, g: (g["y"],), "must return a tuple of 2 cotangents, one per argument, got 1"),
-    (lambda r, g: (g["y"][:1], None), r"for argument 0, a cotangent of shape \(1,\); the argument has shape \(2,\)"),
-    (lambda r, g: (g["y"], {"scale": g["y"]}), r"for argument 1, a cotangent of shape \{'scale': \(2,\)\}"),
-    (lambda r, g: (g["y"], {"other": 1.0}), "for argument 1"),
-])
+@pytest.mark.parametrize(
+    "backward, message",
+    [
+        (
+            lambda r, g: (g["y"] * 1j, None),
+            "returned for argument 0 is made of real numbers; got array",
+        ),
+        (lambda r, g: ("a", None), "returned for argument 0 is made of real numbers; got 'a'"),
+        (
+            lambda r, g: g["y"][:1],
+            "must return a tuple of 2 cotangents, one per argument, got ndarray",
+        ),
+        (lambda r, g: (g["y"],), "must return a tuple of 2 cotangents, one per argument, got 1"),
+        (
+            lambda r, g: (g["y"][:1], None),
+            r"for argument 0, a cotangent of shape \(1,\); the argument has shape \(2,\)",
+        ),
+        (
+            lambda r, g: (g["y"], {"scale": g["y"]}),
+            r"for argument 1, a cotangent of shape \{'scale': \(2,\)\}",
+        ),
+        (lambda r, g: (g["y"], {"other": 1.0}), "for argument 1"),
+    ],
+)
 def test_wrong_cotangents_are_refused_by_name(backward, message):
-    with pytest.raises((TypeError, ValueError), match="the backward function of cube.* ?" + message):
+    with pytest.raises(
+        (TypeError, ValueError), match="the backward function of cube.* ?" + message
+    ):
         vjp(make(backward=backward), np.ones(2), {"scale": 1.0})[1]({"y": np.ones(2)})
 
 
 def test_forward_and_missing_derivative_are_refused_by_name():
-    with pytest.raises(TypeError, match=r"the forward function of cube must return \(value, residuals\)"):
+    with pytest.raises(
+        TypeError, match=r"the forward function of cube must return \(value, residuals\)"
+    ):
         vjp(make(forward=lambda x, p: x), np.ones(2), {"scale": 1.0})
-    with pytest.raises(TypeError, match=r"the forward function of cube returned a value of dtype int64"):
+    with pytest.raises(
+        TypeError, match=r"the forward function of cube returned a value of dtype int64"
+    ):
         vjp(make(forward=lambda x, p: (np.arange(2), None)), np.ones(2), {"scale": 1.0})
 
     def closing_over(w, x):
@@ -130,7 +169,9 @@ def test_forward_and_missing_derivative_are_refused_by_name():
         return x
 
     assert bare(2.0) == 2.0
-    with pytest.raises(TypeError, match="custom_vjp: the backward function of bare is None, which cannot be called"):
+    with pytest.raises(
+        TypeError, match="custom_vjp: the backward function of bare is None, which cannot be called"
+    ):
         bare.defvjp(np.sin, None)
     with pytest.raises(TypeError, match=r"bare has no derivative yet; call bare\.defvjp"):
         grad(bare)(2.0)

@@ -1,4 +1,6 @@
-"""Programs: to the last bit what the tape computes, over the whole table of rules, run here and pasted elsewhere; and what is refused."""
+"""Programs: to the last bit what the tape computes, over the whole table of rules, run here and
+pasted elsewhere; and what is refused.
+"""
 
 import concurrent.futures
 import gc
@@ -30,11 +32,20 @@ def assert_same(found, expected):
 
 def unnamed(x):
     """Return tuples for named tuples, as a source does that has no more than NumPy."""
-    return type(x)(map(unnamed, x)) if type(x) in (list, tuple) else tuple(map(unnamed, x)) if isinstance(x, tuple) else x
+    return (
+        type(x)(map(unnamed, x))
+        if type(x) in (list, tuple)
+        else tuple(map(unnamed, x))
+        if isinstance(x, tuple)
+        else x
+    )
 
 
 def check_program(f, *primals):
-    """Value and cotangents of the tape, of the program, of its source where there is nothing but NumPy, of the compiled function."""
+    """Value and cotangents of the tape, of the program, of its source where there is nothing but
+    NumPy, of the compiled function.
+    """
+
     def called(*args):
         return unnamed(f(*args))
 
@@ -68,7 +79,11 @@ def test_unary(function, shape, seed):
 def test_binary(function, pair, seed):
     rng = np.random.default_rng(seed)
     intervals = rules.BINARY.get(function)
-    drawn = [uniform(rng, shape, *interval) for shape, interval in zip(pair, intervals)] if intervals else spaced(rng, *pair)
+    drawn = (
+        [uniform(rng, shape, *interval) for shape, interval in zip(pair, intervals)]
+        if intervals
+        else spaced(rng, *pair)
+    )
     check_program(function, *[x[()] for x in drawn])
 
 
@@ -77,7 +92,10 @@ def test_binary(function, pair, seed):
 @few
 def test_reductions(function, reduction, seed):
     shape, axis, keepdims = reduction
-    check_program(lambda x: function(x, axis=axis, keepdims=keepdims), *spaced(np.random.default_rng(seed), shape))
+    check_program(
+        lambda x: function(x, axis=axis, keepdims=keepdims),
+        *spaced(np.random.default_rng(seed), shape),
+    )
 
 
 @pytest.mark.parametrize("function", rules.METHODS_OF_UFUNCS, ids=rules.name)
@@ -87,24 +105,36 @@ def test_methods_of_ufuncs(function, shape, seed):
     check_program(lambda x: function(x, axis=-1), *spaced(np.random.default_rng(seed), shape))
 
 
-CHOSEN_BY_VALUES = {rules.operator.getitem, np.extract}  # x[x > 0]: how many there are depends on the values
+CHOSEN_BY_VALUES = {
+    rules.operator.getitem,
+    np.extract,
+}  # x[x > 0]: how many there are depends on the values
 
 
-@pytest.mark.parametrize("function", [f for f in rules.ARRAYS if f not in CHOSEN_BY_VALUES], ids=rules.name)
+@pytest.mark.parametrize(
+    "function", [f for f in rules.ARRAYS if f not in CHOSEN_BY_VALUES], ids=rules.name
+)
 @given(shapes(1), st.integers(0, 2), seeds)
 @few
 def test_arrays(function, shape, i, seed):
-    check_program(lambda x: rules.ARRAYS[function](x, i % len(shape)), *spaced(np.random.default_rng(seed), shape))
+    check_program(
+        lambda x: rules.ARRAYS[function](x, i % len(shape)),
+        *spaced(np.random.default_rng(seed), shape),
+    )
 
 
 @pytest.mark.parametrize("function", rules.MATRICES, ids=rules.name)
-@given(st.integers(1, 3).flatmap(lambda n: st.sampled_from([(), (2,)]).flatmap(lambda batch: matrices(n, batch))))
+@given(
+    st.integers(1, 3).flatmap(
+        lambda n: st.sampled_from([(), (2,)]).flatmap(lambda batch: matrices(n, batch))
+    )
+)
 @few
 def test_matrices(function, a):
     check_program(rules.MATRICES[function], a)
 
 
-SOURCE = '''import numpy as np
+SOURCE = """import numpy as np
 
 
 def f(t, z, theta, g):
@@ -128,7 +158,7 @@ def f(t, z, theta, g):
     v14 = z.T  # (2, 3)
     v15 = v14 @ v10  # (2, 2)
     return v4, (v6, v13, {'W': v15, 'b': v11})
-'''
+"""
 
 
 def test_the_source_is_what_a_person_would_write():
@@ -139,12 +169,23 @@ def test_the_source_is_what_a_person_would_write():
     assert repr(made) == made.source == SOURCE and made.constants == {}
 
 
-@pytest.mark.parametrize(("line", "f"), [
-    ("x[(0, 1), (1, 0)]", lambda x: x[(0, 1), (1, 0)]), ("x[(0, 1),]", lambda x: x[((0, 1),)]), ("x[1:, 0]", lambda x: x[1:, 0]),
-    ("x[::2]", lambda x: x[::2,]), ("x[..., None]", lambda x: x[..., None]), ("x[()]", lambda x: x[()]),
-    ("np.sum(x)", lambda x: np.sum(x, axis=None, keepdims=False)), ("np.sum(x, keepdims=True)", lambda x: np.sum(x, keepdims=True)),
-    ("np.reshape(x, (3, 2))", lambda x: np.reshape(x, (3, 2), order="C")), ("x / 3.0", lambda x: x / np.float64(3.0)),
-    ("np.reshape(x, (3, 2), order='F')", lambda x: np.reshape(x, (3, 2), order="F")), ("x.T", np.transpose)])
+@pytest.mark.parametrize(
+    ("line", "f"),
+    [
+        ("x[(0, 1), (1, 0)]", lambda x: x[(0, 1), (1, 0)]),
+        ("x[(0, 1),]", lambda x: x[((0, 1),)]),
+        ("x[1:, 0]", lambda x: x[1:, 0]),
+        ("x[::2]", lambda x: x[::2,]),
+        ("x[..., None]", lambda x: x[..., None]),
+        ("x[()]", lambda x: x[()]),
+        ("np.sum(x)", lambda x: np.sum(x, axis=None, keepdims=False)),
+        ("np.sum(x, keepdims=True)", lambda x: np.sum(x, keepdims=True)),
+        ("np.reshape(x, (3, 2))", lambda x: np.reshape(x, (3, 2), order="C")),
+        ("x / 3.0", lambda x: x / np.float64(3.0)),
+        ("np.reshape(x, (3, 2), order='F')", lambda x: np.reshape(x, (3, 2), order="F")),
+        ("x.T", np.transpose),
+    ],
+)
 def test_lines(line, f):
     x = np.arange(6.0).reshape(2, 3)
     assert f" = {line}  # " in program(lambda x: f(x) * 2.0, x).source
@@ -153,24 +194,40 @@ def test_lines(line, f):
 
 
 def test_simplification():
-    """What changes nothing is not written, what is the same is written once, and what only looks like it is kept."""
+    """What changes nothing is not written, what is the same is written once, and what only looks
+    like it is kept.
+    """
+
     def f(x, g, v1):
         y = np.broadcast_to((1.0 * x / 1 + 0.0 - 0.0) ** 1, x.shape).reshape(1, 3).astype(float)
         return np.sum(np.sin(y), axis=0, keepdims=True) + np.sin(y) * g + v1 + np.cos(x)[0] * 0.0
 
     source = program(f, np.ones((1, 3)), 2.0, 3.0).source
-    assert source.count("np.sin") == 1 and "sum" not in source and "broadcast" not in source and "1.0" not in source
+    assert (
+        source.count("np.sin") == 1
+        and "sum" not in source
+        and "broadcast" not in source
+        and "1.0" not in source
+    )
     assert "def f(x, g, v1):" in source and "v2 = np.sin(x)" in source
     both = program(f, np.ones((1, 3)), 2.0, 3.0, vjp=True).source
     assert "def f(x, g, v1, g2):" in both and "np.cos" in both
     check_program(f, np.array([[0.1, 0.2, 0.3]]), 2.0, 3.0)
-    for kept in (lambda x: np.sum(x, axis=0, keepdims=True, initial=2.0), lambda x: np.sum(x, axis=0, keepdims=True, where=False),
-                 lambda x: x * 2.0 + 1.0 - x, lambda x: 1.0 - x, lambda x: x**2, lambda x: x.astype(np.float32)):
+    for kept in (
+        lambda x: np.sum(x, axis=0, keepdims=True, initial=2.0),
+        lambda x: np.sum(x, axis=0, keepdims=True, where=False),
+        lambda x: x * 2.0 + 1.0 - x,
+        lambda x: 1.0 - x,
+        lambda x: x**2,
+        lambda x: x.astype(np.float32),
+    ):
         check_program(kept, np.array([[0.1, 0.2, 0.3]]))
 
 
 def test_a_view_or_a_copy_by_the_strides_of_the_day():
-    """np.ravel of the recorded example was a copy; of the next argument it is a view, which must not be written into."""
+    """np.ravel of the recorded example was a copy; of the next argument it is a view, which must
+    not be written into.
+    """
     f = lambda x: np.exp(np.sin(np.ravel(x)) * 2.0)
     made = program(f, np.ones((100, 100)).T[::-1])
     x = np.linspace(0, 1, 10_000).reshape(100, 100)
@@ -184,10 +241,20 @@ def field(t, z, theta):
 
 
 def test_in_every_mode_of_odeint_and_under_root():
-    z, theta, times = np.array([0.5, -0.3]), np.array([[0.2, 1.0], [-1.0, 0.1]]), np.array([0.0, 0.7, 1.5])
-    for options in ({}, {"gradient": "discrete"}, {"gradient": "interpolated"}, {"gradient": "forward"}, {"method": "kvaerno3"},
-                    {"method": "rk4", "step_size": 0.1, "gradient": "discrete", "checkpoints": 3}):
-        loss = lambda f, z, t, theta: np.sum(odeint(f, z, t, theta, **options) ** 2)  # noqa: B023
+    z, theta, times = (
+        np.array([0.5, -0.3]),
+        np.array([[0.2, 1.0], [-1.0, 0.1]]),
+        np.array([0.0, 0.7, 1.5]),
+    )
+    for options in (
+        {},
+        {"gradient": "discrete"},
+        {"gradient": "interpolated"},
+        {"gradient": "forward"},
+        {"method": "kvaerno3"},
+        {"method": "rk4", "step_size": 0.1, "gradient": "discrete", "checkpoints": 3},
+    ):
+        loss = lambda f, z, t, theta: np.sum(odeint(f, z, t, theta, **options) ** 2)
         assert_same(*[grad(loss, (1, 2, 3))(f, z, times, theta) for f in (compiled(field), field)])
     residual = lambda x, theta: x**3 + theta * x - 1.0
     of_root = lambda f: grad(lambda theta: np.sum(root(f, np.ones(2), theta)))(np.array([1.0, 2.0]))
@@ -247,13 +314,22 @@ REFUSED = {
 def test_what_would_choose_a_path_is_refused_with_its_line(what):
     f = REFUSED[what]
     line = f"test_program.py, line {f.__code__.co_firstlineno}, "
-    for call in (program, lambda f, x: compiled(f)(x), lambda f, x: grad(lambda x: np.sum(compiled(f)(x)))(x)):
-        with pytest.raises(TypeError, match=rf"{line}.*takes {what} from .*np\.where.*leave") as error:
+    for call in (
+        program,
+        lambda f, x: compiled(f)(x),
+        lambda f, x: grad(lambda x: np.sum(compiled(f)(x)))(x),
+    ):
+        with pytest.raises(
+            TypeError, match=rf"{line}.*takes {what} from .*np\.where.*leave"
+        ) as error:
             call(f, np.ones(5))
         assert f'"{what}": lambda x' in str(error.value)
 
 
-@pytest.mark.parametrize("draw", [random.random, time.perf_counter, counted, lambda: np.random.default_rng().normal(size=3)])
+@pytest.mark.parametrize(
+    "draw",
+    [random.random, time.perf_counter, counted, lambda: np.random.default_rng().normal(size=3)],
+)
 def test_what_differs_from_call_to_call_is_refused(draw):
     with pytest.raises(TypeError, match=r"recorded twice, it gave np\.multiply the constant"):
         program(lambda x: x * draw(), np.ones(3))
@@ -281,8 +357,16 @@ def names_of_lines(source):
 
 @given(seeds)
 def test_every_line_is_used(seed):
-    operations = [np.sin, np.exp, lambda x: x * x, lambda x: x + 1.0, lambda x: np.sum(x, axis=0, keepdims=True), lambda x: x[::-1],
-                  lambda x: np.broadcast_to(x, x.shape), lambda x: x * 1.0]
+    operations = [
+        np.sin,
+        np.exp,
+        lambda x: x * x,
+        lambda x: x + 1.0,
+        lambda x: np.sum(x, axis=0, keepdims=True),
+        lambda x: x[::-1],
+        lambda x: np.broadcast_to(x, x.shape),
+        lambda x: x * 1.0,
+    ]
 
     rng = np.random.default_rng(seed)
     frozen = rng.integers(0, len(operations), 8), rng.random(8)
@@ -346,29 +430,49 @@ def test_tinyode_has_both():
 
 
 def test_values_that_are_arguments_constants_or_whole_numbers():
-    for f in (lambda x: x, lambda x: np.ones(2), lambda x: np.argmax(np.stack([x, 2 * x])), lambda x: (x, np.floor(x).astype(int))):
+    for f in (
+        lambda x: x,
+        lambda x: np.ones(2),
+        lambda x: np.argmax(np.stack([x, 2 * x])),
+        lambda x: (x, np.floor(x).astype(int)),
+    ):
         assert_same(compiled(f)(0.5), f(0.5))
     assert_same(grad(compiled(lambda x: x))(0.5), 1.0)
-    assert_same(grad(lambda x: np.sum(compiled(lambda x: (x * x, np.floor(x).astype(int)))(x)[0]))(1.5), 3.0)
-    assert_same(vjp(compiled(lambda x, y: x * y), 2, np.float32(3))[1](1.0), vjp(lambda x, y: x * y, 2, np.float32(3))[1](1.0))
+    assert_same(
+        grad(lambda x: np.sum(compiled(lambda x: (x * x, np.floor(x).astype(int)))(x)[0]))(1.5), 3.0
+    )
+    assert_same(
+        vjp(compiled(lambda x, y: x * y), 2, np.float32(3))[1](1.0),
+        vjp(lambda x, y: x * y, 2, np.float32(3))[1](1.0),
+    )
     assert_same(grad(lambda x: np.sum(compiled(lambda x: (x, np.floor(x) * x))(x)[1]))(1.5), 1.0)
     labels = np.array([2, 0, 1])
     loss = lambda scores, labels: nn.cross_entropy(scores, labels)
     scores = np.array([[1.0, 2.0, 3.0], [0.0, 1.0, 0.5]])
     take = lambda x, i: np.sum(np.take_along_axis(x, i[:, None], axis=1) * x[i])
-    assert_same(grad(compiled(take))(scores.T @ scores, labels), grad(take)(scores.T @ scores, labels))
+    assert_same(
+        grad(compiled(take))(scores.T @ scores, labels), grad(take)(scores.T @ scores, labels)
+    )
     with pytest.raises(TypeError, match="takes an array without a history"):
         grad(compiled(loss))(scores, labels[:2])
 
 
 def test_a_traced_value_in_a_closure_is_refused():
     for call in (lambda f: compiled(f)(np.ones(2)), lambda f: program(f, np.ones(2))(np.ones(2))):
-        with pytest.raises(TypeError, match=r"closes over a value that is being differentiated, .* pass that value as an argument"):
+        with pytest.raises(
+            TypeError,
+            match=(
+                r"closes over a value that is being differentiated, .* pass that value as an"
+                r" argument"
+            ),
+        ):
             grad(lambda theta, call=call: np.sum(call(lambda x: theta * x)))(2.0)
 
 
 def test_what_is_returned_can_be_written_into():
-    """Also where it is a constant of the program, or zeros for an argument without influence, or the same twice."""
+    """Also where it is a constant of the program, or zeros for an argument without influence, or
+    the same twice.
+    """
     f = compiled(lambda x, y: (np.ones(2), x * 2, x * 2))
     x, y = np.array([1.0, 2.0]), np.zeros(3)
     for _ in range(2):

@@ -1,4 +1,6 @@
-"""What could go wrong without a word where code is run once and kept: writes, draws, names, numbers that are not arrays."""
+"""What could go wrong without a word where code is run once and kept: writes, draws, names, numbers
+that are not arrays.
+"""
 
 import collections
 import concurrent.futures
@@ -59,11 +61,21 @@ def write_into_the_cotangent(residuals, g):
 tripled.defvjp(lambda x: (tripled(x), None), write_into_the_cotangent)
 
 
-@pytest.mark.parametrize("f", [adds_in_place, adds_into, copies_into, adds_at, narrows_a_mask, tripled])
+@pytest.mark.parametrize(
+    "f", [adds_in_place, adds_into, copies_into, adds_at, narrows_a_mask, tripled]
+)
 def test_a_write_is_refused_before_it_is_done(f):
-    """What is written into may be the caller's, once a copy of it has been found needless, or do for two that are equal."""
+    """What is written into may be the caller's, once a copy of it has been found needless, or do
+    for two that are equal.
+    """
     x = X.copy()
-    with pytest.raises(TypeError, match=r"test_recording\.py, line \d+.*: writes by np\.\w+(\.at)? into an array.* Make a new one, "):
+    with pytest.raises(
+        TypeError,
+        match=(
+            r"test_recording\.py, line \d+.*: writes by np\.\w+(\.at)? into an array.* Make a new"
+            r" one, "
+        ),
+    ):
         compiled(f)(x)
     assert_same(x, X)
 
@@ -87,7 +99,9 @@ def writes_later(x):
 @pytest.mark.parametrize("f", [has_one_buffer, writes_later])
 def test_a_write_into_what_has_been_used_is_refused(f):
     """The tape has used what was there; a program has the array itself, as it is at the end."""
-    with pytest.raises(TypeError, match=r"into an array (since|after) it .* (M|m)ake a new one each time"):
+    with pytest.raises(
+        TypeError, match=r"into an array (since|after) it .* (M|m)ake a new one each time"
+    ):
         compiled(f)(X)
 
 
@@ -123,28 +137,49 @@ def adds_to_numbers(t, x):
 
 
 def test_operators_of_numbers_and_functions_of_them():
-    """A ufunc by name makes a NumPy number of Python's, an operator does not; and -1 to a power is not minus one to it."""
+    """A ufunc by name makes a NumPy number of Python's, an operator does not; and -1 to a power is
+    not minus one to it.
+    """
     for dtype in (np.float64, np.float32):
         x = np.array([0.0, 1.0, 2.0, 3.0], dtype)
-        for f in (lambda t, x: (-1.0) ** np.floor(x), lambda t, x: (-1) ** np.floor(t) * x, lambda t, x: np.multiply(t, 2 * np.pi) * x,
-                  lambda t, x: (np.greater(t, 0.1) + np.greater(t, 0.2)) * x, lambda t, x: ~np.greater(t, 0.1) * x,
-                  lambda t, x: abs(t - 0.5) * x, lambda t, x: +t * x, lambda t, x: -t % 2.0 // 0.3 * x, lambda t, x: (t > 0.1) * x,
-                  lambda t, x: (1 - t) / 3 * x, lambda t, x: np.greater(t, [0.1]) * x, adds_to_numbers, lambda t, x: x * np.longdouble(2)):
+        for f in (
+            lambda t, x: (-1.0) ** np.floor(x),
+            lambda t, x: (-1) ** np.floor(t) * x,
+            lambda t, x: np.multiply(t, 2 * np.pi) * x,
+            lambda t, x: (np.greater(t, 0.1) + np.greater(t, 0.2)) * x,
+            lambda t, x: ~np.greater(t, 0.1) * x,
+            lambda t, x: abs(t - 0.5) * x,
+            lambda t, x: +t * x,
+            lambda t, x: -t % 2.0 // 0.3 * x,
+            lambda t, x: (t > 0.1) * x,
+            lambda t, x: (1 - t) / 3 * x,
+            lambda t, x: np.greater(t, [0.1]) * x,
+            adds_to_numbers,
+            lambda t, x: x * np.longdouble(2),
+        ):
             assert_same(compiled(f)(0.3, x), f(0.3, x))
-            assert_same(grad(lambda x: np.sum(compiled(f)(0.3, x)))(x), grad(lambda x: np.sum(f(0.3, x)))(x))  # noqa: B023
+            assert_same(
+                grad(lambda x: np.sum(compiled(f)(0.3, x)))(x), grad(lambda x: np.sum(f(0.3, x)))(x)
+            )
 
 
 def test_cotangents_come_in_the_precision_of_the_value():
-    """A state of float32 may have a field of float64; the program was recorded with the cotangents of that."""
+    """A state of float32 may have a field of float64; the program was recorded with the cotangents
+    of that.
+    """
     f = lambda t, y, k: y * k
     y, k = np.ones(3, np.float32), np.array([0.1, 0.2, 0.3])
-    found = [grad(lambda k: np.sum(odeint(g, y, [0.0, 1.0], k)))(k) for g in (f, compiled(f))]  # noqa: B023
+    found = [grad(lambda k: np.sum(odeint(g, y, [0.0, 1.0], k)))(k) for g in (f, compiled(f))]
     np.testing.assert_allclose(*found, rtol=1e-6)
     assert found[0].dtype == found[1].dtype == np.float64
 
 
 def test_methods_and_functions_as_arguments():
-    for f in (lambda x: x - stop_gradient(x).max(), lambda x: np.where((x > 1).all(), x, 2 * x), lambda x: x * np.isnan(x).any()):
+    for f in (
+        lambda x: x - stop_gradient(x).max(),
+        lambda x: np.where((x > 1).all(), x, 2 * x),
+        lambda x: x * np.isnan(x).any(),
+    ):
         check_program(f, X)
     assert_same(compiled(lambda x, act: act(x))(X, functools.partial(np.multiply, 3.0)), 3 * X)
 
@@ -155,11 +190,14 @@ def swaps(a, b):
 
 
 UNSTEADY = {
-    "returned the constant": lambda x, y: (x, random.random()), "returned the constant ": lambda x, y: (x, next(counter)),
+    "returned the constant": lambda x, y: (x, random.random()),
+    "returned the constant ": lambda x, y: (x, next(counter)),
     "gave np.subtract a value that it computed and then another one": swaps,
     "gave np.tanh": lambda x, y: np.tanh((x, y)[next(counter) % 2]),
     "it returned": lambda x, y: {"a": x} if next(counter) % 2 else (x,),
-    r"gave np.multiply (a value that it computed and then the constant|the constant)": lambda x, y: x * (y if next(counter) % 2 else 2.0),
+    r"gave np.multiply (a value that it computed and then the constant|the constant)": (
+        lambda x, y: x * (y if next(counter) % 2 else 2.0)
+    ),
 }
 
 
@@ -181,11 +219,19 @@ def prints(x):
     return x * len(f"{stop_gradient(x)[0]:.2f}")
 
 
-@pytest.mark.parametrize(("what", "f"), [
-    ("a bool", swallows), ("a text", prints), ("a number", lambda x: x * round(x[0])),
-    ("a shape", lambda x: np.mean(x[np.where(x > 0)])), ("a", lambda x: np.sum(np.delete(np.ones(3), np.argmax(x)) * x[:2])),
-    ("a shape", lambda x: x * np.size(np.setdiff1d(stop_gradient(x), X[:1]))), ("a bool", lambda x: x if np.array_equal(x, X) else 0 * x),
-    ("a", lambda x: x * np.size(np.bincount(np.floor(x).astype(int))))])
+@pytest.mark.parametrize(
+    ("what", "f"),
+    [
+        ("a bool", swallows),
+        ("a text", prints),
+        ("a number", lambda x: x * round(x[0])),
+        ("a shape", lambda x: np.mean(x[np.where(x > 0)])),
+        ("a", lambda x: np.sum(np.delete(np.ones(3), np.argmax(x)) * x[:2])),
+        ("a shape", lambda x: x * np.size(np.setdiff1d(stop_gradient(x), X[:1]))),
+        ("a bool", lambda x: x if np.array_equal(x, X) else 0 * x),
+        ("a", lambda x: x * np.size(np.bincount(np.floor(x).astype(int)))),
+    ],
+)
 def test_what_would_differ_is_refused(what, f):
     with pytest.raises(TypeError, match=rf"takes {what}\b.* from a value"):
         compiled(f)(X)
@@ -203,7 +249,13 @@ class Model:
 
 @pytest.mark.parametrize("argument", [Model(), slice(1), {1}, np.random.default_rng()])
 def test_an_argument_that_may_change_is_refused(argument):
-    with pytest.raises(TypeError, match=f"an argument is .* of type {type(argument).__name__}, whose change .* pass what changes as"):
+    with pytest.raises(
+        TypeError,
+        match=(
+            f"an argument is .* of type {type(argument).__name__}, whose change .* pass what"
+            " changes as"
+        ),
+    ):
         compiled(lambda x, argument: x)(X, argument)
 
 
@@ -226,7 +278,9 @@ def test_a_dict_in_another_order_is_another_signature():
 
 
 def test_a_value_is_the_caller_s():
-    """Also where a copy has been found needless, a view is kept for the pullback, or two results are equal."""
+    """Also where a copy has been found needless, a view is kept for the pullback, or two results
+    are equal.
+    """
     for f in (lambda x: x.copy(), lambda x: x * 1.0, lambda x: x):
         x = X.copy()
         compiled(f)(x)[:] = 7.0
@@ -250,17 +304,39 @@ def test_a_value_is_the_caller_s():
 def test_a_python_float_stays_one():
     """It gives way to float32, as a NumPy float64 does not."""
     y = np.array([0.1, 0.2], np.float32)
-    for f in (lambda t, y: ((t * 2.0) * y).astype(np.float64) + 1e-12, lambda t, y: (t * np.float64(1.0)) * y, lambda t, y: t**2 * y,
-              lambda t, y: (2.0**t) * y, lambda t, y: (-t) * y, lambda t, y: np.where((t > 0.1) + (t > 0.2) > 1, y, -y),
-              lambda t, y: t * np.ones(2, np.float32), lambda t, y: np.transpose(t) * y, lambda t, y: np.broadcast_to(t, (2,)) * y):
+    for f in (
+        lambda t, y: ((t * 2.0) * y).astype(np.float64) + 1e-12,
+        lambda t, y: (t * np.float64(1.0)) * y,
+        lambda t, y: t**2 * y,
+        lambda t, y: (2.0**t) * y,
+        lambda t, y: (-t) * y,
+        lambda t, y: np.where((t > 0.1) + (t > 0.2) > 1, y, -y),
+        lambda t, y: t * np.ones(2, np.float32),
+        lambda t, y: np.transpose(t) * y,
+        lambda t, y: np.broadcast_to(t, (2,)) * y,
+    ):
         assert_same(compiled(f)(0.3, y), f(0.3, y))
     for y0 in (0.5, np.array([0.5, 1.0]), {"a": np.ones(2), "b": np.ones(())}):
-        fields = [lambda t, y: 2.0 * t] if isinstance(y0, float) else [lambda t, y: t * y] if not isinstance(y0, dict) else [
-            lambda t, y: {"a": y["a"] * t, "b": t}]
+        fields = (
+            [lambda t, y: 2.0 * t]
+            if isinstance(y0, float)
+            else (
+                [lambda t, y: t * y]
+                if not isinstance(y0, dict)
+                else [lambda t, y: {"a": y["a"] * t, "b": t}]
+            )
+        )
         for f in fields:
             end = lambda y0, f: odeint(f, y0, [0.0, 1.0])
-            assert_same(vjp(lambda y0: end(y0, compiled(f)), y0)[0], vjp(lambda y0: end(y0, f), y0)[0])  # noqa: B023
-            assert_same(*[pull(value) for value, pull in [vjp(lambda y0: end(y0, g), y0) for g in (f, compiled(f))]])  # noqa: B023
+            assert_same(
+                vjp(lambda y0: end(y0, compiled(f)), y0)[0], vjp(lambda y0: end(y0, f), y0)[0]
+            )
+            assert_same(
+                *[
+                    pull(value)
+                    for value, pull in [vjp(lambda y0: end(y0, g), y0) for g in (f, compiled(f))]
+                ]
+            )
 
 
 State = enum.IntEnum("State", ["POSITION", "SPEED"])
@@ -271,8 +347,15 @@ def test_names():
     """Of constants, arguments, helpers, keys, members of an enumeration."""
     value, f, scatter = 2 * X, 3 * X, 4 * X
     index = np.array([0, 0, 1])
-    for function in (lambda x: value * x, lambda x: f * x, lambda x: scatter * x[index], lambda place: place[1:], lambda slice: slice[:1],
-                     lambda x: x[State.POSITION] * x, lambda p: p * np.float32(0.1)):
+    for function in (
+        lambda x: value * x,
+        lambda x: f * x,
+        lambda x: scatter * x[index],
+        lambda place: place[1:],
+        lambda slice: slice[:1],
+        lambda x: x[State.POSITION] * x,
+        lambda p: p * np.float32(0.1),
+    ):
         check_program(function, X)
     assert_same(program(lambda p: p["layer.0"] * 2.0, {"layer.0": X})({"layer.0": X}), 2 * X)
     assert_same(program(lambda x: collections.OrderedDict(a=x * 2.0), X)(X), {"a": 2 * X})
@@ -280,7 +363,9 @@ def test_names():
     assert_same(compiled(lambda x, i: x * np.split(i, 1)[0])(X, index), X * index)
     with np.printoptions(legacy="1.25"):
         check_program(lambda x: x * np.float32(0.1), X)
-    assert_same(program(np.sqrt, X)(X), np.sqrt(X))  # which tells its arguments' names, or not, by the version
+    assert_same(
+        program(np.sqrt, X)(X), np.sqrt(X)
+    )  # which tells its arguments' names, or not, by the version
     named = lambda x: x * 2.0
     named.__name__ = "lambda"
     assert "def f(x):" in program(named, X).source
@@ -291,7 +376,10 @@ def test_large_constants_are_not_written_unless_asked_for():
     made = program(lambda x: C @ x, np.ones(300))
     assert "source" not in vars(made)
     assert_same(made(np.ones(300)), C @ np.ones(300))
-    assert "np.full((200,), 0.0, dtype='float64')" in program(lambda x: x + np.zeros_like(x) * x, np.ones(200)).source
+    assert (
+        "np.full((200,), 0.0, dtype='float64')"
+        in program(lambda x: x + np.zeros_like(x) * x, np.ones(200)).source
+    )
 
 
 def test_f_is_called_twice_for_each_signature_and_stands_for_one_record():
@@ -315,14 +403,28 @@ def test_f_is_called_twice_for_each_signature_and_stands_for_one_record():
         like = compiled(lambda x: x + np.zeros_like(x))
         assert like(np.ones(2, dtype)).dtype == dtype
     records = []
-    vjp(lambda x: records.append(len(y.handle.tape)) if (y := g(x)) is None else [y, records.append(len(y.handle.tape))][0], X)
+    vjp(
+        lambda x: (
+            records.append(len(y.handle.tape))
+            if (y := g(x)) is None
+            else [y, records.append(len(y.handle.tape))][0]
+        ),
+        X,
+    )
     assert records == [2]  # the input, and g
 
 
-@pytest.mark.parametrize("f", [lambda x: np.sin(x) if next(counter) % 2 else np.cos(x),
-                               lambda x: np.sin(np.sin(x)) if next(counter) % 2 else np.sin(x)])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.sin(x) if next(counter) % 2 else np.cos(x),
+        lambda x: np.sin(np.sin(x)) if next(counter) % 2 else np.sin(x),
+    ],
+)
 def test_two_recordings_must_have_the_same_calls(f):
-    with pytest.raises(TypeError, match=r"recorded twice, it did not do the same: np\.\w+ and then "):
+    with pytest.raises(
+        TypeError, match=r"recorded twice, it did not do the same: np\.\w+ and then "
+    ):
         compiled(f)(X)
 
 
@@ -359,10 +461,11 @@ def test_what_is_only_alike_is_not_the_same():
 
 def test_what_nothing_needs_any_more_is_let_go_of():
     """Arrays of other shapes cannot be given away, only deleted."""
+
     def f(x):
         total = np.sum(x)
         for n in range(20):
-            total = total + np.sum(np.sin(np.concatenate([x, x[:1000 * n + 1]])))
+            total = total + np.sum(np.sin(np.concatenate([x, x[: 1000 * n + 1]])))
         return total
 
     x = np.ones(2**17)
@@ -378,13 +481,28 @@ def test_what_nothing_needs_any_more_is_let_go_of():
 def test_the_structure_of_a_compiled_field_is_checked():
     for gradient in ("adjoint", "discrete"):
         with pytest.raises(ValueError, match="f returned the structure"):
-            grad(lambda y0: np.sum(odeint(compiled(lambda t, y: (y["a"],)), {"a": y0}, [0.0, 1.0], gradient=gradient)["a"]))(X)  # noqa: B023
+            grad(
+                lambda y0: np.sum(
+                    odeint(
+                        compiled(lambda t, y: (y["a"],)), {"a": y0}, [0.0, 1.0], gradient=gradient
+                    )["a"]
+                )
+            )(X)
 
 
 def test_a_number_taken_from_an_argument_is_refused_with_its_line():
-    for f in (lambda x: x * float(x[0]), lambda x: x * int(x[0]), lambda x: x * [1, 2, 3][x[0]], lambda x: x * x[0].item(),
-              lambda x: x * math.sin(x[0]), lambda x: x * sum(x.tolist())):
-        with pytest.raises(TypeError, match=r"test_recording\.py, line \d+, `.*np\.where, or leave tinyode\.compiled"):
+    for f in (
+        lambda x: x * float(x[0]),
+        lambda x: x * int(x[0]),
+        lambda x: x * [1, 2, 3][x[0]],
+        lambda x: x * x[0].item(),
+        lambda x: x * math.sin(x[0]),
+        lambda x: x * sum(x.tolist()),
+    ):
+        with pytest.raises(
+            TypeError,
+            match=r"test_recording\.py, line \d+, `.*np\.where, or leave tinyode\.compiled",
+        ):
             compiled(f)(X)
 
 

@@ -1,4 +1,6 @@
-"""Every rule of the table: NumPy's numbers, and central differences at first and second order, over drawn shapes and broadcasting."""
+"""Every rule of the table: NumPy's numbers, and central differences at first and second order, over
+drawn shapes and broadcasting.
+"""
 
 import operator
 import warnings
@@ -11,7 +13,15 @@ from strategies import seeds, spaced, uniform
 
 from tinyode import grad, hessian, jvp, tree, vjp
 from tinyode.autodiff.operators import DERIVED, PLAIN, RULES
-from tinyode.testing import broadcasting_pairs, central_difference, check_vjp, inner, matrices, reductions, shapes
+from tinyode.testing import (
+    broadcasting_pairs,
+    central_difference,
+    check_vjp,
+    inner,
+    matrices,
+    reductions,
+    shapes,
+)
 
 
 def check_rule(function, *primals):
@@ -36,26 +46,97 @@ def check_rule(function, *primals):
 
 
 UNARY = {  # function: the interval that arguments are drawn from, inside which it is smooth
-    np.negative: (-2, 2), np.positive: (-2, 2), np.absolute: (0.2, 2), np.fabs: (-2, -0.2), np.reciprocal: (0.5, 2), np.square: (-2, 2),
-    np.sqrt: (0.5, 3), np.cbrt: (0.5, 3), np.exp: (-2, 2), np.exp2: (-2, 2), np.expm1: (-2, 2), np.log: (0.5, 3), np.log2: (0.5, 3),
-    np.log10: (0.5, 3), np.log1p: (-0.5, 2), np.sin: (-3, 3), np.cos: (-3, 3), np.tan: (-1, 1), np.arcsin: (-0.7, 0.7),
-    np.arccos: (-0.7, 0.7), np.arctan: (-2, 2), np.sinh: (-2, 2), np.cosh: (-2, 2), np.tanh: (-2, 2), np.arcsinh: (-2, 2),
-    np.arccosh: (1.5, 3), np.arctanh: (-0.7, 0.7), np.degrees: (-2, 2), np.rad2deg: (-2, 2), np.radians: (-2, 2), np.deg2rad: (-2, 2),
-    np.conjugate: (-2, 2), np.real: (-2, 2), np.real_if_close: (-2, 2), np.sinc: (-3, 3), np.nan_to_num: (-2, 2), np.modf: (1.1, 1.9),
-    np.frexp: (1.1, 1.9), np.copy: (-2, 2),
+    np.negative: (-2, 2),
+    np.positive: (-2, 2),
+    np.absolute: (0.2, 2),
+    np.fabs: (-2, -0.2),
+    np.reciprocal: (0.5, 2),
+    np.square: (-2, 2),
+    np.sqrt: (0.5, 3),
+    np.cbrt: (0.5, 3),
+    np.exp: (-2, 2),
+    np.exp2: (-2, 2),
+    np.expm1: (-2, 2),
+    np.log: (0.5, 3),
+    np.log2: (0.5, 3),
+    np.log10: (0.5, 3),
+    np.log1p: (-0.5, 2),
+    np.sin: (-3, 3),
+    np.cos: (-3, 3),
+    np.tan: (-1, 1),
+    np.arcsin: (-0.7, 0.7),
+    np.arccos: (-0.7, 0.7),
+    np.arctan: (-2, 2),
+    np.sinh: (-2, 2),
+    np.cosh: (-2, 2),
+    np.tanh: (-2, 2),
+    np.arcsinh: (-2, 2),
+    np.arccosh: (1.5, 3),
+    np.arctanh: (-0.7, 0.7),
+    np.degrees: (-2, 2),
+    np.rad2deg: (-2, 2),
+    np.radians: (-2, 2),
+    np.deg2rad: (-2, 2),
+    np.conjugate: (-2, 2),
+    np.real: (-2, 2),
+    np.real_if_close: (-2, 2),
+    np.sinc: (-3, 3),
+    np.nan_to_num: (-2, 2),
+    np.modf: (1.1, 1.9),
+    np.frexp: (1.1, 1.9),
+    np.copy: (-2, 2),
 }
 BINARY = {  # function: the intervals of both arguments
-    np.add: ((-2, 2), (-2, 2)), np.subtract: ((-2, 2), (-2, 2)), np.multiply: ((-2, 2), (-2, 2)), np.divide: ((-2, 2), (0.5, 2)),
-    np.power: ((0.5, 2), (-2, 2)), np.float_power: ((0.5, 2), (-2, 2)), np.remainder: ((2.1, 2.8), (0.95, 1.0)),
-    np.fmod: ((-2.8, -2.1), (0.95, 1.0)), np.divmod: ((2.1, 2.8), (0.95, 1.0)), np.logaddexp: ((-2, 2), (-2, 2)),
-    np.logaddexp2: ((-2, 2), (-2, 2)), np.arctan2: ((0.5, 2), (-2, 2)), np.hypot: ((0.5, 2), (0.5, 2)),
-    np.copysign: ((-2, -0.5), (0.5, 2)), np.heaviside: ((0.5, 2), (-2, 2)),
+    np.add: ((-2, 2), (-2, 2)),
+    np.subtract: ((-2, 2), (-2, 2)),
+    np.multiply: ((-2, 2), (-2, 2)),
+    np.divide: ((-2, 2), (0.5, 2)),
+    np.power: ((0.5, 2), (-2, 2)),
+    np.float_power: ((0.5, 2), (-2, 2)),
+    np.remainder: ((2.1, 2.8), (0.95, 1.0)),
+    np.fmod: ((-2.8, -2.1), (0.95, 1.0)),
+    np.divmod: ((2.1, 2.8), (0.95, 1.0)),
+    np.logaddexp: ((-2, 2), (-2, 2)),
+    np.logaddexp2: ((-2, 2), (-2, 2)),
+    np.arctan2: ((0.5, 2), (-2, 2)),
+    np.hypot: ((0.5, 2), (0.5, 2)),
+    np.copysign: ((-2, -0.5), (0.5, 2)),
+    np.heaviside: ((0.5, 2), (-2, 2)),
 }
 CHOOSING = [np.maximum, np.minimum, np.fmax, np.fmin]
-REDUCTIONS = [np.sum, np.prod, np.max, np.amax, np.min, np.amin, np.mean, np.var, np.std, np.ptp, np.median, np.average,
-              np.nansum, np.nanprod, np.nanmean, np.nanvar, np.nanstd, np.nanmax, np.nanmin, np.nanmedian]
-METHODS_OF_UFUNCS = [np.add.reduce, np.multiply.reduce, np.maximum.reduce, np.minimum.reduce, np.fmax.reduce, np.fmin.reduce,
-                     np.logaddexp.reduce, np.add.accumulate, np.multiply.accumulate]
+REDUCTIONS = [
+    np.sum,
+    np.prod,
+    np.max,
+    np.amax,
+    np.min,
+    np.amin,
+    np.mean,
+    np.var,
+    np.std,
+    np.ptp,
+    np.median,
+    np.average,
+    np.nansum,
+    np.nanprod,
+    np.nanmean,
+    np.nanvar,
+    np.nanstd,
+    np.nanmax,
+    np.nanmin,
+    np.nanmedian,
+]
+METHODS_OF_UFUNCS = [
+    np.add.reduce,
+    np.multiply.reduce,
+    np.maximum.reduce,
+    np.minimum.reduce,
+    np.fmax.reduce,
+    np.fmin.reduce,
+    np.logaddexp.reduce,
+    np.add.accumulate,
+    np.multiply.accumulate,
+]
 T = 0.025  # in the middle between two of what `spaced` draws
 w = lambda *shape: np.random.default_rng(1).normal(size=shape)
 ARRAYS = {  # function: how it is used on an array of one to three axes, i being one of them
@@ -85,16 +166,26 @@ ARRAYS = {  # function: how it is used on an array of one to three axes, i being
     np.tile: lambda x, i: np.tile(x, (2, 1 + i % 2)),
     np.repeat: lambda x, i: np.repeat(x, np.arange(1, 1 + x.shape[i]), axis=i),
     np.resize: lambda x, i: np.resize(x, (2, 5)),
-    np.pad: lambda x, i: np.pad(x, ((1, 2),) + ((0, 1),) * (x.ndim - 1), "constant", constant_values=3),
+    np.pad: lambda x, i: np.pad(
+        x, ((1, 2),) + ((0, 1),) * (x.ndim - 1), "constant", constant_values=3
+    ),
     np.tril: lambda x, i: np.tril(np.atleast_2d(x), i),
     np.triu: lambda x, i: np.triu(np.atleast_2d(x), i),
-    np.diag: lambda x, i: (np.diag(x[(0,) * (x.ndim - 1)], i), np.diag(np.atleast_2d(x[(0,) * (x.ndim - 2)]))),
+    np.diag: lambda x, i: (
+        np.diag(x[(0,) * (x.ndim - 1)], i),
+        np.diag(np.atleast_2d(x[(0,) * (x.ndim - 2)])),
+    ),
     np.diagflat: lambda x, i: np.diagflat(x, i),
     np.diagonal: lambda x, i: np.diagonal(np.atleast_2d(x), i % 2),
     np.linalg.diagonal: lambda x, i: np.linalg.diagonal(np.atleast_2d(x), offset=i % 2),
-    np.lib.stride_tricks.sliding_window_view: lambda x, i: np.lib.stride_tricks.sliding_window_view(x, x.shape[i], axis=i),
+    np.lib.stride_tricks.sliding_window_view: lambda x, i: np.lib.stride_tricks.sliding_window_view(
+        x, x.shape[i], axis=i
+    ),
     # joining and cutting
-    np.concatenate: lambda x, i: (np.concatenate([x, w(*x.shape), x * x], axis=i), np.concatenate((x, x), axis=None)),
+    np.concatenate: lambda x, i: (
+        np.concatenate([x, w(*x.shape), x * x], axis=i),
+        np.concatenate((x, x), axis=None),
+    ),
     np.stack: lambda x, i: np.stack([x, x * x, w(*x.shape)], axis=i),
     np.hstack: lambda x, i: np.hstack([x, x * x]),
     np.vstack: lambda x, i: np.vstack([x, x * x]),
@@ -102,27 +193,45 @@ ARRAYS = {  # function: how it is used on an array of one to three axes, i being
     np.column_stack: lambda x, i: np.column_stack([x, x * x]),
     np.block: lambda x, i: np.block([[x, x * x], [w(*x.shape), x]]),
     np.append: lambda x, i: (np.append(x, x * x, axis=i), np.append(x, [1.0, 2.0])),
-    np.insert: lambda x, i: (np.insert(x, 0, 5.0, axis=i), np.insert(x, [0, x.size], x.ravel()[:1])),
+    np.insert: lambda x, i: (
+        np.insert(x, 0, 5.0, axis=i),
+        np.insert(x, [0, x.size], x.ravel()[:1]),
+    ),
     np.delete: lambda x, i: np.delete(x, 0, axis=i),
     np.split: lambda x, i: (np.split(np.stack([x, x * x]), 2), np.split(x, [1], axis=i)),
     np.array_split: lambda x, i: np.array_split(x, 2, axis=i),
     np.hsplit: lambda x, i: np.hsplit(x, [1]),
     np.vsplit: lambda x, i: np.vsplit(np.atleast_2d(x), 1),
     np.dsplit: lambda x, i: np.dsplit(np.atleast_3d(x), [1]),
-    np.meshgrid: lambda x, i: np.meshgrid(x.ravel(), x.ravel()[:2] ** 2, indexing=("ij", "xy")[i % 2]),
+    np.meshgrid: lambda x, i: np.meshgrid(
+        x.ravel(), x.ravel()[:2] ** 2, indexing=("ij", "xy")[i % 2]
+    ),
     # choosing elements
-    operator.getitem: lambda x, i: x[..., ::-1] * x[[0, 0, -1]][:1] + x[x > T].sum() + x[(0,) * x.ndim] + x[None, ..., [-1]][0],
+    operator.getitem: (
+        lambda x, i: (
+            x[..., ::-1] * x[[0, 0, -1]][:1]
+            + x[x > T].sum()
+            + x[(0,) * x.ndim]
+            + x[None, ..., [-1]][0]
+        )
+    ),
     np.take: lambda x, i: (np.take(x, [0, 0, -1], axis=i), np.take(x, 0)),
     np.take_along_axis: lambda x, i: np.take_along_axis(x, np.argsort(x, axis=i), axis=i),
     np.compress: lambda x, i: np.compress([True], x, axis=i),
     np.extract: lambda x, i: np.extract(x > T, x),
     np.choose: lambda x, i: np.choose(np.arange(x.shape[-1]) % 2, [x, x * x]),
-    np.select: lambda x, i: (np.select([x > 0.325, x > T], [x, x * x]), np.select([x > T], [x], np.exp(x)), np.select([x > T], [x], 2.0)),
+    np.select: lambda x, i: (
+        np.select([x > 0.325, x > T], [x, x * x]),
+        np.select([x > T], [x], np.exp(x)),
+        np.select([x > T], [x], 2.0),
+    ),
     np.where: lambda x, i: np.where(x > T, x * x, 3.0) + np.where(x > T, 1.0, x),
     np.clip: lambda x, i: np.clip(x, -0.175, 0.225) + np.clip(x, None, x.sum() + 20),
     np.sort: lambda x, i: (np.sort(x, axis=i), np.sort(x, axis=None)),
     np.partition: lambda x, i: np.partition(x, x.shape[i] // 2, axis=i),
-    np.bincount: lambda x, i: np.bincount(np.arange(x.size) // 2, x.ravel(), minlength=4).astype(x.dtype),
+    np.bincount: (
+        lambda x, i: np.bincount(np.arange(x.size) // 2, x.ravel(), minlength=4).astype(x.dtype)
+    ),
     # sums, differences and integrals
     np.cumsum: lambda x, i: (np.cumsum(x, axis=i), np.cumsum(x)),
     np.cumprod: lambda x, i: (np.cumprod(x, axis=i), np.cumprod(x)),
@@ -134,25 +243,46 @@ ARRAYS = {  # function: how it is used on an array of one to three axes, i being
     np.nanpercentile: lambda x, i: np.nanpercentile(x, 71.0, axis=i, keepdims=True),
     np.trace: lambda x, i: np.trace(np.atleast_2d(x), i % 2),
     np.linalg.trace: lambda x, i: np.linalg.trace(np.atleast_2d(x), offset=i % 2),
-    np.diff: lambda x, i: (np.diff(x, axis=i), np.diff(np.stack([x, x * x, x], axis=i), 2, axis=i),
-                           np.diff(x, axis=i, prepend=0, append=x * x)),
-    np.gradient: lambda x, i: np.gradient(np.concatenate([x, x * x, x[:1]]), 0.5, axis=0, edge_order=1 + i % 2),
+    np.diff: lambda x, i: (
+        np.diff(x, axis=i),
+        np.diff(np.stack([x, x * x, x], axis=i), 2, axis=i),
+        np.diff(x, axis=i, prepend=0, append=x * x),
+    ),
+    np.gradient: lambda x, i: np.gradient(
+        np.concatenate([x, x * x, x[:1]]), 0.5, axis=0, edge_order=1 + i % 2
+    ),
     np.trapezoid: lambda x, i: (np.trapezoid(x, dx=0.5, axis=i), np.trapezoid(x, x**3, axis=i)),
-    np.interp: lambda x, i: np.interp(x, np.linspace(-1.0, 1.0, 21) + T, np.linspace(1, 2, 21) ** 2),
-    np.linspace: lambda x, i: (np.linspace(x, 2.0, 4), np.linspace(0, x, 3, endpoint=False, axis=-1), np.linspace(x, 1, 1)),
+    np.interp: lambda x, i: np.interp(
+        x, np.linspace(-1.0, 1.0, 21) + T, np.linspace(1, 2, 21) ** 2
+    ),
+    np.linspace: lambda x, i: (
+        np.linspace(x, 2.0, 4),
+        np.linspace(0, x, 3, endpoint=False, axis=-1),
+        np.linspace(x, 1, 1),
+    ),
     np.unwrap: lambda x, i: np.unwrap(9 * x, axis=i),
     np.polyval: lambda x, i: np.polyval([2.0, -1.0, 3.0], x) + np.polyval(x.ravel()[:3], 0.5),
     # products
     np.matmul: lambda x, i: np.matmul(x, w(x.shape[-1], 2)),
-    np.dot: lambda x, i: (np.dot(x, x[(0,) * (x.ndim - 1)]), np.dot(2.0, x), np.dot(x, w(2, x.shape[-1], 2))),
+    np.dot: lambda x, i: (
+        np.dot(x, x[(0,) * (x.ndim - 1)]),
+        np.dot(2.0, x),
+        np.dot(x, w(2, x.shape[-1], 2)),
+    ),
     np.vdot: lambda x, i: np.vdot(x, x),
     np.inner: lambda x, i: (np.inner(x, x), np.inner(x, 3.0)),
     np.outer: lambda x, i: np.outer(x, x),
-    np.tensordot: lambda x, i: (np.tensordot(x, x, (i, i)), np.tensordot(x, x, x.ndim), np.tensordot(x, x, 0)),
+    np.tensordot: lambda x, i: (
+        np.tensordot(x, x, (i, i)),
+        np.tensordot(x, x, x.ndim),
+        np.tensordot(x, x, 0),
+    ),
     np.einsum: lambda x, i: np.einsum("...i,...i->...", x, x),
     np.kron: lambda x, i: np.kron(x, w(2, 2)) + np.kron(w(2, 2), x),
     np.cross: lambda x, i: np.cross(x[..., :1] * w(3), np.exp(x[..., :1]) * np.arange(1, 4)),
-    np.linalg.cross: lambda x, i: np.linalg.cross(x[..., :1] * w(3), np.exp(x[..., :1]) * np.arange(1, 4)),
+    np.linalg.cross: lambda x, i: np.linalg.cross(
+        x[..., :1] * w(3), np.exp(x[..., :1]) * np.arange(1, 4)
+    ),
     np.convolve: lambda x, i: np.convolve(x.ravel(), x.ravel()[:2], ("full", "same", "valid")[i]),
     np.correlate: lambda x, i: np.correlate(x.ravel(), x.ravel()[:2], ("full", "same", "valid")[i]),
     np.vecdot: lambda x, i: np.vecdot(x, np.exp(x), axis=i),
@@ -160,23 +290,41 @@ ARRAYS = {  # function: how it is used on an array of one to three axes, i being
     np.linalg.outer: lambda x, i: np.linalg.outer(x.ravel(), x.ravel()),
     np.linalg.tensordot: lambda x, i: np.linalg.tensordot(x, x, axes=(i, i)),
     np.linalg.matmul: lambda x, i: np.linalg.matmul(np.atleast_2d(x), w(x.shape[-1], 2)),
-    np.linalg.multi_dot: lambda x, i: np.linalg.multi_dot([np.atleast_2d(x)[(0,) * (x.ndim - 2)], w(x.shape[-1], 4), w(4, 2), w(2)][i:]),
-    np.linalg.vector_norm: lambda x, i: (np.linalg.vector_norm(x), np.linalg.vector_norm(x, axis=i, keepdims=True, ord=4)),
+    np.linalg.multi_dot: lambda x, i: np.linalg.multi_dot(
+        [np.atleast_2d(x)[(0,) * (x.ndim - 2)], w(x.shape[-1], 4), w(4, 2), w(2)][i:]
+    ),
+    np.linalg.vector_norm: lambda x, i: (
+        np.linalg.vector_norm(x),
+        np.linalg.vector_norm(x, axis=i, keepdims=True, ord=4),
+    ),
 }
 MATRICES = {  # function: how it is used on a stack of well-conditioned matrices
     np.linalg.inv: np.linalg.inv,
     np.linalg.det: np.linalg.det,
     np.linalg.slogdet: np.linalg.slogdet,
-    np.linalg.solve: lambda a: (np.linalg.solve(a, a[..., :1] ** 2), np.linalg.solve(a, w(a.shape[-1]))),
+    np.linalg.solve: lambda a: (
+        np.linalg.solve(a, a[..., :1] ** 2),
+        np.linalg.solve(a, w(a.shape[-1])),
+    ),
     np.linalg.matrix_power: lambda a: tuple(np.linalg.matrix_power(a, n) for n in (-2, 0, 1, 5)),
     np.linalg.cholesky: lambda a: (np.linalg.cholesky(a), np.linalg.cholesky(a, upper=True)),
     np.linalg.eigh: lambda a: (np.linalg.eigh(a), np.linalg.eigh(a, "U")),
     np.linalg.eigvalsh: lambda a: (np.linalg.eigvalsh(a), np.linalg.eigvalsh(a, "U")),
-    np.linalg.svd: lambda a: (np.linalg.svd(a), np.linalg.svd(a[..., :2, :], full_matrices=False), np.linalg.svd(a[..., :1], False)),
+    np.linalg.svd: lambda a: (
+        np.linalg.svd(a),
+        np.linalg.svd(a[..., :2, :], full_matrices=False),
+        np.linalg.svd(a[..., :1], False),
+    ),
     np.linalg.svdvals: np.linalg.svdvals,
-    np.linalg.pinv: lambda a: (np.linalg.pinv(a), np.linalg.pinv(a[..., :1]), np.linalg.pinv(a[..., :2, :])),
+    np.linalg.pinv: lambda a: (
+        np.linalg.pinv(a),
+        np.linalg.pinv(a[..., :1]),
+        np.linalg.pinv(a[..., :2, :]),
+    ),
     np.linalg.matrix_norm: lambda a: tuple(
-        np.linalg.matrix_norm(a + 0.6, ord=ord) for ord in ("fro", "nuc", 2, -2, 1, -1, np.inf, -np.inf)),
+        np.linalg.matrix_norm(a + 0.6, ord=ord)
+        for ord in ("fro", "nuc", 2, -2, 1, -1, np.inf, -np.inf)
+    ),
     np.linalg.norm: lambda a: np.linalg.norm(a, 2, axis=(0, -1), keepdims=True),
 }
 ELSEWHERE = {np.ldexp}
@@ -187,32 +335,57 @@ if hasattr(np, "unstack"):
     ARRAYS[np.unstack] = lambda x, i: np.unstack(x, axis=i)
 
 
-ON_THE_VALUE = {  # functions without a derivative: how they are used, if not on one array of three numbers
-    np.less: lambda x: np.less(x, 0.5), np.less_equal: lambda x: np.less_equal(0.5, x), np.greater: lambda x: np.greater(x, x[::-1]),
-    np.greater_equal: lambda x: np.greater_equal(x, 0.5), np.equal: lambda x: np.equal(x, x[1]),
-    np.not_equal: lambda x: np.not_equal(x, x[1]), np.logical_and: lambda x: np.logical_and(x, [1, 0, 1]),
+# functions without a derivative: how they are used, if not on one array of three numbers
+ON_THE_VALUE = {
+    np.less: lambda x: np.less(x, 0.5),
+    np.less_equal: lambda x: np.less_equal(0.5, x),
+    np.greater: lambda x: np.greater(x, x[::-1]),
+    np.greater_equal: lambda x: np.greater_equal(x, 0.5),
+    np.equal: lambda x: np.equal(x, x[1]),
+    np.not_equal: lambda x: np.not_equal(x, x[1]),
+    np.logical_and: lambda x: np.logical_and(x, [1, 0, 1]),
     np.logical_or: lambda x: np.logical_or(x, 0),
-    np.logical_xor: lambda x: np.logical_xor(x, x), np.floor_divide: lambda x: np.floor_divide(x, 0.2), np.round: lambda x: np.round(x, 1),
-    np.around: lambda x: np.around(x, 1), np.isclose: lambda x: np.isclose(x, x[0]), np.allclose: lambda x: np.allclose(x, x),
-    np.array_equal: lambda x: np.array_equal(x, x), np.array_equiv: lambda x: np.array_equiv(x, x[0]), np.isin: lambda x: np.isin(x, x[:1]),
-    np.argpartition: lambda x: np.argpartition(x, 1)[1], np.searchsorted: lambda x: np.searchsorted([0.0, 0.5, 1.0], x),
-    np.digitize: lambda x: np.digitize(x, [0.0, 0.5, 1.0]), np.lexsort: lambda x: np.lexsort((x, -x)),
+    np.logical_xor: lambda x: np.logical_xor(x, x),
+    np.floor_divide: lambda x: np.floor_divide(x, 0.2),
+    np.round: lambda x: np.round(x, 1),
+    np.around: lambda x: np.around(x, 1),
+    np.isclose: lambda x: np.isclose(x, x[0]),
+    np.allclose: lambda x: np.allclose(x, x),
+    np.array_equal: lambda x: np.array_equal(x, x),
+    np.array_equiv: lambda x: np.array_equiv(x, x[0]),
+    np.isin: lambda x: np.isin(x, x[:1]),
+    np.argpartition: lambda x: np.argpartition(x, 1)[1],
+    np.searchsorted: lambda x: np.searchsorted([0.0, 0.5, 1.0], x),
+    np.digitize: lambda x: np.digitize(x, [0.0, 0.5, 1.0]),
+    np.lexsort: lambda x: np.lexsort((x, -x)),
     np.diag_indices_from: lambda x: np.diag_indices_from(np.outer(x, x)),
     np.tril_indices_from: lambda x: np.tril_indices_from(np.outer(x, x)),
-    np.triu_indices_from: lambda x: np.triu_indices_from(np.outer(x, x), 1), np.empty_like: lambda x: np.empty_like(x).shape,
-    np.result_type: lambda x: np.result_type(x, np.float32), np.can_cast: lambda x: np.can_cast(x.dtype, int),
-    np.common_type: lambda x: np.common_type(x, x), np.shares_memory: lambda x: np.shares_memory(x, np.ones(3)),
-    np.may_share_memory: lambda x: np.may_share_memory(x, np.ones(3)), np.min_scalar_type: lambda x: np.min_scalar_type(x[0]),
-    np.linalg.matrix_rank: lambda x: np.linalg.matrix_rank(np.outer(x, x))}
+    np.triu_indices_from: lambda x: np.triu_indices_from(np.outer(x, x), 1),
+    np.empty_like: lambda x: np.empty_like(x).shape,
+    np.result_type: lambda x: np.result_type(x, np.float32),
+    np.can_cast: lambda x: np.can_cast(x.dtype, int),
+    np.common_type: lambda x: np.common_type(x, x),
+    np.shares_memory: lambda x: np.shares_memory(x, np.ones(3)),
+    np.may_share_memory: lambda x: np.may_share_memory(x, np.ones(3)),
+    np.min_scalar_type: lambda x: np.min_scalar_type(x[0]),
+    np.linalg.matrix_rank: lambda x: np.linalg.matrix_rank(np.outer(x, x)),
+}
 
 
 @pytest.mark.filterwarnings("ignore:numpy.fix is deprecated")
-@pytest.mark.parametrize("function", sorted(PLAIN, key=lambda f: f.__name__), ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "function", sorted(PLAIN, key=lambda f: f.__name__), ids=lambda f: f.__name__
+)
 def test_functions_without_a_derivative_see_the_value(function):
     """At every level, and a product with them has the derivative of the other factor."""
     x, seen = np.array([0.3, 0.7, 0.6]), []
     call = ON_THE_VALUE.get(function, function)
-    grad(lambda x: seen.append(call(x)) or grad(lambda y: seen.append(call(y * x)) or np.sum(y))(x)[0] * x[0])(x)
+    grad(
+        lambda x: (
+            seen.append(call(x))
+            or grad(lambda y: seen.append(call(y * x)) or np.sum(y))(x)[0] * x[0]
+        )
+    )(x)
     for found, expected in zip(seen, (call(x), call(x * x))):
         if isinstance(expected, (str, np.dtype, type)):
             assert found == expected
@@ -226,7 +399,16 @@ def name(function):
 
 
 def test_every_rule_of_the_table_is_tested_here():
-    tested = {*UNARY, *BINARY, *CHOOSING, *REDUCTIONS, *METHODS_OF_UFUNCS, *ARRAYS, *MATRICES, *ELSEWHERE}
+    tested = {
+        *UNARY,
+        *BINARY,
+        *CHOOSING,
+        *REDUCTIONS,
+        *METHODS_OF_UFUNCS,
+        *ARRAYS,
+        *MATRICES,
+        *ELSEWHERE,
+    }
     assert set(RULES) | set(DERIVED) == tested
     assert not PLAIN & (set(RULES) | set(DERIVED))
 
@@ -264,11 +446,16 @@ def test_reductions(function, reduction, seed):
     if function in (np.std, np.nanstd) and np.min(np.var(x, axis=axis)) == 0:
         return  # the standard deviation of one element has a kink
     if function in (np.prod, np.nanprod):
-        x = x + np.sign(x)  # else the derivative of nine small factors is below the truncation error of the difference
+        x = (
+            x + np.sign(x)
+            # else the derivative of nine small factors is below the difference's truncation error
+        )
     check_rule(lambda x: function(x, axis=axis, keepdims=keepdims), x)
 
 
-@pytest.mark.parametrize("function", [np.sum, np.prod, np.max, np.min, np.mean, np.var, np.std], ids=name)
+@pytest.mark.parametrize(
+    "function", [np.sum, np.prod, np.max, np.min, np.mean, np.var, np.std], ids=name
+)
 @given(reductions(), seeds)
 def test_reductions_where(function, reduction, seed):
     shape, axis, keepdims = reduction
@@ -276,14 +463,20 @@ def test_reductions_where(function, reduction, seed):
     (x,) = spaced(np.random.default_rng(seed), shape)
     mask = np.indices(shape).sum(axis=0) % 2 == 0
     mask[..., 0] = True
-    further = {"initial": {np.max: -0.1, np.min: 0.1}.get(function, 2.0)} if function in (np.sum, np.prod, np.max, np.min) else {}
+    further = (
+        {"initial": {np.max: -0.1, np.min: 0.1}.get(function, 2.0)}
+        if function in (np.sum, np.prod, np.max, np.min)
+        else {}
+    )
     f = lambda x: function(x, axis=axis, keepdims=keepdims, where=mask, **further)
     if function is np.std and np.min(np.var(x, axis=axis, where=mask)) == 0:
         return
     check_rule(f, x)
 
 
-@pytest.mark.parametrize("function", [f for f in REDUCTIONS if f.__name__.startswith("nan")], ids=name)
+@pytest.mark.parametrize(
+    "function", [f for f in REDUCTIONS if f.__name__.startswith("nan")], ids=name
+)
 @given(reductions(), seeds)
 def test_what_is_not_a_number_is_left_out(function, reduction, seed):
     shape, axis, keepdims = reduction
@@ -317,7 +510,11 @@ def test_arrays(function, shape, i, seed):
 
 
 @pytest.mark.parametrize("function", MATRICES, ids=name)
-@given(st.integers(1, 3).flatmap(lambda n: st.sampled_from([(), (2,), (2, 1)]).flatmap(lambda batch: matrices(n, batch))))
+@given(
+    st.integers(1, 3).flatmap(
+        lambda n: st.sampled_from([(), (2,), (2, 1)]).flatmap(lambda batch: matrices(n, batch))
+    )
+)
 def test_matrices(function, a):
     check_rule(MATRICES[function], a)
 
@@ -326,12 +523,20 @@ def test_matrices(function, a):
 def test_operators_agree_with_their_functions(pair, seed):
     rng = np.random.default_rng(seed)
     a, b = (uniform(rng, shape, 0.5, 2) for shape in pair)
-    for op, ufunc in [(operator.add, np.add), (operator.sub, np.subtract), (operator.mul, np.multiply), (operator.truediv, np.divide),
-                      (operator.pow, np.power)]:
+    for op, ufunc in [
+        (operator.add, np.add),
+        (operator.sub, np.subtract),
+        (operator.mul, np.multiply),
+        (operator.truediv, np.divide),
+        (operator.pow, np.power),
+    ]:
         both = vjp(op, a, b), vjp(ufunc, a, b)
         w = np.ones(np.shape(both[0][0]))
-        for with_op, with_ufunc in [both, (vjp(lambda a, op=op: op(a, b), a), vjp(lambda a, u=ufunc: u(a, b), a)),
-                                    (vjp(lambda b, op=op: op(a, b), b), vjp(lambda b, u=ufunc: u(a, b), b))]:
+        for with_op, with_ufunc in [
+            both,
+            (vjp(lambda a, op=op: op(a, b), a), vjp(lambda a, u=ufunc: u(a, b), a)),
+            (vjp(lambda b, op=op: op(a, b), b), vjp(lambda b, u=ufunc: u(a, b), b)),
+        ]:
             np.testing.assert_array_equal(with_op[0], with_ufunc[0])
             for x, y in zip(with_op[1](w), with_ufunc[1](w)):
                 np.testing.assert_array_equal(x, y)
@@ -342,7 +547,11 @@ def test_power_with_a_constant_exponent(exponent):
     check_vjp(lambda x: x**exponent, np.array([0.5, 1.5]))
     if exponent >= 1 or exponent == 0:
         slope = {0: 0.0, 1: 1.0}.get(exponent, 0.0)
-        assert grad(lambda x: x**exponent)(0.0) == slope == grad(lambda x: x**np.float64(exponent))(0.0)
+        assert (
+            grad(lambda x: x**exponent)(0.0)
+            == slope
+            == grad(lambda x: x ** np.float64(exponent))(0.0)
+        )
 
 
 def test_power_is_smooth_where_the_exponent_is_0_or_1():
@@ -392,17 +601,38 @@ def test_elementwise_rules_at_special_places():
     assert grad(lambda b: 0.0**b)(0.0) == 0.0 and grad(lambda b: 0.0**b)(2.0) == 0.0
     for a, b in [(2.0, -3.0), (-2.0, -3.0), (-2.0, 3.0), (2.0, -0.0)]:
         assert grad(np.copysign)(a, b) == np.sign(a) * np.copysign(1.0, b)
-    assert grad(np.heaviside, (0, 1))(0.0, 0.3) == (0.0, 1.0) and grad(np.heaviside, (0, 1))(2.0, 0.3) == (0.0, 0.0)
-    assert grad(np.fabs)(2.0) == 1.0 and vjp(np.modf, -1.75)[0] == (-0.75, -1.0) and grad(lambda x: np.modf(x)[0])(-1.75) == 1.0
-    for f, x, slope in [(np.arcsin, 1 - 1e-12, 1 / np.sqrt(2e-12 - 1e-24)), (np.arccos, -1 + 1e-12, -1 / np.sqrt(2e-12 - 1e-24)),
-                        (np.arcsinh, 1e200, 1e-200), (np.arccosh, 1e200, 1e-200)]:
-        np.testing.assert_allclose(grad(f)(x), slope, rtol=1e-4 if abs(x) < 1 else 1e-15)  # x itself is near 1 to 4 digits only
-        np.testing.assert_allclose(grad(f)(x), 1 / grad({np.arcsin: np.sin, np.arccos: np.cos, np.arcsinh: np.sinh,
-                                                          np.arccosh: np.cosh}[f])(f(x)), rtol=1e-4 if abs(x) < 1 else 1e-12)
+    assert grad(np.heaviside, (0, 1))(0.0, 0.3) == (0.0, 1.0) and grad(np.heaviside, (0, 1))(
+        2.0, 0.3
+    ) == (0.0, 0.0)
+    assert (
+        grad(np.fabs)(2.0) == 1.0
+        and vjp(np.modf, -1.75)[0] == (-0.75, -1.0)
+        and grad(lambda x: np.modf(x)[0])(-1.75) == 1.0
+    )
+    for f, x, slope in [
+        (np.arcsin, 1 - 1e-12, 1 / np.sqrt(2e-12 - 1e-24)),
+        (np.arccos, -1 + 1e-12, -1 / np.sqrt(2e-12 - 1e-24)),
+        (np.arcsinh, 1e200, 1e-200),
+        (np.arccosh, 1e200, 1e-200),
+    ]:
+        np.testing.assert_allclose(
+            grad(f)(x), slope, rtol=1e-4 if abs(x) < 1 else 1e-15
+        )  # x itself is near 1 to 4 digits only
+        np.testing.assert_allclose(
+            grad(f)(x),
+            1
+            / grad(
+                {np.arcsin: np.sin, np.arccos: np.cos, np.arcsinh: np.sinh, np.arccosh: np.cosh}[f]
+            )(f(x)),
+            rtol=1e-4 if abs(x) < 1 else 1e-12,
+        )
     fourth = grad(grad(grad(grad(np.sinc))))
-    for x in (0.15, 0.29, 0.31):  # on both sides of where the series ends; the derivative of sin(z)/z by its integral over cos(z s)
+    # both sides of where the series ends; the derivative of sin(z)/z by its integral over cos(z s)
+    for x in (0.15, 0.29, 0.31):
         s = (np.arange(20000) + 0.5) / 20000
-        np.testing.assert_allclose(fourth(x), np.mean((np.pi * s) ** 4 * np.cos(np.pi * x * s)), rtol=1e-8)
+        np.testing.assert_allclose(
+            fourth(x), np.mean((np.pi * s) ** 4 * np.cos(np.pi * x * s)), rtol=1e-8
+        )
 
 
 def test_extremes_beside_what_is_not_a_number():
@@ -410,22 +640,32 @@ def test_extremes_beside_what_is_not_a_number():
     assert vjp(np.nanmax, np.array([nan, -inf]))[1](1.0)[0].tolist() == [0, 1]
     assert vjp(np.nanmin, np.array([inf, nan, nan]))[1](1.0)[0].tolist() == [1, 0, 0]
     assert vjp(lambda x: np.nanmax(x, initial=0.0), np.array([nan]))[0] == 0.0
-    assert vjp(np.fmax.reduce, np.array([1.0, nan, 3.0]))[0] == 3.0 and grad(np.fmin.reduce)(np.array([nan, 3.0])).tolist() == [0, 1]
+    assert vjp(np.fmax.reduce, np.array([1.0, nan, 3.0]))[0] == 3.0 and grad(np.fmin.reduce)(
+        np.array([nan, 3.0])
+    ).tolist() == [0, 1]
     x = np.array([2.0, nan, 3.0])
     for f in (np.nancumsum, np.nancumprod):
         np.testing.assert_array_equal(vjp(f, x)[0], f(x))
-    masked = vjp(lambda x: np.max(x, where=np.array([True, False, True]), initial=0.0), np.array([1.0, 3.0, 3.0]))
+    masked = vjp(
+        lambda x: np.max(x, where=np.array([True, False, True]), initial=0.0),
+        np.array([1.0, 3.0, 3.0]),
+    )
     assert masked[1](1.0)[0].tolist() == [0, 0, 1]
 
 
 def test_quantile_is_differentiable_in_its_level():
     x = np.array([1.0, 2.0, 4.0])
-    assert grad(lambda q: np.quantile(x, q))(0.25) == 2.0 and grad(lambda q: np.quantile(x, q))(0.5) == 4.0  # the slope to the right
+    assert (
+        grad(lambda q: np.quantile(x, q))(0.25) == 2.0
+        and grad(lambda q: np.quantile(x, q))(0.5) == 4.0
+    )  # the slope to the right
 
 
 def test_sorting_many_equal_elements_keeps_their_order():
     x = np.repeat([1.0, 0.0], 40)
-    np.testing.assert_array_equal(vjp(np.sort, x)[1](np.arange(80.0))[0], np.roll(np.arange(80.0), 40))
+    np.testing.assert_array_equal(
+        vjp(np.sort, x)[1](np.arange(80.0))[0], np.roll(np.arange(80.0), 40)
+    )
 
 
 def test_axes_of_shapes_and_products():
@@ -435,14 +675,21 @@ def test_axes_of_shapes_and_products():
     check_rule(lambda x: np.pad(x, 1, "mean", stat_length=((1, 2), (3, 1), (2, 4))), x)
     check_rule(lambda x: np.cross(x, np.exp(x[0]), axisa=1, axisb=0, axisc=0), x)
     check_rule(lambda x: np.cross(np.exp(x[0]), x, axisa=0, axisb=1, axisc=1), x)
-    check_rule(lambda x: np.einsum("...i,...ij->...j", x[0], np.stack([x[0, :, :, None] * x[0, :, None]] * 2)), x)
+    check_rule(
+        lambda x: np.einsum(
+            "...i,...ij->...j", x[0], np.stack([x[0, :, :, None] * x[0, :, None]] * 2)
+        ),
+        x,
+    )
 
 
 @pytest.mark.parametrize("ord", [3, 0.5, 1])
 def test_norms_at_zero(ord):
     assert vjp(lambda x: np.linalg.norm(x, ord), np.zeros(3))[0] == 0.0
     if ord == 3:
-        np.testing.assert_array_equal(grad(lambda x: np.linalg.norm(x, ord))(np.zeros(3)), np.zeros(3))
+        np.testing.assert_array_equal(
+            grad(lambda x: np.linalg.norm(x, ord))(np.zeros(3)), np.zeros(3)
+        )
 
 
 def test_logsumexp_where_it_would_overflow():
@@ -461,26 +708,50 @@ def test_sinc_to_any_order_at_zero():
     for _ in range(5):
         derivatives.append(f(0.0))
         f = grad(f)
-    np.testing.assert_allclose(derivatives, [1, 0, -np.pi**2 / 3, 0, np.pi**4 / 5], rtol=1e-14)
+    np.testing.assert_allclose(derivatives, [1, 0, -(np.pi**2) / 3, 0, np.pi**4 / 5], rtol=1e-14)
 
 
 def test_what_is_not_a_number_or_infinite():
-    assert grad(np.fmax, (0, 1))(np.nan, 2.0) == (0.0, 1.0) and grad(np.fmin, (0, 1))(1.0, np.nan) == (1.0, 0.0)
-    np.testing.assert_array_equal(grad(lambda x: np.sum(np.nan_to_num(x, posinf=5.0) ** 2))(np.array([3.0, np.nan, np.inf])), [6, 0, 0])
+    assert grad(np.fmax, (0, 1))(np.nan, 2.0) == (0.0, 1.0) and grad(np.fmin, (0, 1))(
+        1.0, np.nan
+    ) == (1.0, 0.0)
+    np.testing.assert_array_equal(
+        grad(lambda x: np.sum(np.nan_to_num(x, posinf=5.0) ** 2))(np.array([3.0, np.nan, np.inf])),
+        [6, 0, 0],
+    )
     assert np.isnan(vjp(np.median, np.array([1.0, np.nan, 2.0]))[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        assert np.isnan(vjp(np.nanmax, np.array([np.nan]))[0]) and np.isnan(vjp(np.nanmedian, np.array([np.nan, np.nan]))[0])
+        assert np.isnan(vjp(np.nanmax, np.array([np.nan]))[0]) and np.isnan(
+            vjp(np.nanmedian, np.array([np.nan, np.nan]))[0]
+        )
 
 
 def test_ties_in_sorted_order():
-    np.testing.assert_array_equal(vjp(np.sort, np.array([2.0, 1.0, 1.0]))[1](np.array([1.0, 2.0, 3.0]))[0], [3, 1, 2])
+    np.testing.assert_array_equal(
+        vjp(np.sort, np.array([2.0, 1.0, 1.0]))[1](np.array([1.0, 2.0, 3.0]))[0], [3, 1, 2]
+    )
 
 
-@pytest.mark.parametrize("mode, settings", [
-    ("constant", {}), ("constant", {"constant_values": ((1, 2), (3, 4))}), ("edge", {}), ("wrap", {}), ("reflect", {}), ("symmetric", {}),
-    ("reflect", {"reflect_type": "odd"}), ("symmetric", {"reflect_type": "odd"}), ("linear_ramp", {}), ("linear_ramp", {"end_values": 5.0}),
-    ("mean", {}), ("mean", {"stat_length": ((1, 2), (2, 1))}), ("mean", {"stat_length": 2})], ids=str)
+@pytest.mark.parametrize(
+    "mode, settings",
+    [
+        ("constant", {}),
+        ("constant", {"constant_values": ((1, 2), (3, 4))}),
+        ("edge", {}),
+        ("wrap", {}),
+        ("reflect", {}),
+        ("symmetric", {}),
+        ("reflect", {"reflect_type": "odd"}),
+        ("symmetric", {"reflect_type": "odd"}),
+        ("linear_ramp", {}),
+        ("linear_ramp", {"end_values": 5.0}),
+        ("mean", {}),
+        ("mean", {"stat_length": ((1, 2), (2, 1))}),
+        ("mean", {"stat_length": 2}),
+    ],
+    ids=str,
+)
 @given(seeds)
 def test_pad(mode, settings, seed):
     x = np.random.default_rng(seed).normal(size=(2, 9))
@@ -490,7 +761,9 @@ def test_pad(mode, settings, seed):
 
 def test_pads_that_are_not_linear_are_refused():
     for mode in ("maximum", "empty", lambda *_: None):
-        with pytest.raises(TypeError, match=r"np.pad: mode=.* has no derivative rule; use np.concatenate"):
+        with pytest.raises(
+            TypeError, match=r"np.pad: mode=.* has no derivative rule; use np.concatenate"
+        ):
             grad(lambda x, mode=mode: np.sum(np.pad(x, 1, mode)))(np.ones(3))
 
 
@@ -498,7 +771,11 @@ def test_pads_that_are_not_linear_are_refused():
 @given(seeds)
 def test_gradient_on_every_grid(order, seed):
     rng = np.random.default_rng(seed)
-    f, x, y = rng.normal(size=(4, 3)), np.cumsum(rng.uniform(0.5, 1, 4)), np.cumsum(rng.uniform(0.5, 1, 3))
+    f, x, y = (
+        rng.normal(size=(4, 3)),
+        np.cumsum(rng.uniform(0.5, 1, 4)),
+        np.cumsum(rng.uniform(0.5, 1, 3)),
+    )
     for spacings in ([], [0.5], [0.5, 2.0], [x, y], [x, 0.3]):
         check_rule(lambda f, spacings=spacings: np.gradient(f, *spacings, edge_order=order), f)
     check_vjp(lambda f, x, h: np.gradient(f, x, h, edge_order=order), f, x, 0.7)
@@ -526,7 +803,9 @@ def test_linspace_average_quantile_and_histograms(seed):
     check_vjp(lambda x, v: np.average(x, axis=(1, 0), weights=v.T, keepdims=True), x, v)
     check_rule(lambda x: np.average(x, axis=-1, weights=[1, 2, 3, 4.0]), x)
     check_vjp(lambda x: np.quantile(x, [[0.1, 0.5], [0.71, 1.0]], axis=(0, 1), keepdims=True), x)
-    np.testing.assert_allclose(vjp(lambda x: np.quantile(x, [0.1, 0.5], axis=1), x)[0], np.quantile(x, [0.1, 0.5], axis=1))
+    np.testing.assert_allclose(
+        vjp(lambda x: np.quantile(x, [0.1, 0.5], axis=1), x)[0], np.quantile(x, [0.1, 0.5], axis=1)
+    )
     check_vjp(lambda v: np.bincount([0, 2, 2, 5], v[0]), v)
 
 
@@ -537,29 +816,45 @@ def test_ldexp_and_meshgrid():
         check_rule(lambda x, y, z, settings=settings: np.meshgrid(x, y, z, **settings), x, y, z)
 
 
-@pytest.mark.parametrize("A", [[[1.0, 2.0], [2.0, 4.0]], np.zeros((2, 2)), np.arange(9.0).reshape(3, 3), [[0.0]]], ids=str)
+@pytest.mark.parametrize(
+    "A",
+    [[[1.0, 2.0], [2.0, 4.0]], np.zeros((2, 2)), np.arange(9.0).reshape(3, 3), [[0.0]]],
+    ids=str,
+)
 def test_det_of_singular_matrices(A):
     check_vjp(np.linalg.det, np.array(A), order=3)
 
 
 def test_det_of_matrices_that_lack_two_ranks():
-    """All minors are zero, and so is the gradient; not so the second derivative, whose elements are minors of minors."""
+    """All minors are zero, and so is the gradient; not so the second derivative, whose elements are
+    minors of minors.
+    """
     A = np.arange(16.0).reshape(4, 4)
     np.testing.assert_allclose(grad(np.linalg.det)(A), 0, atol=1e-12)
-    np.testing.assert_allclose(hessian(np.linalg.det)(A)[0, 0, 1, 1], A[2, 2] * A[3, 3] - A[2, 3] * A[3, 2])
-    np.testing.assert_allclose(hessian(np.linalg.det)(A)[0, 1, 2, 3], A[1, 0] * A[3, 2] - A[1, 2] * A[3, 0])
+    np.testing.assert_allclose(
+        hessian(np.linalg.det)(A)[0, 0, 1, 1], A[2, 2] * A[3, 3] - A[2, 3] * A[3, 2]
+    )
+    np.testing.assert_allclose(
+        hessian(np.linalg.det)(A)[0, 1, 2, 3], A[1, 0] * A[3, 2] - A[1, 2] * A[3, 0]
+    )
 
 
 def test_equal_eigenvalues_have_eigenvalues_but_no_eigenvectors():
     A = np.eye(3)
     np.testing.assert_allclose(grad(lambda a: np.sum(np.linalg.eigvalsh(a) ** 2))(A), 2 * A)
     np.testing.assert_allclose(grad(lambda a: np.linalg.norm(a, "nuc"))(A), A)
-    for f in (lambda a: np.sum(np.linalg.eigh(a)[1] ** 3), lambda a: np.sum(np.linalg.svd(a)[0] ** 3)):
+    for f in (
+        lambda a: np.sum(np.linalg.eigh(a)[1] ** 3),
+        lambda a: np.sum(np.linalg.svd(a)[0] ** 3),
+    ):
         with pytest.raises(np.linalg.LinAlgError, match="where two values are equal to rounding"):
             grad(f)(A)
     with pytest.raises(np.linalg.LinAlgError, match="a second derivative of their values"):
         hessian(lambda a: np.sum(np.linalg.eigvalsh(a) ** 2))(A)
-    with pytest.raises(TypeError, match=r"np.linalg.svd: the vectors that full_matrices=True adds have no derivative"):
+    with pytest.raises(
+        TypeError,
+        match=r"np.linalg.svd: the vectors that full_matrices=True adds have no derivative",
+    ):
         vjp(lambda a: np.linalg.svd(a[:2]), A)
 
 
@@ -570,7 +865,7 @@ def test_the_triangle_that_numpy_does_not_read_has_no_cotangent():
 
 
 def test_multi_dot_chooses_its_order():
-    """(A B) v would be 10^6 operations, A (B v) 2 10^4: the largest array on the tape says which."""
+    """(A B) v would be 10^6 operations, A (B v) 2 10^4: the largest array on the tape tells."""
     A, B, v = w(100, 100), w(100, 100), w(100)
     value, pullback = vjp(lambda v: np.linalg.multi_dot([A, B, v]), v)
     np.testing.assert_allclose(value, A @ (B @ v))
@@ -579,16 +874,37 @@ def test_multi_dot_chooses_its_order():
 
 X = np.array([[1.0, 2.0], [3.0, 5.0]])
 INVALID = [
-    lambda x: np.tensordot(x, x, ((0,), (0, 1))), lambda x: np.tensordot(x, x, 3), lambda x: np.convolve(x[0], x[0], "middle"),
-    lambda x: np.split(x, 3), lambda x: np.split(x, 2, axis=4), lambda x: np.linalg.matrix_power(x, 1.5), lambda x: np.quantile(x, 1.5),
-    lambda x: np.percentile(x, 300), lambda x: np.nanquantile(x, -0.5), lambda x: np.interp(x, [0, 1, 2.0], [0, 5.0]),
-    lambda x: np.interp(x, [0, 1], [0, 1], period=0), lambda x: np.bincount([-1, 0], x[0]), lambda x: np.diff(x, -1),
-    lambda x: np.linspace(x, 1.0, -3), lambda x: np.meshgrid(x[0], x[0], indexing="zz"), lambda x: np.gradient(x, edge_order=3),
-    lambda x: np.gradient(x, 1, 2, 3), lambda x: np.gradient(x, [1, 2, 3], axis=0), lambda x: np.average(x, weights=np.zeros((2, 2))),
-    lambda x: np.average(x, axis=1, weights=np.ones(3)), lambda x: np.linalg.multi_dot([x]), lambda x: np.einsum("...i->i", x),
-    lambda x: np.einsum("ii", x[:1]), lambda x: np.pad(x, 1, "constant", foo=3), lambda x: np.linalg.inv(x[:1]),
-    lambda x: np.linalg.svd(x[0]), lambda x: np.linalg.eigh(x[:1]), lambda x: np.linalg.cholesky(x[:1]),
-    lambda x: np.vecdot(x, x[:, :1]), lambda x: np.reshape(x, 3)]
+    lambda x: np.tensordot(x, x, ((0,), (0, 1))),
+    lambda x: np.tensordot(x, x, 3),
+    lambda x: np.convolve(x[0], x[0], "middle"),
+    lambda x: np.split(x, 3),
+    lambda x: np.split(x, 2, axis=4),
+    lambda x: np.linalg.matrix_power(x, 1.5),
+    lambda x: np.quantile(x, 1.5),
+    lambda x: np.percentile(x, 300),
+    lambda x: np.nanquantile(x, -0.5),
+    lambda x: np.interp(x, [0, 1, 2.0], [0, 5.0]),
+    lambda x: np.interp(x, [0, 1], [0, 1], period=0),
+    lambda x: np.bincount([-1, 0], x[0]),
+    lambda x: np.diff(x, -1),
+    lambda x: np.linspace(x, 1.0, -3),
+    lambda x: np.meshgrid(x[0], x[0], indexing="zz"),
+    lambda x: np.gradient(x, edge_order=3),
+    lambda x: np.gradient(x, 1, 2, 3),
+    lambda x: np.gradient(x, [1, 2, 3], axis=0),
+    lambda x: np.average(x, weights=np.zeros((2, 2))),
+    lambda x: np.average(x, axis=1, weights=np.ones(3)),
+    lambda x: np.linalg.multi_dot([x]),
+    lambda x: np.einsum("...i->i", x),
+    lambda x: np.einsum("ii", x[:1]),
+    lambda x: np.pad(x, 1, "constant", foo=3),
+    lambda x: np.linalg.inv(x[:1]),
+    lambda x: np.linalg.svd(x[0]),
+    lambda x: np.linalg.eigh(x[:1]),
+    lambda x: np.linalg.cholesky(x[:1]),
+    lambda x: np.vecdot(x, x[:, :1]),
+    lambda x: np.reshape(x, 3),
+]
 
 
 @pytest.mark.parametrize("call", INVALID, ids=lambda _: "")
@@ -602,15 +918,27 @@ def test_what_numpy_refuses_is_refused(call):
 def test_special_values_are_those_of_numpy():
     infinite = np.inf
     for f, *arrays in [
-        (np.median, [1, 2, infinite], [1, infinite, infinite], [-infinite, 1, infinite], [-infinite, -infinite, 3, 4]),
+        (
+            np.median,
+            [1, 2, infinite],
+            [1, infinite, infinite],
+            [-infinite, 1, infinite],
+            [-infinite, -infinite, 3, 4],
+        ),
         (lambda x: np.trapezoid(np.outer(x, x), dx=np.array([0.1, 0.2, 0.3]), axis=0), [1, 2, 3]),
-        (lambda x: np.interp([0.5, 1, 2], [0, 1, 1], x), [1, 2, 3]), (lambda x: np.interp(x, [3, 7, 9], [5, 6, 8], period=5), [-7, 0.5, 9]),
+        (lambda x: np.interp([0.5, 1, 2], [0, 1, 1], x), [1, 2, 3]),
+        (lambda x: np.interp(x, [3, 7, 9], [5, 6, 8], period=5), [-7, 0.5, 9]),
         (lambda x: np.interp(x, [0, 1, 2], [5, 6, 8], period=-5), [-7, 0.5, 9]),
-        (lambda x: np.correlate(x[:2], x, "same"), [1, 2, 4], [1, 2, 4, 8]), (lambda x: np.diff(x, 0, prepend=1), [1, 2]),
-        (lambda x: np.linalg.norm(np.outer(x, x), "f"), [1, 2]), (lambda x: np.linalg.norm(x, -1), [infinite, infinite]),
-        (lambda x: np.gradient([1, 4, 9, 16], x), [0, 1, 2.5, 3]), (lambda x: np.nansum(x, where=x > 1), [1, 2, np.nan]),
-        (np.logaddexp.reduce, np.zeros((0, 2))), (lambda x: np.quantile(x, np.float32(0.3)), [1, 2, 4]),
-        (lambda x: np.percentile(x, [30, 60], axis=0), X), (lambda x: np.diff(x, prepend=0.0), np.zeros(0)),
+        (lambda x: np.correlate(x[:2], x, "same"), [1, 2, 4], [1, 2, 4, 8]),
+        (lambda x: np.diff(x, 0, prepend=1), [1, 2]),
+        (lambda x: np.linalg.norm(np.outer(x, x), "f"), [1, 2]),
+        (lambda x: np.linalg.norm(x, -1), [infinite, infinite]),
+        (lambda x: np.gradient([1, 4, 9, 16], x), [0, 1, 2.5, 3]),
+        (lambda x: np.nansum(x, where=x > 1), [1, 2, np.nan]),
+        (np.logaddexp.reduce, np.zeros((0, 2))),
+        (lambda x: np.quantile(x, np.float32(0.3)), [1, 2, 4]),
+        (lambda x: np.percentile(x, [30, 60], axis=0), X),
+        (lambda x: np.diff(x, prepend=0.0), np.zeros(0)),
     ]:
         for x in arrays:
             x = np.asarray(x, float)
@@ -632,7 +960,9 @@ def test_standard_deviation_of_equal_numbers():
 
 
 def test_a_number_of_single_precision_does_not_lower_the_others():
-    assert grad(lambda b: np.float32(1.7) ** b)(2.0) == grad(lambda b: float(np.float32(1.7)) ** b)(2.0)
+    assert grad(lambda b: np.float32(1.7) ** b)(2.0) == grad(lambda b: float(np.float32(1.7)) ** b)(
+        2.0
+    )
 
 
 def test_det_of_singular_among_others_and_of_large_factors():
@@ -643,7 +973,9 @@ def test_det_of_singular_among_others_and_of_large_factors():
     np.testing.assert_allclose(np.diag(grad(np.linalg.det)(A))[[0, -1]], [0.01, 100])
     A = rng.normal(size=(25, 25))
     A[0] = A[1]
-    with pytest.raises(np.linalg.LinAlgError, match="a second derivative at a matrix of 25 rows that is singular"):
+    with pytest.raises(
+        np.linalg.LinAlgError, match="a second derivative at a matrix of 25 rows that is singular"
+    ):
         hessian(lambda t: np.linalg.det(A + t * np.eye(25)))(0.0)
 
 
@@ -663,11 +995,19 @@ def test_singular_vectors_of_small_and_of_no_value():
     loss = lambda a: np.sum(np.linalg.svd(a)[0] * np.linalg.svd(a)[0][::-1] ** 2)
     A = Q @ np.diag([1.0, 3e-4, 1e-4]) @ P.T
     direction = 1e-6 * rng.normal(size=(3, 3))  # below the smallest value
-    np.testing.assert_allclose(inner(grad(loss)(A), direction), central_difference(loss, (A,), (direction,), 1e-2), rtol=1e-5)
+    np.testing.assert_allclose(
+        inner(grad(loss)(A), direction),
+        central_difference(loss, (A,), (direction,), 1e-2),
+        rtol=1e-5,
+    )
     grad(loss)(Q @ np.diag([1.0, 3e-9, 1e-9]) @ P.T)  # known to seven digits, and not equal
     with pytest.raises(np.linalg.LinAlgError, match="or one is zero"):
-        grad(lambda a: np.sum(np.linalg.svd(a, full_matrices=False)[0][:, 1]))(np.array([[1.0, 0], [0, 0], [0, 0]]))
-    grad(lambda a: np.sum(np.linalg.svd(a, full_matrices=False)[0][:, 0]))(np.array([[1.0, 0], [0, 0], [0, 0]]))
+        grad(lambda a: np.sum(np.linalg.svd(a, full_matrices=False)[0][:, 1]))(
+            np.array([[1.0, 0], [0, 0], [0, 0]])
+        )
+    grad(lambda a: np.sum(np.linalg.svd(a, full_matrices=False)[0][:, 0]))(
+        np.array([[1.0, 0], [0, 0], [0, 0]])
+    )
     for values in (lambda a: np.linalg.eigh(a)[0], lambda a: np.linalg.svd(a)[1]):
         np.testing.assert_allclose(jvp(values, (np.eye(2),), (np.eye(2),))[1], [1, 1])
 
@@ -678,8 +1018,20 @@ def test_det_of_a_large_matrix_near_to_singular():
     np.testing.assert_allclose(grad(np.linalg.det)(A)[:2, :2], [[1, 0], [0, 1e-7]], atol=1e-15)
 
 
-INDICES = [0, -1, slice(None, None, 2), (0, 1), (slice(None), 0), (Ellipsis, 1), None, np.array([0, 0, 1]), [1, 0],
-           (np.array([0, 1, 0]), np.array([1, 1, 1])), np.array([True, False]), np.array([[True, False, True], [False, True, True]])]
+INDICES = [
+    0,
+    -1,
+    slice(None, None, 2),
+    (0, 1),
+    (slice(None), 0),
+    (Ellipsis, 1),
+    None,
+    np.array([0, 0, 1]),
+    [1, 0],
+    (np.array([0, 1, 0]), np.array([1, 1, 1])),
+    np.array([True, False]),
+    np.array([[True, False, True], [False, True, True]]),
+]
 
 
 @pytest.mark.parametrize("index", INDICES, ids=str)
@@ -689,8 +1041,19 @@ def test_indexing(index):
     check_vjp(lambda x: x[index] ** 2, x)
 
 
-RANKS = [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 2)), ((4, 2, 3), (3, 2)), ((2, 3), (4, 3, 2)), ((4, 2, 3), (4, 3, 2)),
-         ((1, 2, 3), (4, 3, 2)), ((4, 2, 3), (3,)), ((3,), (4, 3, 2)), ((5, 1, 2, 3), (4, 3, 2))]
+RANKS = [
+    ((3,), (3,)),
+    ((2, 3), (3,)),
+    ((3,), (3, 2)),
+    ((2, 3), (3, 2)),
+    ((4, 2, 3), (3, 2)),
+    ((2, 3), (4, 3, 2)),
+    ((4, 2, 3), (4, 3, 2)),
+    ((1, 2, 3), (4, 3, 2)),
+    ((4, 2, 3), (3,)),
+    ((3,), (4, 3, 2)),
+    ((5, 1, 2, 3), (4, 3, 2)),
+]
 
 
 @pytest.mark.parametrize("ranks", RANKS, ids=str)
@@ -703,9 +1066,26 @@ def test_matmul_and_dot_in_every_rank(ranks):
     check_vjp(lambda b: a @ b, b)
 
 
-EINSUMS = ["ij,jk->ik", "ij,jk", "ij->ji", "ij->", "ij->j", "ii->i", "ii", "ij,ij->", "bij,bjk->bik", "i,j->ij", "iij,jk->ik",
-           "...ij,...jk",
-           "...i,i->...", "i,i", "ij,j,jk,kl->il", "ij,->ij", "ba", "iji->j"]
+EINSUMS = [
+    "ij,jk->ik",
+    "ij,jk",
+    "ij->ji",
+    "ij->",
+    "ij->j",
+    "ii->i",
+    "ii",
+    "ij,ij->",
+    "bij,bjk->bik",
+    "i,j->ij",
+    "iij,jk->ik",
+    "...ij,...jk",
+    "...i,i->...",
+    "i,i",
+    "ij,j,jk,kl->il",
+    "ij,->ij",
+    "ba",
+    "iji->j",
+]
 
 
 @pytest.mark.parametrize("subscripts", EINSUMS)
@@ -713,15 +1093,25 @@ def test_einsum(subscripts):
     rng = np.random.default_rng(0)
     size = dict(zip("ijklab", (3, 2, 4, 2, 3, 2)))
     inputs = subscripts.split("->")[0].split(",")
-    arrays = [rng.normal(size=[*([2, 3] if "..." in s else []), *(size[c] for c in s.replace("...", ""))]) for s in inputs]
-    np.testing.assert_allclose(vjp(lambda *a: np.einsum(subscripts, *a), *arrays)[0], np.einsum(subscripts, *arrays), rtol=1e-12)
+    arrays = [
+        rng.normal(size=[*([2, 3] if "..." in s else []), *(size[c] for c in s.replace("...", ""))])
+        for s in inputs
+    ]
+    np.testing.assert_allclose(
+        vjp(lambda *a: np.einsum(subscripts, *a), *arrays)[0],
+        np.einsum(subscripts, *arrays),
+        rtol=1e-12,
+    )
     check_vjp(lambda *a: np.einsum(subscripts, *a), *arrays)
 
 
 def test_einsum_by_lists_and_with_axes_of_one():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 3)), rng.normal(size=(3, 4))
-    for function in (lambda a, b: np.einsum(a, [0, 1], b, [1, 2], [0, 2]), lambda a, b: np.einsum(a, [3, 1], b, [1, 2])):
+    for function in (
+        lambda a, b: np.einsum(a, [0, 1], b, [1, 2], [0, 2]),
+        lambda a, b: np.einsum(a, [3, 1], b, [1, 2]),
+    ):
         np.testing.assert_allclose(vjp(function, a, b)[0], function(a, b))
         check_vjp(function, a, b)
     check_vjp(lambda a, b: np.einsum("ij,ij->ij", a, b), a, a[:1])
@@ -748,7 +1138,9 @@ def test_norm_of_vectors(reduction, ord, seed):
 @pytest.mark.parametrize("axis", [None, (0, 1), (1, 0)])
 def test_norm_of_matrices(ord, axis):
     x = np.random.default_rng(0).normal(size=(3, 2))
-    np.testing.assert_allclose(vjp(lambda x: np.linalg.norm(x, ord, axis), x)[0], np.linalg.norm(x, ord, axis))
+    np.testing.assert_allclose(
+        vjp(lambda x: np.linalg.norm(x, ord, axis), x)[0], np.linalg.norm(x, ord, axis)
+    )
     check_vjp(lambda x: np.linalg.norm(x, ord, axis, keepdims=True) ** 2, x)
 
 
@@ -759,6 +1151,6 @@ def test_jvp_and_vjp_are_adjoint(shape, seed):
     x, v, w = (rng.normal(size=shape) for _ in range(3))
     f = lambda x: np.sin(x) * x + np.sum(x * x) * np.exp(-x)
     _, tangent = jvp(f, (x,), (v,))
-    np.testing.assert_allclose(np.sum(tangent * w), np.sum(v * vjp(f, x)[1](w)[0]), rtol=1e-10, atol=1e-12)
-
-
+    np.testing.assert_allclose(
+        np.sum(tangent * w), np.sum(v * vjp(f, x)[1](w)[0]), rtol=1e-10, atol=1e-12
+    )

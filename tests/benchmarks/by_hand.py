@@ -1,6 +1,8 @@
-"""What the library is measured against: the same computations written out in NumPy by hand, for one network and one method.
+"""What the library is measured against: the same computations written out in NumPy by hand, for one
+network and one method.
 
-The field is f(y) = tanh(y^3 W1 + b1) W2 + b2, the method dopri5 with the library's tolerances, first step and controller.
+The field is f(y) = tanh(y^3 W1 + b1) W2 + b2, the method dopri5 with the library's tolerances,
+first step and controller.
 """
 
 import math
@@ -32,7 +34,9 @@ def rms(x):
 
 
 def dopri5(f, y, t, end, rtol, atol, coupled):
-    """Integrate y' = f(t, y[:coupled], out) from t to end, the components from ``coupled`` on as quadratures."""
+    """Integrate y' = f(t, y[:coupled], out) from t to end, the components from ``coupled`` on as
+    quadratures.
+    """
     K = np.zeros((7, len(y)))
     rows = [K[:i, :coupled] for i in range(7)]
     sign = math.copysign(1.0, end - t)
@@ -43,7 +47,11 @@ def dopri5(f, y, t, end, rtol, atol, coupled):
     trial = np.empty(len(y))
     f(t + sign * h0, y[:coupled] + sign * h0 * K[0, :coupled], trial)
     largest = max(d1, rms((trial[:coupled] - K[0, :coupled]) / scale) / h0)
-    size = min(100 * h0, max(1e-6, h0 * 1e-3) if largest <= 1e-15 else (0.01 / largest) ** 0.2, abs(end - t))
+    size = min(
+        100 * h0,
+        max(1e-6, h0 * 1e-3) if largest <= 1e-15 else (0.01 / largest) ** 0.2,
+        abs(end - t),
+    )
     previous = 1e-4
     while True:
         last = 1.01 * size >= abs(end - t)
@@ -54,10 +62,16 @@ def dopri5(f, y, t, end, rtol, atol, coupled):
             f(t + C[i] * h, stage, K[i])
         new = stage if coupled == len(y) else y + (h * B).dot(K)
         e = (h * E).dot(K)
-        error = rms(e[:coupled] / (atol + rtol * np.maximum(np.abs(y[:coupled]), np.abs(new[:coupled]))))
+        error = rms(
+            e[:coupled] / (atol + rtol * np.maximum(np.abs(y[:coupled]), np.abs(new[:coupled])))
+        )
         if coupled < len(y):
             q = slice(coupled, None)
-            error = max(error, rms(e[q]) / (atol + rtol * max(rms(y[q]), rms(new[q]), abs(end - t) * rms(K[6, q]))))
+            error = max(
+                error,
+                rms(e[q])
+                / (atol + rtol * max(rms(y[q]), rms(new[q]), abs(end - t) * rms(K[6, q]))),
+            )
         factor = 0.9 * max(error, 1e-10) ** -0.17
         if error <= 1:
             size = abs(h) * min(10.0, max(0.2, factor * previous**0.04))
@@ -78,10 +92,20 @@ def adjoint_gradient(y0, W1, b1, W2, b2, end, rtol, atol):
         k.reshape(shape)[...] = value(y.reshape(shape), W1, b1, W2, b2)
 
     def augmented(t, s, k):
-        out, (gy, *gp) = value_and_vjp(s[:n].reshape(shape), W1, b1, W2, b2, -s[n:2 * n].reshape(shape))
+        out, (gy, *gp) = value_and_vjp(
+            s[:n].reshape(shape), W1, b1, W2, b2, -s[n : 2 * n].reshape(shape)
+        )
         np.concatenate([out.reshape(-1), gy.reshape(-1), *[g.reshape(-1) for g in gp]], out=k)
 
     y1 = dopri5(forward, y0.reshape(-1), 0.0, end, rtol, atol, n)
-    s = dopri5(augmented, np.concatenate([y1, y1, np.zeros(W1.size + b1.size + W2.size + b2.size)]), end, 0.0, rtol, atol, 2 * n)
+    s = dopri5(
+        augmented,
+        np.concatenate([y1, y1, np.zeros(W1.size + b1.size + W2.size + b2.size)]),
+        end,
+        0.0,
+        rtol,
+        atol,
+        2 * n,
+    )
     pieces = np.split(s[n:], np.cumsum([n, W1.size, b1.size, W2.size]))
     return [piece.reshape(x.shape) for piece, x in zip(pieces, (y0, W1, b1, W2, b2))]

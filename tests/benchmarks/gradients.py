@@ -1,7 +1,8 @@
-"""Draw what the ways to differentiate cost and how right they are, ``figures/gradients_*.png``: ``python tests/benchmarks/gradients.py``.
+"""Draw what the ways to differentiate cost and how right they are, ``figures/gradients_*.png``:
+``python tests/benchmarks/gradients.py``.
 
-Work is counted, in calls of f, plain or recorded; memory is the peak that Python sees, in states. So the figures do not depend on the
-machine.
+Work is counted, in calls of f, plain or recorded; memory is the peak that Python sees, in states.
+So the figures do not depend on the machine.
 """
 
 import tracemalloc
@@ -23,10 +24,21 @@ def memory():
     table = {name: [] for name in ways}
     for name, options in ways.items():
         for steps in counts:
-            if name == "forward" and steps > 1000:  # flat, and more than a quarter of an hour: n pullbacks for each evaluation
+            if (
+                name == "forward" and steps > 1000
+            ):  # flat, and more than a quarter of an hour: n pullbacks for each evaluation
                 continue
             loss = lambda k, options=options, steps=steps: np.sum(
-                odeint(lambda t, y, k: -k * y, np.ones(n), [0, 1.0], k, method="rk4", step_size=1 / steps, **options)[-1])
+                odeint(
+                    lambda t, y, k: -k * y,
+                    np.ones(n),
+                    [0, 1.0],
+                    k,
+                    method="rk4",
+                    step_size=1 / steps,
+                    **options,
+                )[-1]
+            )
             if steps == counts[0]:
                 grad(loss)(0.5)  # what is computed once and kept
             tracemalloc.start()
@@ -35,7 +47,7 @@ def memory():
             tracemalloc.stop()
     figure, axes = plotting.panels(width=9, height=5.5)
     for (name, sizes), marker in zip(table.items(), "osDv^"):
-        axes.loglog(counts[:len(sizes)], sizes, marker=marker, label=name)
+        axes.loglog(counts[: len(sizes)], sizes, marker=marker, label=name)
     axes.set_xlabel("steps")
     axes.set_ylabel("peak memory of the gradient, in states")
     axes.set_title(f"rk4, a state of {n} numbers")
@@ -52,16 +64,50 @@ def problems():
     init, apply = nn.mlp(2, 16, 2)
     weights = init(np.random.default_rng(3))
     network = lambda t, y, k: k * apply(weights, y) - 0.1 * y
-    cases = {"rotating": (rotation, np.array([1.0, 0.0]), 10.0, 2.0, grad(lambda k: np.cos(np.sqrt(k) * 10.0))(2.0), "dopri5"),
-             "decaying, k = 10": (slaved, np.zeros(1), 2.0, 10.0, grad(lambda k: end(k, 2.0))(10.0), "dopri5"),
-             "stiff, k = 1000": (slaved, np.zeros(1), 2.0, 1000.0, grad(lambda k: end(k, 2.0))(1000.0), "kvaerno5")}
-    loss = lambda k: odeint(network, np.array([1.0, -0.5]), [0, 5.0], k, method="dop853", rtol=1e-13, atol=1e-14,
-                            gradient="discrete")[-1, 0]
-    return {**cases, "a network": (network, np.array([1.0, -0.5]), 5.0, 1.5, grad(loss)(1.5), "dopri5")}
+    cases = {
+        "rotating": (
+            rotation,
+            np.array([1.0, 0.0]),
+            10.0,
+            2.0,
+            grad(lambda k: np.cos(np.sqrt(k) * 10.0))(2.0),
+            "dopri5",
+        ),
+        "decaying, k = 10": (
+            slaved,
+            np.zeros(1),
+            2.0,
+            10.0,
+            grad(lambda k: end(k, 2.0))(10.0),
+            "dopri5",
+        ),
+        "stiff, k = 1000": (
+            slaved,
+            np.zeros(1),
+            2.0,
+            1000.0,
+            grad(lambda k: end(k, 2.0))(1000.0),
+            "kvaerno5",
+        ),
+    }
+    loss = lambda k: odeint(
+        network,
+        np.array([1.0, -0.5]),
+        [0, 5.0],
+        k,
+        method="dop853",
+        rtol=1e-13,
+        atol=1e-14,
+        gradient="discrete",
+    )[-1, 0]
+    return {
+        **cases,
+        "a network": (network, np.array([1.0, -0.5]), 5.0, 1.5, grad(loss)(1.5), "dopri5"),
+    }
 
 
 def work_precision():
-    """Relative error of a gradient against calls of f, every way, for problems of different kinds."""
+    """Relative error of a gradient against calls of f, every way, for different problems."""
     figure, panels = plotting.panels(2, 2, width=13, height=10)
     for axes, (title, (f, y0, T, k, exact, method)) in zip(panels.flat, problems().items()):
         for (name, options), marker in zip(WAYS.items(), "osDv"):
@@ -69,15 +115,23 @@ def work_precision():
             for tol in TOLERANCES:
                 calls = []
                 counted = lambda t, y, k, f=f, calls=calls: calls.append(1) or f(t, y, k)
-                loss = lambda k, counted=counted, y0=y0, T=T, tol=tol, method=method, options=options: odeint(
-                    counted, y0, [0, T], k, method=method, rtol=tol, atol=tol * 1e-2, max_steps=20_000, **options)[-1, 0]
+                settings = {"method": method, "rtol": tol, "atol": tol * 1e-2, "max_steps": 20_000}
+                settings |= options
+
+                def loss(k, counted=counted, y0=y0, T=T, settings=settings):
+                    return odeint(counted, y0, [0, T], k, **settings)[-1, 0]
+
                 try:
                     with np.errstate(all="ignore"), warnings.catch_warnings():
                         warnings.simplefilter("ignore")
                         points.append((abs(grad(loss)(k) / exact - 1), len(calls)))
                 except SolverError:
                     continue
-            axes.loglog(*(zip(*points) if points else ([], [])), marker=marker, label=name if points else f"{name} gives up")
+            axes.loglog(
+                *(zip(*points) if points else ([], [])),
+                marker=marker,
+                label=name if points else f"{name} gives up",
+            )
         axes.invert_xaxis()
         axes.set_title(f"{title} ({method})")
         axes.set_xlabel("relative error of the gradient")
@@ -89,16 +143,41 @@ def work_precision():
 def tolerances():
     """Error of the adjoint's gradient over a grid of forward and backward tolerances."""
     f, y0, T, k, exact, method = problems()["rotating"]
-    error = lambda forward, backward: abs(grad(lambda k: odeint(
-        f, y0, [0, T], k, method=method, rtol=forward, atol=forward, adjoint_rtol=backward, adjoint_atol=backward)[-1, 0])(k) / exact - 1)
+    error = lambda forward, backward: abs(
+        grad(
+            lambda k: odeint(
+                f,
+                y0,
+                [0, T],
+                k,
+                method=method,
+                rtol=forward,
+                atol=forward,
+                adjoint_rtol=backward,
+                adjoint_atol=backward,
+            )[-1, 0]
+        )(k)
+        / exact
+        - 1
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        grid = np.log10([[error(forward, backward) for backward in TOLERANCES] for forward in TOLERANCES])
+        grid = np.log10(
+            [[error(forward, backward) for backward in TOLERANCES] for forward in TOLERANCES]
+        )
     figure, axes = plotting.panels(width=8, height=6.5)
     image = axes.imshow(grid, cmap="viridis")
     for i, row in enumerate(grid):
         for j, value in enumerate(row):
-            axes.text(j, i, f"{value:.1f}", ha="center", va="center", color="white" if value < -4 else "black", fontsize=10)
+            axes.text(
+                j,
+                i,
+                f"{value:.1f}",
+                ha="center",
+                va="center",
+                color="white" if value < -4 else "black",
+                fontsize=10,
+            )
     labels = [f"$10^{{{round(np.log10(tol))}}}$" for tol in TOLERANCES]
     axes.set_xticks(range(len(labels)), labels)
     axes.set_yticks(range(len(labels)), labels)

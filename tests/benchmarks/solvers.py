@@ -14,11 +14,20 @@ def arenstorf(t, y):
     """The restricted three-body problem; its orbit is periodic (HNW, equation II.0.1)."""
     mu = 0.012277471
     d1, d2 = ((y[0] + mu) ** 2 + y[1] ** 2) ** 1.5, ((y[0] - 1 + mu) ** 2 + y[1] ** 2) ** 1.5
-    return np.array([y[2], y[3], y[0] + 2 * y[3] - (1 - mu) * (y[0] + mu) / d1 - mu * (y[0] - 1 + mu) / d2,
-                     y[1] - 2 * y[2] - (1 - mu) * y[1] / d1 - mu * y[1] / d2])
+    return np.array(
+        [
+            y[2],
+            y[3],
+            y[0] + 2 * y[3] - (1 - mu) * (y[0] + mu) / d1 - mu * (y[0] - 1 + mu) / d2,
+            y[1] - 2 * y[2] - (1 - mu) * y[1] / d1 - mu * y[1] / d2,
+        ]
+    )
 
 
-ORBIT, PERIOD = np.array([0.994, 0.0, 0.0, -2.00158510637908252240537862224]), 17.0652165601579625588917206249
+ORBIT, PERIOD = (
+    np.array([0.994, 0.0, 0.0, -2.00158510637908252240537862224]),
+    17.0652165601579625588917206249,
+)
 
 
 def heat(t, y):
@@ -30,7 +39,9 @@ def heat(t, y):
 
 
 def benchmark_solvers():
-    """Print our time relative to SciPy's, per evaluation of f and per solve, with the errors of both."""
+    """Print our time relative to SciPy's, per evaluation of f and per solve, with the errors of
+    both.
+    """
     if not PEERS["scipy"]:
         print("the solvers against SciPy's: scipy is missing")
         return
@@ -39,42 +50,80 @@ def benchmark_solvers():
     x = np.arange(1, 1001) * np.pi / 1001
     mode, decay = np.sin(3 * x), 4 * np.sin(1.5 * np.pi / 1001) ** 2
     start, end = mode + np.sin(500 * x), 50.0
-    heated = mode * np.exp(-decay * end) + np.sin(500 * x) * np.exp(-4 * np.sin(250 * np.pi / 1001) ** 2 * end)
-    print("time relative to SciPy's, same tolerances:                per evaluation   per solve   errors, ours and SciPy's   evaluations")
+    heated = mode * np.exp(-decay * end) + np.sin(500 * x) * np.exp(
+        -4 * np.sin(250 * np.pi / 1001) ** 2 * end
+    )
+    print(
+        "time relative to SciPy's, same tolerances:                per evaluation   per solve  "
+        " errors, ours and SciPy's   evaluations"
+    )
     for name, f, y0, T, exact, tol, ours, theirs in (
-            ("Lorenz to t = 10", lorenz, np.ones(3), 10.0, None, 1e-6, "dopri5", "RK45"),
-            ("Arenstorf's orbit", arenstorf, ORBIT, PERIOD, ORBIT, 1e-8, "dopri5", "RK45"),
-            ("Arenstorf's orbit", arenstorf, ORBIT, PERIOD, ORBIT, 1e-10, "dop853", "DOP853"),
-            ("heat equation, 1000 points", heat, start, end, heated, 1e-6, "dopri5", "RK45"),
-            ("heat equation, 1000 points", heat, start, end, heated, 1e-6, "bosh3", "RK23")):
-        runs = [lambda: tinyode.solve(f, y0, [0, T], method=ours, rtol=tol, atol=tol * 1e-3),
-                lambda: solve_ivp(f, (0, T), y0, method=theirs, rtol=tol, atol=tol * 1e-3)]
+        ("Lorenz to t = 10", lorenz, np.ones(3), 10.0, None, 1e-6, "dopri5", "RK45"),
+        ("Arenstorf's orbit", arenstorf, ORBIT, PERIOD, ORBIT, 1e-8, "dopri5", "RK45"),
+        ("Arenstorf's orbit", arenstorf, ORBIT, PERIOD, ORBIT, 1e-10, "dop853", "DOP853"),
+        ("heat equation, 1000 points", heat, start, end, heated, 1e-6, "dopri5", "RK45"),
+        ("heat equation, 1000 points", heat, start, end, heated, 1e-6, "bosh3", "RK23"),
+    ):
+        runs = [
+            lambda: tinyode.solve(f, y0, [0, T], method=ours, rtol=tol, atol=tol * 1e-3),
+            lambda: solve_ivp(f, (0, T), y0, method=theirs, rtol=tol, atol=tol * 1e-3),
+        ]
         a, b = runs[0](), runs[1]()
-        errors = "" if exact is None else f"{np.abs(a.y[-1] - exact).max():.1e}, {np.abs(b.y[:, -1] - exact).max():.1e}"
+        errors = (
+            ""
+            if exact is None
+            else f"{np.abs(a.y[-1] - exact).max():.1e}, {np.abs(b.y[:, -1] - exact).max():.1e}"
+        )
         times = fastest(runs)
-        print(f"  {name:28} {ours:7} against {theirs:8} {times[0] / a.stats.nfev / (times[1] / b.nfev):14.2f} {times[0] / times[1]:14.2f}"
-              f"   {errors:25} {a.stats.nfev}, {b.nfev}")
+        print(
+            f"  {name:28} {ours:7} against {theirs:8}"
+            f" {times[0] / a.stats.nfev / (times[1] / b.nfev):14.2f} {times[0] / times[1]:14.2f}  "
+            f" {errors:25} {a.stats.nfev}, {b.nfev}"
+        )
     benchmark_batch(solve_ivp)
 
 
 def benchmark_batch(solve_ivp):
-    """Print what 1000 pendulums of their own lengths cost, each with its own steps, in a loop, and as one system."""
+    """Print what 1000 pendulums of their own lengths cost, each with its own steps, in a loop, and
+    as one system.
+    """
     rng = np.random.default_rng(0)
-    y0, k = np.stack([rng.uniform(-2.5, 2.5, 1000), np.zeros(1000)], axis=1), 9.81 / rng.uniform(0.1, 5, (1000, 1))
-    exact = tinyode.solve_batch(pendulums, y0, [0, 10.0], k, batched=(0,), method="dop853", rtol=1e-12, atol=1e-13).y[-1]
+    y0, k = (
+        np.stack([rng.uniform(-2.5, 2.5, 1000), np.zeros(1000)], axis=1),
+        9.81 / rng.uniform(0.1, 5, (1000, 1)),
+    )
+    exact = tinyode.solve_batch(
+        pendulums, y0, [0, 10.0], k, batched=(0,), method="dop853", rtol=1e-12, atol=1e-13
+    ).y[-1]
 
     def loop(n=1000):
-        return np.array([solve_ivp(pendulum, (0, 10.0), y, args=(float(c[0]),), rtol=1e-6, atol=1e-9).y[:, -1] for y, c in zip(y0[:n], k)])
+        return np.array(
+            [
+                solve_ivp(pendulum, (0, 10.0), y, args=(float(c[0]),), rtol=1e-6, atol=1e-9).y[
+                    :, -1
+                ]
+                for y, c in zip(y0[:n], k)
+            ]
+        )
 
     def system():
-        return solve_ivp(lambda t, y: pendulums(t, y.reshape(1000, 2), k).ravel(), (0, 10.0), y0.ravel(), rtol=1e-6, atol=1e-9).y[:, -1]
+        return solve_ivp(
+            lambda t, y: pendulums(t, y.reshape(1000, 2), k).ravel(),
+            (0, 10.0),
+            y0.ravel(),
+            rtol=1e-6,
+            atol=1e-9,
+        ).y[:, -1]
 
     batch = lambda: tinyode.solve_batch(pendulums, y0, [0, 10.0], k, batched=(0,)).y[-1]
-    error = lambda y: np.abs(y.reshape(-1, 2) - exact[:y.size // 2]).max()
+    error = lambda y: np.abs(y.reshape(-1, 2) - exact[: y.size // 2]).max()
     times = fastest([batch, lambda: loop(100), system])
-    print(f"  1000 pendulums, solve_batch: {10 * times[1] / times[0]:.0f} times faster than a loop of SciPy's RK45 (from 100 of them), "
-          f"{times[0] / times[2]:.1f} times the time of RK45 for all as one system; largest errors {error(batch()[:100]):.1e} and "
-          f"{error(loop(100)):.1e} of the 100, {error(batch()):.1e} and {error(system()):.1e} of all")
+    print(
+        f"  1000 pendulums, solve_batch: {10 * times[1] / times[0]:.0f} times faster than a loop of"
+        f" SciPy's RK45 (from 100 of them), {times[0] / times[2]:.1f} times the time of RK45 for"
+        f" all as one system; largest errors {error(batch()[:100]):.1e} and {error(loop(100)):.1e}"
+        f" of the 100, {error(batch()):.1e} and {error(system()):.1e} of all"
+    )
 
 
 def pendulum(t, y, k):

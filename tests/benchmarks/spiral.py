@@ -1,9 +1,12 @@
-"""Fit a spiral by a neural ODE in 300 steps of Adam, by tinyode and its peers, each in a process of its own, and draw the race.
+"""Fit a spiral by a neural ODE in 300 steps of Adam, by tinyode and its peers, each in a process of
+its own, and draw the race.
 
-``python tests/benchmarks/spiral.py`` writes ``figures/gradients_spiral.png``. The problem is that of torchdiffeq's demonstration:
-y' = A^T y^3 from (2, 0), 1000 observations up to t = 25; a network of 50 hidden units on y^3, fitted to 20 windows of 10 observations
-drawn for each step; one step of rk4_38, which is what torchdiffeq calls rk4, from observation to observation (diffrax has none of order
-4, and takes Tsit5), gradients through the solver. Imports and compilation count. The losses of tinyode and torchdiffeq agree to rounding.
+``python tests/benchmarks/spiral.py`` writes ``figures/gradients_spiral.png``. The problem is that
+of torchdiffeq's demonstration: y' = A^T y^3 from (2, 0), 1000 observations up to t = 25; a network
+of 50 hidden units on y^3, fitted to 20 windows of 10 observations drawn for each step; one step of
+rk4_38, which is what torchdiffeq calls rk4, from observation to observation (diffrax has none of
+order 4, and takes Tsit5), gradients through the solver. Imports and compilation count. The losses
+of tinyode and torchdiffeq agree to rounding.
 """
 
 import importlib.util
@@ -19,7 +22,9 @@ WINDOW = TIMES[:10]
 
 
 def batches():
-    """Yield 20 windows of the spiral for each step, as their beginnings, shape (20, 2), and their states, shape (10, 20, 2)."""
+    """Yield 20 windows of the spiral for each step, as their beginnings, shape (20, 2), and their
+    states, shape (10, 20, 2).
+    """
     y, rows, h = np.array([2.0, 0.0]), [], TIMES[1] / 2
     for _ in TIMES:
         rows.append(y)
@@ -45,7 +50,11 @@ def with_tinyode(parameters):
         return np.tanh((y * y * y) @ W1 + b1) @ W2 + b2
 
     def loss(parameters, y0, target):
-        return np.mean(np.abs(odeint(f, y0, WINDOW, *parameters, method="rk4_38", gradient="discrete") - target))
+        return np.mean(
+            np.abs(
+                odeint(f, y0, WINDOW, *parameters, method="rk4_38", gradient="discrete") - target
+            )
+        )
 
     init, update = optim.adam(RATE)
     state = init(parameters)
@@ -87,8 +96,16 @@ def with_diffrax(parameters):
         return jnp.tanh((y * y * y) @ W1 + b1) @ W2 + b2
 
     def loss(p, y0, target):
-        y = diffrax.diffeqsolve(diffrax.ODETerm(f), diffrax.Tsit5(), 0.0, WINDOW[-1], WINDOW[1], y0, p,
-                                saveat=diffrax.SaveAt(ts=jnp.asarray(WINDOW))).ys
+        y = diffrax.diffeqsolve(
+            diffrax.ODETerm(f),
+            diffrax.Tsit5(),
+            0.0,
+            WINDOW[-1],
+            WINDOW[1],
+            y0,
+            p,
+            saveat=diffrax.SaveAt(ts=jnp.asarray(WINDOW)),
+        ).ys
         return jnp.mean(jnp.abs(y - target))
 
     @jax.jit
@@ -96,17 +113,26 @@ def with_diffrax(parameters):
         value, g = jax.value_and_grad(loss)(p, y0, target)
         m = [0.9 * a + 0.1 * b for a, b in zip(m, g)]
         v = [0.999 * a + 0.001 * b * b for a, b in zip(v, g)]
-        p = [a - RATE * (b / (1 - 0.9**n)) / (jnp.sqrt(c / (1 - 0.999**n)) + 1e-8) for a, b, c in zip(p, m, v)]
+        p = [
+            a - RATE * (b / (1 - 0.9**n)) / (jnp.sqrt(c / (1 - 0.999**n)) + 1e-8)
+            for a, b, c in zip(p, m, v)
+        ]
         return p, m, v, value
 
-    p, m, v = [jnp.asarray(x) for x in parameters], [0 * x for x in parameters], [0 * x for x in parameters]
+    p, m, v = (
+        [jnp.asarray(x) for x in parameters],
+        [0 * x for x in parameters],
+        [0 * x for x in parameters],
+    )
     for n, (y0, target) in enumerate(batches(), 1):
         p, m, v, value = step(p, m, v, float(n), y0, target)
         yield float(value)
 
 
 def race(repeats=3):
-    """Return name -> (seconds from the start of the process to each step of Adam, losses), of the fastest of the repeats."""
+    """Return name -> (seconds from the start of the process to each step of Adam, losses), of the
+    fastest of the repeats.
+    """
     results = {}
     for name in ("tinyode", "torchdiffeq", "diffrax"):
         if importlib.util.find_spec(name) is None:
@@ -114,8 +140,12 @@ def race(repeats=3):
         runs = []
         for _ in range(repeats):
             start = time.time()
-            lines = subprocess.run([sys.executable, __file__, name], check=True, capture_output=True, text=True).stdout.splitlines()
-            moments, losses = np.array([[float(number) for number in line.split()] for line in lines]).T
+            lines = subprocess.run(
+                [sys.executable, __file__, name], check=True, capture_output=True, text=True
+            ).stdout.splitlines()
+            moments, losses = np.array(
+                [[float(number) for number in line.split()] for line in lines]
+            ).T
             runs.append((moments - start, losses))
         results[name] = min(runs, key=lambda run: run[0][-1])
     return results
@@ -127,7 +157,13 @@ def draw(results):
     figure, axes = plotting.panels(width=9, height=5.5)
     for name, (seconds, losses) in results.items():
         axes.plot(seconds, np.arange(1, len(seconds) + 1))
-        axes.text(seconds[-1], len(seconds) + 8, f"{name}\nloss {losses[-1]:.4f}", ha="center", fontsize=12)
+        axes.text(
+            seconds[-1],
+            len(seconds) + 8,
+            f"{name}\nloss {losses[-1]:.4f}",
+            ha="center",
+            fontsize=12,
+        )
     axes.set_xlabel("seconds since the process was started")
     axes.set_ylabel("steps of Adam done")
     axes.set_xlim(0, axes.get_xlim()[1] + 0.5)
@@ -143,5 +179,8 @@ if __name__ == "__main__":
     else:
         results = race()
         for name, (seconds, losses) in results.items():
-            print(f"{name:12} first step after {seconds[0]:.2f} s, the others in {seconds[-1] - seconds[0]:.2f} s; loss {losses[-1]:.4f}")
+            print(
+                f"{name:12} first step after {seconds[0]:.2f} s, the others in"
+                f" {seconds[-1] - seconds[0]:.2f} s; loss {losses[-1]:.4f}"
+            )
         draw(results)

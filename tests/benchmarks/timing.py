@@ -5,7 +5,10 @@ import time
 
 import numpy as np
 
-PEERS = {name: importlib.util.find_spec(name) is not None for name in ("scipy", "torch", "torchdiffeq", "autograd", "mygrad", "diffrax")}
+PEERS = {
+    name: importlib.util.find_spec(name) is not None
+    for name in ("scipy", "torch", "torchdiffeq", "autograd", "mygrad", "diffrax")
+}
 
 
 def missing(*names):

@@ -1,7 +1,9 @@
-"""Draw the work-precision diagrams of all methods, ``figures/solvers_*.png``: ``python tests/benchmarks/work_precision.py``.
+"""Draw the work-precision diagrams of all methods, ``figures/solvers_*.png``: ``python
+tests/benchmarks/work_precision.py``.
 
-Work is counted, not timed, so the figures are the same on every machine: evaluations of f, and for implicit methods n more for each
-Jacobian of n equations. The problems and their reference values are those of the tests.
+Work is counted, not timed, so the figures are the same on every machine: evaluations of f, and for
+implicit methods n more for each Jacobian of n equations. The problems and their reference values
+are those of the tests.
 """
 
 import sys
@@ -26,13 +28,17 @@ def work(solution, n):
 
 
 def curve(problem, method, settings):
-    """Return the work and the error at the end for each of the settings that the method gets through."""
+    """Return the work and the error at the end for each of the settings that the method gets
+    through.
+    """
     f, y0, end, T, scale = problem
     points = []
     for setting in settings:
         try:
             with np.errstate(all="ignore"):
-                solution = solve(f, np.array(y0), [0, T], method=method, max_steps=MOST_STEPS, **setting)
+                solution = solve(
+                    f, np.array(y0), [0, T], method=method, max_steps=MOST_STEPS, **setting
+                )
         except SolverError:
             continue
         points.append((work(solution, len(y0)), np.max(np.abs(solution.y[-1] - end) / scale)))
@@ -45,8 +51,16 @@ def draw(axes, title, problem, methods, settings):
         points = curve(problem, method, settings)
         points = points[(points[:, 1] < 3) & (points[:, 1] > 0)]
         line = "--" if TABLEAUS[method].implicit else "-"
-        axes.loglog(points[:, 1], points[:, 0], line, marker=MARKERS[n % len(MARKERS)], color=plotting.COLOURS[n % 6], markersize=5,
-                    linewidth=1.6, label=method if len(points) else f"{method}: over {MOST_STEPS:,} steps")
+        axes.loglog(
+            points[:, 1],
+            points[:, 0],
+            line,
+            marker=MARKERS[n % len(MARKERS)],
+            color=plotting.COLOURS[n % 6],
+            markersize=5,
+            linewidth=1.6,
+            label=method if len(points) else f"{method}: over {MOST_STEPS:,} steps",
+        )
     axes.invert_xaxis()
     axes.set_xlabel("error at the end")
     axes.set_ylabel("evaluations")
@@ -66,19 +80,36 @@ def stiff(name, index):
 def main():
     """Draw both figures."""
     fixed = [name for name, tableau in TABLEAUS.items() if tableau.e is None]
-    explicit = [name for name, tableau in TABLEAUS.items() if tableau.e is not None and not tableau.implicit]
-    implicit = [name for name, tableau in TABLEAUS.items() if tableau.e is not None and tableau.implicit]
+    explicit = [
+        name for name, tableau in TABLEAUS.items() if tableau.e is not None and not tableau.implicit
+    ]
+    implicit = [
+        name for name, tableau in TABLEAUS.items() if tableau.e is not None and tableau.implicit
+    ]
     steps = [{"step_size": 20.0 / n} for n in 2 ** np.arange(5, 14)]
     tolerances = [{"rtol": tol, "atol": tol} for tol in 10.0 ** -np.arange(2, 13)]
     figure, panels = plotting.panels(2, width=13, height=7)
     draw(panels[0], "fixed steps: a linear pursuit (DETEST E5)", nonstiff("E5", 20.0), fixed, steps)
-    draw(panels[1], "adaptive steps: an orbit (DETEST D3)", nonstiff("D3"), explicit + implicit,
-         tolerances)
+    draw(
+        panels[1],
+        "adaptive steps: an orbit (DETEST D3)",
+        nonstiff("D3"),
+        explicit + implicit,
+        tolerances,
+    )
     plotting.save(figure, "solvers_work_precision")
     figure, panels = plotting.panels(2, width=13, height=7)
-    for axes, title, problem in ((panels[0], "stiff: van der Pol, mu = 1000, to t = 500", stiff("van_der_pol", 0)),
-                                 (panels[1], "stiff: HIRES, 8 equations", stiff("hires", 0))):
-        draw(axes, title, problem, [*implicit, "dopri5", "bosh3"], [{"rtol": tol, "atol": 1e-6 * tol} for tol in 10.0 ** -np.arange(2, 10)])
+    for axes, title, problem in (
+        (panels[0], "stiff: van der Pol, mu = 1000, to t = 500", stiff("van_der_pol", 0)),
+        (panels[1], "stiff: HIRES, 8 equations", stiff("hires", 0)),
+    ):
+        draw(
+            axes,
+            title,
+            problem,
+            [*implicit, "dopri5", "bosh3"],
+            [{"rtol": tol, "atol": 1e-6 * tol} for tol in 10.0 ** -np.arange(2, 10)],
+        )
     plotting.save(figure, "solvers_stiff_work_precision")
 
 

@@ -183,7 +183,7 @@ def test_what_to_write_instead_works():
         expected = grad(
             lambda k: np.sum(odeint(lambda t, y, k: np.stack([k * y[1], -y[0]]), Y, T, k))
         )(0.9)
-        got = grad(lambda k: np.sum(odeint(f, Y, T, k, gradient=way, rtol=1e-8)))(0.9)  # noqa: B023
+        got = grad(lambda k: np.sum(odeint(f, Y, T, k, gradient=way, rtol=1e-8)))(0.9)
         np.testing.assert_allclose(got, expected, rtol=1e-4)
 
 

@@ -3,15 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyode import (
-    compiled,
-    custom_vjp,
-    grad,
-    odeint,
-    odeint_batch,
-    odeint_event,
-    with_integral,
-)
+from tinyode import compiled, custom_vjp, grad, odeint, odeint_batch, odeint_event, with_integral
 from tinyode.sensitivity.odeint import GRADIENTS
 
 
@@ -181,13 +173,16 @@ def test_second_derivatives_of_times(gradient):
         return np.sum(odeint(f, Y0, t, x, gradient=gradient) ** 2)
 
     def of_event(f, x):
-        t, y = odeint_event(f, Y0, 0.0, x, event=lambda t, y, k: y[0] - 0.2 * k, t_end=10.0,
-                            gradient=gradient)
+        t, y = odeint_event(
+            f, Y0, 0.0, x, event=lambda t, y, k: y[0] - 0.2 * k, t_end=10.0, gradient=gradient
+        )
         return t + y[1]
 
     for loss_of in (of_times, of_event):
-        found, right = [grad(grad(lambda x, f=f, of=loss_of: of(f, x)))(0.7)
-                        for f in (in_steps(), fresh_in_steps)]
+        found, right = [
+            grad(grad(lambda x, f=f, of=loss_of: of(f, x)))(0.7)
+            for f in (in_steps(), fresh_in_steps)
+        ]
         assert abs(found - right) < 1e-9 * abs(right)
 
 
@@ -212,8 +207,12 @@ def test_functions_with_a_pullback_of_their_own(product):
 
     for options in METHODS:
         for gradient in GRADIENTS:
-            found, right = [grad(lambda k, f=f, o={**options, "gradient": gradient}: loss(
-                f, k, Y0, T, **o))(1.3) for f in (f, fresh)]
+            found, right = [
+                grad(lambda k, f=f, o={**options, "gradient": gradient}: loss(f, k, Y0, T, **o))(
+                    1.3
+                )
+                for f in (f, fresh)
+            ]
             assert abs(found - right) < 1e-9
     found = grad(lambda k: np.sum(odeint_batch(in_rows, Y0[None], T, k)[-1] ** 2))(1.3)
     right = grad(lambda k: np.sum(odeint(fresh, Y0, T, k, gradient="discrete")[-1] ** 2))(1.3)

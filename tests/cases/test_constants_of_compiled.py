@@ -327,7 +327,7 @@ def test_what_may_have_a_state_is_refused(argument):
         ):
             compiled(lambda x, argument: x)(X, container)
         with pytest.raises(TypeError, match="compiled: an argument is"):
-            grad(lambda x: np.sum(compiled(lambda x, argument: x)(x, container)))(X)  # noqa: B023
+            grad(lambda x: np.sum(compiled(lambda x, argument: x)(x, container)))(X)
 
 
 def recursive():
@@ -389,7 +389,7 @@ def test_what_cannot_change_is_recorded_once():
     ]
     for f, constant in uses:
         count = []
-        g = compiled(lambda x, c: count.append(0) or f(x, c))  # noqa: B023
+        g = compiled(lambda x, c: count.append(0) or f(x, c))
         for _ in range(3):
             found, expected = g(X, constant), f(X, constant)
             np.testing.assert_array_equal(found, expected)

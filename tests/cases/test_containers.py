@@ -165,7 +165,7 @@ def test_a_compiled_function_sees_what_they_have(way):
     }
     for _ in range(2):
         for factor in (2.0, 5.0, 2.0):
-            x = defaultdict(lambda: factor, a=3.0)  # noqa: B023
+            x = defaultdict(lambda: factor, a=3.0)
             assert calls[way](by_factory, x) == pytest.approx(3 * factor) and list(x) == ["a"]
         for name, factor in (("twice", 2.0), ("once", 1.0), ("twice", 2.0)):
             assert calls[way](by_name, of_a_name(name, 3.0)) == pytest.approx(3 * factor)

@@ -231,10 +231,7 @@ def test_traced_values_are_not_pickled():
                     TypeError, match=r"traced array cannot be pickled|takes a pickle"
                 ):
                     derivative(x)
-    for f in (
-        lambda t, y: copy.copy(t) * copy.copy(y),
-        lambda t, y: copy.deepcopy([t, y])[0] * y,
-    ):
+    for f in (lambda t, y: copy.copy(t) * copy.copy(y), lambda t, y: copy.deepcopy([t, y])[0] * y):
         assert compiled(f)(2.0, 3.0) == 6.0
     assert grad(lambda x: x * pickle.loads(pickle.dumps(stop_gradient(x))))(3.0) == 3.0
     assert grad(lambda x: copy.deepcopy([x])[0] * copy.copy(x))(3.0) == 6.0

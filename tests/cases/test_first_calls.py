@@ -274,8 +274,11 @@ def test_a_method_from_elsewhere(method):
     ):
         with pytest.raises(
             ValueError,
-            match=rf"method='{method}' is not known; (.*the same method, or the nearest, is .*|write )"
-            rf"'{NEAREST[method]}'.*The methods are euler",
+            match=(
+                rf"method='{method}' is not known; (.*the same method, or the nearest, is"
+                r" .*|write )"
+                rf"'{NEAREST[method]}'.*The methods are euler"
+            ),
         ):
             call(method=method)
     with pytest.raises(

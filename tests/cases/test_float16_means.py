@@ -13,8 +13,8 @@ ARRAYS = {
     "large": rng.uniform(1e4, 6e4, (40, 3)).astype(HALF),
     "small": (rng.normal(size=(3000, 2)) * 1e-3).astype(HALF),
     "few": rng.normal(size=(7, 5)).astype(HALF),
-    "some missing": np.where(rng.random((50, 3)) < 0.1, np.nan, rng.normal(size=(50, 3))).astype(
-        HALF
+    "some missing": (
+        np.where(rng.random((50, 3)) < 0.1, np.nan, rng.normal(size=(50, 3))).astype(HALF)
     ),
     "a number": HALF(2.5),
 }

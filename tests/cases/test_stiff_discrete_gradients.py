@@ -20,7 +20,7 @@ def stability(tableau, z):
             factor = matrix[j, i] / matrix[i, i]
             matrix[j], k[j] = matrix[j] - factor * matrix[i], k[j] - factor * k[i]
     for i in reversed(range(len(b))):
-        k[i] = (k[i] - matrix[i, i + 1:] @ k[i + 1:]) / matrix[i, i]
+        k[i] = (k[i] - matrix[i, i + 1 :] @ k[i + 1 :]) / matrix[i, i]
     return 1 + z * (b @ k)
 
 
@@ -34,8 +34,15 @@ def test_gradients_of_initial_states(method, rate, h, checkpoints):
     Q = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0]
     A, w = (Q * rates) @ Q.T, np.array([1.0, 2.0, 3.0, 4.0])
     R = np.array([stability(TABLEAUS[method], h * rate) for rate in rates]).astype(float)
-    end = lambda y0: odeint(lambda t, y: A @ (y - w), y0, np.array([0.0, 2 * h]), method=method,
-                            step_size=h, gradient="discrete", checkpoints=checkpoints)[-1]
+    end = lambda y0: odeint(
+        lambda t, y: A @ (y - w),
+        y0,
+        np.array([0.0, 2 * h]),
+        method=method,
+        step_size=h,
+        gradient="discrete",
+        checkpoints=checkpoints,
+    )[-1]
     found, exact = grad(lambda y0: np.sum(w * end(y0)))(1.01 * w), Q @ (R**2 * (Q.T @ w))
     np.testing.assert_allclose(found, exact, atol=1e-15 * h * rate + 1e-12 * np.max(np.abs(w)))
 
@@ -46,8 +53,16 @@ def test_gradients_of_initial_states(method, rate, h, checkpoints):
 def test_long_first_steps(method, first_step, gradient):
     """From where the fast component already is, first steps may be long."""
     f = lambda t, y, k: np.stack([-1e8 * (y[0] - y[1]) - k * y[1], -k * y[1]])
-    end = lambda k, y1: odeint(f, np.stack([y1, y1]), [0, 3.0], k, method=method, gradient=gradient,
-                               first_step=first_step, rtol=1e-7)[-1, 0]
+    end = lambda k, y1: odeint(
+        f,
+        np.stack([y1, y1]),
+        [0, 3.0],
+        k,
+        method=method,
+        gradient=gradient,
+        first_step=first_step,
+        rtol=1e-7,
+    )[-1, 0]
     of_k, of_y1 = grad(end, (0, 1))(0.5, 2.0)
     assert abs(of_k + 6 * np.exp(-1.5)) < 1e-4 and abs(of_y1 - np.exp(-1.5)) < 1e-4
 
@@ -58,8 +73,15 @@ def test_a_step_that_is_solved_again_comes_to_the_same_state_or_says_so(checkpoi
     said = 0
     for c in np.logspace(0, 6, 25):
         f = lambda t, y, c=c: -c * y * np.log(np.abs(y) + 1e-300)
-        end = lambda y0, f=f: odeint(f, y0, [0, 4.6], method="sdirk2", step_size=1.15,
-                                     gradient="discrete", checkpoints=checkpoints)[-1, 0]
+        end = lambda y0, f=f: odeint(
+            f,
+            y0,
+            [0, 4.6],
+            method="sdirk2",
+            step_size=1.15,
+            gradient="discrete",
+            checkpoints=checkpoints,
+        )[-1, 0]
         for y0 in np.array([[0.27], [3.0]]):
             try:
                 found = grad(end)(y0)[0]

@@ -200,8 +200,14 @@ def test_an_equation_is_not_solved_because_another_one_is(method, slope, h, entr
     """
     f = lambda t, y: np.array([-y[0] + 150 * y[1], slope * (y[1] - 0.5)])
     right, wrong = [np.array([[own, 150.0], [0.0, slope]]) for own in (-1.0, entry)]
-    found = lambda J: solve(f, np.array([-1.4, 0.5 + 1e-9]), [0, 10 * h], method=method,
-                            step_size=h, jacobian=lambda t, y: J).y[-1]
+    found = lambda J: solve(
+        f,
+        np.array([-1.4, 0.5 + 1e-9]),
+        [0, 10 * h],
+        method=method,
+        step_size=h,
+        jacobian=lambda t, y: J,
+    ).y[-1]
     try:
         y = found(wrong)
     except NewtonFailed:
@@ -214,5 +220,11 @@ def test_a_correction_of_zero_is_no_division_by_zero():
     for method in IMPLICIT:
         for entry in (1e155, 1e200, 1e300):
             with pytest.raises(SolverError), np.errstate(all="ignore"):
-                solve(lambda t, y: -y, 1.0, [0, 1.0], method=method, step_size=0.5,
-                      jacobian=lambda t, y, entry=entry: np.array([[-entry]]))
+                solve(
+                    lambda t, y: -y,
+                    1.0,
+                    [0, 1.0],
+                    method=method,
+                    step_size=0.5,
+                    jacobian=lambda t, y, entry=entry: np.array([[-entry]]),
+                )

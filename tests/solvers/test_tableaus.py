@@ -1,4 +1,4 @@
-"""The methods' numbers: order conditions from the tableau alone, so that a wrong digit cannot hide."""
+"""The methods' numbers: order conditions from the tableau alone, so no wrong digit can hide."""
 
 from fractions import Fraction
 
@@ -9,14 +9,37 @@ from tinyode.solvers.tableau import tableau
 from tinyode.solvers.tableaus import TABLEAUS, find
 
 METHODS = list(TABLEAUS.values())
-IMPLICIT = {"implicit_euler", "implicit_midpoint", "trapezoid", "sdirk2", "gauss_legendre4", "gauss_legendre6", "radau_iia3", "radau_iia5",
-            "trbdf2", "kvaerno3", "kvaerno5"}
-COLLOCATION = [TABLEAUS[name] for name in ("implicit_euler", "implicit_midpoint", "trapezoid", "gauss_legendre4", "gauss_legendre6",
-                                           "radau_iia3", "radau_iia5")]
+IMPLICIT = {
+    "implicit_euler",
+    "implicit_midpoint",
+    "trapezoid",
+    "sdirk2",
+    "gauss_legendre4",
+    "gauss_legendre6",
+    "radau_iia3",
+    "radau_iia5",
+    "trbdf2",
+    "kvaerno3",
+    "kvaerno5",
+}
+COLLOCATION = [
+    TABLEAUS[name]
+    for name in (
+        "implicit_euler",
+        "implicit_midpoint",
+        "trapezoid",
+        "gauss_legendre4",
+        "gauss_legendre6",
+        "radau_iia3",
+        "radau_iia5",
+    )
+]
 
 
 def order_conditions(a, weights, c, order):
-    """Yield (found, required) for every rooted tree up to this order (HNW I, table II.2.1 and section II.2; weights b or b(theta))."""
+    """Yield (found, required) for every rooted tree up to this order (HNW I, table II.2.1 and
+    section II.2; weights b or b(theta)).
+    """
     ac, acc = a @ c, a @ (c * c)
     yield weights.sum(), 1
     if order >= 2:
@@ -24,11 +47,24 @@ def order_conditions(a, weights, c, order):
     if order >= 3:
         yield from [(weights @ c**2, 1 / 3), (weights @ ac, 1 / 6)]
     if order >= 4:
-        yield from [(weights @ c**3, 1 / 4), (weights @ (c * ac), 1 / 8), (weights @ acc, 1 / 12), (weights @ (a @ ac), 1 / 24)]
+        yield from [
+            (weights @ c**3, 1 / 4),
+            (weights @ (c * ac), 1 / 8),
+            (weights @ acc, 1 / 12),
+            (weights @ (a @ ac), 1 / 24),
+        ]
     if order >= 5:
-        yield from [(weights @ c**4, 1 / 5), (weights @ (c**2 * ac), 1 / 10), (weights @ (c * acc), 1 / 15),
-                    (weights @ (c * (a @ ac)), 1 / 30), (weights @ ac**2, 1 / 20), (weights @ (a @ c**3), 1 / 20),
-                    (weights @ (a @ (c * ac)), 1 / 40), (weights @ (a @ acc), 1 / 60), (weights @ (a @ (a @ ac)), 1 / 120)]
+        yield from [
+            (weights @ c**4, 1 / 5),
+            (weights @ (c**2 * ac), 1 / 10),
+            (weights @ (c * acc), 1 / 15),
+            (weights @ (c * (a @ ac)), 1 / 30),
+            (weights @ ac**2, 1 / 20),
+            (weights @ (a @ c**3), 1 / 20),
+            (weights @ (a @ (c * ac)), 1 / 40),
+            (weights @ (a @ acc), 1 / 60),
+            (weights @ (a @ (a @ ac)), 1 / 120),
+        ]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
@@ -37,16 +73,23 @@ def test_order_conditions(method):
     assert method.implicit == (method.name in IMPLICIT)
     for found, required in order_conditions(method.a, method.b, method.c, method.order):
         assert abs(found - required) < 1e-14
-    for k in range(1, method.order + 1):  # B(p), which is all that is checked here of orders above 5; the rest by slopes
+    for k in range(
+        1, method.order + 1
+    ):  # B(p), which is all that is checked here of orders above 5; the rest by slopes
         assert abs(method.b @ method.c ** (k - 1) - 1 / k) < 1e-14
     if method.order < 5:  # and it has no higher order than it says
-        assert any(abs(found - required) > 1e-3 for found, required in order_conditions(method.a, method.b, method.c, method.order + 1))
+        assert any(
+            abs(found - required) > 1e-3
+            for found, required in order_conditions(method.a, method.b, method.c, method.order + 1)
+        )
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m.e is not None], ids=lambda m: m.name)
 def test_the_error_estimate_is_of_the_order_it_says(method):
     b_hat = method.b - method.e
-    if method.e3 is not None:  # dop853 has two estimates, of orders 5 and 3, and h^6 h^6 / h^4 is h^8
+    if (
+        method.e3 is not None
+    ):  # dop853 has two estimates, of orders 5 and 3, and h^6 h^6 / h^4 is h^8
         for estimate, order in ((method.e, 5), (method.e3, 3)):
             for found, required in order_conditions(method.a, method.b - estimate, method.c, order):
                 assert abs(found - required) < 1e-14
@@ -54,13 +97,18 @@ def test_the_error_estimate_is_of_the_order_it_says(method):
         return
     for found, required in order_conditions(method.a, b_hat, method.c, method.error_order):
         assert abs(found - required) < 1e-14
-    assert any(abs(found - required) > 1e-5 for weights in (method.b, b_hat)  # Fehlberg advances by the lower of the two
-               for found, required in order_conditions(method.a, weights, method.c, method.error_order + 1))
+    assert any(
+        abs(found - required) > 1e-5
+        for weights in (method.b, b_hat)  # Fehlberg advances by the lower of the two
+        for found, required in order_conditions(method.a, weights, method.c, method.error_order + 1)
+    )
 
 
 @pytest.mark.parametrize("method", COLLOCATION, ids=lambda m: m.name)
 def test_collocation(method):
-    """C(s), sum_j a_ij c_j^(k-1) = c_i^k / k, and the same of the dense output; and the tables that the books print."""
+    """C(s), sum_j a_ij c_j^(k-1) = c_i^k / k, and the same of the dense output; and the tables that
+    the books print.
+    """
     k = np.arange(1, method.stages + 1)
     powers = method.c[:, None] ** (k - 1)
     np.testing.assert_allclose(method.a @ powers, method.c[:, None] ** k / k, atol=1e-15)
@@ -72,24 +120,51 @@ def test_collocation(method):
 def test_collocation_against_the_tables_in_the_books():
     """HNW, tables II.7.3 and II.7.4; HW, tables IV.5.5 and IV.5.6."""
     r3, r6, r15 = np.sqrt([3, 6, 15])
-    tables = {"gauss_legendre4": [[1 / 4, 1 / 4 - r3 / 6], [1 / 4 + r3 / 6, 1 / 4]],
-              "gauss_legendre6": [[5 / 36, 2 / 9 - r15 / 15, 5 / 36 - r15 / 30], [5 / 36 + r15 / 24, 2 / 9, 5 / 36 - r15 / 24],
-                                  [5 / 36 + r15 / 30, 2 / 9 + r15 / 15, 5 / 36]],
-              "radau_iia3": [[5 / 12, -1 / 12], [3 / 4, 1 / 4]],
-              "radau_iia5": [[(88 - 7 * r6) / 360, (296 - 169 * r6) / 1800, (-2 + 3 * r6) / 225],
-                             [(296 + 169 * r6) / 1800, (88 + 7 * r6) / 360, (-2 - 3 * r6) / 225],
-                             [(16 - r6) / 36, (16 + r6) / 36, 1 / 9]]}
+    tables = {
+        "gauss_legendre4": [[1 / 4, 1 / 4 - r3 / 6], [1 / 4 + r3 / 6, 1 / 4]],
+        "gauss_legendre6": [
+            [5 / 36, 2 / 9 - r15 / 15, 5 / 36 - r15 / 30],
+            [5 / 36 + r15 / 24, 2 / 9, 5 / 36 - r15 / 24],
+            [5 / 36 + r15 / 30, 2 / 9 + r15 / 15, 5 / 36],
+        ],
+        "radau_iia3": [[5 / 12, -1 / 12], [3 / 4, 1 / 4]],
+        "radau_iia5": [
+            [(88 - 7 * r6) / 360, (296 - 169 * r6) / 1800, (-2 + 3 * r6) / 225],
+            [(296 + 169 * r6) / 1800, (88 + 7 * r6) / 360, (-2 - 3 * r6) / 225],
+            [(16 - r6) / 36, (16 + r6) / 36, 1 / 9],
+        ],
+    }
     for name, a in tables.items():
         np.testing.assert_allclose(find(name).a, a, atol=1e-15)
 
 
-@pytest.mark.parametrize("name, at_infinity", [
-    ("implicit_euler", 0), ("implicit_midpoint", -1), ("trapezoid", -1), ("sdirk2", 0), ("gauss_legendre4", 1), ("gauss_legendre6", -1),
-    ("radau_iia3", 0), ("radau_iia5", 0), ("trbdf2", 0), ("kvaerno3", 0), ("kvaerno5", 0)])
+@pytest.mark.parametrize(
+    "name, at_infinity",
+    [
+        ("implicit_euler", 0),
+        ("implicit_midpoint", -1),
+        ("trapezoid", -1),
+        ("sdirk2", 0),
+        ("gauss_legendre4", 1),
+        ("gauss_legendre6", -1),
+        ("radau_iia3", 0),
+        ("radau_iia5", 0),
+        ("trbdf2", 0),
+        ("kvaerno3", 0),
+        ("kvaerno5", 0),
+    ],
+)
 def test_implicit_methods_are_A_stable(name, at_infinity):
-    """R(z) = 1 + z b^T (I - z A)^-1 1 is at most 1 on the imaginary axis and left of it, and 0 at infinity if the method is L-stable."""
+    """R(z) = 1 + z b^T (I - z A)^-1 1 is at most 1 on the imaginary axis and left of it, and 0 at
+    infinity if the method is L-stable.
+    """
     method = find(name)
-    R = lambda z: 1 + z * method.b @ np.linalg.solve(np.eye(method.stages) - z * method.a, np.ones(method.stages))
+    R = lambda z: (
+        1
+        + z
+        * method.b
+        @ np.linalg.solve(np.eye(method.stages) - z * method.a, np.ones(method.stages))
+    )
     for size in 10.0 ** np.linspace(-3, 3, 61):
         for angle in np.linspace(np.pi / 2, 3 * np.pi / 2, 13):
             assert abs(R(size * np.exp(1j * angle))) < 1 + 1e-9
@@ -98,7 +173,9 @@ def test_implicit_methods_are_A_stable(name, at_infinity):
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_hermites_cubic_where_a_method_has_nothing_better(method):
-    """Values and slopes at both ends, exactly those of the step: y, y1 and k_1 = f(t, y), the last stage or one more f(t1, y1)."""
+    """Values and slopes at both ends, exactly those of the step: y, y1 and k_1 = f(t, y), the last
+    stage or one more f(t1, y1).
+    """
     if method in COLLOCATION or method.name in ("sdirk2", "dopri5", "tsit5", "dop853"):
         return
     s, x = method.stages, len(method.extra_a)
@@ -112,12 +189,19 @@ def test_hermites_cubic_where_a_method_has_nothing_better(method):
         assert method.extra_c == [1.0]
 
 
-@pytest.mark.parametrize("method", [find(name) for name in ("dopri5", "tsit5", "dop853")], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "method", [find(name) for name in ("dopri5", "tsit5", "dop853")], ids=lambda m: m.name
+)
 def test_the_interpolant_meets_the_order_conditions_everywhere(method):
-    """b(theta) must satisfy each condition of order k with its right side times theta^k, and be b at the end, C1 at both."""
-    powers, more = np.arange(1, method.interpolant.shape[1] + 1), len(method.interpolant) - method.stages
+    """b(theta) must satisfy each condition of order k with its right side times theta^k, and be b
+    at the end, C1 at both.
+    """
+    powers, more = (
+        np.arange(1, method.interpolant.shape[1] + 1),
+        len(method.interpolant) - method.stages,
+    )
     a = np.pad(method.a, ((0, more), (0, more)))
-    a[method.stages:] = method.extra_a
+    a[method.stages :] = method.extra_a
     b, c = np.pad(method.b, (0, more)), a.sum(axis=1)
     for theta in np.linspace(0, 1, 7):
         weights = method.interpolant @ theta**powers
@@ -133,8 +217,13 @@ def test_the_interpolant_meets_the_order_conditions_everywhere(method):
 
 
 def test_the_interpolant_of_dopri5_against_the_form_in_the_code():
-    """b_1(theta) as HNW write it out, equation II.6.12 in the first edition's form, at theta = 1/2: exact in fractions."""
-    b1 = sum(Fraction(x).limit_denominator(10**13) * Fraction(1, 2)**j for j, x in enumerate(find("dopri5").interpolant[0], 1))
+    """b_1(theta) as HNW write it out, equation II.6.12 in the first edition's form, at theta = 1/2:
+    exact in fractions.
+    """
+    b1 = sum(
+        Fraction(x).limit_denominator(10**13) * Fraction(1, 2) ** j
+        for j, x in enumerate(find("dopri5").interpolant[0], 1)
+    )
     theta = Fraction(1, 2)
     d1 = Fraction(-12715105075, 11282082432)
     b, u = Fraction(35, 384), 1 - Fraction(35, 384)
@@ -145,10 +234,19 @@ def test_the_interpolant_of_dopri5_against_the_form_in_the_code():
 def test_unknown_methods_are_refused_with_the_nearest_names():
     with pytest.raises(ValueError, match="method='dopri' is not known; did you mean 'dopri5'"):
         find("dopri")
-    with pytest.raises(ValueError, match=r"The methods are euler, midpoint, heun, ralston, rk4, rk4_38, heun_euler, bosh3, fehlberg45, "):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"The methods are euler, midpoint, heun, ralston, rk4, rk4_38, heun_euler, bosh3,"
+            r" fehlberg45, "
+        ),
+    ):
         find(None)
 
 
 def test_a_method_that_hermites_cubic_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="its first stage is not f at the beginning of the step, as Hermite's cubic needs"):
+    with pytest.raises(
+        ValueError,
+        match="its first stage is not f at the beginning of the step, as Hermite's cubic needs",
+    ):
         tableau("sdirk", 1, a=["1/2"], b="1/2 1/2", diagonal="1/2 1/2", reference="none")

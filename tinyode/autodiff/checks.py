@@ -1,4 +1,6 @@
-"""What passes in and out of a derivative: primals, values, cotangents, made arrays of real numbers or refused by name."""
+"""What passes in and out of a derivative: primals, values, cotangents, made arrays of real numbers
+or refused by name.
+"""
 
 import numpy as np
 from numpy import ndarray
@@ -24,9 +26,14 @@ def as_primal(x):
         return x if isinstance(x, np.floating) else array[()]
     if array.dtype.kind in "iub":
         return array.astype(float)[()]
-    what = "a complex number" if array.dtype.kind == "c" else f"{x!r:.40} of type {type(x).__name__}"
-    raise TypeError(f"cannot differentiate with respect to {what}: primals are real numbers, arrays of them, and nested tuples, "
-                    "lists and dicts of these; select others out with argnum, or close over them")
+    what = (
+        "a complex number" if array.dtype.kind == "c" else f"{x!r:.40} of type {type(x).__name__}"
+    )
+    raise TypeError(
+        f"cannot differentiate with respect to {what}: primals are real numbers, arrays of them,"
+        " and nested tuples, lists and dicts of these; select others out with argnum, or close"
+        " over them"
+    )
 
 
 def as_output(y):
@@ -34,10 +41,15 @@ def as_output(y):
     if (type(y) is ndarray and y.dtype == object) or isinstance(y, Recorded):
         return unbox(y)
     tree.refuse_masked("what the function being differentiated returned", y)
-    if isinstance(y, (int, float, np.number, np.bool_, ndarray)) and np.asarray(y).dtype.kind in "fiub":
+    if (
+        isinstance(y, (int, float, np.number, np.bool_, ndarray))
+        and np.asarray(y).dtype.kind in "fiub"
+    ):
         return y if isinstance(y, ndarray) else np.asarray(y)[()]
-    raise TypeError(f"the function being differentiated returned {y!r:.60} of type {type(y).__name__}; it must return a real array, "
-                    "or a nested tuple, list or dict of them")
+    raise TypeError(
+        f"the function being differentiated returned {y!r:.60} of type {type(y).__name__}; it must"
+        " return a real array, or a nested tuple, list or dict of them"
+    )
 
 
 def as_real(what, x):
@@ -54,7 +66,10 @@ def as_cotangent(g, y):
         return g
     g = as_real("pullback: a cotangent", g)
     if g.shape != np.shape(y):
-        raise ValueError(f"pullback: a cotangent of shape {np.shape(y)} was expected, like the value, got shape {g.shape}")
+        raise ValueError(
+            f"pullback: a cotangent of shape {np.shape(y)} was expected, like the value, got shape"
+            f" {g.shape}"
+        )
     dtype = getattr(y, "dtype", FLOAT64)
     return g if g.dtype == dtype or dtype.kind != "f" else g.astype(dtype)
 
@@ -62,17 +77,27 @@ def as_cotangent(g, y):
 def check_floating(name, value):
     """Refuse what a function returned if it is not made of floating-point numbers."""
     if np.result_type(value).kind != "f":
-        raise TypeError(f"{name}: the function returned {value!r:.40}, which is not made of floating-point numbers, so every derivative "
-                        "would be zero; remove the rounding, comparison or conversion to whole numbers")
+        raise TypeError(
+            f"{name}: the function returned {value!r:.40}, which is not made of floating-point"
+            " numbers, so every derivative would be zero; remove the rounding, comparison or"
+            " conversion to whole numbers"
+        )
 
 
 def check_scalar(value):
-    """Refuse what a function returned if it is not one floating-point number, so that it has no gradient."""
+    """Refuse what a function returned if it is not one floating-point number, so that it has no
+    gradient.
+    """
     if isinstance(value, (tuple, list, dict)):
-        raise TypeError(f"grad: the function returned a {type(value).__name__}; a gradient is of one number, use vjp or jacobian")
+        raise TypeError(
+            f"grad: the function returned a {type(value).__name__}; a gradient is of one number,"
+            " use vjp or jacobian"
+        )
     if np.size(value) != 1:
-        raise TypeError(f"grad: the function returned an array of shape {np.shape(value)}; a gradient is of one number: reduce it "
-                        "(np.sum, np.mean), or use vjp or jacobian")
+        raise TypeError(
+            f"grad: the function returned an array of shape {np.shape(value)}; a gradient is of one"
+            " number: reduce it (np.sum, np.mean), or use vjp or jacobian"
+        )
     check_floating("grad", value)
 
 
@@ -82,6 +107,8 @@ def own(cotangents, seeds):
     for i, c in enumerate(cotangents):
         if type(c) is ndarray:
             if c.base is not None or id(c) in met or not c.ndim:
-                cotangents[i] = c = c.copy()[()]  # a number, as NumPy's own functions return for 0-d arrays
+                cotangents[i] = c = c.copy()[
+                    ()
+                ]  # a number, as NumPy's own functions return for 0-d arrays
             met.add(id(c))
     return cotangents

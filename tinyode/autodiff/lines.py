@@ -27,8 +27,8 @@ BY_NUMPY = (
     "dtype=float, np.asarray(x, float) or np.float64(x)"
 )
 LIBRARY = (
-    ", which calls {}, line {} (a library computes with plain numbers; tinyode.custom_vjp gives its "
-    "function a derivative)"
+    ", which calls {}, line {} (a library computes with plain numbers; tinyode.custom_vjp gives its"
+    " function a derivative)"
 )
 OF_OBJECTS = "dtype('O')", "not supported for the input types", "which has no callable"  # NumPy's
 STACK = (

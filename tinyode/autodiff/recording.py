@@ -1,11 +1,13 @@
 """Recording: what a function does to arrays, written down as a list of NumPy calls.
 
-The tape (`trace`) writes down what a derivative needs, and has no use for comparisons and signs, or for what the rules themselves compute.
-A `Symbol` is less clever: it knows nothing of derivatives, and writes down every NumPy function that it meets, with its operands. Put
-Symbols into the Nodes of a trace, and both the function and the sweep back through its rules, which are NumPy code too, are written down:
-that is all `program` needs.
+The tape (`trace`) writes down what a derivative needs, and has no use for comparisons and signs, or
+for what the rules themselves compute. A `Symbol` is less clever: it knows nothing of derivatives,
+and writes down every NumPy function that it meets, with its operands. Put Symbols into the Nodes of
+a trace, and both the function and the sweep back through its rules, which are NumPy code too, are
+written down: that is all `program` needs.
 
-A recording is made of one path through the function. So what would choose the path by a value, a bool, a number, a shape, is refused.
+A recording is made of one path through the function. So what would choose the path by a value, a
+bool, a number, a shape, is refused.
 """
 
 import functools
@@ -23,18 +25,75 @@ from .lines import is_ours, place
 from .operators import NUMBERS, Recorded, name_of
 from .trace import Node
 
-SHAPES_ONLY = {np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj, np.can_cast, np.min_scalar_type, np.common_type,
-               np.zeros_like, np.ones_like, np.empty_like}  # do not look at the values
-SHAPED_BY_VALUES = {np.nonzero, np.flatnonzero, np.argwhere, np.extract, np.compress, np.unique, np.unique_all, np.unique_counts,
-                    np.unique_inverse, np.unique_values, np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d, np.trim_zeros, np.roots,
-                    np.polydiv}
-SHAPED_BY = {np.bincount: (0, "x"), np.delete: (1, "obj"), operator.getitem: (1, "")}  # by this argument's (getitem's: if it is a mask)
-MAKES_ITS_OWN = {np.array, np.concatenate, np.where, np.sum, np.prod, np.max, np.min}  # as every ufunc does; others may return a view
-OPERATORS = {np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.divide: operator.truediv,
-             np.matmul: operator.matmul, np.remainder: operator.mod, np.floor_divide: operator.floordiv, np.negative: operator.neg,
-             np.less: operator.lt, np.less_equal: operator.le, np.greater: operator.gt, np.greater_equal: operator.ge,
-             np.equal: operator.eq, np.not_equal: operator.ne, np.bitwise_and: operator.and_, np.bitwise_or: operator.or_,
-             np.bitwise_xor: operator.xor, np.invert: operator.invert, np.absolute: operator.abs, np.positive: operator.pos}
+SHAPES_ONLY = {
+    np.shape,
+    np.ndim,
+    np.size,
+    np.result_type,
+    np.iscomplexobj,
+    np.isrealobj,
+    np.can_cast,
+    np.min_scalar_type,
+    np.common_type,
+    np.zeros_like,
+    np.ones_like,
+    np.empty_like,
+}  # do not look at the values
+SHAPED_BY_VALUES = {
+    np.nonzero,
+    np.flatnonzero,
+    np.argwhere,
+    np.extract,
+    np.compress,
+    np.unique,
+    np.unique_all,
+    np.unique_counts,
+    np.unique_inverse,
+    np.unique_values,
+    np.union1d,
+    np.intersect1d,
+    np.setdiff1d,
+    np.setxor1d,
+    np.trim_zeros,
+    np.roots,
+    np.polydiv,
+}
+SHAPED_BY = {
+    np.bincount: (0, "x"),
+    np.delete: (1, "obj"),
+    operator.getitem: (1, ""),
+}  # by this argument's (getitem's: if it is a mask)
+MAKES_ITS_OWN = {
+    np.array,
+    np.concatenate,
+    np.where,
+    np.sum,
+    np.prod,
+    np.max,
+    np.min,
+}  # as every ufunc does; others may return a view
+OPERATORS = {
+    np.add: operator.add,
+    np.subtract: operator.sub,
+    np.multiply: operator.mul,
+    np.divide: operator.truediv,
+    np.matmul: operator.matmul,
+    np.remainder: operator.mod,
+    np.floor_divide: operator.floordiv,
+    np.negative: operator.neg,
+    np.less: operator.lt,
+    np.less_equal: operator.le,
+    np.greater: operator.gt,
+    np.greater_equal: operator.ge,
+    np.equal: operator.eq,
+    np.not_equal: operator.ne,
+    np.bitwise_and: operator.and_,
+    np.bitwise_or: operator.or_,
+    np.bitwise_xor: operator.xor,
+    np.invert: operator.invert,
+    np.absolute: operator.abs,
+    np.positive: operator.pos,
+}
 OR_WITHOUT = ", or leave tinyode.compiled and tinyode.program out"
 
 
@@ -44,10 +103,12 @@ def is_elementwise(function):
 
 
 class Call(NamedTuple):
-    """One line of a program: a function, its arguments taken apart, and the Symbols of what it returned.
+    """One line of a program: a function, its arguments taken apart, and the Symbols of what it
+    returned.
 
-    ``structure`` puts the arguments together again, ``(args, kwargs)``; None where they are all by position. ``returned`` is that of the
-    results. ``fresh`` are arrays that the function has made itself, for sure, whatever the strides of its arguments.
+    ``structure`` puts the arguments together again, ``(args, kwargs)``; None where they are all by
+    position. ``returned`` is that of the results. ``fresh`` are arrays that the function has made
+    itself, for sure, whatever the strides of its arguments.
     """
 
     function: object
@@ -59,7 +120,11 @@ class Call(NamedTuple):
 
     def unpacked(self):
         """Return the arguments as they were given, by position and by keyword."""
-        return (self.arguments, {}) if self.structure is None else tree.unflatten(self.structure, self.arguments)
+        return (
+            (self.arguments, {})
+            if self.structure is None
+            else tree.unflatten(self.structure, self.arguments)
+        )
 
 
 class Method:
@@ -73,18 +138,45 @@ class Method:
         return getattr(x, self.__name__)(*args, **kwargs)
 
 
-SAME_AS_FUNCTIONS = {"all", "any", "argmax", "argmin", "argsort", "clip", "cumprod", "cumsum", "diagonal", "max", "mean", "min", "prod",
-                     "ravel", "repeat", "round", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var"}
+SAME_AS_FUNCTIONS = {
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "argsort",
+    "clip",
+    "cumprod",
+    "cumsum",
+    "diagonal",
+    "max",
+    "mean",
+    "min",
+    "prod",
+    "ravel",
+    "repeat",
+    "round",
+    "squeeze",
+    "std",
+    "sum",
+    "swapaxes",
+    "take",
+    "trace",
+    "var",
+}
 METHODS = {name: Method(name) for name in ("astype", "copy", "reshape", "transpose")}
 
 
 @functools.cache
 def _known(function):
-    """Return whether a function writes into its arguments, whether it is a ufunc of others, whether it makes an array of its own."""
+    """Return whether a function writes into its arguments, whether it is a ufunc of others, whether
+    it makes an array of its own.
+    """
     of_ufunc = isinstance(getattr(function, "__self__", None), np.ufunc)
-    return (function in IN_PLACE or (of_ufunc and function.__name__ == "at"),
-            isinstance(function, np.ufunc) and getattr(np, function.__name__, None) is not function,
-            isinstance(function, np.ufunc) or of_ufunc or function in MAKES_ITS_OWN)
+    return (
+        function in IN_PLACE or (of_ufunc and function.__name__ == "at"),
+        isinstance(function, np.ufunc) and getattr(np, function.__name__, None) is not function,
+        isinstance(function, np.ufunc) or of_ufunc or function in MAKES_ITS_OWN,
+    )
 
 
 class Recording(list):
@@ -107,13 +199,20 @@ class Recording(list):
         for x in arguments:
             if isinstance(x, np.ndarray):
                 if not equal(x, self.met.setdefault(id(x), (x, x.copy()))[1]):
-                    self.refuse("has written into an array since it was used", "Make a new one each time")
+                    self.refuse(
+                        "has written into an array since it was used", "Make a new one each time"
+                    )
         writes, foreign, fresh = _known(function)
         if writes or "out" in kwargs:
-            self.refuse(f"writes by {name_of(function)} into an array that may be in use elsewhere",
-                        "Make a new one, x = x + 1 instead of x += 1")
+            self.refuse(
+                f"writes by {name_of(function)} into an array that may be in use elsewhere",
+                "Make a new one, x = x + 1 instead of x += 1",
+            )
         if foreign:
-            self.refuse(f"calls {function.__name__}, which is not of NumPy", "A program runs where there is NumPy alone")
+            self.refuse(
+                f"calls {function.__name__}, which is not of NumPy",
+                "A program runs where there is NumPy alone",
+            )
         if structure is None:
             y = function(*values)
         else:
@@ -125,7 +224,11 @@ class Recording(list):
             self.takes("a shape")
         if function in SHAPED_BY:
             position, name = SHAPED_BY[function]
-            by = [x for x in tree.flatten(kwargs[name] if name in kwargs else args[position])[0] if type(x) is Symbol]
+            by = [
+                x
+                for x in tree.flatten(kwargs[name] if name in kwargs else args[position])[0]
+                if type(x) is Symbol
+            ]
             if any([x.dtype == bool for x in by] if function is operator.getitem else by):
                 self.takes("a shape")
         if type(y) is np.ndarray or type(y) is np.float64:
@@ -142,8 +245,11 @@ class Recording(list):
 
     def takes(self, what):
         """Refuse that f takes a plain value from what differs from call to call."""
-        self.refuse(f"takes {what} from a value that differs from call to call, and a program would go the same way for ever",
-                    "Choose with np.where, and take functions from NumPy")
+        self.refuse(
+            f"takes {what} from a value that differs from call to call, and a program would go the"
+            " same way for ever",
+            "Choose with np.where, and take functions from NumPy",
+        )
 
     def refuse(self, what, remedy):
         """Raise the error that names the line of f."""
@@ -166,7 +272,9 @@ def _refused(what):
 
 
 def _of_python(x):
-    """Whether x is a Python number, or stands for one: it gives way to float32, as a NumPy float64 does not."""
+    """Whether x is a Python number, or stands for one: it gives way to float32, as a NumPy float64
+    does not.
+    """
     return type(x.value if type(x) is Symbol else x) in (float, int, bool)
 
 
@@ -191,16 +299,24 @@ def _binary(ufunc, swapped=False):
 
 
 def _in_place(ufunc):
-    """Make an operator that writes into an array, which is refused; a number is not written into, but replaced."""
+    """Make an operator that writes into an array, which is refused; a number is not written into,
+    but replaced.
+    """
 
     def method(self, other):
-        return self.recording(ufunc, (self, other), {"out": self}) if isinstance(self.value, np.ndarray) else NotImplemented
+        return (
+            self.recording(ufunc, (self, other), {"out": self})
+            if isinstance(self.value, np.ndarray)
+            else NotImplemented
+        )
 
     return method
 
 
 class Symbol(NDArrayOperatorsMixin, Recorded):
-    """An array whose history is written down. It has a value, that of the example, of which a program may use shape and dtype."""
+    """An array whose history is written down. It has a value, that of the example, of which a
+    program may use shape and dtype.
+    """
 
     __slots__ = ("recording", "value")
 
@@ -217,7 +333,9 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         if any(type(x) is Node for x in inputs):
             return NotImplemented
-        return self.recording(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
+        return self.recording(
+            ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs
+        )
 
     def __array_function__(self, function, types, args, kwargs):
         if Node in types:
@@ -228,14 +346,20 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
         if name in SAME_AS_FUNCTIONS:
             return lambda *args, **kwargs: getattr(np, name)(self, *args, **kwargs)
         if name not in METHODS:
-            raise AttributeError(f"a recorded array has no .{name}; write it as a function, np.{name}(x)")
+            raise AttributeError(
+                f"a recorded array has no .{name}; write it as a function, np.{name}(x)"
+            )
         return lambda *args, **kwargs: self.recording(METHODS[name], (self, *args), kwargs)
 
     def __getitem__(self, index):
         return self.recording(operator.getitem, (self, index), {})
 
     def __pow__(self, other):
-        return NotImplemented if type(other) is Node else self.recording(operator.pow, (self, other), {})
+        return (
+            NotImplemented
+            if type(other) is Node
+            else self.recording(operator.pow, (self, other), {})
+        )
 
     __ipow__ = _in_place(np.power)
 
@@ -258,8 +382,17 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
         return f"Symbol({self.value!r})"
 
     __bool__, __float__, __int__ = _refused("a bool"), _refused("a float"), _refused("an int")
-    __index__, __complex__, item, tolist = _refused("an index"), _refused("a number"), _refused("a number"), _refused("numbers")
-    __array__, __str__, __format__ = _refused("an array without a history"), _refused("a text"), _refused("a text")
+    __index__, __complex__, item, tolist = (
+        _refused("an index"),
+        _refused("a number"),
+        _refused("a number"),
+        _refused("numbers"),
+    )
+    __array__, __str__, __format__ = (
+        _refused("an array without a history"),
+        _refused("a text"),
+        _refused("a text"),
+    )
     __round__, __floor__, __ceil__, __trunc__ = [_refused("a number")] * 4
     __reduce_ex__ = _refused("a pickle")
 

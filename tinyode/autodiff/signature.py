@@ -14,9 +14,7 @@ import numpy as np
 from .custom import custom_vjp
 
 PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})  # cannot change
-KINDS = (
-    "biufcmMSU"  # of NumPy's scalars that cannot change; one of a structured array can
-)
+KINDS = "biufcmMSU"  # of NumPy's scalars that cannot change; one of a structured array can
 FIXED = types.CodeType, np.ufunc, type(np.sum)  # code, and functions of NumPy
 PACKAGES = "builtins", "numpy"  # nobody writes into the classes of these
 

@@ -1,23 +1,28 @@
-"""The engine: a `Node` is an array whose history is written down, the tape is that history, `sweep` reads it backwards.
+"""The engine: a `Node` is an array whose history is written down, the tape is that history, `sweep`
+reads it backwards.
 
-Reverse-mode differentiation needs one thing from a program: the list of the operations it did, in order, with their operands
-(a Wengert list). While a `Trace` is open its inputs are Nodes instead of arrays. A Node has a ``value``, and looks to NumPy like
-an array, so the user's code runs as it stands; each operation computes its value and appends one record to the tape:
+Reverse-mode differentiation needs one thing from a program: the list of the operations it did, in
+order, with their operands (a Wengert list). While a `Trace` is open its inputs are Nodes instead of
+arrays. A Node has a ``value``, and looks to NumPy like an array, so the user's code runs as it
+stands; each operation computes its value and appends one record to the tape:
 
     y = np.tanh(x)     ->     tape: ..., (VJP of tanh, which nodes x was, y, (x,), no keywords)
 
-`sweep` then walks the tape from its end to its start and hands each operation's cotangent back to its operands through
-vector-Jacobian products (VJPs), the chain rule in the order that never forms a Jacobian (Griewank and Walther, "Evaluating
-Derivatives", 2008, section 3.2).
+`sweep` then walks the tape from its end to its start and hands each operation's cotangent back to
+its operands through vector-Jacobian products (VJPs), the chain rule in the order that never forms a
+Jacobian (Griewank and Walther, "Evaluating Derivatives", 2008, section 3.2).
 
 Three decisions carry the rest:
 
-* Every trace has a *level*, a number that grows; a trace opened inside another has the higher one. An operation is recorded on
-  the highest level among its operands, and sees those of lower levels as constants: as *values*, which may be Nodes themselves
-  and are then recorded on their own, lower tape. This is all that nested derivatives need, for VJPs are NumPy code.
-* A record holds values and the positions of nodes, never Nodes. A Node knows its trace, the trace its tape, and nothing
-  points back: no reference cycle, so memory is free as soon as the last user is gone.
-* When a trace closes, its tape goes to the pullback, and a Node that has leaked out holds an empty handle and is recognised.
+* Every trace has a *level*, a number that grows; a trace opened inside another has the higher one.
+  An operation is recorded on the highest level among its operands, and sees those of lower levels
+  as constants: as *values*, which may be Nodes themselves and are then recorded on their own, lower
+  tape. This is all that nested derivatives need, for VJPs are NumPy code.
+* A record holds values and the positions of nodes, never Nodes. A Node knows its trace, the trace
+  its tape, and nothing points back: no reference cycle, so memory is free as soon as the last user
+  is gone.
+* When a trace closes, its tape goes to the pullback, and a Node that has leaked out holds an empty
+  handle and is recognised.
 
 How NumPy's calls find their rules is in `dispatch`, how a Node looks like an array in `operators`.
 """
@@ -41,16 +46,20 @@ class _Closed:
         return 0
 
     def append(self, record):
-        raise RuntimeError("a traced value has leaked: it was kept (in a list, an attribute, a closure) while a function was being "
-                           "differentiated, and used after that was over; return it from the function, or keep "
-                           "stop_gradient(value)")
+        raise RuntimeError(
+            "a traced value has leaked: it was kept (in a list, an attribute, a closure) while a"
+            " function was being differentiated, and used after that was over; return it from the"
+            " function, or keep stop_gradient(value)"
+        )
 
 
 _CLOSED = _Closed()
 
 
 class Trace:
-    """The handle that a Node holds of the trace it belongs to: a level, and a tape to append to while the trace is open."""
+    """The handle that a Node holds of the trace it belongs to: a level, and a tape to append to
+    while the trace is open.
+    """
 
     __slots__ = ("level", "tape")
 
@@ -66,9 +75,10 @@ class Trace:
     def append(self, value, vjps, parents, args, kwargs=NOTHING):
         """Write down one operation and return the Node of its value.
 
-        ``parents`` are pairs (position in ``args``, position on the tape), one for each operand to be differentiated. ``vjps`` is
-        a tuple with one VJP per position of ``args``, each called as ``vjp(g, y, *args, **kwargs)``; or one function for all,
-        called as ``vjps(g, y, wanted, *args, **kwargs)`` with the tuple of wanted positions, that returns as many cotangents.
+        ``parents`` are pairs (position in ``args``, position on the tape), one for each operand to
+        be differentiated. ``vjps`` is a tuple with one VJP per position of ``args``, each called as
+        ``vjp(g, y, *args, **kwargs)``; or one function for all, called as ``vjps(g, y, wanted,
+        *args, **kwargs)`` with the tuple of wanted positions, that returns as many cotangents.
         """
         tape = self.tape
         node = Node(value, self, len(tape))
@@ -76,7 +86,9 @@ class Trace:
         return node
 
     def close(self):
-        """Take the tape away. Nodes of this trace can be looked at from now on but not computed with."""
+        """Take the tape away. Nodes of this trace can be looked at from now on but not computed
+        with.
+        """
         tape, self.tape = self.tape, _CLOSED
         return tape
 
@@ -107,7 +119,9 @@ def sweep(tape, seeds, n_inputs):
         one_each = type(vjps) is tuple
         if not one_each:
             g = g if g.dtype == y.dtype else g.astype(y.dtype)
-            all_at_once = iter(vjps(g, y, tuple([argnum for argnum, _ in parents]), *args, **kwargs))
+            all_at_once = iter(
+                vjps(g, y, tuple([argnum for argnum, _ in parents]), *args, **kwargs)
+            )
         for argnum, parent in parents:
             if one_each:
                 c = vjps[argnum](g, y, *args, **kwargs) if kwargs else vjps[argnum](g, y, *args)
@@ -137,9 +151,11 @@ def fit(g, shape, vjps=None):
         if g.shape != shape:
             if leading < 0 or any([m not in (1, n) for n, m in zip(shape, g.shape)]):
                 names = [name_of(function) for function, rule in RULES.items() if rule is vjps]
-                raise ValueError(f"{names[0] if names else 'a rule'}: the VJP of the rule returned "
-                                 f"a cotangent of shape {given.shape} for a primal of shape "
-                                 f"{shape}; return that shape, or one to be summed or broadcast")
+                raise ValueError(
+                    f"{names[0] if names else 'a rule'}: the VJP of the rule returned "
+                    f"a cotangent of shape {given.shape} for a primal of shape "
+                    f"{shape}; return that shape, or one to be summed or broadcast"
+                )
             g = np.broadcast_to(g, shape)
     return g
 
@@ -169,16 +185,20 @@ def peel(args):
 
 
 def record(function, vjps, args, kwargs=NOTHING):
-    """Compute ``function(*args, **kwargs)`` and write it down on the highest trace among its operands.
+    """Compute ``function(*args, **kwargs)`` and write it down on the highest trace among its
+    operands.
 
-    The first ``len(vjps)`` positions of ``args`` are array operands (all of them where ``vjps`` is one function for all); a VJP
-    that is None marks one without a derivative. The rest are settings, such as an axis.
+    The first ``len(vjps)`` positions of ``args`` are array operands (all of them where ``vjps`` is
+    one function for all); a VJP that is None marks one without a derivative. The rest are settings,
+    such as an axis.
     """
     operands = len(vjps) if type(vjps) is tuple else len(args)
     trace, values, parents = peel([*map(_as_operand, args[:operands]), *args[operands:]])
     if parents and parents[-1][0] >= operands:
-        raise TypeError(f"{name_of(function)}: argument {parents[-1][0]} is a setting, not an operand, and cannot be a traced value; "
-                        "pass a plain number, or stop_gradient(value)")
+        raise TypeError(
+            f"{name_of(function)}: argument {parents[-1][0]} is a setting, not an operand, and"
+            " cannot be a traced value; pass a plain number, or stop_gradient(value)"
+        )
     y = function(*values, **kwargs)
     if type(vjps) is tuple:
         parents = tuple([(i, index) for i, index in parents if vjps[i] is not None])

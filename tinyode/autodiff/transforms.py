@@ -1,23 +1,27 @@
-"""Functions that make derivatives of functions: `vjp` is the one that works, the others are a few lines each in its terms.
+"""Functions that make derivatives of functions: `vjp` is the one that works, the others are a few
+lines each in its terms.
 
-For f: R^n -> R^m with Jacobian J (m x n), reverse mode gives the product w^T J for the price of a few evaluations of f, whatever
-n is. That product is the *pullback* of the *cotangent* w:
+For f: R^n -> R^m with Jacobian J (m x n), reverse mode gives the product w^T J for the price of a
+few evaluations of f, whatever n is. That product is the *pullback* of the *cotangent* w:
 
     >>> value, pullback = vjp(lambda x: np.sin(x) * x, np.array([1.0, 2.0]))
     >>> pullback(np.ones(2))[0]            # cos(x) x + sin(x)
     array([1.38177329, 0.07700375])
 
-All of them take and return containers (nested tuples, lists and dicts) wherever an array can stand. Python numbers and whole
-numbers become float64, float32 stays float32, and a cotangent has the shape and dtype of its primal. What cannot be
-differentiated is an error that names it: see `tinyode.autodiff.trace` for how, and `tinyode.autodiff.rules` for the derivatives.
+All of them take and return containers (nested tuples, lists and dicts) wherever an array can stand.
+Python numbers and whole numbers become float64, float32 stays float32, and a cotangent has the
+shape and dtype of its primal. What cannot be differentiated is an error that names it: see
+`tinyode.autodiff.trace` for how, and `tinyode.autodiff.rules` for the derivatives.
 
-What ``np.array([x[0], 1.0])`` can do is said in `tinyode.autodiff.dispatch`. A traced array is not an instance of ``np.ndarray``, nor a
-traced number of ``float``: ask for ``np.ndim(x)`` and ``x.dtype`` where code depends on such things. It is never written into.
+What ``np.array([x[0], 1.0])`` can do is said in `tinyode.autodiff.dispatch`. A traced array is not
+an instance of ``np.ndarray``, nor a traced number of ``float``: ask for ``np.ndim(x)`` and
+``x.dtype`` where code depends on such things. It is never written into.
 
-A tape holds references to the arrays that the function met, not copies. So do not write into them: neither into the primals before
-the pullback has been called, nor, inside the function, into a buffer, a mask or a list of indices that has met a traced value (make a
-new one each time).
-``x += 1`` with a traced x makes a new array and binds x to it; another name for the old one, or a slice of it, keeps the old values.
+A tape holds references to the arrays that the function met, not copies. So do not write into them:
+neither into the primals before the pullback has been called, nor, inside the function, into a
+buffer, a mask or a list of indices that has met a traced value (make a new one each time). ``x +=
+1`` with a traced x makes a new array and binds x to it; another name for the old one, or a slice of
+it, keeps the old values.
 """
 
 import functools
@@ -26,7 +30,16 @@ import numpy as np
 from numpy import ndarray
 
 from .. import tree
-from .checks import FLOAT64, as_cotangent, as_output, as_primal, as_real, check_floating, check_scalar, own
+from .checks import (
+    FLOAT64,
+    as_cotangent,
+    as_output,
+    as_primal,
+    as_real,
+    check_floating,
+    check_scalar,
+    own,
+)
 from .lines import say_line
 from .trace import Node, Trace, sweep
 
@@ -43,13 +56,15 @@ def vjp(f, *primals):
     -------
     value : ``f(*primals)``
     pullback : function
-        ``pullback(cotangent)``, with a cotangent of the structure and shapes of ``value``, is a tuple with one cotangent per
-        primal, w^T J of Griewank and Walther (2008), section 3.2. It can be called any number of times.
+        ``pullback(cotangent)``, with a cotangent of the structure and shapes of ``value``, is a
+        tuple with one cotangent per primal, w^T J of Griewank and Walther (2008), section 3.2. It
+        can be called any number of times.
 
     Raises
     ------
     TypeError
-        If a primal is not real, if f returns something that is no number, or if f does what cannot be differentiated.
+        If a primal is not real, if f returns something that is no number, or if f does what cannot
+        be differentiated.
     ValueError
         By the pullback, if its argument does not match ``value``.
     """
@@ -76,21 +91,27 @@ def vjp(f, *primals):
         seeds = [as_cotangent(g, y) for g, y in zip(seeds, values)]
         return tree.unflatten(structure, own(pull(seeds), seeds))
 
-    own_values = [(y.copy() if y.ndim else y[()]) if type(y) is ndarray else y for y in values]  # the caller may write into them
+    own_values = [
+        (y.copy() if y.ndim else y[()]) if type(y) is ndarray else y for y in values
+    ]  # the caller may write into them
     return tree.unflatten(out_structure, own_values), pullback
 
 
 def check_structure(of_cotangent, of_value):
     """Refuse a cotangent that is not put together like the value."""
     if of_cotangent != of_value:
-        raise ValueError(f"pullback: the cotangent has the structure {tree.describe(of_cotangent)}, the function's value "
-                         f"{tree.describe(of_value)}; they must agree")
+        raise ValueError(
+            f"pullback: the cotangent has the structure {tree.describe(of_cotangent)}, the"
+            f" function's value {tree.describe(of_value)}; they must agree"
+        )
 
 
 def vjp_of_list(f, leaves):
-    """The inside of `vjp`, for code whose arguments need no check: f takes arrays and returns a list of arrays.
+    """The inside of `vjp`, for code whose arguments need no check: f takes arrays and returns a
+    list of arrays.
 
-    The pullback takes and returns lists; its cotangents may share memory with each other and with what it was given.
+    The pullback takes and returns lists; its cotangents may share memory with each other and with
+    what it was given.
     """
     trace = Trace()
     try:
@@ -103,7 +124,9 @@ def vjp_of_list(f, leaves):
 
 
 def _close(trace, outputs, leaves):
-    """End a trace: return the values of its outputs, and the function from their cotangents to those of the inputs."""
+    """End a trace: return the values of its outputs, and the function from their cotangents to
+    those of the inputs.
+    """
     positions, values = [], []
     for y in outputs:
         if type(y) is not Node:
@@ -119,9 +142,19 @@ def _close(trace, outputs, leaves):
     tape = trace.close()
 
     def pull(seeds):
-        found = sweep(tape, [(i, g) for i, g in zip(positions, seeds) if i is not None], len(leaves))
-        return [np.zeros(x.shape, x.dtype)[()] if c is None else c if c.dtype is x.dtype else c.astype(x.dtype)
-                for c, x in zip(found, leaves)]
+        found = sweep(
+            tape, [(i, g) for i, g in zip(positions, seeds) if i is not None], len(leaves)
+        )
+        return [
+            (
+                np.zeros(x.shape, x.dtype)[()]
+                if c is None
+                else c
+                if c.dtype is x.dtype
+                else c.astype(x.dtype)
+            )
+            for c, x in zip(found, leaves)
+        ]
 
     return values, pull
 
@@ -129,9 +162,9 @@ def _close(trace, outputs, leaves):
 def jvp(f, primals, tangents):
     """Evaluate f and its derivative along a direction, J v, by two vector-Jacobian products.
 
-    The pullback w -> w^T J is linear in w, so its own pullback is v -> J v, wherever it is taken. That costs a few evaluations
-    more than a forward mode would, and no second set of rules (Townsend, "A new trick for calculating Jacobian vector products",
-    2017).
+    The pullback w -> w^T J is linear in w, so its own pullback is v -> J v, wherever it is taken.
+    That costs a few evaluations more than a forward mode would, and no second set of rules
+    (Townsend, "A new trick for calculating Jacobian vector products", 2017).
 
     Parameters
     ----------
@@ -149,17 +182,26 @@ def jvp(f, primals, tangents):
         If primals and tangents are not tuples that match.
     """
     if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
-        raise TypeError(f"jvp: primals and tangents are tuples, one item per argument of f; got {type(primals).__name__} and "
-                        f"{type(tangents).__name__}")
+        raise TypeError(
+            "jvp: primals and tangents are tuples, one item per argument of f; got"
+            f" {type(primals).__name__} and {type(tangents).__name__}"
+        )
     if tree.flatten(primals)[1] != tree.flatten(tangents)[1]:
-        raise ValueError(f"jvp: the tangents have the structure {tree.describe(tree.flatten(tangents)[1])}, the primals "
-                         f"{tree.describe(tree.flatten(primals)[1])}; they must agree")
+        raise ValueError(
+            f"jvp: the tangents have the structure {tree.describe(tree.flatten(tangents)[1])}, the"
+            f" primals {tree.describe(tree.flatten(primals)[1])}; they must agree"
+        )
     for x, v in zip(tree.flatten(primals)[0], tree.flatten(tangents)[0]):
         as_real("jvp: a tangent", v)
         if np.shape(x) != np.shape(v):
-            raise ValueError(f"jvp: a primal of shape {np.shape(x)} has a tangent of shape {np.shape(v)}; they must agree")
+            raise ValueError(
+                f"jvp: a primal of shape {np.shape(x)} has a tangent of shape {np.shape(v)}; they"
+                " must agree"
+            )
     value, pullback = vjp(f, *primals)
-    _, pushforward = vjp(pullback, tree.map(lambda y: np.zeros(np.shape(y), getattr(y, "dtype", float)), value))
+    _, pushforward = vjp(
+        pullback, tree.map(lambda y: np.zeros(np.shape(y), getattr(y, "dtype", float)), value)
+    )
     return value, pushforward(tangents)[0]
 
 
@@ -168,8 +210,10 @@ def _select(f, argnum, args, kwargs):
     numbers = argnum if isinstance(argnum, tuple) else (argnum,)
     for number in numbers:
         if not isinstance(number, (int, np.integer)) or not -len(args) <= number < len(args):
-            raise ValueError(f"argnum={argnum!r}: the function was called with {len(args)} positional arguments; argnum is the number "
-                             "of one of them, counted from 0, or a tuple of such")
+            raise ValueError(
+                f"argnum={argnum!r}: the function was called with {len(args)} positional arguments;"
+                " argnum is the number of one of them, counted from 0, or a tuple of such"
+            )
     if len({number % len(args) for number in numbers}) < len(numbers):
         raise ValueError(f"argnum={argnum!r} names an argument twice")
 
@@ -194,8 +238,8 @@ def value_and_grad(f, argnum=0):
     Returns
     -------
     function
-        ``(value, gradient)`` at the arguments of f; the gradient has the structure of the selected argument, and is a tuple where
-        ``argnum`` is one.
+        ``(value, gradient)`` at the arguments of f; the gradient has the structure of the selected
+        argument, and is a tuple where ``argnum`` is one.
 
     Raises
     ------
@@ -226,13 +270,15 @@ def grad(f, argnum=0):
 
 
 def jacobian(f, argnum=0):
-    """Return a function that computes the Jacobian of f, row by row: one vector-Jacobian product per element of the value.
+    """Return a function that computes the Jacobian of f, row by row: one vector-Jacobian product
+    per element of the value.
 
     Returns
     -------
     function
-        An array of shape ``value.shape + argument.shape``. Where the value, the argument or both are containers: a container like
-        the value, each of whose leaves is a container like the argument, of such arrays.
+        An array of shape ``value.shape + argument.shape``. Where the value, the argument or both
+        are containers: a container like the value, each of whose leaves is a container like the
+        argument, of such arrays.
     """
 
     @functools.wraps(f)
@@ -260,12 +306,18 @@ def jacobian(f, argnum=0):
 def _join_rows(shape, x, *rows):
     """Return the rows, each shaped like x, as one array of shape ``shape + x.shape``."""
     dtype = np.result_type(x)
-    return np.reshape(np.stack(rows), shape + np.shape(x)) if rows else np.zeros(shape + np.shape(x), dtype if dtype.kind == "f" else float)
+    return (
+        np.reshape(np.stack(rows), shape + np.shape(x))
+        if rows
+        else np.zeros(shape + np.shape(x), dtype if dtype.kind == "f" else float)
+    )
 
 
 def hessian(f, argnum=0):
-    """Return a function that computes the Hessian of a scalar f, the Jacobian of its gradient; shape ``argument.shape * 2``.
+    """Return a function that computes the Hessian of a scalar f, the Jacobian of its gradient;
+    shape ``argument.shape * 2``.
 
-    For the product with one vector it is not needed: ``jvp(grad(f), (x,), (v,))[1]``, at the price of a few gradients.
+    For the product with one vector it is not needed: ``jvp(grad(f), (x,), (v,))[1]``, at the price
+    of a few gradients.
     """
     return jacobian(grad(f, argnum), argnum)

@@ -1,7 +1,8 @@
 """The models of the sources, each the shortest honest code over the rest of the library.
 
-`resnet` and `neural_ode` are Algorithms 1 and 2, side by side, and the classifiers made of them; `flows` has densities by change of
-variables, layer by layer and continuous; `latent_ode` series in time that begin in a hidden state.
+`resnet` and `neural_ode` are Algorithms 1 and 2, side by side, and the classifiers made of them;
+`flows` has densities by change of variables, layer by layer and continuous; `latent_ode` series in
+time that begin in a hidden state.
 """
 
 from .flows import continuous_flow, exact_trace, hutchinson_trace, planar_flow
@@ -9,5 +10,16 @@ from .latent_ode import latent_ode, rnn_forecaster
 from .neural_ode import augmented, neural_ode, ode_net
 from .resnet import res_net, resnet
 
-__all__ = ["augmented", "continuous_flow", "exact_trace", "hutchinson_trace", "latent_ode", "neural_ode", "ode_net", "planar_flow",
-           "res_net", "resnet", "rnn_forecaster"]
+__all__ = [
+    "augmented",
+    "continuous_flow",
+    "exact_trace",
+    "hutchinson_trace",
+    "latent_ode",
+    "neural_ode",
+    "ode_net",
+    "planar_flow",
+    "res_net",
+    "resnet",
+    "rnn_forecaster",
+]

@@ -1,9 +1,11 @@
-"""Normalizing flows: densities by change of variables, a map of the data to a normal distribution (P-flow, S-flow).
+"""Normalizing flows: densities by change of variables, a map of the data to a normal distribution
+(P-flow, S-flow).
 
     log p(x) = log N(z(x)) + log |det dz/dx|
 
-`planar_flow` has a layer z + u tanh(w . z + b) again and again, whose determinant is 1 + u . psi. `continuous_flow` has an ODE instead,
-dz/dt = f(t, z), of any form; of its determinant only the trace remains (the instantaneous change of variables):
+`planar_flow` has a layer z + u tanh(w . z + b) again and again, whose determinant is 1 + u . psi.
+`continuous_flow` has an ODE instead, dz/dt = f(t, z), of any form; of its determinant only the
+trace remains (the instantaneous change of variables):
 
     d log p(z(t)) / dt = -tr df/dz
 
@@ -26,14 +28,17 @@ def log_normal(z):
 
 
 def planar_flow(d, layers):
-    """Planar flow (Rezende and Mohamed, "Variational inference with normalizing flows", 2015), from data to the normal distribution.
+    """Planar flow (Rezende and Mohamed, "Variational inference with normalizing flows", 2015), from
+    data to the normal distribution.
 
-    A layer is invertible where u . w >= -1; so u is moved along w until u . w = softplus(u . w) - 1 (their appendix A.1).
+    A layer is invertible where u . w >= -1; so u is moved along w until u . w = softplus(u . w) - 1
+    (their appendix A.1).
 
     Returns
     -------
     init, log_prob : functions
-        ``init(rng)`` makes the parameters; ``log_prob(parameters, x)``, x of shape (n, d), has shape (n,).
+        ``init(rng)`` makes the parameters; ``log_prob(parameters, x)``, x of shape (n, d), has
+        shape (n,).
 
     Raises
     ------
@@ -45,7 +50,10 @@ def planar_flow(d, layers):
 
     def init(rng):
         nn.check_generator("planar_flow", rng)
-        return [{"u": 0.1 * rng.normal(size=d), "w": rng.normal(size=d), "b": rng.normal()} for _ in range(layers)]
+        return [
+            {"u": 0.1 * rng.normal(size=d), "w": rng.normal(size=d), "b": rng.normal()}
+            for _ in range(layers)
+        ]
 
     def log_prob(parameters, x):
         (x,) = arrays("planar_flow", x=(x, ("n", d)))
@@ -56,7 +64,10 @@ def planar_flow(d, layers):
             along, moved = u @ w, nn.softplus(u @ w)
             u = u + (moved - 1 - along) * w / (w @ w)
             h = np.tanh(x @ w + layer["b"])
-            x, log_det = x + u * h[:, None], log_det + np.log(h * h + (1 - h * h) * moved)  # 1 + (1 - h^2) (moved - 1)
+            x, log_det = (
+                x + u * h[:, None],
+                log_det + np.log(h * h + (1 - h * h) * moved),
+            )  # 1 + (1 - h^2) (moved - 1)
         return log_normal(x) + log_det
 
     return init, log_prob
@@ -66,25 +77,37 @@ def _check_layers(parameters, d):
     """Refuse parameters that are not those of a planar flow of this width."""
     keys = {"u", "w", "b"}
     if not isinstance(parameters, (list, tuple)) or not parameters:
-        raise ValueError(f"planar_flow: parameters={parameters!r:.60} must be a list with a dict "
-                         "for each layer; use those of its init")
+        raise ValueError(
+            f"planar_flow: parameters={parameters!r:.60} must be a list with a dict "
+            "for each layer; use those of its init"
+        )
     for layer in parameters:
         check_parameters("planar_flow", layer, keys)
-        arrays("planar_flow: parameters", u=(layer["u"], (d,)), w=(layer["w"], (d,)),
-               b=(layer["b"], ()))
+        arrays(
+            "planar_flow: parameters",
+            u=(layer["u"], (d,)),
+            w=(layer["w"], (d,)),
+            b=(layer["b"], ()),
+        )
 
 
 def exact_trace(f, z, _=None):
-    """Return f(z) and tr df/dz of every row, for f that treats the rows of z, shape (n, d), each by itself: d pullbacks."""
+    """Return f(z) and tr df/dz of every row, for f that treats the rows of z, shape (n, d), each by
+    itself: d pullbacks.
+    """
     z, value, pullback = _vjp_of_rows("exact_trace", f, z)
     units = np.eye(z.shape[1], dtype=z.dtype)
-    return value, sum(pullback(np.ones((len(z), 1), z.dtype) * unit)[0][:, i] for i, unit in enumerate(units))
+    return value, sum(
+        pullback(np.ones((len(z), 1), z.dtype) * unit)[0][:, i] for i, unit in enumerate(units)
+    )
 
 
 def hutchinson_trace(f, z, noise):
-    """Return f(z) and noise . df/dz noise of every row, whose mean over noise of covariance one is the trace: one pullback, for any d.
+    """Return f(z) and noise . df/dz noise of every row, whose mean over noise of covariance one is
+    the trace: one pullback, for any d.
 
-    Hutchinson (1990); Grathwohl and others, "FFJORD" (2019). The noise, shape (n, d), is the same for a whole solve.
+    Hutchinson (1990); Grathwohl and others, "FFJORD" (2019). The noise, shape (n, d), is the same
+    for a whole solve.
     """
     z, noise = arrays("hutchinson_trace", z=(z, ("n", "d")), noise=(noise, ("n", "d")))
     z, value, pullback = _vjp_of_rows("hutchinson_trace", f, z)
@@ -96,13 +119,16 @@ def _vjp_of_rows(name, f, z):
     (z,) = arrays(name, z=(z, ("n", "d")))
     value, pullback = vjp(f, z)
     if np.shape(value) != z.shape:
-        raise ValueError(f"{name}: f returned the shape {np.shape(value)} for z of shape "
-                         f"{z.shape}; they must agree: only a square Jacobian has a trace")
+        raise ValueError(
+            f"{name}: f returned the shape {np.shape(value)} for z of shape "
+            f"{z.shape}; they must agree: only a square Jacobian has a trace"
+        )
     return z, value, pullback
 
 
 def continuous_flow(d, hidden, trace=exact_trace, **options):
-    """Continuous normalizing flow: data at t = 1, a normal distribution at t = 0, between them dz/dt = mlp([z, t]).
+    """Continuous normalizing flow: data at t = 1, a normal distribution at t = 0, between them
+    dz/dt = mlp([z, t]).
 
     Parameters
     ----------
@@ -119,7 +145,8 @@ def continuous_flow(d, hidden, trace=exact_trace, **options):
     log_prob : function
         ``log_prob(parameters, x, noise=None)``, x of shape (n, d), has shape (n,).
     move : function
-        ``move(parameters, z, t0, t1)`` carries points along the flow: from the normal distribution to the data from 0 to 1, and back.
+        ``move(parameters, z, t0, t1)`` carries points along the flow: from the normal distribution
+        to the data from 0 to 1, and back.
 
     Raises
     ------
@@ -132,8 +159,9 @@ def continuous_flow(d, hidden, trace=exact_trace, **options):
     check_counts("continuous_flow", d=d, hidden=hidden)
     check_options("continuous_flow", options)
     if not callable(trace):
-        raise TypeError(f"continuous_flow: trace={trace!r} must be a function, exact_trace or "
-                        "hutchinson_trace")
+        raise TypeError(
+            f"continuous_flow: trace={trace!r} must be a function, exact_trace or hutchinson_trace"
+        )
     init_network, network = nn.mlp(d + 1, hidden, hidden, d)
 
     def init(rng):
@@ -150,7 +178,9 @@ def continuous_flow(d, hidden, trace=exact_trace, **options):
     def log_prob(parameters, x, noise=None):
         nn.check_layers("continuous_flow", parameters)
         (x,) = arrays("continuous_flow", x=(x, ("n", d)))
-        z, change = neural_ode(f_and_trace, (x, np.zeros(len(x), x.dtype)), 1.0, 0.0, parameters, noise, **options)
+        z, change = neural_ode(
+            f_and_trace, (x, np.zeros(len(x), x.dtype)), 1.0, 0.0, parameters, noise, **options
+        )
         return log_normal(z) - change
 
     def move(parameters, z, t0, t1):

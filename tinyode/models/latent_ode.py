@@ -1,11 +1,12 @@
-"""The latent ODE: a series begins in a hidden state that an ODE carries on, to any time (P-latent, P-time, S-irregular).
+"""The latent ODE: a series begins in a hidden state that an ODE carries on, to any time (P-latent,
+P-time, S-irregular).
 
-    q(z0 | x) = N(mean, exp(log_variance)),    from a recurrent network that reads the observations backwards in time
-    dz/dt = f(z),  z(t0) = z0 ~ q,             x(t_i) ~ N(decoder(z(t_i)), noise^2)
-    ELBO = E_q sum_i log p(x(t_i) | z(t_i)) - KL(q || N(0, 1))
+    q(z0 | x) = N(mean, exp(log_variance)),    from a recurrent network that reads the observations
+    backwards in time dz/dt = f(z),  z(t0) = z0 ~ q,             x(t_i) ~ N(decoder(z(t_i)),
+    noise^2) ELBO = E_q sum_i log p(x(t_i) | z(t_i)) - KL(q || N(0, 1))
 
-Chen, Rubanova, Bettencourt and Duvenaud (2018), section 5. `rnn_forecaster` is what it is held against: a recurrent network that is
-given the time differences.
+Chen, Rubanova, Bettencourt and Duvenaud (2018), section 5. `rnn_forecaster` is what it is held
+against: a recurrent network that is given the time differences.
 """
 
 import math
@@ -23,7 +24,8 @@ def latent_ode(d, latent=4, hidden=20, recognition=25, noise=0.3, cell=nn.rnn_ce
     Parameters
     ----------
     d, latent, hidden, recognition : int
-        Widths: of an observation, of z, of the hidden layers of f and decoder, of the recognition network.
+        Widths: of an observation, of z, of the hidden layers of f and decoder, of the recognition
+        network.
     noise : float
         The standard deviation of the observations.
     cell : function
@@ -36,12 +38,14 @@ def latent_ode(d, latent=4, hidden=20, recognition=25, noise=0.3, cell=nn.rnn_ce
     init : function
         ``init(rng)`` makes the parameters.
     encode : function
-        ``encode(parameters, t, x, which)``: mean and log variance of z0, each of shape (n, latent), from observations x, shape (n, k, d),
-        at the times t[which], which of shape (n, k), increasing; t from the beginning of the series to its end.
+        ``encode(parameters, t, x, which)``: mean and log variance of z0, each of shape (n, latent),
+        from observations x, shape (n, k, d), at the times t[which], which of shape (n, k),
+        increasing; t from the beginning of the series to its end.
     decode : function
         ``decode(parameters, z0, t)``: the series at times t, shape (T, n, d).
     elbo : function
-        ``elbo(parameters, t, x, which, normal)``: its mean over the series, with normal, shape (n, latent), to draw z0 by.
+        ``elbo(parameters, t, x, which, normal)``: its mean over the series, with normal, shape (n,
+        latent), to draw z0 by.
 
     Raises
     ------
@@ -55,27 +59,40 @@ def latent_ode(d, latent=4, hidden=20, recognition=25, noise=0.3, cell=nn.rnn_ce
     check_options("latent_ode", options)
     _check_cell("latent_ode", cell)
     if not isinstance(noise, (int, float, np.number)) or not 0 < noise < math.inf:
-        raise ValueError(f"latent_ode: noise={noise!r} is a standard deviation, and must be a "
-                         "positive number, neither traced nor learned")
+        raise ValueError(
+            f"latent_ode: noise={noise!r} is a standard deviation, and must be a "
+            "positive number, neither traced nor learned"
+        )
     init_f, f = nn.mlp(latent, hidden, hidden, latent, activation=nn.elu)
     init_cell, step = cell(d + 1, recognition)
-    (init_read, read), (init_decoder, decoder) = nn.linear(recognition, 2 * latent), nn.mlp(latent, hidden, d, activation=nn.relu)
+    (init_read, read), (init_decoder, decoder) = (
+        nn.linear(recognition, 2 * latent),
+        nn.mlp(latent, hidden, d, activation=nn.relu),
+    )
 
     def init(rng):
         nn.check_generator("latent_ode", rng)
-        return {"f": init_f(rng), "cell": init_cell(rng), "read": init_read(rng), "decoder": init_decoder(rng)}
+        return {
+            "f": init_f(rng),
+            "cell": init_cell(rng),
+            "read": init_read(rng),
+            "decoder": init_decoder(rng),
+        }
 
     def check(parameters):
         check_parameters("latent_ode", parameters, {"f", "cell", "read", "decoder"})
 
     def encode(parameters, t, x, which):
         check(parameters)
-        t, x, which = arrays("latent_ode: encode", t=(t, ("T",)), x=(x, ("n", "k", d)),
-                             which=(which, ("n", "k")))
+        t, x, which = arrays(
+            "latent_ode: encode", t=(t, ("T",)), x=(x, ("n", "k", d)), which=(which, ("n", "k"))
+        )
         _check_which(which, len(t))
         x = x if x.dtype.kind == "f" else x.astype(float)  # h and the gaps have the dtype of x
         times = t[which]
-        gaps = np.diff(times, axis=1, prepend=t[0]) * (times.shape[1] / (t[-1] - t[0]))  # back to the one before, in mean gaps
+        gaps = np.diff(times, axis=1, prepend=t[0]) * (
+            times.shape[1] / (t[-1] - t[0])
+        )  # back to the one before, in mean gaps
         seen = np.concatenate([x, gaps[..., None].astype(x.dtype)], axis=-1)
         h = np.zeros((len(x), recognition), x.dtype)
         for k in reversed(range(x.shape[1])):
@@ -86,7 +103,10 @@ def latent_ode(d, latent=4, hidden=20, recognition=25, noise=0.3, cell=nn.rnn_ce
     def decode(parameters, z0, t):
         check(parameters)
         (z0,) = arrays("latent_ode: decode", z0=(z0, ("n", latent)))
-        return decoder(parameters["decoder"], odeint(lambda t, z, theta: f(theta, z), z0, t, parameters["f"], **options))
+        return decoder(
+            parameters["decoder"],
+            odeint(lambda t, z, theta: f(theta, z), z0, t, parameters["f"], **options),
+        )
 
     def elbo(parameters, t, x, which, normal):
         mean, log_variance = encode(parameters, t, x, which)
@@ -103,15 +123,17 @@ def latent_ode(d, latent=4, hidden=20, recognition=25, noise=0.3, cell=nn.rnn_ce
 
 
 def rnn_forecaster(d, hidden=25, cell=nn.rnn_cell):
-    """Recurrent network that predicts the next observation from the present one and the time until the next.
+    """Recurrent network that predicts the next observation from the present one and the time until
+    the next.
 
     Returns
     -------
     init : function
         ``init(rng)`` makes the parameters.
     predict : function
-        ``predict(parameters, x, gaps)``: from observations x, shape (n, k, d), and gaps, shape (n, k - 1 + m), the times from each to the
-        next, predictions of the 2nd to the last, and of m more, each from the prediction before; shape (n, k - 1 + m, d).
+        ``predict(parameters, x, gaps)``: from observations x, shape (n, k, d), and gaps, shape (n,
+        k - 1 + m), the times from each to the next, predictions of the 2nd to the last, and of m
+        more, each from the prediction before; shape (n, k - 1 + m, d).
 
     Raises
     ------
@@ -137,8 +159,10 @@ def rnn_forecaster(d, hidden=25, cell=nn.rnn_cell):
             raise ValueError("rnn_forecaster: x has no observations; it needs one or more")
         h, found, k = np.zeros((len(x), hidden), x.dtype), [], x.shape[1]
         if gaps.shape[1] < max(k - 1, 1):
-            raise ValueError(f"rnn_forecaster: gaps of shape {gaps.shape} for {k} observations; there are {k - 1} between them, and one "
-                             "more for each further prediction")
+            raise ValueError(
+                f"rnn_forecaster: gaps of shape {gaps.shape} for {k} observations; there are"
+                f" {k - 1} between them, and one more for each further prediction"
+            )
         for i in range(gaps.shape[1]):
             given = x[:, i] if i < k else found[-1]
             h = step(parameters["cell"], h, np.concatenate([given, gaps[:, i, None]], axis=1))
@@ -156,10 +180,15 @@ def _check_cell(name, cell):
 def _check_which(which, n):
     """Refuse positions that are none in t, which NumPy may count from its end, and other orders."""
     if n < 2 or not which.size or which.dtype.kind not in "iu":
-        raise ValueError(f"latent_ode: encode: which has the dtype {which.dtype} and the shape "
-                         f"{which.shape}, t has the length {n}; which has positions in t, whole "
-                         "numbers, one or more for each series, and t has two times or more")
+        raise ValueError(
+            f"latent_ode: encode: which has the dtype {which.dtype} and the shape "
+            f"{which.shape}, t has the length {n}; which has positions in t, whole "
+            "numbers, one or more for each series, and t has two times or more"
+        )
     if type(which) is np.ndarray and (
-            which.min() < 0 or which.max() >= n or np.any(np.diff(which) < 1)):
-        raise ValueError("latent_ode: encode: which must increase in each row, from 0 or later to "
-                         f"{n - 1} or earlier, the last of t; got {which!r:.60}")
+        which.min() < 0 or which.max() >= n or np.any(np.diff(which) < 1)
+    ):
+        raise ValueError(
+            "latent_ode: encode: which must increase in each row, from 0 or later to "
+            f"{n - 1} or earlier, the last of t; got {which!r:.60}"
+        )

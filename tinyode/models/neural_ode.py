@@ -1,6 +1,8 @@
-"""Algorithm 2: a neural ODE (S-alg2). The loop of `resnet` is the solver's business, and one theta is for all of time.
+"""Algorithm 2: a neural ODE (S-alg2). The loop of `resnet` is the solver's business, and one theta
+is for all of time.
 
-``f(t, h, theta)`` is a network of t and h, and h(t1) = ODESolve(h(t0), f, t0, t1, theta) (P3, G11, G12, N5, S3).
+``f(t, h, theta)`` is a network of t and h, and h(t1) = ODESolve(h(t0), f, t0, t1, theta) (P3, G11,
+G12, N5, S3).
 """
 
 import numpy as np
@@ -17,16 +19,18 @@ def neural_ode(f, h, t0, t1, *args, **options):
 
 
 def ode_net(features, width, hidden, classes, **options):
-    """Classifier: affine to ``width``, a neural ODE from 0 to 1 with one hidden layer of tanh, affine to the scores of the classes.
+    """Classifier: affine to ``width``, a neural ODE from 0 to 1 with one hidden layer of tanh,
+    affine to the scores of the classes.
 
-    It is `res_net` with one block, which is told the time, for all. Solved and differentiated as ``options`` say, by `odeint`'s adjoint
-    if they say nothing; with ``method="rk4", gradient="discrete"`` it is what Chen and others (2018) call RK-Net.
+    It is `res_net` with one block, which is told the time, for all. Solved and differentiated as
+    ``options`` say, by `odeint`'s adjoint if they say nothing; with ``method="rk4",
+    gradient="discrete"`` it is what Chen and others (2018) call RK-Net.
 
     Returns
     -------
     init, apply : functions
-        ``init(rng)`` makes the parameters, ``apply(parameters, x, **more)``, x of shape (n, features), the scores, shape (n, classes), with
-        more options or others.
+        ``init(rng)`` makes the parameters, ``apply(parameters, x, **more)``, x of shape (n,
+        features), the scores, shape (n, classes), with more options or others.
 
     Raises
     ------
@@ -39,7 +43,10 @@ def ode_net(features, width, hidden, classes, **options):
     check_counts("ode_net", features=features, width=width, hidden=hidden, classes=classes)
     check_options("ode_net", options)
     (init_in, into), (init_field, field), (init_out, out) = (
-        nn.linear(features, width), nn.mlp(width + 1, hidden, width), nn.linear(width, classes))
+        nn.linear(features, width),
+        nn.mlp(width + 1, hidden, width),
+        nn.linear(width, classes),
+    )
 
     def init(rng):
         nn.check_generator("ode_net", rng)
@@ -53,16 +60,20 @@ def ode_net(features, width, hidden, classes, **options):
         check_parameters("ode_net", parameters, {"in", "field", "out"})
         (x,) = arrays("ode_net", x=(x, ("n", features)))
         h = np.tanh(into(parameters["in"], x))
-        return out(parameters["out"], neural_ode(f, h, 0.0, 1.0, parameters["field"], **{**options, **more}))
+        return out(
+            parameters["out"],
+            neural_ode(f, h, 0.0, 1.0, parameters["field"], **{**options, **more}),
+        )
 
     return init, apply
 
 
 def augmented(x, n):
-    """Return x, shape (..., d), with n zeros appended to each row: room for trajectories to pass one another.
+    """Return x, shape (..., d), with n zeros appended to each row: room for trajectories to pass
+    one another.
 
-    Dupont, Doucet and Teh, "Augmented neural ODEs" (2019). It is an option of the data; the model does not know.
-    ValueError if x is one number, or n not a whole number, 0 or more.
+    Dupont, Doucet and Teh, "Augmented neural ODEs" (2019). It is an option of the data; the model
+    does not know. ValueError if x is one number, or n not a whole number, 0 or more.
     """
     if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 0:
         raise ValueError(f"augmented: n={n!r} must be a whole number, 0 or more")

@@ -1,7 +1,8 @@
 """Algorithm 1: a residual network (S-alg1).
 
-``f(t, h, theta_t)`` is a network of h with parameters of its own for each layer t = 0, 1, ..., and h <- h + f(t, h, theta_t) (P2, G5,
-N1, S1, which write f(h, t, theta_t); the order here is that of the solvers).
+``f(t, h, theta_t)`` is a network of h with parameters of its own for each layer t = 0, 1, ..., and
+h <- h + f(t, h, theta_t) (P2, G5, N1, S1, which write f(h, t, theta_t); the order here is that of
+the solvers).
 """
 
 import numpy as np
@@ -12,7 +13,8 @@ from .checks import check_counts, check_parameters
 
 
 def resnet(f, h, thetas):
-    """Return h after h <- h + f(t, h, theta_t) for each theta_t, t = 0, 1, ...: Euler's method with step one.
+    """Return h after h <- h + f(t, h, theta_t) for each theta_t, t = 0, 1, ...: Euler's method with
+    step one.
 
     Parameters
     ----------
@@ -29,24 +31,30 @@ def resnet(f, h, thetas):
     """
     thetas = list(thetas)
     if not thetas:
-        raise ValueError("resnet: thetas is empty, and a network without layers leaves h as it is; "
-                         "give the parameters of one layer or more")
+        raise ValueError(
+            "resnet: thetas is empty, and a network without layers leaves h as it is; "
+            "give the parameters of one layer or more"
+        )
     for t, theta_t in enumerate(thetas):
         step = f(t, h, theta_t)
         if nn.shape_of(step) != nn.shape_of(h):  # which NumPy may broadcast
-            raise ValueError(f"resnet: f returned the shape {nn.shape_of(step)} in layer {t} for h "
-                             f"of shape {nn.shape_of(h)}; they must agree")
+            raise ValueError(
+                f"resnet: f returned the shape {nn.shape_of(step)} in layer {t} for h "
+                f"of shape {nn.shape_of(h)}; they must agree"
+            )
         h = h + step
     return h
 
 
 def res_net(features, width, hidden, classes, blocks=6):
-    """Classifier: affine to ``width``, so many residual blocks with one hidden layer of tanh, affine to the scores of the classes.
+    """Classifier: affine to ``width``, so many residual blocks with one hidden layer of tanh,
+    affine to the scores of the classes.
 
     Returns
     -------
     init, apply : functions
-        ``init(rng)`` makes the parameters, ``apply(parameters, x)``, x of shape (..., features), the scores, shape (..., classes).
+        ``init(rng)`` makes the parameters, ``apply(parameters, x)``, x of shape (..., features),
+        the scores, shape (..., classes).
 
     Raises
     ------
@@ -54,14 +62,22 @@ def res_net(features, width, hidden, classes, blocks=6):
         If a width or ``blocks`` is not a positive whole number; by ``apply``, if x or the
         parameters are not of this model.
     """
-    check_counts("res_net", features=features, width=width, hidden=hidden, classes=classes,
-                 blocks=blocks)
+    check_counts(
+        "res_net", features=features, width=width, hidden=hidden, classes=classes, blocks=blocks
+    )
     (init_in, into), (init_block, block), (init_out, out) = (
-        nn.linear(features, width), nn.mlp(width, hidden, width), nn.linear(width, classes))
+        nn.linear(features, width),
+        nn.mlp(width, hidden, width),
+        nn.linear(width, classes),
+    )
 
     def init(rng):
         nn.check_generator("res_net", rng)
-        return {"in": init_in(rng), "blocks": [init_block(rng) for _ in range(blocks)], "out": init_out(rng)}
+        return {
+            "in": init_in(rng),
+            "blocks": [init_block(rng) for _ in range(blocks)],
+            "out": init_out(rng),
+        }
 
     def apply(parameters, x):
         check_parameters("res_net", parameters, {"in", "blocks", "out"})
@@ -69,6 +85,8 @@ def res_net(features, width, hidden, classes, blocks=6):
         if x.shape[-1:] != (features,):
             raise ValueError(f"res_net: x has the shape {x.shape}; it must be (..., {features})")
         h = np.tanh(into(parameters["in"], x))
-        return out(parameters["out"], resnet(lambda t, h, theta: block(theta, h), h, parameters["blocks"]))
+        return out(
+            parameters["out"], resnet(lambda t, h, theta: block(theta, h), h, parameters["blocks"])
+        )
 
     return init, apply

@@ -1,8 +1,9 @@
 """Derivatives of solutions.
 
-`odeint` is the differentiable solve, by one of four ways: `adjoint` (Algorithm 2 of the sources, read it first), `discrete`,
-`interpolated` and `forward`; what they share is in `problem`. `algebraic` has `root`, for equations, `event` has `odeint_event`, for when
-and where something happens, `batch` has `odeint_batch`, `integral` what integral losses need.
+`odeint` is the differentiable solve, by one of four ways: `adjoint` (Algorithm 2 of the sources,
+read it first), `discrete`, `interpolated` and `forward`; what they share is in `problem`.
+`algebraic` has `root`, for equations, `event` has `odeint_event`, for when and where something
+happens, `batch` has `odeint_batch`, `integral` what integral losses need.
 """
 
 from .algebraic import NewtonError, root

@@ -1,8 +1,11 @@
-"""Losses that are integrals along a solution, L = int l(t, z(t)) dt + terms at times: one more component of the state."""
+"""Losses that are integrals along a solution, L = int l(t, z(t)) dt + terms at times: one more
+component of the state.
+"""
 
 
 def with_integral(f, integrand):
-    """Return the field of a state (y, q) in which q, from 0.0 on, is the integral of ``integrand(t, y, *args)`` along y.
+    """Return the field of a state (y, q) in which q, from 0.0 on, is the integral of ``integrand(t,
+    y, *args)`` along y.
 
     Examples
     --------

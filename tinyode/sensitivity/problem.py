@@ -1,4 +1,6 @@
-"""What every way to differentiate a solution begins with: the solve itself, on lists of arrays, and the pieces that all of them share."""
+"""What every way to differentiate a solution begins with: the solve itself, on lists of arrays, and
+the pieces that all of them share.
+"""
 
 import warnings
 import weakref
@@ -17,13 +19,17 @@ from ..solvers.state import check_state, check_times, flat_field, flat_jacobian
 from ..solvers.tableau import Tableau
 from ..solvers.tableaus import find
 
-_steady: weakref.WeakSet = weakref.WeakSet()  # code of fields that have returned the same numbers twice
+_steady: weakref.WeakSet = (
+    weakref.WeakSet()
+)  # code of fields that have returned the same numbers twice
 
 
 class Problem(NamedTuple):
-    """An initial value problem in plain numbers, ready to be walked through once: ``walk`` yields its steps.
+    """An initial value problem in plain numbers, ready to be walked through once: ``walk`` yields
+    its steps.
 
-    ``f(t, y, k)`` is the field of flat vectors, which writes into k; y the initial state, shape (n,); times a list of floats.
+    ``f(t, y, k)`` is the field of flat vectors, which writes into k; y the initial state, shape
+    (n,); times a list of floats.
     """
 
     f: object
@@ -40,7 +46,9 @@ class Problem(NamedTuple):
 
 
 def problem(f, z0, t, theta, options, coupled=None):
-    """Return the `Problem` of dz/dt = f(t, z, theta), z a list of arrays, of which f depends on the first ``coupled`` alone if given."""
+    """Return the `Problem` of dz/dt = f(t, z, theta), z a list of arrays, of which f depends on the
+    first ``coupled`` alone if given.
+    """
     leaves, structure = check_state(list(z0))
     times, tableau, stats = check_times(t), find(options.method), Stats()
     y = np.concatenate([leaf.reshape(-1) for leaf in leaves])
@@ -53,7 +61,9 @@ def problem(f, z0, t, theta, options, coupled=None):
         def flat(t, y, k):  # of our own augmented dynamics, which need no check
             np.concatenate([d.reshape(-1) for d in f(t, cut_head(y), theta)], out=k)
 
-    jacobian = flat_jacobian(lambda t, z, theta: f(t, z, theta)[:coupled], head, structure_of_head, (theta,))
+    jacobian = flat_jacobian(
+        lambda t, z, theta: f(t, z, theta)[:coupled], head, structure_of_head, (theta,)
+    )
     walk = steps(flat, y, times, options, stats, sum([leaf.size for leaf in head]), jacobian)
     return Problem(flat, y, times, tableau, stats, walk, jacobian)
 
@@ -82,7 +92,11 @@ def replaced(items, positions, values):
 
 def flat(parts):
     """Return arrays end to end, as one flat vector."""
-    return np.reshape(parts[0], (-1,)) if len(parts) == 1 else np.concatenate([np.reshape(part, (-1,)) for part in parts])
+    return (
+        np.reshape(parts[0], (-1,))
+        if len(parts) == 1
+        else np.concatenate([np.reshape(part, (-1,)) for part in parts])
+    )
 
 
 def by_value(f):
@@ -134,20 +148,30 @@ def warn_unless_repeatable(f, *args):
     """
     users = getattr(f, "f", f)
     code = getattr(getattr(users, "__wrapped__", users), "__code__", None)
-    if code in _steady or has_traced(args):  # a derivative of the gradient has a backward pass of its own
+    if code in _steady or has_traced(
+        args
+    ):  # a derivative of the gradient has a backward pass of its own
         return
     first, second = [np.concatenate([np.ravel(part) for part in f(*args)]) for _ in range(2)]
     rtol = np.finfo(first.dtype).eps ** 0.5 if first.dtype.kind == "f" else 0.0
     if not np.allclose(first, second, rtol=rtol, atol=0, equal_nan=True):
-        warnings.warn("odeint: f returned other numbers when it was called again with the same arguments, so the gradient is not that "
-                      "of the numbers computed. Does it draw at random, or count? Draw outside f, and pass what was drawn through *args",
-                      RuntimeWarning, stacklevel=2)
+        warnings.warn(
+            "odeint: f returned other numbers when it was called again with the same arguments, so"
+            " the gradient is not that of the numbers computed. Does it draw at random, or count?"
+            " Draw outside f, and pass what was drawn through *args",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     elif code is not None:
         _steady.add(code)
 
 
 def check_cotangent(g):
-    """Raise ValueError where the gradient of the loss is not finite: nothing that is made of it would be."""
+    """Raise ValueError where the gradient of the loss is not finite: nothing that is made of it
+    would be.
+    """
     if not np.isfinite(plain(g)).all():
-        raise ValueError("odeint: the gradient of the loss with respect to the solution is not finite; look for a division by zero, a "
-                         "root or a logarithm of zero between the solution and the loss")
+        raise ValueError(
+            "odeint: the gradient of the loss with respect to the solution is not finite; look for"
+            " a division by zero, a root or a logarithm of zero between the solution and the loss"
+        )

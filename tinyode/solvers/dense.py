@@ -1,6 +1,7 @@
 """Dense output: the solution inside a step, from the stages of the step, and what is read off it.
 
-    y(t + theta h) ~ y + sum_j q_j theta^j,      q_j = h sum_i interpolant[i, j - 1] k_i,      0 <= theta <= 1
+    y(t + theta h) ~ y + sum_j q_j theta^j,      q_j = h sum_i interpolant[i, j - 1] k_i,      0 <=
+    theta <= 1
 
 Hairer, Norsett and Wanner I, section II.6.
 """
@@ -17,9 +18,11 @@ from .runge_kutta import Stepper
 
 
 class Step(NamedTuple):
-    """One accepted step, from y at t to y1 at t1; K are its stages, overwritten when the next step begins.
+    """One accepted step, from y at t to y1 at t1; K are its stages, overwritten when the next step
+    begins.
 
-    ``Q`` is the polynomial of its dense output, where that is known. ``h`` is t1 - t, unless an event has cut the step off: then Q is.
+    ``Q`` is the polynomial of its dense output, where that is known. ``h`` is t1 - t, unless an
+    event has cut the step off: then Q is.
     """
 
     t: float
@@ -32,20 +35,26 @@ class Step(NamedTuple):
 
 
 def polynomial(f, tableau, step, stats):
-    """Return the q_j of a step, shape (d, n); what they need besides the stages, f is evaluated for."""
+    """Return the q_j of a step, shape (d, n); what they need besides the stages, f is evaluated
+    for.
+    """
     if step.Q is not None:
         return step.Q
     t, t1, h, y, _, K, _ = step
     if len(tableau.extra_a):
         stats.nfev += len(tableau.extra_a)
         K = np.concatenate([K, np.empty((len(tableau.extra_a), len(y)), y.dtype)])
-        for i, (row, c) in enumerate(zip(tableau.extra_a.astype(y.dtype), tableau.extra_c.tolist()), tableau.stages):
+        for i, (row, c) in enumerate(
+            zip(tableau.extra_a.astype(y.dtype), tableau.extra_c.tolist()), tableau.stages
+        ):
             f(t1 if c == 1.0 else t + c * h, y + h * row[:i].dot(K[:i]), K[i])
     return (h * tableau.interpolant.T.astype(y.dtype)) @ K
 
 
 def evaluate(step, Q, t):
-    """Return the state at times t inside a step: shape (n,) for a float, (m, n) for a column of shape (m, 1)."""
+    """Return the state at times t inside a step: shape (n,) for a float, (m, n) for a column of
+    shape (m, 1).
+    """
     theta = (t - step.t) / step.h
     if isinstance(theta, np.ndarray):
         theta = theta.astype(step.y.dtype)
@@ -61,7 +70,8 @@ def horner(Q, theta):
 
 
 def observe(walk, f, y0, times, tableau, stats):
-    """Follow the steps, and read the state at the times: at their ends as it is, inside them off the interpolant.
+    """Follow the steps, and read the state at the times: at their ends as it is, inside them off
+    the interpolant.
 
     Returns
     -------
@@ -72,12 +82,16 @@ def observe(walk, f, y0, times, tableau, stats):
     ys[0] = y0
     sign = math.copysign(1.0, times[-1] - times[0])
     ordered, i = [sign * t for t in times], 1
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is rejected, or an error with its time
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # what is not finite is rejected, or an error with its time
         for step in walk:
             j = bisect.bisect_right(ordered, sign * step.t1, i)
             if j > i + 1 or (j > i and times[i] != step.t1):
                 Q = polynomial(f, tableau, step, stats)
-                ys[i:j] = evaluate(step, Q, np.array(times[i:j])[:, None])  # of all times in the step at once
+                ys[i:j] = evaluate(
+                    step, Q, np.array(times[i:j])[:, None]
+                )  # of all times in the step at once
             elif j > i:
                 ys[i] = step.y1
             i = j
@@ -102,7 +116,13 @@ class Dense:
     """
 
     def __init__(self, steps, tableau, f, leaves, structure):
-        self.steps, self.tableau, self.f, self.leaves, self.structure = steps, tableau, f, leaves, structure
+        self.steps, self.tableau, self.f, self.leaves, self.structure = (
+            steps,
+            tableau,
+            f,
+            leaves,
+            structure,
+        )
         self.sign = math.copysign(1.0, steps[-1].t1 - steps[0].t)
         self.ends = [self.sign * step.t1 for step in steps]
 
@@ -129,8 +149,11 @@ class Dense:
             stepper.start(step.t, step.y)
             again = stepper.step(step.t, step.t1, step.y, step.h)
             if not np.allclose(again, step.y1, rtol=1e-6, atol=0):
-                raise RuntimeError("solution(t): f does not return what it did during the solve, so what lies inside its steps cannot be "
-                                   "had again; ask for these times in t, or do not change what f depends on")
+                raise RuntimeError(
+                    "solution(t): f does not return what it did during the solve, so what lies"
+                    " inside its steps cannot be had again; ask for these times in t, or do not"
+                    " change what f depends on"
+                )
             step = step._replace(K=stepper.K)
         return polynomial(self.f, self.tableau, step, Stats())
 

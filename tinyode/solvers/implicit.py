@@ -46,12 +46,16 @@ from .options import SolverError
 from .runge_kutta import Stepper
 from .step_size import rms
 
-SLOW = 0.1  # a Jacobian with which Newton's method converges more slowly than this is not kept for the next step
+# a Jacobian with which Newton's method converges more slowly than this is not kept for the next
+# step
+SLOW = 0.1
 NOISE = 10  # the rest may be so many times what a change of Y by a few roundings makes of f
 
 
 class Block(NamedTuple):
-    """Stages first ... stop - 1, and A = T diag(eigenvalues) T_inv; no eigenvalues where the one stage is explicit."""
+    """Stages first ... stop - 1, and A = T diag(eigenvalues) T_inv; no eigenvalues where the one
+    stage is explicit.
+    """
 
     first: int
     stop: int
@@ -72,14 +76,26 @@ def blocks(a):
             found.append(Block(first, stop, None, None, None))
         else:
             values, T = np.linalg.eig(A)
-            kept = values.imag >= 0  # the real part of twice one of a conjugate pair is the sum of both
-            found.append(Block(first, stop, values[kept], (T * np.where(values.imag > 0, 2, 1))[:, kept], np.linalg.inv(T)[kept]))
+            kept = (
+                values.imag >= 0
+            )  # the real part of twice one of a conjugate pair is the sum of both
+            found.append(
+                Block(
+                    first,
+                    stop,
+                    values[kept],
+                    (T * np.where(values.imag > 0, 2, 1))[:, kept],
+                    np.linalg.inv(T)[kept],
+                )
+            )
         first = stop
     return found
 
 
 def guess(c, x, most):
-    """Return weights w for the guess k(x) ~ sum_j w_j k_j of a slope: by the polynomial through the last slopes, so many at most."""
+    """Return weights w for the guess k(x) ~ sum_j w_j k_j of a slope: by the polynomial through the
+    last slopes, so many at most.
+    """
     nodes = {node: j for j, node in enumerate(c.tolist())}  # the later one of two at the same place
     chosen = sorted(nodes.values())[-most:]
     w = np.zeros(len(c))
@@ -103,23 +119,34 @@ class ImplicitStepper(Stepper):
     jacobian : function
         ``jacobian(t, y)`` returns df/dy of the coupled components, shape (n, n).
     options : Options
-        For adaptive steps Newton's iteration stops at 0.01 to 0.1 of the tolerances, in the root mean
-        square. For fixed steps, and with ``exact``, it stops at rounding.
+        For adaptive steps Newton's iteration stops at 0.01 to 0.1 of the tolerances, in the root
+        mean square. For fixed steps, and with ``exact``, it stops at rounding.
     """
 
     def __init__(self, f, tableau, y, coupled, stats, jacobian, options):
         super().__init__(f, tableau, y, coupled, stats)
         self.jacobian, self.blocks = jacobian, blocks(tableau.a)
         self.guesses = [guess(tableau.c[:i], c, 3) for i, c in enumerate(tableau.c)]
-        self.J, self.fresh, self.slow, self.inverses, self.h, self.trouble = None, False, False, {}, None, None
+        self.J, self.fresh, self.slow, self.inverses, self.h, self.trouble = (
+            None,
+            False,
+            False,
+            {},
+            None,
+            None,
+        )
         self.ratio = self.onward = None
-        self.exact, self.rtol, self.atol = options.fixed or options.exact, options.rtol, options.atol
+        self.exact, self.rtol, self.atol = (
+            options.fixed or options.exact,
+            options.rtol,
+            options.atol,
+        )
         self.eps, self.most = float(np.finfo(y.dtype).eps), 50 if self.exact else 7
         self.tiny, few = float(np.finfo(y.dtype).tiny), self.eps * np.linspace(4, 16, self.coupled)
         self.nudge = (few * (-1.0) ** np.arange(self.coupled)).astype(y.dtype)
 
     def start(self, t, y):
-        """Evaluate f(t, y): the first stage where that is explicit, and otherwise a guess of all."""
+        """Evaluate f(t, y): the first stage where that is explicit, else a guess of all."""
         super().start(t, y)
         self.before, self.h_before = np.tile(self.first, (len(self.K), 1)), None
 
@@ -133,14 +160,18 @@ class ImplicitStepper(Stepper):
             super().advance(t, y)
 
     def step(self, t, t1, y, h):
-        """Take one step of size h from t to t1. Return the state at t1, shape (n,), or None where Newton's method fails."""
+        """Take one step of size h from t to t1. Return the state at t1, shape (n,), or None where
+        Newton's method fails.
+        """
         np.multiply(self.tableau_rows, h, out=self.h_times_rows)
-        self.h_taken, self.trouble, head = h, None, y[:self.coupled]
+        self.h_taken, self.trouble, head = h, None, y[: self.coupled]
         if self.exact:
             self.tolerance, self.rounding = 0.1, self.eps**-0.5
         else:  # a hundredth of the error allowed, or up to a tenth where that is near rounding
             self.allowed = self.atol + self.rtol * np.abs(head)
-            self.tolerance = self.rounding = min(0.1, max(0.01, 10 * rms(self.eps * head / self.allowed)))
+            self.tolerance = self.rounding = min(
+                0.1, max(0.01, 10 * rms(self.eps * head / self.allowed))
+            )
         while True:
             if self.J is None:
                 self.linearise(t, head, h)
@@ -150,7 +181,9 @@ class ImplicitStepper(Stepper):
             if self.fresh:
                 break
             self.J = None
-        if self.exact and all(self.solved(block, t, t1, y, h, simplified=False) for block in self.blocks):
+        if self.exact and all(
+            self.solved(block, t, t1, y, h, simplified=False) for block in self.blocks
+        ):
             self.slow = True
             return y + self.h_b.dot(self.K)
         self.stats.newton_failures += 1
@@ -160,37 +193,51 @@ class ImplicitStepper(Stepper):
         """Evaluate the Jacobian."""
         self.J = self.jacobian(t, y)
         if not np.isfinite(self.J).all():
-            raise SolverError(f"the Jacobian df/dy is not finite at y = {y!s:.200}, where f may be: look for a root or a power there; or "
-                              "give another with jacobian=", t, h)
+            raise SolverError(
+                f"the Jacobian df/dy is not finite at y = {y!s:.200}, where f may be: look for a"
+                " root or a power there; or give another with jacobian=",
+                t,
+                h,
+            )
         self.stats.jacobians += 1
         self.slow = False
         self.inverses.clear()
 
     def inverse(self, block, h):
         """Return (I - h lambda J)^-1 for each eigenvalue of a block, shape (m, n, n)."""
-        if self.h is None or abs(h - self.h) > 1e-3 * abs(h):  # a thousandth hardly slows Newton's method
+        if self.h is None or abs(h - self.h) > 1e-3 * abs(
+            h
+        ):  # a thousandth hardly slows Newton's method
             self.h = h
             self.inverses.clear()
         key = block.eigenvalues.tobytes()
         if key not in self.inverses:
             self.stats.factorisations += len(block.eigenvalues)
-            self.inverses[key] = np.linalg.inv(np.eye(len(self.J)) - (h * block.eigenvalues)[:, None, None] * self.J)
+            self.inverses[key] = np.linalg.inv(
+                np.eye(len(self.J)) - (h * block.eigenvalues)[:, None, None] * self.J
+            )
         return self.inverses[key]
 
     def predict(self, block, h):
-        """Extrapolate known stages to those of a block: one guess for each, (m, n), or one for all, (n,)."""
+        """Extrapolate known stages to those of a block: one guess for each, (m, n), or one for all,
+        (n,).
+        """
         n, first = self.coupled, block.first
         if first:
             return self.guesses[first] @ self.K[:first, :n]
         ratio = 0.0 if self.h_before is None else h / self.h_before
         if ratio != self.ratio:
-            nodes = self.tableau.c[:block.stop]
-            self.onward = np.array([guess(self.tableau.c, 1 + ratio * c, len(self.K)) for c in nodes])
+            nodes = self.tableau.c[: block.stop]
+            self.onward = np.array(
+                [guess(self.tableau.c, 1 + ratio * c, len(self.K)) for c in nodes]
+            )
             self.ratio = ratio
         return self.onward @ self.before[:, :n]
 
     def correction(self, block, t, y, h, rest, simplified):
-        """Return Newton's D for what is left of the equations, or None where the matrix is singular."""
+        """Return Newton's D for what is left of the equations, or None where the matrix is
+        singular.
+        """
         try:
             if not simplified:
                 self.linearise(t, y, h)
@@ -205,7 +252,7 @@ class ImplicitStepper(Stepper):
 
     def solved(self, block, t, t1, y, h, simplified=True):
         """Find the stages of a block, in K; return whether Newton's method converged."""
-        first, stop, n, head = block.first, block.stop, self.coupled, y[:self.coupled]
+        first, stop, n, head = block.first, block.stop, self.coupled, y[: self.coupled]
         rows = self.h_times_rows[first:stop]
         times = [t1 if c == 1.0 else t + c * h for c in self.tableau.c[first:stop].tolist()]
         Y0 = head + rows[:, :first] @ self.K[:first, :n]
@@ -213,7 +260,11 @@ class ImplicitStepper(Stepper):
             if first:  # the first stage is already computed
                 self.evaluate(times, Y0, self.K[first:stop])
             return True
-        A, K, F = rows[:, first:stop], self.K[first:stop, :n], np.empty((stop - first, len(y)), y.dtype)
+        A, K, F = (
+            rows[:, first:stop],
+            self.K[first:stop, :n],
+            np.empty((stop - first, len(y)), y.dtype),
+        )
         start, D, rest, size = np.zeros_like(K), None, None, None
         if simplified:
             start[:] = self.predict(block, h)
@@ -238,11 +289,16 @@ class ImplicitStepper(Stepper):
                 if size <= self.tolerance and largest(h * rest / allowed) <= self.tolerance:
                     break
                 if size > 1e3 * self.tolerance and largest(D) > largest(start) > 0:
-                    K[:], start, D = 0.0, np.zeros_like(K), None  # a guess worse than none may lead to another solution
+                    K[:], start, D = (
+                        0.0,
+                        np.zeros_like(K),
+                        None,
+                    )  # a guess worse than none may lead to another solution
                 continue
             before = largest(h * D_before / allowed) if self.exact else size_before
             if 0.5 * before <= size <= self.rounding and self.is_rounding(
-                    times, Y, F, np.abs(head) + np.abs(h * K), rest):
+                times, Y, F, np.abs(head) + np.abs(h * K), rest
+            ):
                 break
             if simplified and size >= before:
                 return False
@@ -252,7 +308,9 @@ class ImplicitStepper(Stepper):
                 shrunk = self.shrunk(h * rest, h * rest_before, self.tolerance * allowed)
                 slower = np.maximum(rate, shrunk) if self.exact and simplified else None
                 if np.max(shrunk) <= 0.5 and (
-                        slower is None or largest(slower / (1 - slower) * h * D / allowed) <= self.tolerance):
+                    slower is None
+                    or largest(slower / (1 - slower) * h * D / allowed) <= self.tolerance
+                ):
                     break
             elif simplified and rate**left / (1 - rate) * size > self.tolerance:
                 return False  # it will not be there in the iterations that are left
@@ -269,7 +327,9 @@ class ImplicitStepper(Stepper):
         return np.where(rest > small, rest / rest_before, 0.0)
 
     def is_rounding(self, times, Y, F, terms, rest):
-        """Whether the rest of the equations is what a change of Y by a few roundings of its terms, y and h K, makes of f."""
+        """Whether the rest of the equations is what a change of Y by a few roundings of its terms,
+        y and h K, makes of f.
+        """
         G, n = np.empty_like(F), self.coupled
         self.evaluate(times, Y + self.nudge * terms, G)
         noise = np.abs(G - F)[:, :n] + self.eps * (np.abs(F[:, :n]) + terms / abs(self.h_taken))

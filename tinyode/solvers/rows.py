@@ -1,4 +1,6 @@
-"""A batch of states as a matrix with a row for each sample, and the user's f as one of such matrices."""
+"""A batch of states as a matrix with a row for each sample, and the user's f as one of such
+matrices.
+"""
 
 import numpy as np
 
@@ -16,9 +18,14 @@ def check_batch_times(t, B):
     except ValueError as error:
         if "t must be" in str(error):
             raise
-        raise ValueError(f"t must be a vector of times, or have rows of one length; got {t!r:.80}") from None
+        raise ValueError(
+            f"t must be a vector of times, or have rows of one length; got {t!r:.80}"
+        ) from None
     if len(t) != B:
-        raise ValueError(f"t must be a vector of times, or have a row for each of the {B} samples; got the shape {np.shape(t)}")
+        raise ValueError(
+            f"t must be a vector of times, or have a row for each of the {B} samples; got the shape"
+            f" {np.shape(t)}"
+        )
     try:
         return np.array([check_times(row) for row in t])
     except ValueError as error:
@@ -35,8 +42,18 @@ class Rows:
     """
 
     def __init__(self, f, leaves, structure, args, batched):
-        self.f, self.structure, self.args, self.batched, self.whole = f, structure, args, batched, None
-        self.leaves, self.cut, self.axes = leaves, tree.cutter([leaf[0] for leaf in leaves]), max(leaf.ndim for leaf in leaves)
+        self.f, self.structure, self.args, self.batched, self.whole = (
+            f,
+            structure,
+            args,
+            batched,
+            None,
+        )
+        self.leaves, self.cut, self.axes = (
+            leaves,
+            tree.cutter([leaf[0] for leaf in leaves]),
+            max(leaf.ndim for leaf in leaves),
+        )
         self.y = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
 
     def shaped(self, y):
@@ -48,7 +65,9 @@ class Rows:
         if np.ndim(tolerance) == 0:
             return tolerance
         ends = np.cumsum([leaf.size for leaf in self.leaves])[:-1]
-        return np.concatenate([part.reshape(len(self.y), -1) for part in np.split(tolerance, ends)], axis=1)
+        return np.concatenate(
+            [part.reshape(len(self.y), -1) for part in np.split(tolerance, ends)], axis=1
+        )
 
     def __call__(self, samples, t, y):
         """Return f for the samples with these numbers, at t of shape (A,) and y of shape (A, n)."""
@@ -60,31 +79,51 @@ class Rows:
         self.latest_t, self.latest_y = self.latest_t.copy(), self.latest_y.copy()
         self.latest_t[samples], self.latest_y[samples] = t, y
         dy = self.call(self.latest_t, self.latest_y, self.args)[samples]
-        if self.whole is None:  # the first time that some are left out: does f of the others, in another order, mind?
+        if (
+            self.whole is None
+        ):  # the first time that some are left out: does f of the others, in another order, mind?
             try:
                 others = self.of_some(samples[::-1], t[::-1], y[::-1].copy())[::-1]
-                self.whole = not np.allclose(others, dy, rtol=0, atol=np.finfo(dy.dtype).eps ** 0.6 * np.max(np.abs(dy)))
+                self.whole = not np.allclose(
+                    others, dy, rtol=0, atol=np.finfo(dy.dtype).eps ** 0.6 * np.max(np.abs(dy))
+                )
             except (ValueError, IndexError):  # shapes that do not go together
                 self.whole = True
         return dy
 
     def of_some(self, samples, t, y):
         """Return f with nothing but the rows of these samples."""
-        return self.call(t, y, [tree.map(lambda x: x[samples], arg) if n in self.batched else arg for n, arg in enumerate(self.args)])
+        return self.call(
+            t,
+            y,
+            [
+                tree.map(lambda x: x[samples], arg) if n in self.batched else arg
+                for n, arg in enumerate(self.args)
+            ],
+        )
 
     def call(self, t, y, args):
         """Return f of as many samples as there are rows."""
         y.setflags(write=False)
-        parts = [check_derivative(part, (len(y), *leaf.shape[1:]), leaf.dtype) for part, leaf in zip(self.parts(t, y, args), self.leaves)]
-        return np.concatenate([part.reshape(len(y), -1) for part in parts], axis=1).astype(self.y.dtype, copy=False)
+        parts = [
+            check_derivative(part, (len(y), *leaf.shape[1:]), leaf.dtype)
+            for part, leaf in zip(self.parts(t, y, args), self.leaves)
+        ]
+        return np.concatenate([part.reshape(len(y), -1) for part in parts], axis=1).astype(
+            self.y.dtype, copy=False
+        )
 
     def parts(self, t, y, args):
         """Return the parts of what f returns; y may be traced."""
         t = t.reshape(-1, *[1] * (self.axes - 1)).view()
         t.setflags(write=False)
         dy = self.f(t, self.shaped(y), *args)
-        parts, structure = ([dy], self.structure) if self.structure is tree.LEAF else tree.flatten(dy)
+        parts, structure = (
+            ([dy], self.structure) if self.structure is tree.LEAF else tree.flatten(dy)
+        )
         if structure != self.structure:
-            raise ValueError(f"f returned the structure {tree.describe(structure)}; the state, and so its derivative, has the structure "
-                             f"{tree.describe(self.structure)}")
+            raise ValueError(
+                f"f returned the structure {tree.describe(structure)}; the state, and so its"
+                f" derivative, has the structure {tree.describe(self.structure)}"
+            )
         return parts

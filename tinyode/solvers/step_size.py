@@ -1,13 +1,18 @@
 """How long a step may be: the error norm, the first step and the controller.
 
-Hairer, Norsett and Wanner I, section II.4, and II ("Stiff and Differential-Algebraic Problems"), section IV.2.
+Hairer, Norsett and Wanner I, section II.4, and II ("Stiff and Differential-Algebraic Problems"),
+section IV.2.
 """
 
 import math
 
 import numpy as np
 
-SAFETY, SHRINK, GROW = 0.9, 0.2, 10.0  # the new step is 0.9 of the estimate, and between 0.2 and 10 times the old (the code DOPRI5)
+SAFETY, SHRINK, GROW = (
+    0.9,
+    0.2,
+    10.0,
+)  # the new step is 0.9 of the estimate, and between 0.2 and 10 times the old (the code DOPRI5)
 
 
 def rms(x):
@@ -20,7 +25,8 @@ def rms(x):
 
 
 def error_norm(error, y0, y1, rtol, atol, norm=rms):
-    """Return the root mean square of error / (atol + rtol max(|y0|, |y1|)), HNW II.4.11: a step is good enough at 1 or below.
+    """Return the root mean square of error / (atol + rtol max(|y0|, |y1|)), HNW II.4.11: a step is
+    good enough at 1 or below.
 
     ``norm`` is a norm of vectors to be taken instead of the root mean square.
     """
@@ -28,18 +34,21 @@ def error_norm(error, y0, y1, rtol, atol, norm=rms):
 
 
 def quadrature_norm(error, q0, q1, rate, left, rtol, atol):
-    """Return the same for quadratures, which nothing depends on: the error of the whole against the size that the whole will have.
+    """Return the same for quadratures, which nothing depends on: the error of the whole against the
+    size that the whole will have.
 
-    That is at least what it is now, and what it becomes if it goes on at its present ``rate`` for the time that is ``left``. To ask
-    each component for rtol of its own size from the start, when all are near zero, wastes steps; to leave them out of the norm
-    (Kidger, Chen and Lyons, "Hey, that's not an ODE", 2021) saves as many as this does, but a quadrature then goes unmeasured where only
-    it moves, as the gradient of a network's last layer does while that layer is zero.
+    That is at least what it is now, and what it becomes if it goes on at its present ``rate`` for
+    the time that is ``left``. To ask each component for rtol of its own size from the start, when
+    all are near zero, wastes steps; to leave them out of the norm (Kidger, Chen and Lyons, "Hey,
+    that's not an ODE", 2021) saves as many as this does, but a quadrature then goes unmeasured
+    where only it moves, as the gradient of a network's last layer does while that layer is zero.
     """
     return rms(error) / (atol + rtol * max(rms(q0), rms(q1), left * rms(rate)))
 
 
 def first_steps(f, t, y, k, order, norm, span):
-    """Guess the first step of each of m problems, HNW II.4 "Starting Step Size"; it costs one evaluation of f.
+    """Guess the first step of each of m problems, HNW II.4 "Starting Step Size"; it costs one
+    evaluation of f.
 
     Parameters
     ----------
@@ -67,18 +76,24 @@ def first_steps(f, t, y, k, order, norm, span):
         signed = np.copysign(h0, span)
         d2 = norm(f(t + signed, y + signed[:, None].astype(y.dtype) * k) - k) / h0
         largest = np.maximum(d1, d2)
-        h1 = np.where(largest <= 1e-15, np.maximum(1e-6, 1e-3 * h0), (0.01 / largest) ** (1 / (order + 1)))
+        h1 = np.where(
+            largest <= 1e-15, np.maximum(1e-6, 1e-3 * h0), (0.01 / largest) ** (1 / (order + 1))
+        )
         h = np.minimum(np.maximum(np.minimum(100 * h0, h1), 10 * np.spacing(np.abs(t))), longest)
-    return np.where((h > 0) & np.isfinite(h), h, h0)  # f was not finite there: let the controller find out
+    return np.where(
+        (h > 0) & np.isfinite(h), h, h0
+    )  # f was not finite there: let the controller find out
 
 
 class Controller:
     """A PI controller: the next step from the error of this one and of the last accepted one.
 
-    h_new = h * 0.9 err_n^(-alpha) err_(n-1)^beta, alpha = 1 / q - 0.75 beta, beta = 0.2 / q (0.04 for dopri5, as in the code DOPRI5),
-    q one more than the order of the error estimate's lower method. It is smoother than h * 0.9 err^(-1/q) where stability and not
-    accuracy holds the step down (Hairer and Wanner II, section IV.2). With ``pi=False``, beta = 0, as in the code DOP853. A step that could
-    grow by no more than the factor ``keep`` stays as it is, which saves an implicit method a factorisation (the same, section IV.8).
+    h_new = h * 0.9 err_n^(-alpha) err_(n-1)^beta, alpha = 1 / q - 0.75 beta, beta = 0.2 / q (0.04
+    for dopri5, as in the code DOPRI5), q one more than the order of the error estimate's lower
+    method. It is smoother than h * 0.9 err^(-1/q) where stability and not accuracy holds the step
+    down (Hairer and Wanner II, section IV.2). With ``pi=False``, beta = 0, as in the code DOP853. A
+    step that could grow by no more than the factor ``keep`` stays as it is, which saves an implicit
+    method a factorisation (the same, section IV.8).
     """
 
     def __init__(self, error_order, pi=True, keep=1.0):
@@ -91,7 +106,7 @@ class Controller:
 
     def accept(self, h, error):
         """Return the step after one whose error was at most 1."""
-        factor = SAFETY * max(error, 1e-10) ** -self.alpha * self.previous_error ** self.beta
+        factor = SAFETY * max(error, 1e-10) ** -self.alpha * self.previous_error**self.beta
         factor = min(GROW, max(SHRINK, factor))
         if self.rejected:  # right after a rejection the step does not grow
             factor = min(1.0, factor)
@@ -99,6 +114,8 @@ class Controller:
         return h if 1.0 <= factor <= self.keep else h * factor
 
     def reject(self, h, error):
-        """Return the step to try after one whose error was above 1, or not finite; without the memory, as in the code DOPRI5."""
+        """Return the step to try after one whose error was above 1, or not finite; without the
+        memory, as in the code DOPRI5.
+        """
         self.rejected = True
-        return h * max(SHRINK, SAFETY * error ** -self.alpha if math.isfinite(error) else SHRINK)
+        return h * max(SHRINK, SAFETY * error**-self.alpha if math.isfinite(error) else SHRINK)

@@ -1,12 +1,15 @@
-"""The methods, as data: a new method is a new entry here and nothing else. What the numbers mean stands in `tableau`.
+"""The methods, as data: a new method is a new entry here and nothing else. What the numbers mean
+stands in `tableau`.
 
-HNW and HW are Hairer, Norsett and Wanner, "Solving Ordinary Differential Equations" I (1993) and Hairer and Wanner II (1996).
+HNW and HW are Hairer, Norsett and Wanner, "Solving Ordinary Differential Equations" I (1993) and
+Hairer and Wanner II (1996).
 """
 
 import math
 
 from .tableau import collocation, hairer_interpolant, tableau, tsit5_interpolant
 
+# fmt: off
 DOP853_B = ("0.054293734116568765 0 0 0 0 4.450312892752409 1.8915178993145003 -5.801203960010585 0.3111643669578199 "
             "-0.1521609496625161 0.20136540080403034 0.04471061572777259 0")
 TSIT5_B = "0.09646076681806523 0.01 0.4798896504144996 1.379008574103742 -3.290069515436081 2.324710524099774 0"
@@ -192,6 +195,7 @@ ELSEWHERE = {  # names of the same method, or the nearest, elsewhere: their lett
     "kvaerno3": "kencarp3",
     "kvaerno5": "radau radau5 bdf lsoda vode scipysolver zvode cvode cvodebdf ode15s ode23s "
                 "kvaerno4 kencarp4 kencarp5 rodas4 rodas5 qndf fbdf"}
+# fmt: on
 
 
 def _letters(name):

@@ -2,12 +2,13 @@
 
 Two ways to differentiate by evaluating alone:
 
-* `central_difference`. (f(x + h v) - f(x - h v)) / 2h, at h and at h/2, combined so that the error of order h^2 cancels (Richardson's
-  extrapolation). What is left is h^4 |f^(5)| / 480, and rounding, 3 u |f| / h with u = 2.2e-16 and the higher derivative along v. At
-  h = u^(1/5) = 7e-4 these are 6e-16 |f^(5)| and 9e-13 |f|.
-* `complex_step`. Im f(x + i h v) / h subtracts nothing, so h can be 1e-100: right to rounding, for code that computes with complex
-  numbers what it computes with real ones (Squire and Trapp, "Using complex variables to estimate derivatives of real functions",
-  1998).
+* `central_difference`. (f(x + h v) - f(x - h v)) / 2h, at h and at h/2, combined so that the error
+  of order h^2 cancels (Richardson's extrapolation). What is left is h^4 |f^(5)| / 480, and
+  rounding, 3 u |f| / h with u = 2.2e-16 and the higher derivative along v. At h = u^(1/5) = 7e-4
+  these are 6e-16 |f^(5)| and 9e-13 |f|.
+* `complex_step`. Im f(x + i h v) / h subtracts nothing, so h can be 1e-100: right to rounding, for
+  code that computes with complex numbers what it computes with real ones (Squire and Trapp, "Using
+  complex variables to estimate derivatives of real functions", 1998).
 
 `check_vjp` compares with either.
 """
@@ -28,7 +29,8 @@ FAR = 1e5  # x from which on a step of H has fewer than 7 digits in x + H: 1e-7 
 def central_difference(f, primals, tangents, h=H):
     """Estimate the derivative of f along a direction, by differences of order four.
 
-    D(h) = (f(x + h v) - f(x - h v)) / 2h;  the estimate is (4 D(h/2) - D(h)) / 3 (Richardson, 1911).
+    D(h) = (f(x + h v) - f(x - h v)) / 2h;  the estimate is (4 D(h/2) - D(h)) / 3 (Richardson,
+    1911).
 
     Parameters
     ----------
@@ -42,11 +44,18 @@ def central_difference(f, primals, tangents, h=H):
     -------
     Of the structure and shapes of the value of f.
     """
+
     def at(s):
         return f(*tree.map(lambda x, v: np.asarray(x, dtype=float) + s * v, primals, tangents))
 
     def difference(s):
-        return tree.map(lambda plus, minus: (np.asarray(plus, dtype=float) - np.asarray(minus, dtype=float)) / (2 * s), at(s), at(-s))
+        return tree.map(
+            lambda plus, minus: (
+                (np.asarray(plus, dtype=float) - np.asarray(minus, dtype=float)) / (2 * s)
+            ),
+            at(s),
+            at(-s),
+        )
 
     coarse, fine = difference(h), difference(h / 2)
     return tree.map(lambda coarse, fine: fine + (fine - coarse) / 3, coarse, fine)
@@ -55,26 +64,41 @@ def central_difference(f, primals, tangents, h=H):
 def complex_step(f, primals, tangents, h=1e-100):
     """Compute the derivative of f along a direction, Im f(x + i h v) / h, right to rounding.
 
-    Parameters, value: as of `central_difference`. Powers, exponentials, products and their like are analytic; abs, maximum and
-    comparisons of complex numbers are not what they are of real ones.
+    Parameters, value: as of `central_difference`. Powers, exponentials, products and their like are
+    analytic; abs, maximum and comparisons of complex numbers are not what they are of real ones.
 
     Raises
     ------
     TypeError
         If a value of f is real, so that f has dropped the imaginary part on its way.
     """
+
     def imaginary_part(y):
         if np.asarray(y).dtype.kind != "c":
-            raise TypeError("complex_step: f returned a real value for a complex argument, so it is not analytic; use central_difference")
+            raise TypeError(
+                "complex_step: f returned a real value for a complex argument, so it is not"
+                " analytic; use central_difference"
+            )
         return np.imag(y) / h
 
-    return tree.map(imaginary_part, f(*tree.map(lambda x, v: np.asarray(x, dtype=float) + 1j * h * np.asarray(v), primals, tangents)))
+    return tree.map(
+        imaginary_part,
+        f(
+            *tree.map(
+                lambda x, v: np.asarray(x, dtype=float) + 1j * h * np.asarray(v), primals, tangents
+            )
+        ),
+    )
 
 
 def inner(a, b):
     """Return the inner product of two containers, the sum over all elements of the products."""
-    return sum([float(np.sum(np.asarray(x, dtype=float) * np.asarray(y, dtype=float)))
-                for x, y in zip(tree.flatten(a)[0], tree.flatten(b)[0])])
+    return sum(
+        [
+            float(np.sum(np.asarray(x, dtype=float) * np.asarray(y, dtype=float)))
+            for x, y in zip(tree.flatten(a)[0], tree.flatten(b)[0])
+        ]
+    )
 
 
 def size_of(a):
@@ -91,7 +115,8 @@ RTOL = {central_difference: 1e-7, complex_step: 1e-12}
 
 
 def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rng=None):
-    """Hold the vector-Jacobian product of f against a finite difference: <w, J v> = <J^T w, v> for random v, w.
+    """Hold the vector-Jacobian product of f against a finite difference: <w, J v> = <J^T w, v> for
+    random v, w.
 
     Parameters
     ----------
@@ -103,16 +128,19 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
     order : int
         2 checks the derivative of the vector-Jacobian product in the same way as well, and so on.
     difference : `central_difference` or `complex_step`
-        What the first derivative is held against; the engine being for real numbers, further ones are by central differences.
+        What the first derivative is held against; the engine being for real numbers, further ones
+        are by central differences.
     rtol : float, optional
         How far the two may differ, as a share of the largest of |w| |J v|, |J^T w| |v| and
         1e-5 |w| |f|; a primal above 1e5 is measured in units of |x| / 1e5. By default
 
-        * 1e-7 for central differences. Their rounding error, 9e-13 |w| |f|, is then allowed for by the last of the three, and
-          their truncation error while the fifth derivative along v is less than 1e8 times the first;
+        * 1e-7 for central differences. Their rounding error, 9e-13 |w| |f|, is then allowed for by
+          the last of the three, and their truncation error while the fifth derivative along v is
+          less than 1e8 times the first;
         * 1e-12 for complex steps, a few thousand roundings.
 
-        Ten times more for each order further, whose values are derivatives and carry the rounding of the sweep.
+        Ten times more for each order further, whose values are derivatives and carry the rounding
+        of the sweep.
     rng : numpy.random.Generator, optional
 
     Raises
@@ -125,15 +153,16 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
         If ``order`` is not 1, 2, ..., or primals or value have no elements: nothing is checked.
         If ``difference`` is neither of the two, or ``rtol`` not a positive number.
 
-    Notes
-    -----
-    It is one comparison of two numbers: outputs or primals whose share in them is less than ``rtol``, because others are so much larger,
-    are not seen. Check those by themselves.
+    Notes ----- It is one comparison of two numbers: outputs or primals whose share in them is less
+    than ``rtol``, because others are so much larger, are not seen. Check those by themselves.
     """
     if not isinstance(order, (int, np.integer)) or order < 1:
         raise ValueError(f"check_vjp: order={order!r} would check nothing; give 1, 2, ...")
     if difference not in RTOL:
-        raise ValueError(f"check_vjp: difference={difference!r} is not known; give central_difference or complex_step")
+        raise ValueError(
+            f"check_vjp: difference={difference!r} is not known; give central_difference or"
+            " complex_step"
+        )
     rtol = RTOL[difference] if rtol is None else check_rtol("check_vjp", rtol)
     rng = rng or np.random.default_rng(0)
     for derivative in range(1, order + 1):
@@ -141,31 +170,48 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
         _check_value(derivative, f(*tree.map(as_primal, primals)), value, rtol)
         w, u = random_like(rng, value), random_like(rng, primals)
         if not size_of(w) or not size_of(u):
-            raise ValueError("check_vjp: there is nothing to check, the "
-                             f"{'value of f has' if size_of(u) else 'primals have'} no elements")
-        unit = tree.map(lambda x: np.maximum(1.0, np.abs(np.asarray(x, dtype=float)) / FAR), primals)
+            raise ValueError(
+                "check_vjp: there is nothing to check, the "
+                f"{'value of f has' if size_of(u) else 'primals have'} no elements"
+            )
+        unit = tree.map(
+            lambda x: np.maximum(1.0, np.abs(np.asarray(x, dtype=float)) / FAR), primals
+        )
         v = tree.map(np.multiply, u, unit)
         cotangents = pullback(w)
         for c, x in zip(tree.flatten(cotangents)[0], tree.flatten(primals)[0]):
             dtype = getattr(x, "dtype", np.dtype(float))
             if np.shape(c) != np.shape(x) or c.dtype != (dtype if dtype.kind == "f" else float):
-                raise AssertionError(f"a primal of shape {np.shape(x)}, dtype {dtype} got a cotangent of shape {c.shape}, dtype {c.dtype}")
+                raise AssertionError(
+                    f"a primal of shape {np.shape(x)}, dtype {dtype} got a cotangent of shape"
+                    f" {c.shape}, dtype {c.dtype}"
+                )
         if not _close(cotangents, pullback(w), rtol):
-            raise AssertionError(f"derivative {derivative}: the pullback, called twice with the same cotangent, gives something else the "
-                                 "second time; it must not write into what it keeps, nor count")
+            raise AssertionError(
+                f"derivative {derivative}: the pullback, called twice with the same cotangent,"
+                " gives something else the second time; it must not write into what it keeps, nor"
+                " count"
+            )
         along_v = difference(f, primals, v)
         with np.errstate(over="ignore", invalid="ignore"):  # then the scale is infinite, too
             found, expected = inner(cotangents, v), inner(w, along_v)
         with_units = tree.map(np.multiply, cotangents, unit)
-        scale = max(size_of(w) * size_of(along_v), size_of(with_units) * size_of(u),
-                    1e-5 * size_of(w) * size_of(value))
+        scale = max(
+            size_of(w) * size_of(along_v),
+            size_of(with_units) * size_of(u),
+            1e-5 * size_of(w) * size_of(value),
+        )
         if not np.isfinite(scale):
-            raise AssertionError(f"derivative {derivative}: the values or the derivatives of f are "
-                                 f"not finite, or too large to be compared, at {primals!r:.300}; "
-                                 "scale f or its arguments")
+            raise AssertionError(
+                f"derivative {derivative}: the values or the derivatives of f are "
+                f"not finite, or too large to be compared, at {primals!r:.300}; "
+                "scale f or its arguments"
+            )
         if not abs(found - expected) <= rtol * scale:
-            raise AssertionError(f"derivative {derivative}: the vector-Jacobian product gives <J^T w, v> = {found!r}, finite differences "
-                                 f"give <w, J v> = {expected!r}, at {primals!r:.300}")
+            raise AssertionError(
+                f"derivative {derivative}: the vector-Jacobian product gives <J^T w, v> ="
+                f" {found!r}, finite differences give <w, J v> = {expected!r}, at {primals!r:.300}"
+            )
         difference, rtol = central_difference, 10 * max(rtol, RTOL[central_difference])
         f, primals = _product(f), (w, *primals)
 
@@ -173,19 +219,31 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
 def _check_value(derivative, plain, value, rtol):
     """Refuse a value, computed where f is differentiated, that is not what f returns."""
     (leaves, structure), (found, of_value) = tree.flatten(plain), tree.flatten(value)
-    if structure != of_value or list(map(np.shape, leaves)) != list(map(np.shape, found)) or not _close(plain, value, rtol):
-        raise AssertionError(f"derivative {derivative}: f returns {plain!r:.100} for plain numbers, and {value!r:.100} where it is "
-                             "differentiated; is the value of forward, in defvjp, that of the function?")
+    if (
+        structure != of_value
+        or list(map(np.shape, leaves)) != list(map(np.shape, found))
+        or not _close(plain, value, rtol)
+    ):
+        raise AssertionError(
+            f"derivative {derivative}: f returns {plain!r:.100} for plain numbers, and"
+            f" {value!r:.100} where it is differentiated; is the value of forward, in defvjp, that"
+            " of the function?"
+        )
 
 
 def _close(a, b, rtol):
-    """Whether two containers of the same structure agree, each leaf as far as its dtype lets hope."""
+    """Whether two containers of one structure agree, each leaf as far as its dtype allows."""
+
     def of_leaf(x, y):
         eps = max([np.finfo(z.dtype).eps if z.dtype.kind == "f" else 0.0 for z in (x, y)])
-        return np.allclose(x, y, rtol=0, atol=max(rtol, eps ** 0.5) * np.max(np.abs(x), initial=0.0), equal_nan=True)
+        return np.allclose(
+            x, y, rtol=0, atol=max(rtol, eps**0.5) * np.max(np.abs(x), initial=0.0), equal_nan=True
+        )
 
     with np.errstate(over="ignore"):
-        return all([of_leaf(unbox(x), unbox(y)) for x, y in zip(tree.flatten(a)[0], tree.flatten(b)[0])])
+        return all(
+            [of_leaf(unbox(x), unbox(y)) for x, y in zip(tree.flatten(a)[0], tree.flatten(b)[0])]
+        )
 
 
 def check_rtol(name, rtol):

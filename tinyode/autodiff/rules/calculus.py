@@ -1,4 +1,5 @@
-"""Differences, integrals and interpolation on grids: linear in the values, all compositions of slices.
+"""Differences, integrals and interpolation on grids: linear in the values, all compositions of
+slices.
 
 They are differentiable in the grid as well, where NumPy takes one.
 """
@@ -15,8 +16,13 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
     """``np.diff``: y_i = x_(i+1) - x_i, n times."""
     a = unbox(a)
     end = [1 if i == axis % a.ndim else size for i, size in enumerate(a.shape)]
-    before, after = ([] if x is None or n == 0 else [unbox(x) if np.ndim(x) else np.broadcast_to(unbox(x), end)] for x in (prepend, append))
-    y = np.moveaxis(np.concatenate([*before, a, *after], axis=axis) if before or after else a, axis, 0)
+    before, after = (
+        [] if x is None or n == 0 else [unbox(x) if np.ndim(x) else np.broadcast_to(unbox(x), end)]
+        for x in (prepend, append)
+    )
+    y = np.moveaxis(
+        np.concatenate([*before, a, *after], axis=axis) if before or after else a, axis, 0
+    )
     for _ in range(n):
         y = y[1:] - y[:-1]
     return np.moveaxis(y, 0, axis)
@@ -28,12 +34,18 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
     before = (slice(None),) * (axis % y.ndim)
     if x is not None:
         x = unbox(x)
-        h = np.diff(x, axis=axis) if x.ndim > 1 else np.reshape(np.diff(x), (-1,) + (1,) * (y.ndim - len(before) - 1))
+        h = (
+            np.diff(x, axis=axis)
+            if x.ndim > 1
+            else np.reshape(np.diff(x), (-1,) + (1,) * (y.ndim - len(before) - 1))
+        )
     return np.sum(h * (y[(*before, slice(1, None))] + y[(*before, slice(None, -1))]) / 2, axis=axis)
 
 
 def gradient(f, *varargs, axis=None, edge_order=1):
-    """``np.gradient``: differences of second order inside, and of order ``edge_order`` at the ends, on even and uneven grids."""
+    """``np.gradient``: differences of second order inside, and of order ``edge_order`` at the ends,
+    on even and uneven grids.
+    """
     f = as_real("np.gradient: the array", f)
     f = f if f.dtype.kind == "f" else f.astype(float)
     axes = range(f.ndim) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, f.ndim)
@@ -52,7 +64,9 @@ def gradient(f, *varargs, axis=None, edge_order=1):
         if edge_order == 2:  # the parabola through the last three points
             left = left + (left - slope[..., 1:2]) * h[:1] / (h[:1] + h[1:2])
             right = right + (right - slope[..., -2:-1]) * h[-1:] / (h[-1:] + h[-2:-1])
-        slopes.append(np.moveaxis(np.concatenate([left, inside, right], axis=-1), -1, i).astype(f.dtype))
+        slopes.append(
+            np.moveaxis(np.concatenate([left, inside, right], axis=-1), -1, i).astype(f.dtype)
+        )
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
 
 
@@ -62,7 +76,9 @@ def read(array, places):
 
 
 def interp(x, xp, fp, left=None, right=None, period=None):
-    """``np.interp``: the straight line between neighbours, the first and last value outside; at a node, the slope to its right."""
+    """``np.interp``: the straight line between neighbours, the first and last value outside; at a
+    node, the slope to its right.
+    """
     x, xp, fp = (as_real("np.interp: each argument", array).astype(float) for array in (x, xp, fp))
     if period is not None:
         period = np.abs(period)
@@ -81,7 +97,9 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         # begin at the node to the right where it is met (it may be there twice), and where the
         # left one is -inf
         h, start = read(xp, i + 1) - read(xp, i), i + ((plain(x) == right_of) | np.isinf(left_of))
-        y = read(fp, start) + (read(fp, i + 1) - read(fp, i)) / np.where(plain(h) == 0, 1.0, h) * (x - read(xp, start))
+        y = read(fp, start) + (read(fp, i + 1) - read(fp, i)) / np.where(plain(h) == 0, 1.0, h) * (
+            x - read(xp, start)
+        )
     y = np.where(below, fp[0] if left is None else left, y)
     return np.where(above, fp[-1] if right is None else right, y)
 
@@ -129,12 +147,14 @@ def polyval(p, x):
     return y
 
 
-DERIVED.update({
-    np.diff: diff,
-    np.trapezoid: trapezoid,
-    np.gradient: gradient,
-    np.interp: interp,
-    np.linspace: linspace,
-    np.polyval: polyval,
-})
+DERIVED.update(
+    {
+        np.diff: diff,
+        np.trapezoid: trapezoid,
+        np.gradient: gradient,
+        np.interp: interp,
+        np.linspace: linspace,
+        np.polyval: polyval,
+    }
+)
 CHECKED.update({np.diff, np.gradient, np.interp, np.linspace})

@@ -1,9 +1,9 @@
 """Elementwise functions: the Jacobian is diagonal, a VJP multiplies by the derivative.
 
-At a kink the rules take the mean of the two one-sided derivatives, which is the choice that treats both operands alike:
-abs'(0) = 0, hypot has no slope at the origin, and where a == b in maximum(a, b) each gets half of the cotangent. Second derivatives
-at a kink do not exist, and what comes out there has no meaning. At a jump (remainder, copysign, heaviside) they take the derivative
-beside it.
+At a kink the rules take the mean of the two one-sided derivatives, which is the choice that treats
+both operands alike: abs'(0) = 0, hypot has no slope at the origin, and where a == b in maximum(a,
+b) each gets half of the cotangent. Second derivatives at a kink do not exist, and what comes out
+there has no meaning. At a jump (remainder, copysign, heaviside) they take the derivative beside it.
 
 At infinity, and where numbers overflow or underflow on the way, they give the limit of the
 derivative: 0 for arctan, 1 for the infinite operand of logaddexp and hypot. Equal infinities share
@@ -14,8 +14,9 @@ the cotangent, as equal operands do at a kink. Two things are left:
   0 * inf); for the exponent of a negative number, whose powers are real at single places only; and
   for arctan2 at the origin, where all its values meet.
 
-What `np.where` leaves out is still computed, and its derivative multiplied by zero: where that is infinite the product is NaN. So keep
-the function away from its pole: ``np.where(x > 0, np.log(np.where(x > 0, x, 1.0)), 0.0)``.
+What `np.where` leaves out is still computed, and its derivative multiplied by zero: where that is
+infinite the product is NaN. So keep the function away from its pole: ``np.where(x > 0,
+np.log(np.where(x > 0, x, 1.0)), 0.0)``.
 """
 
 import math
@@ -45,7 +46,9 @@ def power_exponent(g, y, a, b):
 
 
 def chosen(g, y, a, b):
-    """Return the part of g that goes to a, where y is one of a and b: half if they are equal, else all or nothing (all for each NaN)."""
+    """Return the part of g that goes to a, where y is one of a and b: half if they are equal, else
+    all or nothing (all for each NaN).
+    """
     return np.where(a == b, 0.5 * g, np.where((y == a) | (np.isnan(y) & np.isnan(a)), g, 0.0))
 
 
@@ -57,6 +60,7 @@ def share(exp):
 
     Where y is infinite it is the larger of a and b.
     """
+
     def vjp(g, y, a, b):
         infinite = np.isinf(y)
         part = g * exp(np.where(infinite, 0.0, a) - np.where(infinite, 0.0, y))
@@ -87,64 +91,72 @@ def direction(a, b):
     a, b = by_the_largest(a, size), by_the_largest(b, size)
     return a / np.where(size == 0, 1.0, np.hypot(a, b))
 
-RULES.update({
-    # arithmetic
-    np.add: (lambda g, y, a, b: g, lambda g, y, a, b: g),
-    np.subtract: (lambda g, y, a, b: g, lambda g, y, a, b: -g),
-    np.multiply: (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
-    np.divide: (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
-    np.power: (power_base, power_exponent),
-    np.float_power: (power_base, power_exponent),
-    np.remainder: (lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor_divide(a, b)),
-    np.fmod: (lambda g, y, a, b: g, lambda g, y, a, b: -g * np.rint((a - y) / b)),
-    np.ldexp: (lambda g, y, x, i: np.ldexp(g, i), None),
-    np.negative: (lambda g, y, x: -g,),
-    np.positive: (lambda g, y, x: g,),
-    np.conjugate: (lambda g, y, x: g,),
-    np.real: (lambda g, y, val: g,),
-    np.unwrap: (lambda g, y, p, discont=None, axis=-1, *, period=math.tau: g,),
-    np.degrees: (lambda g, y, x: g / DEGREE,),
-    np.rad2deg: (lambda g, y, x: g / DEGREE,),
-    np.radians: (lambda g, y, x: g * DEGREE,),
-    np.deg2rad: (lambda g, y, x: g * DEGREE,),
-    np.absolute: (lambda g, y, x: g * np.sign(x),),
-    np.fabs: (lambda g, y, x: g * np.sign(x),),
-    np.reciprocal: (lambda g, y, x: -g * y * y,),
-    np.square: (lambda g, y, x: 2 * (g * x),),
-    np.sqrt: (lambda g, y, x: g * (0.5 / y),),
-    np.cbrt: (lambda g, y, x: g / (3 * y) / y,),
-    # exponential and logarithmic
-    np.exp: (lambda g, y, x: g * y,),
-    np.exp2: (lambda g, y, x: g * y * LOG_2,),
-    np.expm1: (lambda g, y, x: g * np.exp(x),),
-    np.log: (lambda g, y, x: g / x,),
-    np.log2: (lambda g, y, x: g / x / LOG_2,),
-    np.log10: (lambda g, y, x: g / x / LOG_10,),
-    np.log1p: (lambda g, y, x: g / (1 + x),),
-    np.logaddexp: share(np.exp),
-    np.logaddexp2: share(np.exp2),
-    # trigonometric
-    np.sin: (lambda g, y, x: g * np.cos(x),),
-    np.cos: (lambda g, y, x: -g * np.sin(x),),
-    np.tan: (lambda g, y, x: g * (1 + y * y),),
-    np.arcsin: (lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)),),
-    np.arccos: (lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)),),
-    np.arctan: (arctan_vjp,),
-    np.arctan2: (lambda g, y, a, b: g * direction(b, a) / np.hypot(a, b),
-                 lambda g, y, a, b: -g * direction(a, b) / np.hypot(a, b)),
-    np.hypot: (lambda g, y, a, b: g * direction(a, b), lambda g, y, a, b: g * direction(b, a)),
-    # hyperbolic
-    np.sinh: (lambda g, y, x: g * np.cosh(x),),
-    np.cosh: (lambda g, y, x: g * np.sinh(x),),
-    np.tanh: (lambda g, y, x: g * (1 - y * y),),
-    np.arcsinh: (lambda g, y, x: g / np.hypot(x, 1.0),),
-    np.arccosh: (lambda g, y, x: g / np.sqrt(x - 1) / np.sqrt(x + 1),),
-    np.arctanh: (lambda g, y, x: g / ((1 - x) * (1 + x)),),
-    # choosing
-    np.maximum: CHOSEN, np.minimum: CHOSEN, np.fmax: CHOSEN, np.fmin: CHOSEN,
-    np.copysign: (lambda g, y, a, b: g * np.sign(a) * np.copysign(1.0, plain(b)), None),
-    np.heaviside: (None, lambda g, y, x, h: np.where(x == 0, g, 0.0)),
-})
+
+RULES.update(
+    {
+        # arithmetic
+        np.add: (lambda g, y, a, b: g, lambda g, y, a, b: g),
+        np.subtract: (lambda g, y, a, b: g, lambda g, y, a, b: -g),
+        np.multiply: (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
+        np.divide: (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
+        np.power: (power_base, power_exponent),
+        np.float_power: (power_base, power_exponent),
+        np.remainder: (lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor_divide(a, b)),
+        np.fmod: (lambda g, y, a, b: g, lambda g, y, a, b: -g * np.rint((a - y) / b)),
+        np.ldexp: (lambda g, y, x, i: np.ldexp(g, i), None),
+        np.negative: (lambda g, y, x: -g,),
+        np.positive: (lambda g, y, x: g,),
+        np.conjugate: (lambda g, y, x: g,),
+        np.real: (lambda g, y, val: g,),
+        np.unwrap: (lambda g, y, p, discont=None, axis=-1, *, period=math.tau: g,),
+        np.degrees: (lambda g, y, x: g / DEGREE,),
+        np.rad2deg: (lambda g, y, x: g / DEGREE,),
+        np.radians: (lambda g, y, x: g * DEGREE,),
+        np.deg2rad: (lambda g, y, x: g * DEGREE,),
+        np.absolute: (lambda g, y, x: g * np.sign(x),),
+        np.fabs: (lambda g, y, x: g * np.sign(x),),
+        np.reciprocal: (lambda g, y, x: -g * y * y,),
+        np.square: (lambda g, y, x: 2 * (g * x),),
+        np.sqrt: (lambda g, y, x: g * (0.5 / y),),
+        np.cbrt: (lambda g, y, x: g / (3 * y) / y,),
+        # exponential and logarithmic
+        np.exp: (lambda g, y, x: g * y,),
+        np.exp2: (lambda g, y, x: g * y * LOG_2,),
+        np.expm1: (lambda g, y, x: g * np.exp(x),),
+        np.log: (lambda g, y, x: g / x,),
+        np.log2: (lambda g, y, x: g / x / LOG_2,),
+        np.log10: (lambda g, y, x: g / x / LOG_10,),
+        np.log1p: (lambda g, y, x: g / (1 + x),),
+        np.logaddexp: share(np.exp),
+        np.logaddexp2: share(np.exp2),
+        # trigonometric
+        np.sin: (lambda g, y, x: g * np.cos(x),),
+        np.cos: (lambda g, y, x: -g * np.sin(x),),
+        np.tan: (lambda g, y, x: g * (1 + y * y),),
+        np.arcsin: (lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)),),
+        np.arccos: (lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)),),
+        np.arctan: (arctan_vjp,),
+        np.arctan2: (
+            lambda g, y, a, b: g * direction(b, a) / np.hypot(a, b),
+            lambda g, y, a, b: -g * direction(a, b) / np.hypot(a, b),
+        ),
+        np.hypot: (lambda g, y, a, b: g * direction(a, b), lambda g, y, a, b: g * direction(b, a)),
+        # hyperbolic
+        np.sinh: (lambda g, y, x: g * np.cosh(x),),
+        np.cosh: (lambda g, y, x: g * np.sinh(x),),
+        np.tanh: (lambda g, y, x: g * (1 - y * y),),
+        np.arcsinh: (lambda g, y, x: g / np.hypot(x, 1.0),),
+        np.arccosh: (lambda g, y, x: g / np.sqrt(x - 1) / np.sqrt(x + 1),),
+        np.arctanh: (lambda g, y, x: g / ((1 - x) * (1 + x)),),
+        # choosing
+        np.maximum: CHOSEN,
+        np.minimum: CHOSEN,
+        np.fmax: CHOSEN,
+        np.fmin: CHOSEN,
+        np.copysign: (lambda g, y, a, b: g * np.sign(a) * np.copysign(1.0, plain(b)), None),
+        np.heaviside: (None, lambda g, y, x, h: np.where(x == 0, g, 0.0)),
+    }
+)
 
 
 WHERE = None, lambda g, y, c, a, b: np.where(c, g, 0.0), lambda g, y, c, a, b: np.where(c, 0.0, g)
@@ -152,7 +164,11 @@ WHERE = None, lambda g, y, c, a, b: np.where(c, g, 0.0), lambda g, y, c, a, b: n
 
 def where(condition, *choices):
     """``np.where`` of three arguments, a choice; of one, the places where it holds."""
-    return record(np.where, WHERE, (plain(condition), *choices)) if choices else np.nonzero(plain(condition))
+    return (
+        record(np.where, WHERE, (plain(condition), *choices))
+        if choices
+        else np.nonzero(plain(condition))
+    )
 
 
 def clip(a, a_min=None, a_max=None, *, min=None, max=None):
@@ -163,7 +179,9 @@ def clip(a, a_min=None, a_max=None, *, min=None, max=None):
 
 
 def sinc(x):
-    """``np.sinc``, sin(pi x) / (pi x); around zero, where its derivatives would lose their digits, by its power series."""
+    """``np.sinc``, sin(pi x) / (pi x); around zero, where its derivatives would lose their digits,
+    by its power series.
+    """
     x = unbox(x)
     small = np.abs(x) < 0.3
     z, s = np.pi * np.where(small, 1.0, x), np.square(np.pi * np.where(small, x, 0.0))
@@ -184,21 +202,55 @@ def frexp(x):
     return np.ldexp(x, -exponent), exponent
 
 
-DERIVED.update({
-    np.where: where,
-    np.clip: clip,
-    np.sinc: sinc,
-    np.nan_to_num: nan_to_num,
-    np.frexp: frexp,
-    np.modf: lambda x: (np.fmod(np.where(np.isinf(x), 0.0, x), 1.0), np.trunc(x)),
-    np.divmod: lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)),
-    np.real_if_close: lambda a, tol=100: np.positive(a),
-})
+DERIVED.update(
+    {
+        np.where: where,
+        np.clip: clip,
+        np.sinc: sinc,
+        np.nan_to_num: nan_to_num,
+        np.frexp: frexp,
+        np.modf: lambda x: (np.fmod(np.where(np.isinf(x), 0.0, x), 1.0), np.trunc(x)),
+        np.divmod: lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)),
+        np.real_if_close: lambda a, tol=100: np.positive(a),
+    }
+)
 
-PLAIN.update({
-    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
-    np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
-    np.isfinite, np.isinf, np.isnan, np.isposinf, np.isneginf, np.isreal, np.iscomplex, np.signbit, np.sign, np.imag, np.angle, np.spacing,
-    np.floor, np.ceil, np.trunc, np.rint, np.round, np.around, np.fix, np.floor_divide,
-    np.isclose, np.allclose, np.array_equal, np.array_equiv, np.isin,
-})
+PLAIN.update(
+    {
+        np.less,
+        np.less_equal,
+        np.greater,
+        np.greater_equal,
+        np.equal,
+        np.not_equal,
+        np.logical_and,
+        np.logical_or,
+        np.logical_not,
+        np.logical_xor,
+        np.isfinite,
+        np.isinf,
+        np.isnan,
+        np.isposinf,
+        np.isneginf,
+        np.isreal,
+        np.iscomplex,
+        np.signbit,
+        np.sign,
+        np.imag,
+        np.angle,
+        np.spacing,
+        np.floor,
+        np.ceil,
+        np.trunc,
+        np.rint,
+        np.round,
+        np.around,
+        np.fix,
+        np.floor_divide,
+        np.isclose,
+        np.allclose,
+        np.array_equal,
+        np.array_equiv,
+        np.isin,
+    }
+)

@@ -1,8 +1,9 @@
 """Linear algebra. Matrices may be stacked: all but the last two axes are a batch, and broadcast.
 
-The derivations are Giles's ("An extended collection of matrix derivative results for forward and reverse mode algorithmic
-differentiation", 2008). What NumPy computes from one triangle of a matrix that it takes for symmetric (`cholesky`, `eigh`) is
-differentiated as what it is, a function of that triangle alone: the cotangent of the other one is zero.
+The derivations are Giles's ("An extended collection of matrix derivative results for forward and
+reverse mode algorithmic differentiation", 2008). What NumPy computes from one triangle of a matrix
+that it takes for symmetric (`cholesky`, `eigh`) is differentiated as what it is, a function of that
+triangle alone: the cotangent of the other one is zero.
 """
 
 import functools
@@ -33,9 +34,11 @@ RULES[np.linalg.solve] = (solve_matrix, solve_right)
 
 
 def cofactors(a, det):
-    """d det(A) / dA = det(A) A^-T, as it is for singular A too: with A = U S V^T, U diag(products of the other s) V^T.
+    """d det(A) / dA = det(A) A^-T, as it is for singular A too: with A = U S V^T, U diag(products
+    of the other s) V^T.
 
-    For a further derivative, where the inverse would cost 3 digits or more, the signed minors: n^5 operations, so of up to 20 rows.
+    For a further derivative, where the inverse would cost 3 digits or more, the signed minors: n^5
+    operations, so of up to 20 rows.
 
     Raises
     ------
@@ -46,15 +49,23 @@ def cofactors(a, det):
     if not is_traced(a):
         u, s, vt = np.linalg.svd(a)
         others = np.where(np.eye(n, dtype=bool), 1.0, s[..., None, :])
-        pairs = (others * others[..., ::-1])[..., :n // 2]  # large times small, so that nothing overflows on the way
+        pairs = (others * others[..., ::-1])[
+            ..., : n // 2
+        ]  # large times small, so that nothing overflows on the way
         others = np.prod(pairs, axis=-1) * (others[..., n // 2] if n % 2 else 1.0)
-        return np.expand_dims(np.linalg.det(u) * np.linalg.det(vt), (-1, -2)) * (u * others[..., None, :]) @ vt
+        return (
+            np.expand_dims(np.linalg.det(u) * np.linalg.det(vt), (-1, -2))
+            * (u * others[..., None, :])
+            @ vt
+        )
     cond = np.max(np.linalg.cond(plain(a)), initial=0.0) if n else 0.0
     if cond < (1e3 if n <= 20 else 1e6):
         return np.expand_dims(det, (-1, -2)) * transposed(np.linalg.inv(a))
     if n > 20:
-        raise np.linalg.LinAlgError(f"np.linalg.det: a second derivative at a matrix of {n} rows that is singular to 6 digits or more "
-                                    "cannot be had")
+        raise np.linalg.LinAlgError(
+            f"np.linalg.det: a second derivative at a matrix of {n} rows that is singular to 6"
+            " digits or more cannot be had"
+        )
     others = np.array([[k for k in range(n) if k != i] for i in range(n)], dtype=int)
     minors = a[..., others[:, None, :, None], others[None, :, None, :]]
     return np.linalg.det(minors) * (-1) ** np.add.outer(np.arange(n), np.arange(n))
@@ -72,13 +83,17 @@ def log_abs_det(a):
 def symmetric(a, upper=False):
     """Complete the matrix of which one triangle is given, as NumPy does."""
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        raise np.linalg.LinAlgError(f"a square matrix, or a stack of them, was expected; got shape {a.shape}")
+        raise np.linalg.LinAlgError(
+            f"a square matrix, or a stack of them, was expected; got shape {a.shape}"
+        )
     a = transposed(a) if upper else a
     return np.where(np.tri(a.shape[-1], dtype=bool), a, transposed(a))
 
 
 def cholesky_vjp(g, y, a):
-    """A = L L^T: with P the lower triangle of L^T G, its diagonal halved, the cotangent is L^-T P L^-1 (Murray 2016, arXiv:1602.07527)."""
+    """A = L L^T: with P the lower triangle of L^T G, its diagonal halved, the cotangent is L^-T P
+    L^-1 (Murray 2016, arXiv:1602.07527).
+    """
     p = transposed(y) @ g * (np.tri(a.shape[-1]) - 0.5 * np.eye(a.shape[-1]))
     return transposed(np.linalg.solve(transposed(y), transposed(np.linalg.solve(transposed(y), p))))
 
@@ -98,11 +113,15 @@ def cholesky(a, *, upper=False):
 def near(s, t=0.0):
     """Whether two of these values, or each of them and t, are equal to rounding."""
     s = plain(s)
-    return np.abs(s - plain(t)) <= max(s.shape[-2:]) * np.finfo(s.dtype).eps * np.max(np.abs(s), axis=(-1, -2), keepdims=True, initial=0.0)
+    return np.abs(s - plain(t)) <= max(s.shape[-2:]) * np.finfo(s.dtype).eps * np.max(
+        np.abs(s), axis=(-1, -2), keepdims=True, initial=0.0
+    )
 
 
 def check_unique(ambiguous, g):
-    """Return g; refuse the derivative of vectors that are not unique where it is asked for: where a column is not zero, or may not be."""
+    """Return g; refuse the derivative of vectors that are not unique where it is asked for: where a
+    column is not zero, or may not be.
+    """
     if is_traced(g):
         check_columns(ambiguous, np.ones(g.shape))
         return g
@@ -113,19 +132,26 @@ def check_unique(ambiguous, g):
 def check_columns(ambiguous, g):
     """Return g, unless it has a column that is ambiguous and not zero."""
     if np.any(ambiguous & np.any(g != 0, axis=-2, keepdims=True)):
-        raise np.linalg.LinAlgError("the derivative of eigenvectors, of singular vectors, or a second derivative of their values was asked "
-                                    "for where two values are equal to rounding, or one is zero; the vectors are not unique there")
+        raise np.linalg.LinAlgError(
+            "the derivative of eigenvectors, of singular vectors, or a second derivative of their"
+            " values was asked for where two values are equal to rounding, or one is zero; the"
+            " vectors are not unique there"
+        )
     return g
 
 
 def turns(inner, gap, equal):
-    """How much vectors i and j turn into each other: the antisymmetric part of V^T G over the distance of their values."""
+    """How much vectors i and j turn into each other: the antisymmetric part of V^T G over the
+    distance of their values.
+    """
     inner = check_unique(equal & ~np.eye(inner.shape[-1], dtype=bool), inner)
     return np.where(equal, 0.0, 0.5 * (inner - transposed(inner)) / np.where(equal, 1.0, gap))
 
 
 def eigen_vjp(g, y, a, UPLO):
-    """A = V diag(w) V^T: V (diag(g_w) + F * (V^T G_V)) V^T, with F_ij = 1 / (w_j - w_i) off the diagonal (Giles, section 3.1)."""
+    """A = V diag(w) V^T: V (diag(g_w) + F * (V^T G_V)) V^T, with F_ij = 1 / (w_j - w_i) off the
+    diagonal (Giles, section 3.1).
+    """
     w, v, g_w, g_v = y[..., :1, :], y[..., 1:, :], g[..., :1, :], g[..., 1:, :]
     turn = turns(transposed(v) @ g_v, w - transposed(w), near(w, transposed(w)))
     return (v @ turn + v * g_w) @ transposed(v)
@@ -139,13 +165,14 @@ def eigen(a, UPLO):
 
 
 def singular_vjp(g, y, a):
-    """A = U diag(s) V^T: U diag(g_s) V^T, and what turns the vectors into each other and out of their space.
+    """A = U diag(s) V^T: U diag(g_s) V^T, and what turns the vectors into each other and out of
+    their space.
 
     Townsend, "Differentiating the singular value decomposition" (2016).
     """
     m = a.shape[-2]
-    u, s, v = y[..., :m, :], y[..., m:m + 1, :], y[..., m + 1:, :]
-    g_u, g_s, g_v = g[..., :m, :], g[..., m:m + 1, :], g[..., m + 1:, :]
+    u, s, v = y[..., :m, :], y[..., m : m + 1, :], y[..., m + 1 :, :]
+    g_u, g_s, g_v = g[..., :m, :], g[..., m : m + 1, :], g[..., m + 1 :, :]
     gap, equal = (s - transposed(s)) * (s + transposed(s)), near(s, transposed(s))
     inner_u, inner_v = transposed(u) @ g_u, transposed(v) @ g_v
     turn = 2 * (turns(inner_u, gap, equal) * s + transposed(s) * turns(inner_v, gap, equal))
@@ -170,20 +197,27 @@ Eigh, Svd = type(np.linalg.eigh(np.eye(1))), type(np.linalg.svd(np.eye(1)))
 
 
 def eigh(a, UPLO="L"):
-    """``np.linalg.eigh``, of the triangle that it reads; the values by a rule of their own, which asks nothing of the vectors."""
+    """``np.linalg.eigh``, of the triangle that it reads; the values by a rule of their own, which
+    asks nothing of the vectors.
+    """
     a = symmetric(a, UPLO.upper() == "U")
     return Eigh(eigenvalues(a, UPLO), eigen(a, UPLO)[..., 1:, :])
 
 
 def svd(a, full_matrices=True, compute_uv=True):
-    """``np.linalg.svd``, its values apart as in `eigh`; the vectors that complete U or V to a square have no derivative."""
+    """``np.linalg.svd``, its values apart as in `eigh`; the vectors that complete U or V to a
+    square have no derivative.
+    """
     if not compute_uv:
         return np.linalg.svdvals(a)
     y = singular(a)
     m, n = a.shape[-2:]
     if full_matrices and m != n:
-        raise TypeError("np.linalg.svd: the vectors that full_matrices=True adds have no derivative; write full_matrices=False")
-    return Svd(y[..., :m, :], np.linalg.svdvals(a), transposed(y[..., m + 1:, :]))
+        raise TypeError(
+            "np.linalg.svd: the vectors that full_matrices=True adds have no derivative; write"
+            " full_matrices=False"
+        )
+    return Svd(y[..., :m, :], np.linalg.svdvals(a), transposed(y[..., m + 1 :, :]))
 
 
 def eigenvalues_vjp(g, y, a, UPLO="L"):
@@ -216,11 +250,17 @@ def matrix_power(a, n):
             powers.append(a)
         n //= 2
         a = a @ a if n else a
-    return functools.reduce(np.matmul, powers) if powers else np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
+    return (
+        functools.reduce(np.matmul, powers)
+        if powers
+        else np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
+    )
 
 
 def pinv_vjp(g, y, a):
-    """P = A^+ at constant rank: dP = -P dA P + P P^T dA^T (I - A P) + (I - P A) dA^T P^T P (Golub and Pereyra 1973, eq. 4.12)."""
+    """P = A^+ at constant rank: dP = -P dA P + P P^T dA^T (I - A P) + (I - P A) dA^T P^T P (Golub
+    and Pereyra 1973, eq. 4.12).
+    """
     p, pt, gt = y, transposed(y), transposed(g)
     return -pt @ g @ pt + (gt - a @ p @ gt) @ p @ pt + pt @ p @ (gt - gt @ p @ a)
 
@@ -247,7 +287,9 @@ def norm(x, ord=None, axis=None, keepdims=False):
     row, column = (i % x.ndim for i in axis)
     if ord in (1, -1, np.inf, -np.inf):
         summed, other = (row, column) if abs(ord) == 1 else (column, row)
-        return (np.max if ord > 0 else np.min)(np.sum(size, axis=summed, keepdims=True), axis=(summed, other), keepdims=keepdims)
+        return (np.max if ord > 0 else np.min)(
+            np.sum(size, axis=summed, keepdims=True), axis=(summed, other), keepdims=keepdims
+        )
     s = np.linalg.svdvals(np.moveaxis(x, axis, (-2, -1)))
     y = np.sum(s, axis=-1) if ord == "nuc" else s[..., 0 if ord == 2 else -1]
     return np.expand_dims(y, axes_of(x, axis)) if keepdims else y
@@ -261,19 +303,29 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     return np.expand_dims(y, axes_of(x, axis)) if keepdims else y
 
 
-DERIVED.update({
-    np.trace: lambda a, offset=0, axis1=0, axis2=1: np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1),
-    np.linalg.trace: lambda x, *, offset=0: np.sum(np.linalg.diagonal(x, offset=offset), axis=-1),
-    np.linalg.inv: lambda a: np.linalg.solve(a, np.eye(a.shape[-1], dtype=a.dtype)),
-    np.linalg.slogdet: lambda a: np.linalg.slogdet(plain(a))._replace(logabsdet=log_abs_det(a)),
-    np.linalg.cholesky: cholesky,
-    np.linalg.eigh: eigh,
-    np.linalg.eigvalsh: lambda a, UPLO="L": eigenvalues(symmetric(a, UPLO.upper() == "U"), UPLO),
-    np.linalg.svd: svd,
-    np.linalg.matrix_power: matrix_power,
-    np.linalg.norm: norm,
-    np.linalg.vector_norm: vector_norm,
-    np.linalg.matrix_norm: lambda x, *, keepdims=False, ord="fro": norm(x, ord, (-2, -1), keepdims),
-})
+DERIVED.update(
+    {
+        np.trace: lambda a, offset=0, axis1=0, axis2=1: np.sum(
+            np.diagonal(a, offset, axis1, axis2), axis=-1
+        ),
+        np.linalg.trace: lambda x, *, offset=0: np.sum(
+            np.linalg.diagonal(x, offset=offset), axis=-1
+        ),
+        np.linalg.inv: lambda a: np.linalg.solve(a, np.eye(a.shape[-1], dtype=a.dtype)),
+        np.linalg.slogdet: lambda a: np.linalg.slogdet(plain(a))._replace(logabsdet=log_abs_det(a)),
+        np.linalg.cholesky: cholesky,
+        np.linalg.eigh: eigh,
+        np.linalg.eigvalsh: lambda a, UPLO="L": eigenvalues(
+            symmetric(a, UPLO.upper() == "U"), UPLO
+        ),
+        np.linalg.svd: svd,
+        np.linalg.matrix_power: matrix_power,
+        np.linalg.norm: norm,
+        np.linalg.vector_norm: vector_norm,
+        np.linalg.matrix_norm: lambda x, *, keepdims=False, ord="fro": norm(
+            x, ord, (-2, -1), keepdims
+        ),
+    }
+)
 CHECKED.add(np.linalg.matrix_power)
 PLAIN.add(np.linalg.matrix_rank)

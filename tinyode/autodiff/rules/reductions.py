@@ -1,8 +1,9 @@
 """Reductions over axes: the cotangent of a sum goes back to every term of it.
 
-Where several elements share the maximum, each gets an equal part of the cotangent; a median or a quantile is a mean of two elements of
-the sorted array, and ties are broken by their order. A standard deviation of zero has a corner, and its VJP there is zero. Elements that
-``where=`` leaves out, or that the ``nan`` forms skip, get zero.
+Where several elements share the maximum, each gets an equal part of the cotangent; a median or a
+quantile is a mean of two elements of the sorted array, and ties are broken by their order. A
+standard deviation of zero has a corner, and its VJP there is zero. Elements that ``where=`` leaves
+out, or that the ``nan`` forms skip, get zero.
 """
 
 import math
@@ -34,7 +35,9 @@ def extremum_vjp(g, y, a, axis=None, *, keepdims=False, initial=None, where=True
     """Y = max or min of x: the elements equal to y share g equally."""
     y = spread(y, a, axis, keepdims)
     hit = ((a == y) | (np.isnan(a) & np.isnan(y))) & where
-    return spread(g, a, axis, keepdims) * (hit / np.maximum(1, np.sum(hit, axis=axis, keepdims=True)))
+    return spread(g, a, axis, keepdims) * (
+        hit / np.maximum(1, np.sum(hit, axis=axis, keepdims=True))
+    )
 
 
 def cumsum_vjp(g, y, a, axis=None):
@@ -44,17 +47,25 @@ def cumsum_vjp(g, y, a, axis=None):
     return np.flip(np.cumsum(np.flip(g, axis), axis), axis)
 
 
-RULES.update({
-    np.sum: (sum_vjp,),
-    np.cumsum: (cumsum_vjp,),
-    np.max: (extremum_vjp,), np.amax: (extremum_vjp,),
-    np.min: (extremum_vjp,), np.amin: (extremum_vjp,),
-})
+RULES.update(
+    {
+        np.sum: (sum_vjp,),
+        np.cumsum: (cumsum_vjp,),
+        np.max: (extremum_vjp,),
+        np.amax: (extremum_vjp,),
+        np.min: (extremum_vjp,),
+        np.amin: (extremum_vjp,),
+    }
+)
 
 
 def axes_of(a, axis):
     """Write an axis argument as the tuple of the axes, counted from 0."""
-    return tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
+    return (
+        tuple(range(a.ndim))
+        if axis is None
+        else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
+    )
 
 
 def count(a, axis, keepdims=False, where=True):
@@ -78,7 +89,10 @@ def rows_of(a, axis):
     """Bring the axes of a reduction to the end and make one of them."""
     axes = axes_of(a, axis)
     kept = tuple([i for i in range(a.ndim) if i not in axes])
-    return np.reshape(np.transpose(a, kept + axes), (*[a.shape[i] for i in kept], math.prod([a.shape[i] for i in axes])))
+    return np.reshape(
+        np.transpose(a, kept + axes),
+        (*[a.shape[i] for i in kept], math.prod([a.shape[i] for i in axes])),
+    )
 
 
 def prod_vjp(g, y, a, axis=None, *, keepdims=False, initial=None, where=True):
@@ -121,10 +135,7 @@ def cumprod_vjp(g, y, a, axis=None):
     return np.reshape(g, a.shape) if axis is None else np.moveaxis(g, 0, axis)
 
 
-RULES.update({
-    np.prod: (prod_vjp,),
-    np.cumprod: (cumprod_vjp,),
-})
+RULES.update({np.prod: (prod_vjp,), np.cumprod: (cumprod_vjp,)})
 
 
 def mean_of_sum(a, axis=None, *, keepdims=False, where=True):
@@ -153,7 +164,9 @@ def var(a, axis=None, *, ddof=0, keepdims=False, where=True):
 
 
 def std(a, axis=None, *, ddof=0, keepdims=False, where=True):
-    """``np.std``, the root of the variance; where that is zero, and the root has a corner, its VJP is zero."""
+    """``np.std``, the root of the variance; where that is zero, and the root has a corner, its VJP
+    is zero.
+    """
     distance, n = deviations(a, axis, where), count(a, axis, keepdims, where)
     root = np.sqrt(np.maximum(n - ddof, 0))
     return in_precision_of(a, euclidean(distance, axis, keepdims) / root)
@@ -169,9 +182,11 @@ def euclidean_vjp(g, y, x, axis, keepdims):
 
 @primitive((euclidean_vjp,))
 def euclidean(x, axis, keepdims):
-    """Root of the sum of squares; at zero, where it has a corner, the VJP is zero, as that of abs is.
+    """Root of the sum of squares; at zero, where it has a corner, the VJP is zero, as that of abs
+    is.
 
-    Second derivatives do not exist there; for a smooth function of it, such as its square, write np.sum(x * x).
+    Second derivatives do not exist there; for a smooth function of it, such as its square, write
+    np.sum(x * x).
     """
     return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
 
@@ -185,7 +200,7 @@ def p_norm_vjp(g, y, size, ord, axis, keepdims):
     decides = (np.max if ord > 0 else np.min)(plain(size), axis=axis, keepdims=True)
     counts = (size > 0) & (decides > 0)
     ratio = np.where(counts, by_the_largest(size, decides), 1.0)
-    powers = np.sum(np.where(counts, ratio ** ord, 0.0), axis=axis, keepdims=True)
+    powers = np.sum(np.where(counts, ratio**ord, 0.0), axis=axis, keepdims=True)
     length = np.where(decides > 0, powers, 1.0) ** (1 / ord)
     return spread(g, size, axis, keepdims) * np.where(counts, (ratio / length) ** (ord - 1), 0.0)
 
@@ -193,11 +208,13 @@ def p_norm_vjp(g, y, size, ord, axis, keepdims):
 @primitive((p_norm_vjp,))
 def p_norm(size, ord, axis, keepdims):
     """The p-th root of the sum of the p-th powers of what is not negative."""
-    return np.sum(size ** ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+    return np.sum(size**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
 
 
 def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
-    """``np.average``: the weighted sum divided by the sum of the weights, which have the shape of a or of the axes averaged over."""
+    """``np.average``: the weighted sum divided by the sum of the weights, which have the shape of a
+    or of the axes averaged over.
+    """
     a = unbox(a)
     if weights is None:
         y = np.mean(a, axis=axis, keepdims=keepdims)
@@ -216,24 +233,38 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
 
 
 def quantile(skip_nan):
-    """``np.quantile``, linear between neighbours: element q (n - 1) of the sorted rows, what is not a number last."""
+    """``np.quantile``, linear between neighbours: element q (n - 1) of the sorted rows, what is not
+    a number last.
+    """
+
     def derived(a, q, axis=None, *, keepdims=False):
         a, q = unbox(a), q if type(q) in (int, float) else unbox(q)
         rows = np.sort(rows_of(a, axis), axis=-1)
         rows = rows if rows.shape[-1] else np.full((*rows.shape[:-1], 1), np.nan, a.dtype)
         invalid = np.isnan(rows)
-        last = (np.sum(~invalid, axis=-1, keepdims=True) if skip_nan else np.asarray(rows.shape[-1])) - 1
+        last = (
+            np.sum(~invalid, axis=-1, keepdims=True) if skip_nan else np.asarray(rows.shape[-1])
+        ) - 1
         positions = np.maximum(last, 0) * np.ravel(q)
         positions = np.broadcast_to(positions, (*rows.shape[:-1], positions.shape[-1]))
         below = np.floor(positions).astype(int)
         part = (positions - below).astype(np.result_type(a.dtype, getattr(q, "dtype", q)))
-        low, high = (np.take_along_axis(rows, i, axis=-1) for i in (below, np.minimum(below + 1, np.maximum(last, 0))))
-        at = (plain(part) == 0) & ~np.isfinite(plain(low + high))  # an element beside one that is infinite
+        low, high = (
+            np.take_along_axis(rows, i, axis=-1)
+            for i in (below, np.minimum(below + 1, np.maximum(last, 0)))
+        )
+        at = (plain(part) == 0) & ~np.isfinite(
+            plain(low + high)
+        )  # an element beside one that is infinite
         y = np.where(at, low, (1 - part) * np.where(at, 0.0, low) + part * np.where(at, 0.0, high))
         if not skip_nan:
             y = y * np.where(np.any(invalid, axis=-1, keepdims=True), np.nan, 1.0).astype(a.dtype)
         axes = axes_of(a, axis)
-        shape = tuple([1 if i in axes else n for i, n in enumerate(a.shape)]) if keepdims else rows.shape[:-1]
+        shape = (
+            tuple([1 if i in axes else n for i, n in enumerate(a.shape)])
+            if keepdims
+            else rows.shape[:-1]
+        )
         return np.reshape(np.moveaxis(y, -1, 0), np.shape(q) + shape)
 
     return derived
@@ -249,18 +280,22 @@ def percent(q):
 
 def without_nan(function, empty=None):
     """Derive the form of a reduction that skips what is not a number, by ``where=``."""
+
     def derived(a, axis=None, *, where=True, **kwargs):
         numbers = ~np.isnan(a) & where
         if empty is None or "initial" in kwargs:
             return function(a, axis=axis, where=numbers, **kwargs)
         y = function(a, axis=axis, where=numbers, initial=empty, **kwargs)
-        return np.where(np.any(numbers, axis=axis, keepdims=kwargs.get("keepdims", False)), y, np.nan)
+        return np.where(
+            np.any(numbers, axis=axis, keepdims=kwargs.get("keepdims", False)), y, np.nan
+        )
 
     return derived
 
 
 def of_enough(function):
     """Derive the form of a variance that skips what is not a number: NaN of ``ddof`` or fewer."""
+
     def derived(a, axis=None, *, ddof=0, keepdims=False, where=True):
         numbers = ~np.isnan(a) & where
         y = function(a, axis=axis, ddof=ddof, keepdims=keepdims, where=numbers)
@@ -294,32 +329,64 @@ def logsumexp(array, axis=0, *, keepdims=False):
 
 
 def along_first(function):
-    """Derive the method of a ufunc: the function, but along the first axis unless told otherwise."""
+    """Derive the method of a ufunc: the function, along the first axis unless told otherwise."""
     return lambda array, axis=0, **kwargs: function(array, axis=axis, **kwargs)
 
 
-DERIVED.update({
-    np.mean: mean, np.var: var, np.std: std, np.average: average,
-    np.ptp: lambda a, axis=None, *, keepdims=False: np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims),
-    np.quantile: of_all,
-    np.percentile: lambda a, q, axis=None, *, keepdims=False: of_all(a, percent(q), axis, keepdims=keepdims),
-    np.median: lambda a, axis=None, *, keepdims=False: of_all(a, 0.5, axis, keepdims=keepdims),
-    # what is not a number left out
-    np.nansum: without_nan(np.sum), np.nanprod: without_nan(np.prod),
-    np.nanmean: without_nan(mean_of_sum),
-    np.nanvar: of_enough(np.var), np.nanstd: of_enough(np.std),
-    np.nanmax: without_nan(np.max, -np.inf), np.nanmin: without_nan(np.min, np.inf),
-    np.nancumsum: lambda a, axis=None: np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis),
-    np.nancumprod: lambda a, axis=None: np.cumprod(np.where(np.isnan(a), 1.0, a), axis=axis),
-    np.nanquantile: of_numbers,
-    np.nanpercentile: lambda a, q, axis=None, *, keepdims=False: of_numbers(a, percent(q), axis, keepdims=keepdims),
-    np.nanmedian: lambda a, axis=None, *, keepdims=False: of_numbers(a, 0.5, axis, keepdims=keepdims),
-    # methods of ufuncs
-    np.add.reduce: along_first(np.sum), np.multiply.reduce: along_first(np.prod),
-    np.logaddexp.reduce: logsumexp,
-    np.maximum.reduce: along_first(np.max), np.minimum.reduce: along_first(np.min),
-    np.fmax.reduce: along_first(np.nanmax), np.fmin.reduce: along_first(np.nanmin),
-    np.add.accumulate: along_first(np.cumsum), np.multiply.accumulate: along_first(np.cumprod),
-})
-CHECKED.update({np.average, np.quantile, np.nanquantile, np.median, np.nanmedian, np.percentile, np.nanpercentile})
+DERIVED.update(
+    {
+        np.mean: mean,
+        np.var: var,
+        np.std: std,
+        np.average: average,
+        np.ptp: (
+            lambda a, axis=None, *, keepdims=False: (
+                np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+            )
+        ),
+        np.quantile: of_all,
+        np.percentile: lambda a, q, axis=None, *, keepdims=False: of_all(
+            a, percent(q), axis, keepdims=keepdims
+        ),
+        np.median: lambda a, axis=None, *, keepdims=False: of_all(a, 0.5, axis, keepdims=keepdims),
+        # what is not a number left out
+        np.nansum: without_nan(np.sum),
+        np.nanprod: without_nan(np.prod),
+        np.nanmean: without_nan(mean_of_sum),
+        np.nanvar: of_enough(np.var),
+        np.nanstd: of_enough(np.std),
+        np.nanmax: without_nan(np.max, -np.inf),
+        np.nanmin: without_nan(np.min, np.inf),
+        np.nancumsum: lambda a, axis=None: np.cumsum(np.where(np.isnan(a), 0.0, a), axis=axis),
+        np.nancumprod: lambda a, axis=None: np.cumprod(np.where(np.isnan(a), 1.0, a), axis=axis),
+        np.nanquantile: of_numbers,
+        np.nanpercentile: lambda a, q, axis=None, *, keepdims=False: of_numbers(
+            a, percent(q), axis, keepdims=keepdims
+        ),
+        np.nanmedian: lambda a, axis=None, *, keepdims=False: of_numbers(
+            a, 0.5, axis, keepdims=keepdims
+        ),
+        # methods of ufuncs
+        np.add.reduce: along_first(np.sum),
+        np.multiply.reduce: along_first(np.prod),
+        np.logaddexp.reduce: logsumexp,
+        np.maximum.reduce: along_first(np.max),
+        np.minimum.reduce: along_first(np.min),
+        np.fmax.reduce: along_first(np.nanmax),
+        np.fmin.reduce: along_first(np.nanmin),
+        np.add.accumulate: along_first(np.cumsum),
+        np.multiply.accumulate: along_first(np.cumprod),
+    }
+)
+CHECKED.update(
+    {
+        np.average,
+        np.quantile,
+        np.nanquantile,
+        np.median,
+        np.nanmedian,
+        np.percentile,
+        np.nanpercentile,
+    }
+)
 PLAIN.update({np.all, np.any})
