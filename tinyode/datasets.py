@@ -24,7 +24,9 @@ def lynx_hare():
     pelts : array, shape (21, 2)
         Hare, lynx, in thousands.
 
-    Notes ----- Elton and Nicholson, "The ten-year cycle in numbers of the lynx in Canada" (1942),
+    Notes
+    -----
+    Elton and Nicholson, "The ten-year cycle in numbers of the lynx in Canada" (1942),
     as tabulated by Howard (2009) and used in Carpenter's case study "Predator-prey population
     dynamics: the Lotka-Volterra model in Stan" (2018).
     """
@@ -43,7 +45,9 @@ def digits():
         1000 and 797 of them; images of shape (n, 64), from 0, white, to 1, labels from 0 to 9, int,
         shape (n,).
 
-    Notes ----- Alpaydin and Kaynak, "Optical recognition of handwritten digits", UCI Machine
+    Notes
+    -----
+    Alpaydin and Kaynak, "Optical recognition of handwritten digits", UCI Machine
     Learning Repository (1998), its test part, written by 13 people; CC BY 4.0,
     https://creativecommons.org/licenses/by/4.0. Divided by 16 here, and in an order of our own
     (shuffled, so both parts have digits of all writers).
@@ -138,7 +142,9 @@ def spirals(rng, n=1000, noise=0.3, a=0.0, b=0.3, total=500, window=100):
     seen : array, shape (n, window, 2)
         Their first halves, with Gaussian noise of this standard deviation.
 
-    Notes ----- After Chen and others (2018), section 5.1, and their public example. The paper
+    Notes
+    -----
+    After Chen and others (2018), section 5.1, and their public example. The paper
     leaves open what the clockwise ones are; here the mirror images, so that nothing but the
     direction tells one from the other.
 

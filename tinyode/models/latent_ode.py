@@ -1,9 +1,10 @@
 """The latent ODE: a series begins in a hidden state that an ODE carries on, to any time (P-latent,
 P-time, S-irregular).
 
-    q(z0 | x) = N(mean, exp(log_variance)),    from a recurrent network that reads the observations
-    backwards in time dz/dt = f(z),  z(t0) = z0 ~ q,             x(t_i) ~ N(decoder(z(t_i)),
-    noise^2) ELBO = E_q sum_i log p(x(t_i) | z(t_i)) - KL(q || N(0, 1))
+    q(z0 | x) = N(mean, exp(log_variance))     by a recurrent network, which reads the observations
+                                               backwards in time
+    dz/dt = f(z),  z(t0) = z0 ~ q,             x(t_i) ~ N(decoder(z(t_i)), noise^2)
+    ELBO = E_q sum_i log p(x(t_i) | z(t_i)) - KL(q || N(0, 1))
 
 Chen, Rubanova, Bettencourt and Duvenaud (2018), section 5. `rnn_forecaster` is what it is held
 against: a recurrent network that is given the time differences.

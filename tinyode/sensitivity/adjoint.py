@@ -1,13 +1,12 @@
 """Algorithm 2 of the sources: the gradient of an ODE solution by one more ODE, solved backwards
 (ids from ``tutorials/SOURCES.md``).
 
-    dz/dt = f(z, t, theta),  z(t0) given,  L = L(z(t1))
-    (G11, G12)
+    dz/dt = f(z, t, theta),  z(t0) given,  L = L(z(t1))                          (G11, G12)
 
-    dL/dt1 = dL/dz(t1)^T f(z(t1), t1, theta)
-    (P6) s0 = [z(t1), dL/dz(t1), 0, -dL/dt1] def aug_dynamics([z, a, ., .], t, theta):
-        return [f(z, t, theta), -a^T df/dz, -a^T df/dtheta, -a^T df/dt]
-        (P4, P5, P7)
+    dL/dt1 = dL/dz(t1)^T f(z(t1), t1, theta)                                     (P6)
+    s0 = [z(t1), dL/dz(t1), 0, -dL/dt1]
+    def aug_dynamics([z, a, ., .], t, theta):
+        return [f(z, t, theta), -a^T df/dz, -a^T df/dtheta, -a^T df/dt]          (P4, P5, P7)
     [z(t0), dL/dz(t0), dL/dtheta, dL/dt0] = ODESolve(s0, aug_dynamics, t1, t0, theta)
 
 Five things are done differently from the letter of it, none of which changes what is computed,

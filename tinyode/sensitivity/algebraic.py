@@ -71,7 +71,9 @@ def root(f, u0, *args, tol=1e-10, atol=0.0, max_steps=50):
         If f does not return as many real numbers as u has; if tol is not a positive number, atol
         negative, or max_steps not a whole one.
 
-    Notes ----- Gazula and Plis (2019), equations 18 to 26; Granzow, "A tutorial on adjoint
+    Notes
+    -----
+    Gazula and Plis (2019), equations 18 to 26; Granzow, "A tutorial on adjoint
     methods", J. Glaciol. 60 (2014).
     """
     check_function(f, "root: f")

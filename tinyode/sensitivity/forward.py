@@ -1,8 +1,8 @@
 """Forward sensitivity: the derivatives of z with respect to all that is wanted, solved for together
 with z.
 
-    dS/dt = df/dz S + df/dtheta,      S = dz/dtheta, S(t0) = 0;      for z0: S(t0) = I;      for t0:
-    S(t0) = -f(z0, t0, theta)
+    dS/dt = df/dz S + df/dtheta,      S = dz/dtheta,      S(t0) = 0
+    for z0:  S(t0) = I;      for t0:  S(t0) = -f(z0, t0, theta)
 
 The gradient of any loss is then a sum of products at the times, dL/dtheta = sum_i S(t_i)^T
 dL/dz(t_i). It costs a column of S for each number that is differentiated with respect to, so it is

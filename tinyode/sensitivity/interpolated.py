@@ -1,8 +1,8 @@
 """The adjoint over the solution as it was computed: a solved backwards, z read off the dense output
 of the forward solve.
 
-    da/dt = -a^T df/dz(z(t), t, theta),      da_theta/dt = -a^T df/dtheta(z(t), t, theta)
-    (P4, P5)
+    da/dt       = -a^T df/dz(z(t), t, theta)         (P4)
+    da_theta/dt = -a^T df/dtheta(z(t), t, theta)     (P5)
 
 Algorithm 2 solves z backwards too, and where z decays forwards, it grows backwards, and with it
 every error. Here z is kept instead, a polynomial for each step; a alone is solved for, and where z

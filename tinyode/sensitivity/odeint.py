@@ -90,7 +90,9 @@ def odeint(
     TypeError, ValueError
         If an argument cannot be; they name it.
 
-    Notes ----- Chen, Rubanova, Bettencourt and Duvenaud, "Neural ordinary differential equations"
+    Notes
+    -----
+    Chen, Rubanova, Bettencourt and Duvenaud, "Neural ordinary differential equations"
     (2018), algorithm 2 and appendices B, C.
 
     *What a backward pass can miss.* An adaptive solver sees f at its stages alone, and a short

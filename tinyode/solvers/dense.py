@@ -1,7 +1,7 @@
 """Dense output: the solution inside a step, from the stages of the step, and what is read off it.
 
-    y(t + theta h) ~ y + sum_j q_j theta^j,      q_j = h sum_i interpolant[i, j - 1] k_i,      0 <=
-    theta <= 1
+    y(t + theta h) ~ y + sum_j q_j theta^j,      0 <= theta <= 1
+    q_j = h sum_i interpolant[i, j - 1] k_i
 
 Hairer, Norsett and Wanner I, section II.6.
 """

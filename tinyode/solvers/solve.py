@@ -340,7 +340,9 @@ def solve(
     TypeError, ValueError
         If an argument cannot be; they name it.
 
-    Notes ----- Hairer, Norsett and Wanner I (1993), sections II.4 to II.6; for implicit methods
+    Notes
+    -----
+    Hairer, Norsett and Wanner I (1993), sections II.4 to II.6; for implicit methods
     Hairer and Wanner II (1996), section IV.8. ``kvaerno5`` evaluates f beyond the last time, by up
     to 0.23 of the last step; no other method does. Inside a step the solution is a polynomial whose
     error is of order h^8 for ``dop853``, h^5 for ``dopri5`` and ``tsit5``, h^(s + 1) for the

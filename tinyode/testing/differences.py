@@ -153,7 +153,9 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
         If ``order`` is not 1, 2, ..., or primals or value have no elements: nothing is checked.
         If ``difference`` is neither of the two, or ``rtol`` not a positive number.
 
-    Notes ----- It is one comparison of two numbers: outputs or primals whose share in them is less
+    Notes
+    -----
+    It is one comparison of two numbers: outputs or primals whose share in them is less
     than ``rtol``, because others are so much larger, are not seen. Check those by themselves.
     """
     if not isinstance(order, (int, np.integer)) or order < 1:

@@ -4,8 +4,7 @@ What a rule is given and must return
 ------------------------------------
 ``RULES[function]`` is a tuple with one vector-Jacobian product (VJP) per array operand, called as
 
-    vjp(g, y, *args, **kwargs)      g: cotangent of the result; y: the result; args, kwargs: as the
-    function was called
+    vjp(g, y, *args, **kwargs)      g: the cotangent of the result; y: the result
 
 and returning the cotangent of that operand. For y = f(x) it computes g^T df/dx without forming
 df/dx. It is NumPy code, so the engine differentiates it again for second derivatives. It may return
@@ -15,7 +14,9 @@ place of a VJP says that there is no derivative (the condition of `np.where`). A
 number of arrays has one function instead of the tuple, called as ``vjps(g, y, wanted, *args,
 **kwargs)`` and returning the cotangents of the operands whose numbers are in ``wanted``.
 
-Two derivations --------------- *tanh.* y = tanh(x) elementwise, dy/dx = 1 - y^2, the Jacobian is
+Two derivations
+---------------
+*tanh.* y = tanh(x) elementwise, dy/dx = 1 - y^2, the Jacobian is
 diagonal: g^T J = g (1 - y^2). The result is at hand, so the rule uses it: ``np.tanh: (lambda g, y,
 x: g * (1 - y * y),)``.
 
