@@ -29,7 +29,7 @@ from .signature import PARTS, contents
 from .simplify import simplified, split
 from .source import Writer
 from .trace import Node, peel
-from .transforms import check_structure, vjp_of_list
+from .transforms import Specialized, check_structure, vjp_of_list
 
 KEPT = 512  # programs of a compiled function: 2 MB of small ones, 90 MB of 100 layers each
 THROWN_AWAY = 50  # compiled functions of one code; to record them has taken 0.1 s or more
@@ -156,6 +156,30 @@ class compiled:
             )
 
         return tree.unflatten(found.structure, values), pullback
+
+    def specialized(self, leaves, structure, wanted=()):
+        """Return the programs for arguments like these; see `transforms.specialized`."""
+        found = self._find(leaves, structure, wanted, False)
+        if found is None or (wanted and not found.floating):
+            return None
+
+        def vjp(*leaves):
+            outputs, saved = found.value(*leaves)
+            outputs = [np.float64(y) if type(y) is float else y for y in outputs]
+
+            def pull(seeds):
+                seeds = [
+                    g if g.dtype == y.dtype else g.astype(y.dtype) for g, y in zip(seeds, outputs)
+                ]
+                if Node in [type(g) for g in seeds]:  # a derivative of the pullback is being taken
+                    f = self._of(structure, leaves, wanted, False)
+                    return vjp_of_list(f, [leaves[i] for i in wanted])[1](seeds)
+                return found.pullback(*seeds, *saved)
+
+            return outputs, pull
+
+        owned = not (found.aliased or found.shared)
+        return Specialized(lambda *leaves: found.value(*leaves)[0], vjp, found.structure, owned)
 
     def vjp_of_leaves(self, leaves, structure, wanted, with_keywords=False):
         """Do what `vjp_of_list` does, for some leaves of all arguments, without a tape; None where

@@ -25,6 +25,8 @@ it, keeps the old values.
 """
 
 import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -95,6 +97,56 @@ def vjp(f, *primals):
         (y.copy() if y.ndim else y[()]) if type(y) is ndarray else y for y in values
     ]  # the caller may write into them
     return tree.unflatten(out_structure, own_values), pullback
+
+
+class Specialized(NamedTuple):
+    """A function for arguments of one structure, with these shapes and dtypes.
+
+    Attributes
+    ----------
+    value : function
+        ``value(*leaves)`` returns the leaves of the function's value in a list.
+    vjp : function
+        ``vjp(*leaves)`` returns them, and ``pull``: ``pull(seeds)`` takes a list of their
+        cotangents and returns a list of those of the wanted leaves.
+    structure
+        Of the function's value, as `tree.flatten` returns it.
+    owned : bool
+        Whether all that is returned is in arrays of its own, each in another one. If not, it may
+        share memory with the arguments, and who hands it to a user copies it.
+    """
+
+    value: Callable
+    vjp: Callable
+    structure: object
+    owned: bool
+
+
+def specialized(f, leaves, structure, wanted=()):
+    """Return what a callable offers for arguments like these, a `Specialized`, or None.
+
+    This is the one place where the engine, the solvers and the sensitivities ask a callable for
+    anything but its value. One that knows a faster way to its value and its vector-Jacobian
+    products, as a compiled function does, has a method ``specialized(leaves, structure, wanted)``.
+    It is asked once per solve, and what it returns is called at every evaluation.
+
+    Parameters
+    ----------
+    f : callable
+    leaves, structure
+        An example of its arguments, as `tree.flatten` takes a tuple of them apart: only the
+        structure, the shapes and dtypes, and leaves that are no numbers count.
+    wanted : tuple of int
+        The positions of the leaves that ``vjp`` differentiates with respect to.
+
+    Returns
+    -------
+    Specialized or None
+        None where f has no such method, or offers nothing for these: a leaf is traced, for one. The
+        caller then calls f, and differentiates it by the tape.
+    """
+    offer = getattr(f, "specialized", None)
+    return offer(leaves, structure, wanted) if offer else None
 
 
 def check_structure(of_cotangent, of_value):
