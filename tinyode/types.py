@@ -1,0 +1,20 @@
+"""The names that annotations have for what users pass and get.
+
+mypy and editors read them; nothing depends on them while a program runs. A *tree* is an array, or a
+nested tuple, list or dict of arrays. Python's types cannot say that a function returns the same
+nesting with other leaves. So where a function returns what is nested like its argument, it is
+annotated with one type variable, `T`, for both.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Tree: TypeAlias = Any  # an array, or a nested tuple, list or dict of arrays
+Field: TypeAlias = Callable[..., Any]  # f(t, y, *args), which returns dy/dt, nested like y
+T = TypeVar("T")
+
+__all__ = ["Array", "ArrayLike", "Field", "T", "Tree"]
