@@ -1,6 +1,7 @@
 """tinyode: neural ODEs from first principles, over NumPy.
 
 - `autodiff`: derivatives of plain NumPy code: vjp, jvp, grad, jacobian, hessian, custom_vjp
+- `programs`: functions recorded once, as straight-line NumPy: compiled, program
 - `solvers`: initial value problems: solve, solve_batch
 - `sensitivity`: derivatives of solutions, by four ways: odeint, odeint_event, root
 - `nn`, `optim`: networks and optimisers as pairs of functions over plain containers
@@ -11,18 +12,8 @@
 """
 
 from . import datasets, nn, optim, tree
-from .autodiff import (
-    compiled,
-    custom_vjp,
-    grad,
-    hessian,
-    jacobian,
-    jvp,
-    program,
-    stop_gradient,
-    value_and_grad,
-    vjp,
-)
+from .autodiff import custom_vjp, grad, hessian, jacobian, jvp, stop_gradient, value_and_grad, vjp
+from .programs import compiled, program
 from .sensitivity import NewtonError, odeint, odeint_batch, odeint_event, root, with_integral
 from .solvers import Event, Solution, SolverError, solve, solve_batch
 

@@ -241,7 +241,7 @@ def test_traced_values_are_not_pickled():
 def test_threads(kept, monkeypatch):
     """Also where the programs of some threads push out those of others."""
     if kept:
-        monkeypatch.setattr(sys.modules["tinyode.autodiff.compiled"], "KEPT", kept)
+        monkeypatch.setattr(sys.modules["tinyode.programs.compiled"], "KEPT", kept)
     f = lambda t, y, k, n=1: -k * np.tanh(y) * n
     g, start = compiled(f), threading.Barrier(8)
 

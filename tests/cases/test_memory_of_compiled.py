@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tinyode import compiled, grad, jacobian, odeint, value_and_grad, vjp
 
-MODULE = sys.modules["tinyode.autodiff.compiled"]
+MODULE = sys.modules["tinyode.programs.compiled"]
 X, T = np.array([1.0, 2.0]), np.array([0.0, 0.01])
 
 MANY = {  # of arguments, of each of which there may be any number

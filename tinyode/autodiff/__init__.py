@@ -7,19 +7,15 @@ traced array looks like an array; `rules` for the derivatives; `transforms` for 
 """
 
 from . import rules  # noqa: F401  (fills the table)
-from .compiled import compiled
 from .custom import custom_vjp, stop_gradient
-from .program import program
 from .transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [
-    "compiled",
     "custom_vjp",
     "grad",
     "hessian",
     "jacobian",
     "jvp",
-    "program",
     "stop_gradient",
     "value_and_grad",
     "vjp",

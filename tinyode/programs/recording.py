@@ -20,10 +20,10 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .. import tree
-from .dispatch import IN_PLACE
-from .lines import is_ours, place
-from .operators import NUMBERS, Recorded, name_of
-from .trace import Node
+from ..autodiff.dispatch import IN_PLACE
+from ..autodiff.lines import is_ours, place
+from ..autodiff.operators import NUMBERS, Recorded, name_of
+from ..autodiff.trace import Node
 
 SHAPES_ONLY = {
     np.shape,

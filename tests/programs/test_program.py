@@ -11,7 +11,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import test_rules as rules
+import rule_cases as rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import seeds, spaced, uniform

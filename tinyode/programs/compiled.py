@@ -20,16 +20,16 @@ import numpy as np
 from numpy import ndarray
 
 from .. import tree
-from .checks import FLOAT64, as_cotangent, as_primal, own
-from .custom import by_name, written_into
-from .dispatch import unbox
+from ..autodiff.checks import FLOAT64, as_cotangent, as_primal, own
+from ..autodiff.custom import by_name, written_into
+from ..autodiff.dispatch import unbox
+from ..autodiff.trace import Node, peel
+from ..autodiff.transforms import Specialized, check_structure, vjp_of_list
 from .program import Program, recorded
 from .recording import Symbol
 from .signature import PARTS, contents
 from .simplify import simplified, split
 from .source import Writer
-from .trace import Node, peel
-from .transforms import Specialized, check_structure, vjp_of_list
 
 KEPT = 512  # programs of a compiled function: 2 MB of small ones, 90 MB of 100 layers each
 THROWN_AWAY = 50  # compiled functions of one code; to record them has taken 0.1 s or more

@@ -22,14 +22,14 @@ import weakref
 import numpy as np
 
 from .. import tree
-from .checks import as_primal
-from .lines import say_line
-from .operators import name_of
+from ..autodiff.checks import as_primal
+from ..autodiff.lines import say_line
+from ..autodiff.operators import name_of
+from ..autodiff.trace import Node, Trace
+from ..autodiff.transforms import _close
 from .recording import OR_WITHOUT, Recording, Symbol, equal
 from .simplify import simplified, split
 from .source import Writer, with_constants
-from .trace import Node, Trace
-from .transforms import _close
 
 
 class Program:

@@ -11,7 +11,7 @@ import types
 
 import numpy as np
 
-from .custom import custom_vjp
+from ..autodiff.custom import custom_vjp
 
 PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})  # cannot change
 KINDS = "biufcmMSU"  # of NumPy's scalars that cannot change; one of a structured array can
