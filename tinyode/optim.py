@@ -19,8 +19,7 @@ import math
 import numpy as np
 
 from . import tree
-from .autodiff.dispatch import is_traced
-from .autodiff.operators import Recorded
+from .autodiff.numpy_calls import STAND_INS, is_traced
 
 
 def gradient_descent(learning_rate, momentum=0.0):
@@ -242,7 +241,7 @@ def _matching(name, parameters, gradient, state, keys):
 
 def _plain(what, value):
     """Refuse by name a traced value where a plain one is needed."""
-    if is_traced(value) or isinstance(value, Recorded):
+    if is_traced(value) or type(value) in STAND_INS:
         raise TypeError(
             f"{what} is a traced value, which comes from the arguments of a function "
             "that is differentiated or compiled, and must be a plain one: take it from "

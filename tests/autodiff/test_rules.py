@@ -25,7 +25,7 @@ from rule_cases import (
 from strategies import seeds, spaced, uniform
 
 from tinyode import grad, hessian, jvp, tree, vjp
-from tinyode.autodiff.operators import DERIVED, PLAIN, RULES
+from tinyode.autodiff.rules.table import DERIVED, PLAIN, RULES
 from tinyode.testing import (
     broadcasting_pairs,
     central_difference,

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from strategies import seeds, uniform
 
 from tinyode import grad, vjp
-from tinyode.autodiff.operators import RULES
-from tinyode.autodiff.trace import Trace, fit, sweep
+from tinyode.autodiff.rules.table import RULES, per_operand
+from tinyode.autodiff.tape import Tape, fit, sweep
 from tinyode.testing import check_vjp
 
 
@@ -165,19 +165,17 @@ def test_a_rule_that_is_wrong_is_an_error(given_shape, shape):
     """A cotangent of another shape is never made to fit."""
     with pytest.raises(ValueError, match=r"a cotangent of shape .* for a primal of shape"):
         fit(np.ones(given_shape), shape)
-    trace = Trace()
-    (x,) = trace.inputs([np.ones(shape)])
-    trace.append(np.ones(3), (lambda g, y, x: np.ones(given_shape),), ((0, x.index),), (x.value,))
+    tape, rule = Tape(n_inputs=1), per_operand(lambda g, y, x: np.ones(given_shape))
+    tape.record(rule, (0,), (0,), np.ones(3), (np.ones(shape),))
     with pytest.raises(ValueError, match="the VJP of the rule returned a cotangent of shape"):
-        sweep(trace.close(), [(1, np.ones(3))], 1)
+        sweep(tape.close(), [(1, np.ones(3))], 1)
 
 
 def test_the_error_names_the_rule():
-    trace = Trace()
-    (x,) = trace.inputs([np.ones(2)])
-    trace.append(np.ones(3), RULES[np.negative], ((0, x.index),), (x.value,))
+    tape = Tape(n_inputs=1)
+    tape.record(RULES[np.negative], (0,), (0,), np.ones(3), (np.ones(2),))
     with pytest.raises(ValueError, match=r"np.negative: the VJP of the rule returned .* \(3,\)"):
-        sweep(trace.close(), [(1, np.ones(3))], 1)
+        sweep(tape.close(), [(1, np.ones(3))], 1)
 
 
 @pytest.mark.parametrize(

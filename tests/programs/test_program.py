@@ -147,17 +147,17 @@ def f(t, z, theta, g):
 
     # the pullback
     v5 = g * v3  # (3, 2)
-    v6 = np.add.reduce(v5, axis=(0, 1))  # ()
-    v7 = g * t  # (3, 2)
+    v6 = g * t  # (3, 2)
+    v7 = np.add.reduce(v5, axis=(0, 1))  # ()
     v8 = v3 * v3  # (3, 2)
     v9 = 1 - v8  # (3, 2)
-    v10 = v7 * v9  # (3, 2)
+    v10 = v6 * v9  # (3, 2)
     v11 = np.add.reduce(v10, axis=0)  # (2,)
     v12 = theta_W.T  # (2, 2)
     v13 = v10 @ v12  # (3, 2)
     v14 = z.T  # (2, 3)
     v15 = v14 @ v10  # (2, 2)
-    return v4, (v6, v13, {'W': v15, 'b': v11})
+    return v4, (v7, v13, {'W': v15, 'b': v11})
 """
 
 

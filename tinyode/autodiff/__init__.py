@@ -1,13 +1,13 @@
 """Reverse-mode automatic differentiation of plain NumPy code.
 
-Read `trace` for the engine, `dispatch` for how NumPy's calls reach it and `operators` for how a
-traced array looks like an array; `rules` for the derivatives; `transforms` for what users call,
-`custom` for derivatives of their own, `checks` for what is refused; `recording`, `program`,
-`source`, `compiled` and `signature` for derivatives written down as NumPy.
+Read `tape` first: it is the small engine. Then `node` (an array whose history is written down) and
+`numpy_calls` (how a call of NumPy finds its rule); `rules` has the derivatives, those of every day
+first. `transforms` has what users call, `custom` derivatives of their own, `checks` what is
+refused, and `lines` says by which line of a user's code.
 """
 
-from . import rules  # noqa: F401  (fills the table)
 from .custom import custom_vjp, stop_gradient
+from .rules import calculus, elementwise, indexing, linalg, products, reductions, shapes  # noqa: F401
 from .transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [

@@ -6,16 +6,14 @@ import numpy as np
 from numpy import ndarray
 
 from .. import tree
-from .dispatch import is_traced, unbox
-from .operators import Recorded
-from .trace import Node
+from .numpy_calls import STAND_INS, is_traced, unbox
 
 FLOAT64 = np.dtype(float)
 
 
 def as_primal(x):
     """Return what a function is differentiated at: a Node, or a floating array."""
-    if type(x) is Node or isinstance(x, Recorded):
+    if type(x) in STAND_INS:
         return x
     if isinstance(x, (np.ma.MaskedArray, np.matrix)):
         unbox(x)  # which refuses it
@@ -38,7 +36,7 @@ def as_primal(x):
 
 def as_output(y):
     """Return what the function gave as a Node or an array."""
-    if (type(y) is ndarray and y.dtype == object) or isinstance(y, Recorded):
+    if (type(y) is ndarray and y.dtype == object) or type(y) in STAND_INS:
         return unbox(y)
     tree.refuse_masked("what the function being differentiated returned", y)
     if (

@@ -11,9 +11,9 @@ import numpy as np
 
 from .. import tree
 from .checks import as_real
-from .dispatch import is_traced, plain, signature, unbox
-from .operators import Recorded
-from .trace import Node, peel, record
+from .node import Node, peel
+from .numpy_calls import STAND_INS, is_traced, plain, record, signature, unbox
+from .rules.table import joint, per_operand
 
 
 def stop_gradient(x):
@@ -32,8 +32,9 @@ def _constant(x):
     value = plain(x)
     if not (
         value is None
-        or isinstance(value, (Recorded, str, bytes, int, float, np.generic))
+        or isinstance(value, (str, bytes, int, float, np.generic))
         or type(value) is np.ndarray
+        or type(value) in STAND_INS
     ):
         raise TypeError(
             f"stop_gradient: {value!r:.60} of type {type(value).__name__} is neither a number, an"
@@ -43,20 +44,21 @@ def _constant(x):
     return value
 
 
-def primitive(vjps, whole=False):
+def primitive(*vjps, whole=False):
     """Give a function of our own its VJPs, so that it can be called with Nodes like NumPy's.
 
-    One that writes into an array of its own is recorded as a ``whole``: a program calls it, and has
-    its source.
+    One that writes into an array of its own is a ``whole``: whatever else stands for an array gets
+    the call by NumPy's protocol, and does not see what it is made of.
     """
+    rule = per_operand(*vjps)
 
     def decorate(function):
         def wrapper(*args, **kwargs):
             if any(is_traced(x) for x in args):
-                return record(wrapper, vjps, args, kwargs)
-            recorded = [x for x in args if isinstance(x, Recorded)] if whole else ()
-            if recorded:
-                return recorded[0].recording(function, args, kwargs)
+                return record(wrapper, rule, args, kwargs)
+            for x in args:
+                if whole and type(x) in STAND_INS:
+                    return x.__array_function__(function, (type(x),), args, kwargs)
             return function(*args, **kwargs)
 
         wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
@@ -72,10 +74,11 @@ def with_rule(function, backward, leaves):
     returns the cotangents of the wanted leaves; it is NumPy code, and sees Nodes where a derivative
     of the derivative is being taken.
     """
-    trace, values, parents = peel(leaves)
-    if trace is None:
+    tape, values, wanted, parents = peel(leaves)
+    if tape is None:
         return function(*leaves)
-    return trace.append(with_rule(function, backward, values), backward, parents, values)
+    y = with_rule(function, backward, values)
+    return Node(y, tape, tape.record(joint(backward), wanted, parents, y, values))
 
 
 def written_into(values, operands):
@@ -149,35 +152,55 @@ class custom_vjp:
         self.forward, self.backward = forward, backward
 
     def __call__(self, *args, **kwargs):
-        """Call the function; where an argument is traced its ``forward``, with all arguments,
-        defaults included, by position.
-        """
-        name = self.__name__
+        """Call the function; where an argument is traced, call its ``forward`` and record it."""
         if not any(is_traced(x) for x in tree.flatten((args, kwargs))[0]):
             return self.f(*args, **kwargs)
-        if kwargs or inspect.isfunction(self.f):
-            bound = signature(self.f).bind(*args, **kwargs)
-            bound.apply_defaults()
-            args = bound.args
-            if bound.kwargs:
-                raise TypeError(
-                    f"custom_vjp: {name} has arguments by keyword only, {', '.join(bound.kwargs)},"
-                    " which its forward function cannot be given; let them be given by position"
-                )
-        leaves, structure = tree.flatten(args)
-        trace, values, parents = peel([unbox(x) if is_traced(x) else x for x in leaves])
+        leaves, structure = tree.flatten(self._by_position(args, kwargs))
+        leaves = [unbox(x) if is_traced(x) else x for x in leaves]
+        tape, values, wanted, parents = peel(leaves)
+        value, unravel, residuals = self._forward(tree.unflatten(structure, values), tape.level)
+
+        def vjps(g, y, wanted, *operands):
+            kept = residuals
+            if written_into(values, operands):
+                kept = self._forward(tree.unflatten(structure, operands), tape.level)[2]
+            cotangent = unravel(g.copy())  # which the user may write into
+            cotangents = self.backward(kept, cotangent)
+            checked = self._check(cotangents, tree.unflatten(structure, values))
+            return [checked[i] for i in wanted]
+
+        position = tape.record(joint(vjps), wanted, parents, value, values)
+        return unravel(Node(value, tape, position))
+
+    def _by_position(self, args, kwargs):
+        """Return all arguments by position, with their defaults, as ``forward`` is given them."""
+        if not kwargs and not inspect.isfunction(self.f):
+            return args
+        bound = signature(self.f).bind(*args, **kwargs)
+        bound.apply_defaults()
+        if bound.kwargs:
+            raise TypeError(
+                f"custom_vjp: {self.__name__} has arguments by keyword only,"
+                f" {', '.join(bound.kwargs)}, which its forward function cannot be given; let them"
+                " be given by position"
+            )
+        return bound.args
+
+    def _forward(self, args, level):
+        """Return the value as a vector, the function back to its structure, and the residuals."""
+        name = self.__name__
         if self.forward is None:
             raise TypeError(
                 f"custom_vjp: {name} has no derivative yet; call {name}.defvjp(forward, backward)"
             )
-        result = self.forward(*tree.unflatten(structure, values))
+        result = self.forward(*args)
         if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(
                 f"custom_vjp: the forward function of {name} must return (value, residuals), got"
                 f" {result!r:.60}"
             )
         value, unravel = tree.ravel(result[0])
-        if type(value) is Node and value.handle.level >= trace.level:
+        if type(value) is Node and value.tape.level >= level:
             raise TypeError(
                 f"custom_vjp: {name} closes over a value that is being differentiated, and its"
                 " gradient would be lost; pass that value as an argument"
@@ -187,49 +210,29 @@ class custom_vjp:
                 f"custom_vjp: the forward function of {name} returned a value of dtype"
                 f" {value.dtype}; it must be floating"
             )
+        return value, unravel, result[1]
 
-        def vjps(g, y, wanted, *operands):
-            residuals = result[1]
-            if written_into(values, operands):
-                residuals = self.forward(*tree.unflatten(structure, operands))[1]
-            cotangents = self.backward(
-                residuals, unravel(g.copy())
-            )  # which the user may write into
-            flat = self._check(name, cotangents, tree.unflatten(structure, values))
-            return [flat[i] for i in wanted]
-
-        return unravel(trace.append(value, vjps, parents, values))
-
-    @staticmethod
-    def _check(name, cotangents, args):
-        """Refuse what the backward function must not return, by the number of the argument."""
+    def _check(self, cotangents, args):
+        """Return the cotangents as a list of leaves, copied, since the user may write into them."""
+        of = f"the backward function of {self.__name__}"
         if not isinstance(cotangents, (tuple, list)) or len(cotangents) != len(args):
-            got = (
-                f"{len(cotangents)}"
-                if isinstance(cotangents, (tuple, list))
-                else type(cotangents).__name__
-            )
+            is_sequence = isinstance(cotangents, (tuple, list))
+            got = len(cotangents) if is_sequence else type(cotangents).__name__
             raise TypeError(
-                f"custom_vjp: the backward function of {name} must return a tuple of {len(args)}"
-                f" cotangents, one per argument, got {got}"
+                f"custom_vjp: {of} must return a tuple of {len(args)} cotangents, one per argument,"
+                f" got {got}"
             )
-        flat = []
+        checked = []
         for number, (c, x) in enumerate(zip(cotangents, args)):
             leaves, structure = tree.flatten(x)
             zeros = [np.zeros(np.shape(leaf)) for leaf in leaves]
             cs, c_structure = (zeros, structure) if c is None else tree.flatten(c)
-            what = (
-                f"custom_vjp: the cotangent that the backward function of {name} returned for"
-                f" argument {number}"
-            )
+            what = f"custom_vjp: the cotangent that {of} returned for argument {number}"
             cs = [z if leaf is None else as_real(what, leaf) for leaf, z in zip(cs, zeros)]
             if c_structure != structure or [leaf.shape for leaf in cs] != [z.shape for z in zeros]:
                 raise ValueError(
-                    f"custom_vjp: the backward function of {name} returned, for argument {number},"
-                    f" a cotangent of shape {tree.map(np.shape, c)}; the argument has shape"
-                    f" {tree.map(np.shape, x)}"
+                    f"custom_vjp: {of} returned, for argument {number}, a cotangent of shape"
+                    f" {tree.map(np.shape, c)}; the argument has shape {tree.map(np.shape, x)}"
                 )
-            flat += [
-                leaf.copy() if type(leaf) is np.ndarray else leaf for leaf in cs
-            ]  # the user may write into it
-        return flat
+            checked += [leaf.copy() if type(leaf) is np.ndarray else leaf for leaf in cs]
+        return checked

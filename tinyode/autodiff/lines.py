@@ -14,7 +14,7 @@ import traceback
 
 import numpy as np
 
-from .operators import Refusal
+from .node import Refusal
 
 HERE = os.path.dirname(__file__)
 OWN = tuple([os.path.dirname(os.path.abspath(path)) + os.sep for path in (HERE, np.__file__)])

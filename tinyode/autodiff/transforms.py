@@ -11,10 +11,10 @@ few evaluations of f, whatever n is. That product is the *pullback* of the *cota
 All of them take and return containers (nested tuples, lists and dicts) wherever an array can stand.
 Python numbers and whole numbers become float64, float32 stays float32, and a cotangent has the
 shape and dtype of its primal. What cannot be differentiated is an error that names it: see
-`tinyode.autodiff.trace` for how, and `tinyode.autodiff.rules` for the derivatives.
+`tinyode.autodiff.tape` for how, and `tinyode.autodiff.rules` for the derivatives.
 
-What ``np.array([x[0], 1.0])`` can do is said in `tinyode.autodiff.dispatch`. A traced array is not
-an instance of ``np.ndarray``, nor a traced number of ``float``: ask for ``np.ndim(x)`` and
+`tinyode.autodiff.numpy_calls` says what ``np.array([x[0], 1.0])`` can do. A traced array is not an
+instance of ``np.ndarray``, nor a traced number of ``float``: ask for ``np.ndim(x)`` and
 ``x.dtype`` where code depends on such things. It is never written into.
 
 A tape holds references to the arrays that the function met, not copies. So do not write into them:
@@ -43,7 +43,8 @@ from .checks import (
     own,
 )
 from .lines import say_line
-from .trace import Node, Trace, sweep
+from .node import Node
+from .tape import Tape, sweep
 
 
 def vjp(f, *primals):
@@ -76,16 +77,16 @@ def vjp(f, *primals):
         return found
     leaves, structure = tree.flatten(primals)
     leaves = [x if type(x) is ndarray and x.dtype is FLOAT64 else as_primal(x) for x in leaves]
-    trace = Trace()
+    tape, inputs = _open(leaves)
     try:
-        value = f(*tree.unflatten(structure, trace.inputs(leaves)))
+        value = f(*tree.unflatten(structure, inputs))
         outputs, out_structure = tree.flatten(value)
-        values, pull = _close(trace, outputs, leaves)
+        values, pull = _close(tape, outputs, leaves)
     except (TypeError, ValueError) as error:
         say_line(error)
         raise
     finally:
-        trace.close()
+        tape.close()
 
     def pullback(cotangent):
         seeds, seed_structure = tree.flatten(cotangent)
@@ -93,10 +94,9 @@ def vjp(f, *primals):
         seeds = [as_cotangent(g, y) for g, y in zip(seeds, values)]
         return tree.unflatten(structure, own(pull(seeds), seeds))
 
-    own_values = [
-        (y.copy() if y.ndim else y[()]) if type(y) is ndarray else y for y in values
-    ]  # the caller may write into them
-    return tree.unflatten(out_structure, own_values), pullback
+    # the caller may write into the value
+    copies = [(y.copy() if y.ndim else y[()]) if type(y) is ndarray else y for y in values]
+    return tree.unflatten(out_structure, copies), pullback
 
 
 class Specialized(NamedTuple):
@@ -165,48 +165,45 @@ def vjp_of_list(f, leaves):
     The pullback takes and returns lists; its cotangents may share memory with each other and with
     what it was given.
     """
-    trace = Trace()
+    tape, inputs = _open(leaves)
     try:
-        return _close(trace, f(*trace.inputs(leaves)), leaves)
+        return _close(tape, f(*inputs), leaves)
     except (TypeError, ValueError) as error:
         say_line(error)
         raise
     finally:
-        trace.close()
+        tape.close()
 
 
-def _close(trace, outputs, leaves):
-    """End a trace: return the values of its outputs, and the function from their cotangents to
+def _open(leaves):
+    """Open a tape, and return it with the Nodes that are its inputs."""
+    tape = Tape(len(leaves))
+    return tape, [Node(x, tape, i) for i, x in enumerate(leaves)]
+
+
+def _close(tape, outputs, leaves):
+    """Close a tape: return the values of its outputs, and the function from their cotangents to
     those of the inputs.
     """
     positions, values = [], []
     for y in outputs:
-        if type(y) is not Node:
-            y = as_output(y)
-        if type(y) is Node and y.handle is trace:
-            positions.append(y.index)
-            values.append(y.value)
-        else:
-            if type(y) is Node and (y.handle.level > trace.level or not y.handle.tape):
-                y + 0.0  # a Node of a trace that is over, which this says
-            positions.append(None)
-            values.append(y)
-    tape = trace.close()
+        y = y if type(y) is Node else as_output(y)
+        of_this = type(y) is Node and y.tape is tape
+        if type(y) is Node and (y.tape.level > tape.level or not y.tape.records) and not of_this:
+            y + 0.0  # a Node of a tape that is closed, which this says
+        positions.append(y.index if of_this else None)
+        values.append(y.value if of_this else y)
+    records = tape.close()
 
     def pull(seeds):
-        found = sweep(
-            tape, [(i, g) for i, g in zip(positions, seeds) if i is not None], len(leaves)
-        )
-        return [
-            (
-                np.zeros(x.shape, x.dtype)[()]
-                if c is None
-                else c
-                if c.dtype is x.dtype
-                else c.astype(x.dtype)
-            )
-            for c, x in zip(found, leaves)
-        ]
+        of_outputs = [(i, g) for i, g in zip(positions, seeds) if i is not None]
+        cotangents = sweep(records, of_outputs, len(leaves))
+        for i, (c, x) in enumerate(zip(cotangents, leaves)):
+            if c is None:  # nothing depends on x
+                cotangents[i] = np.zeros(x.shape, x.dtype)[()]
+            elif c.dtype is not x.dtype:
+                cotangents[i] = c.astype(x.dtype)
+        return cotangents
 
     return values, pull
 

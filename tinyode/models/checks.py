@@ -4,7 +4,7 @@ import inspect
 
 import numpy as np
 
-from ..autodiff.dispatch import unbox
+from ..autodiff.numpy_calls import unbox
 from ..nn import shape_of
 from ..sensitivity import odeint
 

@@ -8,7 +8,7 @@ G12, N5, S3).
 import numpy as np
 
 from .. import nn, tree
-from ..autodiff.dispatch import unbox
+from ..autodiff.numpy_calls import unbox
 from ..sensitivity import odeint
 from .checks import arrays, check_counts, check_options, check_parameters
 

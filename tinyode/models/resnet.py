@@ -8,7 +8,7 @@ the solvers).
 import numpy as np
 
 from .. import nn
-from ..autodiff.dispatch import unbox
+from ..autodiff.numpy_calls import unbox
 from .checks import check_counts, check_parameters
 
 

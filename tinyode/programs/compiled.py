@@ -22,8 +22,9 @@ from numpy import ndarray
 from .. import tree
 from ..autodiff.checks import FLOAT64, as_cotangent, as_primal, own
 from ..autodiff.custom import by_name, written_into
-from ..autodiff.dispatch import unbox
-from ..autodiff.trace import Node, peel
+from ..autodiff.node import Node, peel
+from ..autodiff.numpy_calls import unbox
+from ..autodiff.rules.table import joint
 from ..autodiff.transforms import Specialized, check_structure, vjp_of_list
 from .program import Program, recorded
 from .recording import Symbol
@@ -116,10 +117,10 @@ class compiled:
         if found is not None:
             outputs, _ = found.value(*leaves)
             return tree.unflatten(found.structure, _copies(outputs) if found.aliased else outputs)
-        trace, values, parents = peel(
+        tape, values, wanted, parents = peel(
             [unbox(x) if type(x) is ndarray and x.dtype.hasobject else x for x in leaves]
         )
-        kind = structure, tuple([i for i, _ in parents or ()]), bool(kwargs)
+        kind = structure, wanted, bool(kwargs)
         made = parents and self.vjp_of_leaves(values, *kind)
         if not made:
             return self.f(*args, **kwargs)
@@ -133,7 +134,7 @@ class compiled:
         flat = outputs[0]
         if len(outputs) > 1:
             flat = np.concatenate([np.reshape(y, (-1,)) for y in outputs])
-        outputs = cut(trace.append(flat, vjps, parents, values))
+        outputs = cut(Node(flat, tape, tape.record(joint(vjps), wanted, parents, flat, values)))
         return tree.unflatten(found.structure, outputs)
 
     def value_and_pullback(self, primals):

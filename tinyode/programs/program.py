@@ -24,9 +24,9 @@ import numpy as np
 from .. import tree
 from ..autodiff.checks import as_primal
 from ..autodiff.lines import say_line
-from ..autodiff.operators import name_of
-from ..autodiff.trace import Node, Trace
-from ..autodiff.transforms import _close
+from ..autodiff.node import Node
+from ..autodiff.rules.table import name_of
+from ..autodiff.transforms import _close, _open
 from .recording import OR_WITHOUT, Recording, Symbol, equal
 from .simplify import simplified, split
 from .source import Writer, with_constants
@@ -105,12 +105,12 @@ def _record(f, leaves, structure, named):
         for i, x in enumerate(inputs)
         if type(x) is Symbol and x.dtype.kind == "f" and type(x.value) is not float
     ]
-    trace, args = Trace(), list(inputs)
-    for i, node in zip(numbers, trace.inputs([inputs[i] for i in numbers])):
+    (tape, nodes), args = _open([inputs[i] for i in numbers]), list(inputs)
+    for i, node in zip(numbers, nodes):
         args[i] = node
     try:
         found, out_structure = tree.flatten(f(*tree.unflatten(structure, args)))
-        outputs, pull = _close(trace, found, [inputs[i] for i in numbers])
+        outputs, pull = _close(tape, found, [inputs[i] for i in numbers])
         seeds = [Symbol(np.ones(np.shape(y), y.dtype)[()], recording) for y in outputs]
         pulled = pull(seeds)
     except (TypeError, ValueError) as error:
@@ -119,7 +119,7 @@ def _record(f, leaves, structure, named):
         say_line(error, f". Choose with np.where{OR_WITHOUT}")
         raise
     finally:
-        trace.close()
+        tape.close()
     if recording.refusal:  # f has caught the error
         raise recording.refusal
     if any(type(y) is Node for y in outputs):

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .. import tree
-from ..autodiff.dispatch import IN_PLACE
 from ..autodiff.lines import is_ours, place
-from ..autodiff.operators import NUMBERS, Recorded, name_of
-from ..autodiff.trace import Node
+from ..autodiff.node import NUMBERS, Node
+from ..autodiff.numpy_calls import IN_PLACE, STAND_INS
+from ..autodiff.rules.table import name_of
 
 SHAPES_ONLY = {
     np.shape,
@@ -313,7 +313,7 @@ def _in_place(ufunc):
     return method
 
 
-class Symbol(NDArrayOperatorsMixin, Recorded):
+class Symbol(NDArrayOperatorsMixin):
     """An array whose history is written down. It has a value, that of the example, of which a
     program may use shape and dtype.
     """
@@ -410,4 +410,5 @@ for _ufunc, _function in OPERATORS.items():
         setattr(Symbol, f"__i{_name}__", _in_place(_ufunc))
 
 tree.CERTAIN_LEAVES.add(Symbol)
+STAND_INS.add(Symbol)
 FLAT = {Symbol, np.ndarray, *NUMBERS}  # arguments that are not to be taken apart

@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.checks import FLOAT64
-from ..autodiff.operators import name_of
+from ..autodiff.rules.table import name_of
 from .recording import OPERATORS, Method, Symbol, is_elementwise
 
 LARGE = 1 << 15  # bytes from which on memory is worth a line of its own

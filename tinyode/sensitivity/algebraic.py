@@ -16,7 +16,7 @@ import numpy as np
 from .. import tree
 from ..autodiff import jacobian, vjp
 from ..autodiff.custom import with_rule
-from ..autodiff.dispatch import is_traced, plain, unbox
+from ..autodiff.numpy_calls import is_traced, plain, unbox
 from ..solvers.first_call import explained
 from ..solvers.options import check_constant
 from ..solvers.state import check_function, check_state

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.custom import with_rule
-from ..autodiff.dispatch import is_traced, plain, unbox
+from ..autodiff.numpy_calls import is_traced, plain, unbox
 from ..autodiff.transforms import vjp_of_list
 from ..solvers.batch import follow, prepare
 from ..solvers.first_call import explained

@@ -38,7 +38,7 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.custom import with_rule
-from ..autodiff.dispatch import is_traced, plain, unbox
+from ..autodiff.numpy_calls import is_traced, plain, unbox
 from ..autodiff.transforms import vjp, vjp_of_list
 from ..solvers.implicit import ImplicitStepper, blocks
 from ..solvers.options import NewtonFailed, Stats

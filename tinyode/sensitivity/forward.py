@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.custom import with_rule
-from ..autodiff.dispatch import is_traced, plain, unbox
+from ..autodiff.numpy_calls import is_traced, plain, unbox
 from .adjoint import drift, vjp_of_field
 from .problem import by_value, check_cotangent, flat, moment, problem, warn_unless_repeatable
 

@@ -18,7 +18,7 @@ import bisect
 from .. import tree
 from ..autodiff import transforms
 from ..autodiff.custom import with_rule
-from ..autodiff.dispatch import is_traced
+from ..autodiff.numpy_calls import is_traced
 from ..solvers.dense import evaluate, polynomial
 from . import discrete
 from .adjoint import backward_pass, backwards, vjp_of_field

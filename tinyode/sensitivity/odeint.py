@@ -5,7 +5,7 @@ that it depends on.
 import numpy as np
 
 from .. import tree
-from ..autodiff.dispatch import is_traced, plain, unbox
+from ..autodiff.numpy_calls import is_traced, plain, unbox
 from ..solvers.first_call import explained
 from ..solvers.options import Options, check_constant
 from ..solvers.state import check_function, check_leaf, check_times, flat_tolerance

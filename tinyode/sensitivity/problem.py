@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import tree
-from ..autodiff.dispatch import has_traced, is_traced, plain, unbox
-from ..autodiff.operators import NUMBERS
-from ..autodiff.trace import Node
+from ..autodiff.node import NUMBERS, Node
+from ..autodiff.numpy_calls import has_traced, is_traced, plain, unbox
 from ..solvers.dense import observe
 from ..solvers.options import Stats
 from ..solvers.solve import steps
@@ -109,17 +108,17 @@ def by_value(f):
     def called(*args):
         leaves, traces = tree.flatten(args)[0], set()
         while leaves := [x for x in leaves if type(x) is Node]:  # of all levels
-            traces |= {x.handle for x in leaves}
+            traces |= {x.tape for x in leaves}
             leaves = [x.value for x in leaves]
-        starts = [(trace.tape, len(trace.tape)) for trace in traces]
+        starts = [(tape.records, len(tape.records)) for tape in traces]
         value = f(*args)
         for tape, start in starts:
-            for i, (vjps, parents, y, operands, kwargs) in enumerate(tape[start:], start):
+            for i, (rule, wanted, parents, y, operands, kwargs) in enumerate(tape[start:], start):
                 if len(parents) < len(operands):
                     kept = [*map(_copy, operands)]
-                    for argnum, _ in parents:  # nothing writes into what is traced
+                    for argnum in wanted:  # nothing writes into what is traced
                         kept[argnum] = operands[argnum]
-                    tape[i] = vjps, parents, y, kept, kwargs
+                    tape[i] = rule, wanted, parents, y, kept, kwargs
         return _copy(value) if starts else value
 
     called.__wrapped__ = f

@@ -18,8 +18,8 @@ from typing import TypeVar
 import numpy as np
 
 from .. import tree
-from ..autodiff.dispatch import plain
 from ..autodiff.lines import is_raised_by_hand, line_of, origin
+from ..autodiff.numpy_calls import plain
 from .state import check_state, check_times
 
 Solver = TypeVar("Solver", bound=Callable)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..autodiff.dispatch import has_traced
+from ..autodiff.numpy_calls import has_traced
 from .step_size import rms
 from .tableaus import find
 

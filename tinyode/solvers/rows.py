@@ -5,7 +5,7 @@ matrices.
 import numpy as np
 
 from .. import tree
-from ..autodiff.dispatch import has_traced
+from ..autodiff.numpy_calls import has_traced
 from .state import check_derivative, check_times
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..autodiff.dispatch import has_traced
+from ..autodiff.numpy_calls import has_traced
 from .dense import Dense
 from .events import Events
 from .options import Stats

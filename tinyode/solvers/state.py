@@ -8,8 +8,8 @@ import numpy as np
 from numpy import ndarray
 
 from .. import tree
-from ..autodiff.dispatch import has_traced, is_traced, unbox
 from ..autodiff.lines import is_ours, origin
+from ..autodiff.numpy_calls import has_traced, is_traced, unbox
 from ..autodiff.transforms import jacobian
 from .options import check_constant
 from .step_size import rms

@@ -20,7 +20,7 @@ import numpy as np
 from .. import tree
 from ..autodiff import vjp
 from ..autodiff.checks import as_primal
-from ..autodiff.dispatch import unbox
+from ..autodiff.numpy_calls import unbox
 
 H = np.finfo(float).eps ** 0.2
 FAR = 1e5  # x from which on a step of H has fewer than 7 digits in x + H: 1e-7 H / 3 u

@@ -9,7 +9,7 @@ What a rule is given and must return
 and returning the cotangent of that operand. For y = f(x) it computes g^T df/dx without forming
 df/dx. It is NumPy code, so the engine differentiates it again for second derivatives. It may return
 the cotangent in the shape to which the operand was broadcast, and with length 1 for an axis along
-which it is constant: the engine sums and broadcasts, see `tinyode.autodiff.trace.fit`. ``None`` in
+which it is constant: the engine sums and broadcasts, see `tinyode.autodiff.tape.fit`. ``None`` in
 place of a VJP says that there is no derivative (the condition of `np.where`). A function of any
 number of arrays has one function instead of the tuple, called as ``vjps(g, y, wanted, *args,
 **kwargs)`` and returning the cotangents of the operands whose numbers are in ``wanted``.
@@ -42,5 +42,3 @@ programs need on the way (``np.argmax``, ``np.floor``, comparisons) are in ``PLA
 value. To add a rule, add a line to the table of the module where a reader would look for it; to
 check it, give it to `tinyode.testing.check_vjp`.
 """
-
-from . import calculus, elementwise, indexing, linalg, products, reductions, shapes  # noqa: F401

@@ -7,9 +7,8 @@ They are differentiable in the grid as well, where NumPy takes one.
 import numpy as np
 
 from ..checks import as_real
-from ..dispatch import is_traced, plain, unbox
-from ..operators import CHECKED, DERIVED
-from ..trace import record
+from ..numpy_calls import is_traced, plain, record, unbox
+from .table import CHECKED, DERIVED, per_operand
 
 
 def diff(a, n=1, axis=-1, prepend=None, append=None):
@@ -127,10 +126,12 @@ def linspace_stop(g, y, start, stop, num=50, endpoint=True, *, axis=0):
     return g * s
 
 
+LINSPACE = per_operand(linspace_start, linspace_stop)
+
+
 def linspace(start, stop, num=50, endpoint=True, *, retstep=False, axis=0):
     """``np.linspace``, and its step, which is NaN where there is none."""
-    vjps = linspace_start, linspace_stop
-    y = record(np.linspace, vjps, (start, stop, num, endpoint), {"axis": axis})
+    y = record(np.linspace, LINSPACE, (start, stop, num, endpoint), {"axis": axis})
     if not retstep:
         return y
     start, stop = (x if type(x) in (int, float) else unbox(x) for x in (start, stop))

@@ -23,9 +23,8 @@ import math
 
 import numpy as np
 
-from ..dispatch import plain, unbox
-from ..operators import DERIVED, PLAIN, RULES
-from ..trace import record
+from ..numpy_calls import plain, record, unbox
+from .table import DERIVED, PLAIN, per_operand, rule
 
 LOG_2, LOG_10, DEGREE = math.log(2.0), math.log(10.0), math.pi / 180
 
@@ -92,83 +91,80 @@ def direction(a, b):
     return a / np.where(size == 0, 1.0, np.hypot(a, b))
 
 
-RULES.update(
-    {
-        # arithmetic
-        np.add: (lambda g, y, a, b: g, lambda g, y, a, b: g),
-        np.subtract: (lambda g, y, a, b: g, lambda g, y, a, b: -g),
-        np.multiply: (lambda g, y, a, b: g * b, lambda g, y, a, b: g * a),
-        np.divide: (lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b),
-        np.power: (power_base, power_exponent),
-        np.float_power: (power_base, power_exponent),
-        np.remainder: (lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor_divide(a, b)),
-        np.fmod: (lambda g, y, a, b: g, lambda g, y, a, b: -g * np.rint((a - y) / b)),
-        np.ldexp: (lambda g, y, x, i: np.ldexp(g, i), None),
-        np.negative: (lambda g, y, x: -g,),
-        np.positive: (lambda g, y, x: g,),
-        np.conjugate: (lambda g, y, x: g,),
-        np.real: (lambda g, y, val: g,),
-        np.unwrap: (lambda g, y, p, discont=None, axis=-1, *, period=math.tau: g,),
-        np.degrees: (lambda g, y, x: g / DEGREE,),
-        np.rad2deg: (lambda g, y, x: g / DEGREE,),
-        np.radians: (lambda g, y, x: g * DEGREE,),
-        np.deg2rad: (lambda g, y, x: g * DEGREE,),
-        np.absolute: (lambda g, y, x: g * np.sign(x),),
-        np.fabs: (lambda g, y, x: g * np.sign(x),),
-        np.reciprocal: (lambda g, y, x: -g * y * y,),
-        np.square: (lambda g, y, x: 2 * (g * x),),
-        np.sqrt: (lambda g, y, x: g * (0.5 / y),),
-        np.cbrt: (lambda g, y, x: g / (3 * y) / y,),
-        # exponential and logarithmic
-        np.exp: (lambda g, y, x: g * y,),
-        np.exp2: (lambda g, y, x: g * y * LOG_2,),
-        np.expm1: (lambda g, y, x: g * np.exp(x),),
-        np.log: (lambda g, y, x: g / x,),
-        np.log2: (lambda g, y, x: g / x / LOG_2,),
-        np.log10: (lambda g, y, x: g / x / LOG_10,),
-        np.log1p: (lambda g, y, x: g / (1 + x),),
-        np.logaddexp: share(np.exp),
-        np.logaddexp2: share(np.exp2),
-        # trigonometric
-        np.sin: (lambda g, y, x: g * np.cos(x),),
-        np.cos: (lambda g, y, x: -g * np.sin(x),),
-        np.tan: (lambda g, y, x: g * (1 + y * y),),
-        np.arcsin: (lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)),),
-        np.arccos: (lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)),),
-        np.arctan: (arctan_vjp,),
-        np.arctan2: (
-            lambda g, y, a, b: g * direction(b, a) / np.hypot(a, b),
-            lambda g, y, a, b: -g * direction(a, b) / np.hypot(a, b),
-        ),
-        np.hypot: (lambda g, y, a, b: g * direction(a, b), lambda g, y, a, b: g * direction(b, a)),
-        # hyperbolic
-        np.sinh: (lambda g, y, x: g * np.cosh(x),),
-        np.cosh: (lambda g, y, x: g * np.sinh(x),),
-        np.tanh: (lambda g, y, x: g * (1 - y * y),),
-        np.arcsinh: (lambda g, y, x: g / np.hypot(x, 1.0),),
-        np.arccosh: (lambda g, y, x: g / np.sqrt(x - 1) / np.sqrt(x + 1),),
-        np.arctanh: (lambda g, y, x: g / ((1 - x) * (1 + x)),),
-        # choosing
-        np.maximum: CHOSEN,
-        np.minimum: CHOSEN,
-        np.fmax: CHOSEN,
-        np.fmin: CHOSEN,
-        np.copysign: (lambda g, y, a, b: g * np.sign(a) * np.copysign(1.0, plain(b)), None),
-        np.heaviside: (None, lambda g, y, x, h: np.where(x == 0, g, 0.0)),
-    }
+# arithmetic
+rule(np.add, lambda g, y, a, b: g, lambda g, y, a, b: g)
+rule(np.subtract, lambda g, y, a, b: g, lambda g, y, a, b: -g)
+rule(np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)
+rule(np.divide, lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b)
+rule(np.power, power_base, power_exponent)
+rule(np.float_power, power_base, power_exponent)
+rule(np.remainder, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor_divide(a, b))
+rule(np.fmod, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.rint((a - y) / b))
+rule(np.ldexp, lambda g, y, x, i: np.ldexp(g, i), None)
+rule(np.negative, lambda g, y, x: -g)
+rule(np.positive, lambda g, y, x: g)
+rule(np.conjugate, lambda g, y, x: g)
+rule(np.real, lambda g, y, val: g)
+rule(np.unwrap, lambda g, y, p, discont=None, axis=-1, *, period=math.tau: g)
+rule(np.degrees, lambda g, y, x: g / DEGREE)
+rule(np.rad2deg, lambda g, y, x: g / DEGREE)
+rule(np.radians, lambda g, y, x: g * DEGREE)
+rule(np.deg2rad, lambda g, y, x: g * DEGREE)
+rule(np.absolute, lambda g, y, x: g * np.sign(x))
+rule(np.fabs, lambda g, y, x: g * np.sign(x))
+rule(np.reciprocal, lambda g, y, x: -g * y * y)
+rule(np.square, lambda g, y, x: 2 * (g * x))
+rule(np.sqrt, lambda g, y, x: g * (0.5 / y))
+rule(np.cbrt, lambda g, y, x: g / (3 * y) / y)
+# exponential and logarithmic
+rule(np.exp, lambda g, y, x: g * y)
+rule(np.exp2, lambda g, y, x: g * y * LOG_2)
+rule(np.expm1, lambda g, y, x: g * np.exp(x))
+rule(np.log, lambda g, y, x: g / x)
+rule(np.log2, lambda g, y, x: g / x / LOG_2)
+rule(np.log10, lambda g, y, x: g / x / LOG_10)
+rule(np.log1p, lambda g, y, x: g / (1 + x))
+rule(np.logaddexp, *share(np.exp))
+rule(np.logaddexp2, *share(np.exp2))
+# trigonometric
+rule(np.sin, lambda g, y, x: g * np.cos(x))
+rule(np.cos, lambda g, y, x: -g * np.sin(x))
+rule(np.tan, lambda g, y, x: g * (1 + y * y))
+rule(np.arcsin, lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)))
+rule(np.arccos, lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)))
+rule(np.arctan, arctan_vjp)
+rule(
+    np.arctan2,
+    lambda g, y, a, b: g * direction(b, a) / np.hypot(a, b),
+    lambda g, y, a, b: -g * direction(a, b) / np.hypot(a, b),
 )
+rule(np.hypot, lambda g, y, a, b: g * direction(a, b), lambda g, y, a, b: g * direction(b, a))
+# hyperbolic
+rule(np.sinh, lambda g, y, x: g * np.cosh(x))
+rule(np.cosh, lambda g, y, x: g * np.sinh(x))
+rule(np.tanh, lambda g, y, x: g * (1 - y * y))
+rule(np.arcsinh, lambda g, y, x: g / np.hypot(x, 1.0))
+rule(np.arccosh, lambda g, y, x: g / np.sqrt(x - 1) / np.sqrt(x + 1))
+rule(np.arctanh, lambda g, y, x: g / ((1 - x) * (1 + x)))
+# choosing
+rule(np.maximum, *CHOSEN)
+rule(np.minimum, *CHOSEN)
+rule(np.fmax, *CHOSEN)
+rule(np.fmin, *CHOSEN)
+rule(np.copysign, lambda g, y, a, b: g * np.sign(a) * np.copysign(1.0, plain(b)), None)
+rule(np.heaviside, None, lambda g, y, x, h: np.where(x == 0, g, 0.0))
 
 
-WHERE = None, lambda g, y, c, a, b: np.where(c, g, 0.0), lambda g, y, c, a, b: np.where(c, 0.0, g)
+WHERE = per_operand(
+    None, lambda g, y, c, a, b: np.where(c, g, 0.0), lambda g, y, c, a, b: np.where(c, 0.0, g)
+)
 
 
 def where(condition, *choices):
     """``np.where`` of three arguments, a choice; of one, the places where it holds."""
-    return (
-        record(np.where, WHERE, (plain(condition), *choices))
-        if choices
-        else np.nonzero(plain(condition))
-    )
+    if not choices:
+        return np.nonzero(plain(condition))
+    return record(np.where, WHERE, (plain(condition), *choices))
 
 
 def clip(a, a_min=None, a_max=None, *, min=None, max=None):

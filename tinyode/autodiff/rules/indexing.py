@@ -10,8 +10,8 @@ import numpy as np
 
 from ... import tree
 from ..custom import primitive
-from ..dispatch import is_traced, plain, signature, unbox
-from ..operators import CHECKED, DERIVED, PLAIN, RULES, name_of
+from ..numpy_calls import is_traced, plain, signature, unbox
+from .table import CHECKED, DERIVED, PLAIN, name_of, rule
 
 
 def is_basic(index):
@@ -20,10 +20,12 @@ def is_basic(index):
     return all(i is None or i is Ellipsis or isinstance(i, (int, np.integer, slice)) for i in items)
 
 
-READ = (lambda g, y, c, index, shape: g[index],)
+def read(g, y, c, index, shape):
+    """Read from the places that were written to: the VJP of `place` and `scatter`."""
+    return g[index]
 
 
-@primitive(READ, whole=True)
+@primitive(read, whole=True)
 def place(c, index, shape):
     """Return zeros of this shape with c at ``[index]``, which names each place at most once."""
     result = np.zeros(shape, c.dtype)
@@ -31,7 +33,7 @@ def place(c, index, shape):
     return result
 
 
-@primitive(READ, whole=True)
+@primitive(read, whole=True)
 def scatter(c, index, shape):
     """Return zeros of this shape with c added at ``[index]``, once for every time that the index
     names a place.
@@ -41,7 +43,8 @@ def scatter(c, index, shape):
     return result
 
 
-RULES[operator.getitem] = (
+rule(
+    operator.getitem,
     lambda g, y, x, index: (place if is_basic(index) else scatter)(g, index, x.shape),
 )
 

@@ -11,10 +11,10 @@ import functools
 import numpy as np
 
 from ..custom import primitive
-from ..dispatch import is_traced, plain, unbox
-from ..operators import CHECKED, DERIVED, PLAIN, RULES
+from ..numpy_calls import is_traced, plain, unbox
 from .products import transposed
 from .reductions import axes_of, euclidean, p_norm, rows_of
+from .table import CHECKED, DERIVED, PLAIN, rule
 
 
 def solve_right(g, y, a, b):
@@ -30,7 +30,7 @@ def solve_matrix(g, y, a, b):
     return -np.expand_dims(c, -1) * np.expand_dims(y, -2) if b.ndim == 1 else -c @ transposed(y)
 
 
-RULES[np.linalg.solve] = (solve_matrix, solve_right)
+rule(np.linalg.solve, solve_matrix, solve_right)
 
 
 def cofactors(a, det):
@@ -71,10 +71,10 @@ def cofactors(a, det):
     return np.linalg.det(minors) * (-1) ** np.add.outer(np.arange(n), np.arange(n))
 
 
-RULES[np.linalg.det] = (lambda g, y, a: np.expand_dims(g, (-1, -2)) * cofactors(a, y),)
+rule(np.linalg.det, lambda g, y, a: np.expand_dims(g, (-1, -2)) * cofactors(a, y))
 
 
-@primitive((lambda g, y, a: np.expand_dims(g, (-1, -2)) * transposed(np.linalg.inv(a)),))
+@primitive(lambda g, y, a: np.expand_dims(g, (-1, -2)) * transposed(np.linalg.inv(a)))
 def log_abs_det(a):
     """Log of abs(det(A)), whose change is trace(A^-1 dA)."""
     return np.linalg.slogdet(a).logabsdet
@@ -98,7 +98,7 @@ def cholesky_vjp(g, y, a):
     return transposed(np.linalg.solve(transposed(y), transposed(np.linalg.solve(transposed(y), p))))
 
 
-@primitive((cholesky_vjp,))
+@primitive(cholesky_vjp)
 def cholesky_factor(a):
     """L of A = L L^T."""
     return np.linalg.cholesky(a)
@@ -128,7 +128,7 @@ def check_unique(ambiguous, g):
     return check_columns(ambiguous, g)
 
 
-@primitive(None, whole=True)
+@primitive(whole=True)
 def check_columns(ambiguous, g):
     """Return g, unless it has a column that is ambiguous and not zero."""
     if np.any(ambiguous & np.any(g != 0, axis=-2, keepdims=True)):
@@ -157,7 +157,7 @@ def eigen_vjp(g, y, a, UPLO):
     return (v @ turn + v * g_w) @ transposed(v)
 
 
-@primitive((eigen_vjp,))
+@primitive(eigen_vjp)
 def eigen(a, UPLO):
     """Eigenvalues, in the first row, over the eigenvectors of a symmetric matrix."""
     w, v = np.linalg.eigh(a, UPLO)
@@ -186,7 +186,7 @@ def singular_vjp(g, y, a):
     return total + u @ transposed((check_unique(zero, g_v) - v @ inner_v) * over_s)
 
 
-@primitive((singular_vjp,))
+@primitive(singular_vjp)
 def singular(a):
     """U, the singular values in one row, and V, one over the other."""
     u, s, vt = np.linalg.svd(a, full_matrices=False)
@@ -226,7 +226,7 @@ def eigenvalues_vjp(g, y, a, UPLO="L"):
     return (v * np.expand_dims(g, -2)) @ transposed(v)
 
 
-@primitive((eigenvalues_vjp,))
+@primitive(eigenvalues_vjp)
 def eigenvalues(a, UPLO):
     """``np.linalg.eigvalsh`` of a symmetric matrix."""
     return np.linalg.eigvalsh(a, UPLO)
@@ -238,7 +238,7 @@ def singular_values_vjp(g, y, x):
     return (u * np.expand_dims(g, -2)) @ vt
 
 
-RULES[np.linalg.svdvals] = (singular_values_vjp,)
+rule(np.linalg.svdvals, singular_values_vjp)
 
 
 def matrix_power(a, n):
@@ -265,7 +265,7 @@ def pinv_vjp(g, y, a):
     return -pt @ g @ pt + (gt - a @ p @ gt) @ p @ pt + pt @ p @ (gt - gt @ p @ a)
 
 
-RULES[np.linalg.pinv] = (pinv_vjp,)
+rule(np.linalg.pinv, pinv_vjp)
 
 
 def norm(x, ord=None, axis=None, keepdims=False):

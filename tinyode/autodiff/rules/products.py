@@ -11,10 +11,9 @@ import string
 import numpy as np
 
 from ..custom import primitive
-from ..dispatch import unbox
-from ..operators import CHECKED, DERIVED, RULES
-from ..trace import record
+from ..numpy_calls import record, unbox
 from .shapes import at_least, named
+from .table import CHECKED, DERIVED, joint, rule
 
 
 def transposed(a):
@@ -47,7 +46,7 @@ def matmul_right(g, y, a, b):
     return transposed(a) @ g
 
 
-RULES[np.matmul] = (matmul_left, matmul_right)
+rule(np.matmul, matmul_left, matmul_right)
 
 
 LETTERS = string.ascii_uppercase + string.ascii_lowercase
@@ -109,7 +108,10 @@ def einsum(*operands, optimize=False):
         optimize if isinstance(optimize, (bool, str)) else True
     )  # a path given by hand is one for this product alone
     return record(
-        explicit_einsum, einsum_vjps, arrays, {"subscripts": subscripts, "optimize": optimize}
+        explicit_einsum,
+        joint(einsum_vjps),
+        arrays,
+        {"subscripts": subscripts, "optimize": optimize},
     )
 
 
@@ -218,7 +220,7 @@ def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
 
 
 @primitive(
-    (lambda g, y, a, v: np.correlate(g, v, "valid"), lambda g, y, a, v: np.correlate(g, a, "valid"))
+    lambda g, y, a, v: np.correlate(g, v, "valid"), lambda g, y, a, v: np.correlate(g, a, "valid")
 )
 def convolution(a, v):
     """Y_k = sum over i of a_i v_(k-i): the cotangent of a_i is the sum over k of g_k v_(k-i)."""

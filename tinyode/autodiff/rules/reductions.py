@@ -11,9 +11,9 @@ import math
 import numpy as np
 
 from ..custom import primitive
-from ..dispatch import plain, unbox
-from ..operators import CHECKED, DERIVED, PLAIN, RULES
+from ..numpy_calls import plain, unbox
 from .elementwise import by_the_largest
+from .table import CHECKED, DERIVED, PLAIN, rule
 
 FLOAT16, FLOAT64 = np.dtype(np.float16), np.dtype(float)
 
@@ -47,16 +47,12 @@ def cumsum_vjp(g, y, a, axis=None):
     return np.flip(np.cumsum(np.flip(g, axis), axis), axis)
 
 
-RULES.update(
-    {
-        np.sum: (sum_vjp,),
-        np.cumsum: (cumsum_vjp,),
-        np.max: (extremum_vjp,),
-        np.amax: (extremum_vjp,),
-        np.min: (extremum_vjp,),
-        np.amin: (extremum_vjp,),
-    }
-)
+rule(np.sum, sum_vjp)
+rule(np.cumsum, cumsum_vjp)
+rule(np.max, extremum_vjp)
+rule(np.amax, extremum_vjp)
+rule(np.min, extremum_vjp)
+rule(np.amin, extremum_vjp)
 
 
 def axes_of(a, axis):
@@ -135,7 +131,8 @@ def cumprod_vjp(g, y, a, axis=None):
     return np.reshape(g, a.shape) if axis is None else np.moveaxis(g, 0, axis)
 
 
-RULES.update({np.prod: (prod_vjp,), np.cumprod: (cumprod_vjp,)})
+rule(np.prod, prod_vjp)
+rule(np.cumprod, cumprod_vjp)
 
 
 def mean_of_sum(a, axis=None, *, keepdims=False, where=True):
@@ -180,7 +177,7 @@ def euclidean_vjp(g, y, x, axis, keepdims):
     return spread(g, x, axis, keepdims) * (x / length)
 
 
-@primitive((euclidean_vjp,))
+@primitive(euclidean_vjp)
 def euclidean(x, axis, keepdims):
     """Root of the sum of squares; at zero, where it has a corner, the VJP is zero, as that of abs
     is.
@@ -205,7 +202,7 @@ def p_norm_vjp(g, y, size, ord, axis, keepdims):
     return spread(g, size, axis, keepdims) * np.where(counts, (ratio / length) ** (ord - 1), 0.0)
 
 
-@primitive((p_norm_vjp,))
+@primitive(p_norm_vjp)
 def p_norm(size, ord, axis, keepdims):
     """The p-th root of the sum of the p-th powers of what is not negative."""
     return np.sum(size**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
@@ -313,7 +310,7 @@ def logsumexp_vjp(g, y, array, axis, keepdims):
     return spread(g, array, axis, keepdims) * part / np.sum(part, axis=axis, keepdims=True)
 
 
-@primitive((logsumexp_vjp,))
+@primitive(logsumexp_vjp)
 def logsumexp_of(array, axis, keepdims):
     """Log(sum of e^x), with the largest x taken out so that nothing overflows."""
     largest = np.max(array, axis=axis, keepdims=True, initial=-np.inf)

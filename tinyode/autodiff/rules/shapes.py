@@ -7,10 +7,9 @@ The rarer ones, which move elements about, are all derived at once in `indexing`
 import numpy as np
 
 from ... import tree
-from ..dispatch import is_traced, unbox
-from ..operators import CHECKED, DERIVED, PLAIN, RULES
-from ..trace import record
+from ..numpy_calls import is_traced, record, unbox
 from .indexing import moved
+from .table import CHECKED, DERIVED, PLAIN, joint, rule
 
 
 def broadcast_to_vjp(g, y, array, shape):
@@ -36,21 +35,15 @@ def reshape_vjp(g, y, a, shape=None, order="C"):
     return np.reshape(g, a.shape, order=order)
 
 
-RULES.update(
-    {
-        np.reshape: (reshape_vjp,),
-        np.transpose: (transpose_vjp,),
-        np.swapaxes: (lambda g, y, a, axis1, axis2: np.swapaxes(g, axis1, axis2),),
-        np.moveaxis: (lambda g, y, a, source, destination: np.moveaxis(g, destination, source),),
-        np.expand_dims: (lambda g, y, a, axis: np.reshape(g, a.shape),),
-        np.squeeze: (lambda g, y, a, axis=None: np.reshape(g, a.shape),),
-        np.broadcast_to: (broadcast_to_vjp,),
-        np.flip: (lambda g, y, m, axis=None: np.flip(g, axis),),
-        np.roll: (
-            lambda g, y, a, shift, axis=None: np.roll(g, -np.asarray(shift, dtype=int), axis),
-        ),
-    }
-)
+rule(np.reshape, reshape_vjp)
+rule(np.transpose, transpose_vjp)
+rule(np.swapaxes, lambda g, y, a, axis1, axis2: np.swapaxes(g, axis1, axis2))
+rule(np.moveaxis, lambda g, y, a, source, destination: np.moveaxis(g, destination, source))
+rule(np.expand_dims, lambda g, y, a, axis: np.reshape(g, a.shape))
+rule(np.squeeze, lambda g, y, a, axis=None: np.reshape(g, a.shape))
+rule(np.broadcast_to, broadcast_to_vjp)
+rule(np.flip, lambda g, y, m, axis=None: np.flip(g, axis))
+rule(np.roll, lambda g, y, a, shift, axis=None: np.roll(g, -np.asarray(shift, dtype=int), axis))
 
 
 def named(name):
@@ -76,12 +69,15 @@ def join_vjps(g, y, wanted, *arrays, axis=0):
     return [g[(*before, slice(ends[i] - arrays[i].shape[axis], ends[i]))] for i in wanted]
 
 
+JOIN = joint(join_vjps)
+
+
 def concatenate(arrays, axis=0):
     """``np.concatenate``, its list taken apart; ``axis=None`` flattens first."""
     arrays = [unbox(a) for a in arrays]
     if axis is None:
         arrays, axis = [np.reshape(a, (-1,)) for a in arrays], 0
-    return record(join, join_vjps, arrays, {"axis": axis})
+    return record(join, JOIN, arrays, {"axis": axis})
 
 
 def stack(arrays, axis=0):

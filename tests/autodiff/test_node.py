@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from tinyode import grad, vjp
-from tinyode.autodiff.trace import Node, Trace, sweep
+from tinyode.autodiff.node import Node
+from tinyode.autodiff.tape import Tape, sweep
 from tinyode.testing import check_vjp
 
 X = np.array([1.0, 2.0])
@@ -393,8 +394,8 @@ def test_a_trace_closes_when_the_function_fails():
 
 
 def test_sweep_by_hand():
-    trace = Trace()
-    (x,) = trace.inputs([np.float64(3.0)])
+    tape = Tape(n_inputs=1)
+    x = Node(np.float64(3.0), tape, 0)
     y = x * x + 2.0 * x
     assert isinstance(y, Node) and y.value == 15.0
-    assert sweep(trace.close(), [(y.index, np.float64(1.0))], 1) == [8.0]
+    assert sweep(tape.close(), [(y.index, np.float64(1.0))], 1) == [8.0]

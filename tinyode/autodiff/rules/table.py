@@ -1,0 +1,101 @@
+"""The tables that say what happens to a NumPy function, and how a rule is written into them.
+
+A *rule* is what a tape keeps for a call: ``rule(g, y, wanted, *args, **kwargs)`` returns the
+cotangents of those operands whose positions are in ``wanted``. It is made in one of two ways, each
+with a name of its own: from one VJP per operand (`per_operand`), or from one function that finds
+the cotangents of all operands together (`joint`).
+"""
+
+import inspect
+
+import numpy as np
+
+RULES: dict = {}  # NumPy function -> its rule
+DERIVED: dict = {}  # NumPy function -> the same function, written in terms of others
+CHECKED: set = set()  # of DERIVED: NumPy computes the value first, to refuse what it refuses
+PLAIN: set = set()  # NumPy functions with no derivative, computed on the values
+
+
+def rule(function, *vjps):
+    """Register the rule of a NumPy function: one VJP per array operand; see `per_operand`."""
+    RULES[function] = per_operand(*vjps, of=function)
+
+
+def per_operand(*vjps, of=None):
+    """Make a rule from one VJP for each array operand, in the order of the arguments.
+
+    Parameters
+    ----------
+    *vjps : functions, or None
+        ``vjp(g, y, *args, **kwargs)`` returns the cotangent of its operand. None where there is no
+        derivative, as for the condition of `np.where`. Arguments that follow the operands are
+        settings, such as an axis.
+    of : function, optional
+        Whose rule it is, for messages.
+
+    Notes
+    -----
+    One or two operands without settings, the usual case, have functions of their own: calling these
+    makes the sweep of a small network a sixth faster than the general one.
+    """
+    if len(vjps) == 1 and not any([_has_settings(vjp, 1) for vjp in vjps]):
+        (vjp,) = vjps
+
+        def rule(g, y, wanted, x):
+            return (vjp(g, y, x),)
+
+    elif len(vjps) == 2 and not any([_has_settings(vjp, 2) for vjp in vjps]):
+        first, second = vjps
+
+        def rule(g, y, wanted, a, b):
+            if len(wanted) == 2:
+                return first(g, y, a, b), second(g, y, a, b)
+            return (vjps[wanted[0]](g, y, a, b),)
+
+    else:
+
+        def rule(g, y, wanted, *args, **kwargs):
+            return [vjps[operand](g, y, *args, **kwargs) for operand in wanted]
+
+    rule.vjps = vjps
+    rule.__name__ = "a rule" if of is None else name_of(of)
+    return rule
+
+
+def _has_settings(vjp, operands):
+    """Whether a VJP takes anything but g, y and its operands, or may do so."""
+    code = getattr(vjp, "__code__", None)
+    stars = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+    return (
+        code is None
+        or code.co_argcount != 2 + operands
+        or code.co_kwonlyargcount > 0
+        or bool(code.co_flags & stars)
+    )
+
+
+def joint(vjps):
+    """Make a rule from one function for all operands, of which there can be any number.
+
+    ``vjps(g, y, wanted, *args, **kwargs)`` returns a list with the cotangents of the wanted ones.
+    Its g has the dtype of y.
+    """
+
+    def rule(g, y, wanted, *args, **kwargs):
+        g = g if g.dtype == y.dtype else g.astype(y.dtype)
+        return vjps(g, y, wanted, *args, **kwargs)
+
+    rule.vjps = None
+    rule.__name__ = "a rule"
+    return rule
+
+
+def name_of(function):
+    """Write a function as its caller did."""
+    name = getattr(function, "__name__", repr(function))
+    if getattr(np, name, None) is function:
+        return f"np.{name}"
+    if isinstance(getattr(function, "__self__", None), np.ufunc):
+        return f"np.{function.__self__.__name__}.{name}"
+    module = getattr(function, "__module__", None) or ""
+    return f"{module.replace('numpy', 'np', 1)}.{name}" if module.startswith("numpy") else name
