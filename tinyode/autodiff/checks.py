@@ -1,6 +1,4 @@
-"""What passes in and out of a derivative: primals, values, cotangents, made arrays of real numbers
-or refused by name.
-"""
+"""What goes into a derivative and comes out of it: arrays of real numbers, or an error by name."""
 
 import numpy as np
 from numpy import ndarray
@@ -39,10 +37,8 @@ def as_output(y):
     if (type(y) is ndarray and y.dtype == object) or type(y) in STAND_INS:
         return unbox(y)
     tree.refuse_masked("what the function being differentiated returned", y)
-    if (
-        isinstance(y, (int, float, np.number, np.bool_, ndarray))
-        and np.asarray(y).dtype.kind in "fiub"
-    ):
+    numbers = (int, float, np.number, np.bool_, ndarray)
+    if isinstance(y, numbers) and np.asarray(y).dtype.kind in "fiub":
         return y if isinstance(y, ndarray) else np.asarray(y)[()]
     raise TypeError(
         f"the function being differentiated returned {y!r:.60} of type {type(y).__name__}; it must"
@@ -83,9 +79,7 @@ def check_floating(name, value):
 
 
 def check_scalar(value):
-    """Refuse what a function returned if it is not one floating-point number, so that it has no
-    gradient.
-    """
+    """Refuse what a function returned unless it is one floating-point number."""
     if isinstance(value, (tuple, list, dict)):
         raise TypeError(
             f"grad: the function returned a {type(value).__name__}; a gradient is of one number,"
@@ -105,8 +99,7 @@ def own(cotangents, seeds):
     for i, c in enumerate(cotangents):
         if type(c) is ndarray:
             if c.base is not None or id(c) in met or not c.ndim:
-                cotangents[i] = c = c.copy()[
-                    ()
-                ]  # a number, as NumPy's own functions return for 0-d arrays
+                # [()] makes a number of an array without axes, as NumPy's own functions do
+                cotangents[i] = c = c.copy()[()]
             met.add(id(c))
     return cotangents

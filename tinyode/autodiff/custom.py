@@ -1,24 +1,32 @@
-"""Derivatives written by hand: by the user, `custom_vjp`, by the library, `primitive` and
-`with_rule`; and none at all, `stop_gradient`.
+"""Derivatives that are written by hand, and none at all.
+
+`custom_vjp` is for users, `stop_gradient` too. `primitive` gives a rule to a function of the
+library, and `with_rule` to one call of a function: `odeint` is one record on a tape by it.
 """
 
 import copy
 import functools
 import inspect
 import sys
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec
 
 import numpy as np
 
 from .. import tree
+from ..types import T
 from .checks import as_real
 from .node import Node, peel
 from .numpy_calls import STAND_INS, is_traced, plain, record, signature, unbox
 from .rules.table import joint, per_operand
 
+P = ParamSpec("P")
 
-def stop_gradient(x):
-    """Return the plain value of x, a constant to every derivative being taken; nested tuples, lists
-    and dicts leaf by leaf.
+
+def stop_gradient(x: T) -> T:
+    """Return the plain value of x, which is a constant to every derivative that is being taken.
+
+    Nested tuples, lists and dicts are treated leaf by leaf.
 
     Raises
     ------
@@ -82,11 +90,10 @@ def with_rule(function, backward, leaves):
 
 
 def written_into(values, operands):
-    """Whether an array has changed since a function kept it: the operands of its record are copies
-    then.
+    """Whether the user has written into an array since a function kept what it made of it.
 
-    Only where a record is kept by value are they others than ``values``, the arrays that were
-    given.
+    ``values`` are the arrays that the function was given, and ``operands`` those of its record,
+    which are copies where a record is kept by value.
     """
     return any(x is not y and not np.array_equal(x, y) for x, y in zip(values, operands))
 
@@ -99,7 +106,7 @@ def by_name(x):
     return x.__qualname__ if found is x else None
 
 
-class custom_vjp:
+class custom_vjp(Generic[P, T]):
     """A function with a derivative of your own, as in JAX.
 
     For code that the engine cannot see through (another library, a table, an iteration), or whose
@@ -120,9 +127,10 @@ class custom_vjp:
     the derivative comes from differentiating ``forward`` and ``backward``.
     """
 
-    def __init__(self, f):
+    def __init__(self, f: Callable[P, T]) -> None:
         self.f = f
-        self.forward = self.backward = None
+        self.forward: Callable[..., Any] | None = None
+        self.backward: Callable[..., Any] | None = None
         self.__name__ = type(f).__name__
         functools.update_wrapper(self, f)
 
@@ -139,9 +147,17 @@ class custom_vjp:
         made.__dict__.update(copy.deepcopy(vars(self), memo))
         return made
 
-    def defvjp(self, forward, backward):
-        """Set the derivative: ``forward(*args) -> (value, residuals)``, ``backward(residuals,
-        cotangent) -> cotangents``.
+    def defvjp(
+        self, forward: Callable[P, tuple[T, Any]], backward: Callable[[Any, Any], Any]
+    ) -> None:
+        """Set the derivative.
+
+        Parameters
+        ----------
+        forward : function
+            ``forward(*args)`` returns the value, and what the backward pass needs: the residuals.
+        backward : function
+            ``backward(residuals, cotangent)`` returns a tuple, one cotangent per argument.
         """
         for role, function in (("forward", forward), ("backward", backward)):
             if not callable(function):
@@ -151,7 +167,7 @@ class custom_vjp:
                 )
         self.forward, self.backward = forward, backward
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the function; where an argument is traced, call its ``forward`` and record it."""
         if not any(is_traced(x) for x in tree.flatten((args, kwargs))[0]):
             return self.f(*args, **kwargs)

@@ -1,5 +1,4 @@
-"""Functions that make derivatives of functions: `vjp` is the one that works, the others are a few
-lines each in its terms.
+"""What users call to differentiate a function: `vjp` does the work, the others are short.
 
 For f: R^n -> R^m with Jacobian J (m x n), reverse mode gives the product w^T J for the price of a
 few evaluations of f, whatever n is. That product is the *pullback* of the *cotangent* w:
@@ -8,30 +7,30 @@ few evaluations of f, whatever n is. That product is the *pullback* of the *cota
     >>> pullback(np.ones(2))[0]            # cos(x) x + sin(x)
     array([1.38177329, 0.07700375])
 
-All of them take and return containers (nested tuples, lists and dicts) wherever an array can stand.
-Python numbers and whole numbers become float64, float32 stays float32, and a cotangent has the
-shape and dtype of its primal. What cannot be differentiated is an error that names it: see
-`tinyode.autodiff.tape` for how, and `tinyode.autodiff.rules` for the derivatives.
+Where an array can stand, a nested tuple, list or dict of arrays can stand too. Python numbers and
+whole numbers become float64, float32 stays float32, and a cotangent has the shape and dtype of its
+primal. What cannot be differentiated is an error that names it.
 
-`tinyode.autodiff.numpy_calls` says what ``np.array([x[0], 1.0])`` can do. A traced array is not an
-instance of ``np.ndarray``, nor a traced number of ``float``: ask for ``np.ndim(x)`` and
-``x.dtype`` where code depends on such things. It is never written into.
+While f runs, its arguments are traced arrays (`node`). What code of f can do with them:
 
-A tape holds references to the arrays that the function met, not copies. So do not write into them:
-neither into the primals before the pullback has been called, nor, inside the function, into a
-buffer, a mask or a list of indices that has met a traced value (make a new one each time). ``x +=
-1`` with a traced x makes a new array and binds x to it; another name for the old one, or a slice of
-it, keeps the old values.
+* A traced array is no instance of ``np.ndarray``, and a traced number none of ``float``. Ask for
+  ``np.ndim(x)`` and ``x.dtype`` instead. `numpy_calls` says what ``np.array([x[0], 1.0])`` can do.
+* A tape refers to the arrays that f has met, and does not copy them. So do not write into the
+  primals before the pullback has been called; and inside f make a buffer, a mask or a list of
+  indices anew at each call.
+* ``x += 1`` with a traced x makes a new array and calls it x. Another name for the old one, or a
+  slice of it, keeps the old values.
 """
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, ParamSpec
 
 import numpy as np
 from numpy import ndarray
 
 from .. import tree
+from ..types import T
 from .checks import (
     FLOAT64,
     as_cotangent,
@@ -44,10 +43,14 @@ from .checks import (
 )
 from .lines import say_line
 from .node import Node
+from .specialized import Specialized as Specialized
+from .specialized import specialized as specialized
 from .tape import Tape, sweep
 
+P = ParamSpec("P")
 
-def vjp(f, *primals):
+
+def vjp(f: Callable[..., T], *primals: Any) -> tuple[T, Callable[[T], tuple[Any, ...]]]:
     """Evaluate f and prepare its vector-Jacobian products.
 
     Parameters
@@ -99,58 +102,8 @@ def vjp(f, *primals):
     return tree.unflatten(out_structure, copies), pullback
 
 
-class Specialized(NamedTuple):
-    """A function for arguments of one structure, with these shapes and dtypes.
-
-    Attributes
-    ----------
-    value : function
-        ``value(*leaves)`` returns the leaves of the function's value in a list.
-    vjp : function
-        ``vjp(*leaves)`` returns them, and ``pull``: ``pull(seeds)`` takes a list of their
-        cotangents and returns a list of those of the wanted leaves.
-    structure
-        Of the function's value, as `tree.flatten` returns it.
-    owned : bool
-        Whether all that is returned is in arrays of its own, each in another one. If not, it may
-        share memory with the arguments, and who hands it to a user copies it.
-    """
-
-    value: Callable
-    vjp: Callable
-    structure: object
-    owned: bool
-
-
-def specialized(f, leaves, structure, wanted=()):
-    """Return what a callable offers for arguments like these, a `Specialized`, or None.
-
-    This is the one place where the engine, the solvers and the sensitivities ask a callable for
-    anything but its value. One that knows a faster way to its value and its vector-Jacobian
-    products, as a compiled function does, has a method ``specialized(leaves, structure, wanted)``.
-    It is asked once per solve, and what it returns is called at every evaluation.
-
-    Parameters
-    ----------
-    f : callable
-    leaves, structure
-        An example of its arguments, as `tree.flatten` takes a tuple of them apart: only the
-        structure, the shapes and dtypes, and leaves that are no numbers count.
-    wanted : tuple of int
-        The positions of the leaves that ``vjp`` differentiates with respect to.
-
-    Returns
-    -------
-    Specialized or None
-        None where f has no such method, or offers nothing for these: a leaf is traced, for one. The
-        caller then calls f, and differentiates it by the tape.
-    """
-    offer = getattr(f, "specialized", None)
-    return offer(leaves, structure, wanted) if offer else None
-
-
 def check_structure(of_cotangent, of_value):
-    """Refuse a cotangent that is not put together like the value."""
+    """Refuse a cotangent that is nested otherwise than the value."""
     if of_cotangent != of_value:
         raise ValueError(
             f"pullback: the cotangent has the structure {tree.describe(of_cotangent)}, the"
@@ -159,10 +112,9 @@ def check_structure(of_cotangent, of_value):
 
 
 def vjp_of_list(f, leaves):
-    """The inside of `vjp`, for code whose arguments need no check: f takes arrays and returns a
-    list of arrays.
+    """Do what `vjp` does, without its checks, for f of arrays that returns a list of arrays.
 
-    The pullback takes and returns lists; its cotangents may share memory with each other and with
+    The pullback takes and returns lists. Its cotangents may share memory with each other and with
     what it was given.
     """
     tape, inputs = _open(leaves)
@@ -182,9 +134,7 @@ def _open(leaves):
 
 
 def _close(tape, outputs, leaves):
-    """Close a tape: return the values of its outputs, and the function from their cotangents to
-    those of the inputs.
-    """
+    """Close a tape, and return the values of its outputs and their pullback to its inputs."""
     positions, values = [], []
     for y in outputs:
         y = y if type(y) is Node else as_output(y)
@@ -208,7 +158,7 @@ def _close(tape, outputs, leaves):
     return values, pull
 
 
-def jvp(f, primals, tangents):
+def jvp(f: Callable[..., T], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[T, T]:
     """Evaluate f and its derivative along a direction, J v, by two vector-Jacobian products.
 
     The pullback w -> w^T J is linear in w, so its own pullback is v -> J v, wherever it is taken.
@@ -248,9 +198,8 @@ def jvp(f, primals, tangents):
                 " must agree"
             )
     value, pullback = vjp(f, *primals)
-    _, pushforward = vjp(
-        pullback, tree.map(lambda y: np.zeros(np.shape(y), getattr(y, "dtype", float)), value)
-    )
+    zeros = tree.map(lambda y: np.zeros(np.shape(y), getattr(y, "dtype", float)), value)
+    _, pushforward = vjp(pullback, zeros)
     return value, pushforward(tangents)[0]
 
 
@@ -275,7 +224,9 @@ def _select(f, argnum, args, kwargs):
     return of_selected, [args[number] for number in numbers]
 
 
-def value_and_grad(f, argnum=0):
+def value_and_grad(
+    f: Callable[P, T], argnum: int | tuple[int, ...] = 0
+) -> Callable[P, tuple[T, Any]]:
     """Return a function that computes f and its gradient.
 
     Parameters
@@ -307,7 +258,7 @@ def value_and_grad(f, argnum=0):
     return with_gradient
 
 
-def grad(f, argnum=0):
+def grad(f: Callable[P, Any], argnum: int | tuple[int, ...] = 0) -> Callable[P, Any]:
     """Return a function that computes the gradient of f; see `value_and_grad`."""
     with_gradient = value_and_grad(f, argnum)
 
@@ -318,9 +269,10 @@ def grad(f, argnum=0):
     return gradient
 
 
-def jacobian(f, argnum=0):
-    """Return a function that computes the Jacobian of f, row by row: one vector-Jacobian product
-    per element of the value.
+def jacobian(f: Callable[P, Any], argnum: int | tuple[int, ...] = 0) -> Callable[P, Any]:
+    """Return a function that computes the Jacobian of f, one row for each element of its value.
+
+    A row is one vector-Jacobian product; f is evaluated once.
 
     Returns
     -------
@@ -354,19 +306,16 @@ def jacobian(f, argnum=0):
 
 def _join_rows(shape, x, *rows):
     """Return the rows, each shaped like x, as one array of shape ``shape + x.shape``."""
+    if rows:
+        return np.reshape(np.stack(rows), shape + np.shape(x))
     dtype = np.result_type(x)
-    return (
-        np.reshape(np.stack(rows), shape + np.shape(x))
-        if rows
-        else np.zeros(shape + np.shape(x), dtype if dtype.kind == "f" else float)
-    )
+    return np.zeros(shape + np.shape(x), dtype if dtype.kind == "f" else float)
 
 
-def hessian(f, argnum=0):
-    """Return a function that computes the Hessian of a scalar f, the Jacobian of its gradient;
-    shape ``argument.shape * 2``.
+def hessian(f: Callable[P, Any], argnum: int | tuple[int, ...] = 0) -> Callable[P, Any]:
+    """Return a function that computes the Hessian of a scalar f, the Jacobian of its gradient.
 
-    For the product with one vector it is not needed: ``jvp(grad(f), (x,), (v,))[1]``, at the price
-    of a few gradients.
+    Its shape is ``argument.shape * 2``. For its product with one vector v take
+    ``jvp(grad(f), (x,), (v,))[1]`` instead, which costs a few gradients.
     """
     return jacobian(grad(f, argnum), argnum)

@@ -83,7 +83,10 @@ def joint(vjps):
 
     def rule(g, y, wanted, *args, **kwargs):
         g = g if g.dtype == y.dtype else g.astype(y.dtype)
-        return vjps(g, y, wanted, *args, **kwargs)
+        cotangents = vjps(g, y, wanted, *args, **kwargs)
+        if len(cotangents) != len(wanted):
+            raise ValueError(f"a rule returned {len(cotangents)} cotangents, not {len(wanted)}")
+        return cotangents
 
     rule.vjps = None
     rule.__name__ = "a rule"

@@ -1,0 +1,57 @@
+"""What a callable may offer besides its value: the one protocol by which others join the engine.
+
+The engine differentiates a function by calling it with Nodes. A callable that knows a faster way to
+its value and its vector-Jacobian products, as a compiled function does, can say so. It has one
+method, ``specialized``, and whoever calls it often (a solver, say) asks once, and then uses what it
+got at every evaluation. The engine, the solvers and the sensitivities know nothing else of it.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Specialized(NamedTuple):
+    """A function for arguments of one structure, with these shapes and dtypes.
+
+    Attributes
+    ----------
+    value : function
+        ``value(*leaves)`` returns the leaves of the function's value in a list.
+    vjp : function
+        ``vjp(*leaves)`` returns them, and ``pull``: ``pull(seeds)`` takes a list of their
+        cotangents and returns a list of those of the wanted leaves.
+    structure
+        Of the function's value, as `tree.flatten` returns it.
+    owned : bool
+        Whether all that is returned is in arrays of its own, each in another one. If not, it may
+        share memory with the arguments, and who hands it to a user copies it.
+    """
+
+    value: Callable[..., list]
+    vjp: Callable[..., tuple[list, Callable[[list], list]]]
+    structure: Any
+    owned: bool
+
+
+def specialized(f, leaves, structure, wanted=()):
+    """Return what a callable offers for arguments like these, a `Specialized`, or None.
+
+    It is asked by its method ``specialized(leaves, structure, wanted)``, if it has one.
+
+    Parameters
+    ----------
+    f : callable
+    leaves, structure
+        An example of its arguments, as `tree.flatten` takes a tuple of them apart: only the
+        structure, the shapes and dtypes, and leaves that are no numbers count.
+    wanted : tuple of int
+        The positions of the leaves that ``vjp`` differentiates with respect to.
+
+    Returns
+    -------
+    Specialized or None
+        None where f has no such method, or offers nothing for these: a leaf is traced, for one. The
+        caller then calls f, and differentiates it by the tape.
+    """
+    offer = getattr(f, "specialized", None)
+    return offer(leaves, structure, wanted) if offer else None
