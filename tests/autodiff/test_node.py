@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 
 from tinyode import grad, vjp
-from tinyode.autodiff.node import Node
-from tinyode.autodiff.tape import Tape, sweep
 from tinyode.testing import check_vjp
 
 X = np.array([1.0, 2.0])
@@ -391,11 +389,3 @@ def test_a_trace_closes_when_the_function_fails():
         grad(f)(1.0)
     with pytest.raises(RuntimeError, match="has leaked"):
         kept[0] + 1.0
-
-
-def test_sweep_by_hand():
-    tape = Tape(n_inputs=1)
-    x = Node(np.float64(3.0), tape, 0)
-    y = x * x + 2.0 * x
-    assert isinstance(y, Node) and y.value == 15.0
-    assert sweep(tape.close(), [(y.index, np.float64(1.0))], 1) == [8.0]
