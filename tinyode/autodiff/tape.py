@@ -1,40 +1,41 @@
-"""The small engine: a list of what a program did, and the sweep that reads it backwards.
+"""The small engine: a list of what a function did, and a sweep that reads the list backwards.
 
-To differentiate a program in reverse mode one needs the list of its operations, in the order in
-which they ran, with their operands: a Wengert list, or *tape*. `Tape` is that list, `sweep` reads
-it from its end to its start, and `fit` undoes broadcasting. Nothing else in this package is needed
-to understand how a derivative is found; the other modules say how NumPy code comes to write this
-list, and which derivative belongs to which function.
+Reverse mode needs the operations of a function in the order in which they ran (Wengert, 1964).
+`Tape` is this list, `sweep` reads it from its end to its start, and `fit` brings a cotangent to the
+shape of its operand. Who has built the forty lines of chapter 3 finds them again:
 
-Who has built the forty lines of chapter 3 finds them again:
+    chapter 3                                 here
+    ----------------------------------------  ------------------------------------------------
+    Var.value                                 Node.value, in `node`
+    Var.parents: pairs (parent, its VJP)      in a record: `parents`, and `rule` for the VJPs
+    visit(output), which puts Vars in order   not needed: the tape is in the order of the calls
+    cotangents, a dict by id                  cotangents, a list by position on the tape
+    gradient(output, inputs)                  sweep(records, [(position of output, 1.0)], n_inputs)
+    operands must have equal shapes           `fit` sums the cotangent of a broadcast operand
 
-    chapter 3                                   here
-    ------------------------------------------  ----------------------------------------------
-    Var.value                                   Node.value, in `node`
-    Var.parents: pairs (parent, its VJP)        in a record: `parents`, and `rule` for the VJPs
-    visit(output), which puts Vars in order     not needed: the tape is in the order of the calls
-    cotangents, a dict by id                    cotangents, a list by position on the tape
-    gradient(output, inputs)                    sweep(records, seeds, n_inputs)
-    operands must have equal shapes             `fit` sums the cotangent of a broadcast operand
+Each operation appends one record. Let w be a *Node*, an array whose history is written down, at
+position 0 of the tape, and x a plain array, which is a constant:
 
-Each operation appends one record to the tape:
+    z = x @ w        ->  rule of matmul, (1,), (0,), value of z, (x, value of w), {}
+    y = np.tanh(z)   ->  rule of tanh,   (0,), (1,), value of y, (value of z,),   {}
 
-    y = np.tanh(x)    ->    rule of tanh, (0,), (position of x,), y, (x,), {}
+The second part says which operands are wanted, since they depend on the inputs: the one of number 1
+of (x, w). The third says where these were recorded. The rule knows the derivative: it takes the
+cotangent g = dL/dy, and returns one cotangent for each wanted operand, here [g (1 - y^2)]. This is
+a vector-Jacobian product (VJP): g times a Jacobian that is never formed (Griewank and Walther,
+"Evaluating Derivatives", 2008, section 3.2).
 
-The first part, the rule, is the only thing that knows calculus. It takes the cotangent g = dL/dy
-and returns the cotangents of the operands that are wanted, here g (1 - y^2). This product of g with
-a Jacobian that is never formed is a vector-Jacobian product, VJP (Griewank and Walther, "Evaluating
-Derivatives", 2008, section 3.2).
+*The life of a tape.* `transforms.vjp` opens one, calls the user's function with Nodes, and closes
+it. The function that it returns, the pullback, runs a sweep each time that it is called.
 
-Two decisions carry the rest:
+*Derivatives of derivatives.* A function that is being differentiated may differentiate another, and
+then two tapes are open. The one that was opened later has the higher *level*. An operation is
+recorded on the tape of highest level among its operands; a Node of a lower level is a value to it
+like any other, and stands in its record. When the inner tape is swept, its rules compute with such
+Nodes, and so they are recorded on the outer tape. This is all: rules are NumPy code.
 
-* Every tape has a *level*. A tape that is opened while another is open has the higher one. An
-  operation is recorded on the tape of highest level among its operands. It sees operands of lower
-  levels as constants; these may be Nodes, and then the rules, which are NumPy code, record on the
-  lower tape. Derivatives of derivatives need nothing else.
-* A record holds values and positions, never Nodes. A Node knows its tape, and the tape does not
-  know its Nodes. So there is no reference cycle, and memory is free as soon as nobody can ask for
-  it. When a tape is closed its records go to the pullback, and a Node that was kept is recognised.
+*Memory.* A record holds positions instead of Nodes of its own tape. So Nodes refer to their tape
+and never the other way round, and Python frees all of it when the last reference is gone.
 """
 
 import itertools
@@ -53,13 +54,13 @@ class Tape:
     level : int
         Higher than that of every tape that was opened before.
     records : list
-        The first are None, one for each input. Then comes one tuple for each operation, (rule,
-        wanted, parents, value, args, kwargs):
+        One None for each input, and then one tuple for each operation, (rule, wanted, parents,
+        value, args, kwargs), in which
 
         * ``rule(g, value, wanted, *args, **kwargs)`` returns the cotangents of the wanted operands,
-        * ``wanted`` are the positions in ``args`` of the operands that depend on the inputs,
-        * ``parents`` are the positions of these operands on the tape,
-        * ``value = function(*args, **kwargs)``.
+        * ``wanted`` are the places of these operands among ``args``,
+        * ``parents`` are their positions on the tape, in the same order,
+        * ``value`` is what the operation returned for ``args`` and ``kwargs``.
     """
 
     __slots__ = ("level", "records")
@@ -81,7 +82,7 @@ class Tape:
 
 
 class _Closed:
-    """The records of a tape that is closed."""
+    """The records of a tape that is closed: none, and none can be added."""
 
     def __len__(self):
         return 0
@@ -98,64 +99,68 @@ CLOSED = _Closed()
 
 
 def sweep(records, seeds, n_inputs):
-    """Go through the records backwards: from the cotangents of some values to those of the inputs.
+    """Go through the records backwards: from cotangents of some values to those of the inputs.
 
     Parameters
     ----------
     records : list
         Of a `Tape`.
     seeds : iterable of (position on the tape, cotangent)
+        Where to start: dL/dy for each output y of the function.
     n_inputs : int
         So many records at the beginning are inputs.
 
     Returns
     -------
     list
-        The cotangent of each input; None for one that no seed depends on.
+        The cotangent of each input; None for an input on which no output depends.
     """
     cotangents = [None] * len(records)
     for position, g in seeds:
         known = cotangents[position]
         cotangents[position] = g if known is None else known + g
     for position in range(len(records) - 1, n_inputs - 1, -1):
-        g = cotangents.pop()
-        if g is None:  # no seed depends on this value
+        g = cotangents.pop()  # the one at this position: complete, since all its uses come later
+        if g is None:
             continue
         rule, wanted, parents, y, args, kwargs = records[position]
         k = 0  # counted by hand: zip takes a tenth of the time of a small network's sweep
-        for c in rule(g, y, wanted, *args, **kwargs) if kwargs else rule(g, y, wanted, *args):
+        for c in rule(g, y, wanted, *args, **kwargs):
             shape, parent = args[wanted[k]].shape, parents[k]
             if c.shape != shape:
                 c = fit(c, shape, rule)
-            known = cotangents[parent]  # an operand that is used twice gets the sum
+            known = cotangents[parent]
             cotangents[parent] = c if known is None else known + c
             k += 1
     return cotangents
 
 
 def fit(c, shape, rule=None):
-    """Bring a cotangent to the shape of its operand: the adjoint of broadcasting is summing.
+    """Bring a cotangent to the shape of its operand.
 
     If x of shape (3, 1) was broadcast to (2, 3, 4), each element of x went to 8 places, and its
-    cotangent is the sum over these. Where a cotangent is constant along an axis, a rule may return
-    it with length 1 there; it is broadcast.
+    cotangent is the sum over these. (Broadcasting is linear, and summing is its transpose.) The
+    other way round, where a cotangent is the same all along an axis of the operand, a rule may
+    return it with length 1 there, and it is broadcast.
 
     Raises
     ------
     ValueError
-        If an axis has any other length, by the name of the rule.
+        If neither makes the shapes equal. The message has the name of the rule.
     """
     given, leading = c.shape, c.ndim - len(shape)
-    if leading > 0:
+    if leading > 0:  # add.reduce is np.sum without the wrapper around it
         c = np.add.reduce(c, axis=tuple(range(leading)) if leading > 1 else 0)
     if c.shape == shape:
         return c
-    if leading >= 0 and all([m in (1, n) or n == 1 for n, m in zip(shape, c.shape)]):
-        summed = tuple([axis for axis, (n, m) in enumerate(zip(shape, c.shape)) if n == 1 != m])
-        c = np.add.reduce(c, axis=summed, keepdims=True) if summed else c
-        return c if c.shape == shape else np.broadcast_to(c, shape)
-    raise ValueError(
-        f"{getattr(rule, '__name__', 'a rule')}: the VJP of the rule returned a cotangent of shape"
-        f" {given} for a primal of shape {shape}; return that shape, or one to be summed or"
-        " broadcast"
-    )
+    lengths = list(zip(shape, c.shape))
+    if leading < 0 or not all([own == 1 or length in (1, own) for own, length in lengths]):
+        raise ValueError(
+            f"{getattr(rule, '__name__', 'a rule')}: the VJP of the rule returned a cotangent of"
+            f" shape {given} for a primal of shape {shape}; return that shape, or one to be summed"
+            " or broadcast"
+        )
+    summed = tuple([axis for axis, (own, length) in enumerate(lengths) if own == 1 != length])
+    if summed:
+        c = np.add.reduce(c, axis=summed, keepdims=True)
+    return c if c.shape == shape else np.broadcast_to(c, shape)
