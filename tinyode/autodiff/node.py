@@ -4,11 +4,13 @@ While a function is being differentiated its inputs are Nodes instead of arrays.
 and a position on a tape (`tape` says what that is). To Python and to NumPy it looks like an array,
 so the user's code runs as it stands:
 
-    x * 2.0, x @ W     an operator computes the value and records itself: the hot path
-    np.tanh(x)         NumPy hands the call to `numpy_calls`, which looks for the rule
-    x.sum(), x[0]      methods and indices are functions of NumPy under another name
-    x > 0.0, len(x)    have no derivative, and are asked of the value
-    float(x), x[0] = 1 would lose a gradient without a word, and are errors that say what to write
+    x * 2.0, x @ W      an operator computes the value and records itself, which is fast
+    np.tanh(x), A @ x   NumPy gets the call (A is a plain array), and hands it to `numpy_calls`
+    x.sum(), x[0]       methods are functions of NumPy under another name; so is the index
+    x > 0.0, round(x)   have no derivative, and are asked of the value
+    float(x), x[0] = 1  would lose a gradient without a word: errors that say what to write
+
+A value that is a Node, or holds one, is called *traced*.
 """
 
 import itertools
@@ -37,7 +39,7 @@ def _binary(function, ufunc, swapped=False):
 
     def method(self, other):
         kind, Node, tape, a = type(other), type(self), self.tape, self.value
-        if kind is Node and other.tape is tape:  # never swapped: Python asks the left operand first
+        if kind is Node and other.tape is tape:  # then Python has asked the left one: not swapped
             b, wanted, parents = other.value, (0, 1), (self.index, other.index)
         elif kind in NUMBERS or (kind is ndarray and other.dtype.kind in "fiub"):
             b, wanted, parents = other, (0,), (self.index,)
@@ -181,7 +183,7 @@ class Node:
         )
 
     def __deepcopy__(self, memo=None):
-        """Nothing writes into a Node, so it is its own copy; another tape would lose it."""
+        """Return the Node itself, into which nothing writes; a copy of its tape is never swept."""
         return self
 
     __copy__ = __deepcopy__
@@ -194,7 +196,7 @@ class Node:
         n = len(self)
         if n <= 32:
             return (self[i] for i in range(n))
-        # by halves: each element is then added to log n cotangents and not to n
+        # By halves: the rule of x[i] makes a cotangent of n elements, and n of them cost n^2.
         return itertools.chain(self[: n // 2], self[n // 2 :])
 
     def __getitem__(self, index):
@@ -253,7 +255,7 @@ class Node:
         return Node(y, self.tape, self.tape.record(rule, (0,), (self.index,), y, args))
 
 
-tree.CERTAIN_LEAVES.add(Node)
+tree.CERTAIN_LEAVES.add(Node)  # a Node is one value and no container
 
 
 def peel(args):

@@ -1,24 +1,28 @@
 """How a call of NumPy finds its rule, or its error.
 
-NumPy hands every call that it recognises to the Node among its arguments, by one of two protocols:
-``__array_ufunc__`` for elementwise functions, ``__array_function__`` for the others. `call` looks
-the function up in the tables of `rules`, and there are four answers:
+NumPy hands every call with a Node among its arguments to that Node, by one of two protocols:
+``__array_ufunc__`` for its ufuncs (np.add, np.tanh, np.matmul and their like), and
+``__array_function__`` for its other functions. `call` looks the function up in the tables of
+`rules`, and there are four answers:
 
     RULES      it has a rule: compute the value and record it       np.tanh
     DERIVED    it is written in terms of others: call these         np.mean
     PLAIN      it has no derivative: compute it on the values       np.argmax
     none       an error that says what to write instead             np.fft.fft
 
-**Arrays of objects.** ``np.array([y[1], -y[0]])`` knows nothing of traced numbers, and makes an
-array of objects of them. `unbox` reads that as what it means, ``np.stack``, wherever it meets the
-engine: as a result, beside a traced array, in a function that also gets one. Alone, NumPy computes
-with it element by element. That works for arithmetic, comparisons, `sum`, `dot`, `max`, `where`,
-`norm` and their like, and for elementwise functions if all elements are traced. With a constant
-among them (``np.sin(np.array([x[0], 1.0]))``), and in functions that need numbers at once (`mean`,
-`linalg.inv`), NumPy refuses it; `lines.say_line` says where. Write ``np.stack([x[0], 1.0])`` there,
-which takes constants too. Two things differ when NumPy compares element by element: of two equal
-elements one gets the whole cotangent, and NaN may lose against a number. And ``np.logical_and`` and
-``np.logical_or`` return one of the elements, as Python's ``and`` and ``or`` do.
+**Arrays of objects.** ``np.array([y[1], -y[0]])`` is not handed to anybody. NumPy makes an array of
+dtype object, whose elements are Nodes. Where a function returns it, or it meets a Node, `unbox`
+makes of it what ``np.stack`` would have made. Where it meets plain arrays only, the engine does not
+see it, and NumPy computes with it element by element:
+
+* Arithmetic, comparisons, `sum`, `dot`, `max`, `where`, `norm` and their like work. So do
+  elementwise functions if all elements are traced.
+* An elementwise function of an array with a constant in it, ``np.sin(np.array([x[0], 1.0]))``, and
+  functions that need numbers (`mean`, `linalg.inv`) are refused by NumPy. `lines.say_line` says in
+  which line. Write ``np.stack([x[0], 1.0])``, which takes constants too.
+* In a maximum, of two equal elements one gets the whole cotangent, and NaN may lose against a
+  number. ``np.logical_and`` and ``np.logical_or`` return one of the elements, as Python's ``and``
+  and ``or`` do.
 """
 
 import functools
@@ -32,7 +36,9 @@ from .node import NUMBERS, Node, peel
 from .rules.table import CHECKED, DERIVED, PLAIN, RULES, joint, name_of
 from .tape import NO_KEYWORDS
 
-STAND_INS: set = {Node}  # types that stand for an array without being one; they pass as they are
+# Types that stand for an array without being one, and that nothing here converts to an array. A
+# package with a type of its own that follows NumPy's protocols may add it.
+STAND_INS: set = {Node}
 IN_PLACE = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
 
 signature = functools.cache(inspect.signature)
@@ -44,7 +50,8 @@ def plain(x):
         x = x.value
     kind = type(x)
     if kind is ndarray and x.dtype == object:
-        return plain(unbox(x))
+        stacked = unbox(x)
+        return plain(stacked) if type(stacked) is Node else stacked
     if kind is list or kind is tuple:
         return kind([plain(item) for item in x])
     if kind is dict:
@@ -161,7 +168,7 @@ def call(function, args, kwargs):
     if function in DERIVED:
         derived = DERIVED[function]
         _check_settings(function, derived, args, kwargs)
-        if function in CHECKED:
+        if function in CHECKED:  # NumPy computes the value first, to refuse what it refuses
             with np.errstate(all="ignore"):
                 function(*plain(args), **plain(kwargs))
         return derived(*args, **kwargs)

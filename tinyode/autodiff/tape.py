@@ -10,29 +10,32 @@ shape of its operand. Who has built the forty lines of chapter 3 finds them agai
     Var.parents: pairs (parent, its VJP)      in a record: `parents`, and `rule` for the VJPs
     visit(output), which puts Vars in order   not needed: the tape is in the order of the calls
     cotangents, a dict by id                  cotangents, a list by position on the tape
-    gradient(output, inputs)                  sweep(records, [(position of output, 1.0)], n_inputs)
+    gradient(output, inputs)                  sweep(records, [(its position, dL/dL = 1)], n_inputs)
     operands must have equal shapes           `fit` sums the cotangent of a broadcast operand
 
 Each operation appends one record. Let w be a *Node*, an array whose history is written down, at
-position 0 of the tape, and x a plain array, which is a constant:
+position 0 of the tape, and x a plain array, which counts as a constant:
 
     z = x @ w        ->  rule of matmul, (1,), (0,), value of z, (x, value of w), {}
     y = np.tanh(z)   ->  rule of tanh,   (0,), (1,), value of y, (value of z,),   {}
 
-The second part says which operands are wanted, since they depend on the inputs: the one of number 1
-of (x, w). The third says where these were recorded. The rule knows the derivative: it takes the
-cotangent g = dL/dy, and returns one cotangent for each wanted operand, here [g (1 - y^2)]. This is
-a vector-Jacobian product (VJP): g times a Jacobian that is never formed (Griewank and Walther,
-"Evaluating Derivatives", 2008, section 3.2).
+In the first record only operand 1, w, depends on the inputs: it is *wanted*, and it was recorded at
+position 0. In the second, operand 0 is wanted, z, recorded at position 1. A rule knows a
+derivative. For L, the number that is differentiated, the rule of tanh takes the cotangent g =
+dL/dy, and returns one cotangent for each wanted operand, here [g (1 - y^2)] for z. This is a
+vector-Jacobian product (VJP): g times a Jacobian that is never formed (Griewank and Walther,
+"Evaluating Derivatives", 2008, section 3.2). How a rule is made of VJPs is in `rules.table`.
 
 *The life of a tape.* `transforms.vjp` opens one, calls the user's function with Nodes, and closes
 it. The function that it returns, the pullback, runs a sweep each time that it is called.
 
 *Derivatives of derivatives.* A function that is being differentiated may differentiate another, and
-then two tapes are open. The one that was opened later has the higher *level*. An operation is
-recorded on the tape of highest level among its operands; a Node of a lower level is a value to it
-like any other, and stands in its record. When the inner tape is swept, its rules compute with such
-Nodes, and so they are recorded on the outer tape. This is all: rules are NumPy code.
+then two tapes are open. The one that was opened later has the higher *level*. An input of the inner
+function is then a Node whose value is a Node of the outer tape, whose value is an array. Each
+operation is recorded on the tape of highest level among its operands, and its value is computed
+from theirs: this is an operation on Nodes of the lower level, and recorded on their tape. The rules
+are NumPy code too. So a sweep of the inner tape is recorded on the outer one, and can be
+differentiated again.
 
 *Memory.* A record holds positions instead of Nodes of its own tape. So Nodes refer to their tape
 and never the other way round, and Python frees all of it when the last reference is gone.
@@ -76,7 +79,7 @@ class Tape:
         return len(records) - 1
 
     def close(self):
-        """Take the records away. Nothing can be computed with the Nodes of this tape any more."""
+        """Take the records away. No operation on the Nodes of this tape is recorded any more."""
         records, self.records = self.records, CLOSED
         return records
 
@@ -120,7 +123,7 @@ def sweep(records, seeds, n_inputs):
         known = cotangents[position]
         cotangents[position] = g if known is None else known + g
     for position in range(len(records) - 1, n_inputs - 1, -1):
-        g = cotangents.pop()  # the one at this position: complete, since all its uses come later
+        g = cotangents.pop()  # the last one; all that use it come later on the tape: it is complete
         if g is None:
             continue
         rule, wanted, parents, y, args, kwargs = records[position]
@@ -146,7 +149,7 @@ def fit(c, shape, rule=None):
     Raises
     ------
     ValueError
-        If neither makes the shapes equal. The message has the name of the rule.
+        If c has fewer axes, or neither makes the shapes equal. The message names the rule.
     """
     given, leading = c.shape, c.ndim - len(shape)
     if leading > 0:  # add.reduce is np.sum without the wrapper around it
