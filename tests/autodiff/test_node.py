@@ -389,3 +389,13 @@ def test_a_trace_closes_when_the_function_fails():
         grad(f)(1.0)
     with pytest.raises(RuntimeError, match="has leaked"):
         kept[0] + 1.0
+
+
+def test_an_array_of_large_integers_beside_a_node():
+    """It stays an array of objects: compared as it is, refused in a product."""
+    large = np.array([10**30], dtype=object)
+    np.testing.assert_array_equal(
+        grad(lambda x: np.sum(x * np.less(x, large)))(X), np.ones(2), strict=True
+    )
+    with pytest.raises(TypeError, match="large integers"):
+        grad(lambda x: np.sum(x * large))(X)
