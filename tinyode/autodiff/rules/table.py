@@ -1,4 +1,8 @@
-"""The tables that say what happens to a NumPy function, and how a rule is written into them.
+"""The tables that say what happens to a NumPy function, and how the other files write into them.
+
+    rule(np.tanh, lambda g, y, x: g * (1 - y * y))      it has a VJP of its own
+    @derives(np.mean)                                   the function below says what it means
+    no_derivative("argmax floor less")                  it is computed on the values
 
 A *rule* is what a tape keeps for a call: ``rule(g, y, wanted, *args, **kwargs)`` returns the
 cotangents of those operands whose positions are in ``wanted``. It is made in one of two ways, each
@@ -7,8 +11,13 @@ the cotangents of all operands together (`joint`).
 """
 
 import inspect
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 RULES: dict = {}  # NumPy function -> its rule
 DERIVED: dict = {}  # NumPy function -> the same function, written in terms of others
@@ -16,9 +25,43 @@ CHECKED: set = set()  # of DERIVED: NumPy computes the value first, to refuse wh
 PLAIN: set = set()  # NumPy functions with no derivative, computed on the values
 
 
-def rule(function, *vjps):
+def rule(function: Callable, *vjps: Callable | None) -> None:
     """Register the rule of a NumPy function: one VJP per array operand; see `per_operand`."""
     RULES[function] = per_operand(*vjps, of=function)
+
+
+def derives(function: Callable, checked: bool = False) -> Callable[[F], F]:
+    """Register the decorated function as what a NumPy function means, in terms of others.
+
+    It has the arguments of the NumPy function, without those that a rule need not know, as
+    ``out``. The engine differentiates what it calls. For one line, decorate a lambda:
+    ``derives(np.vdot)(lambda a, b: ...)``.
+
+    Parameters
+    ----------
+    function : function of NumPy
+    checked : bool
+        True where bad arguments would give a number here, and an error in NumPy. The NumPy
+        function then runs first, on the values.
+    """
+
+    def register(derived: F) -> F:
+        DERIVED[function] = derived
+        if checked:
+            CHECKED.add(function)
+        return derived
+
+    return register
+
+
+def no_derivative(names: str) -> None:
+    """Register NumPy functions, by their names, that are computed on the values."""
+    PLAIN.update(named(names))
+
+
+def named(names: str) -> list[Callable]:
+    """Return the NumPy functions of these names."""
+    return [attrgetter(name)(np) for name in names.split()]
 
 
 def per_operand(*vjps, of=None):
