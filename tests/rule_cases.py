@@ -262,6 +262,7 @@ ARRAYS = {  # function: how it is used on an array of one to three axes, i being
     np.linalg.vector_norm: lambda x, i: (
         np.linalg.vector_norm(x),
         np.linalg.vector_norm(x, axis=i, keepdims=True, ord=4),
+        np.linalg.vector_norm(x, ord=None),
     ),
 }
 MATRICES = {  # function: how it is used on a stack of well-conditioned matrices

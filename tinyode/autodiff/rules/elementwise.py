@@ -10,12 +10,12 @@ derivative: 0 for arctan, 1 for the infinite operand of hypot. Equal infinities 
 as equal operands do at a kink. Two cases are left:
 
 * The limit is infinite, at the pole of a derivative (sqrt at 0, arcsin at 1). So is the cotangent.
-* There is no limit. The cotangent is NaN where the value is NaN (sin of infinity, inf - inf,
-  0 * inf); for the exponent of a negative number, whose powers are real at single places only; and
+* There is no limit, and the cotangent is NaN: where the value is NaN (sin of infinity, inf - inf,
+  0 * inf); for the exponent of a negative number, whose powers are not real between whole ones; and
   for arctan2 at the origin, where all its values meet.
 
-`np.where` computes also what it leaves out, and multiplies the derivative of that by zero. If this
-derivative is infinite, the product is NaN. So keep the function away from its pole:
+What `np.where` leaves out has been computed all the same, and its derivative is multiplied by zero.
+If this derivative is infinite, the product is NaN. So keep the function away from its pole:
 ``np.where(x > 0, np.log(np.where(x > 0, x, 1.0)), 0.0)``.
 
 The rarer elementwise functions are in `more.special`.

@@ -59,12 +59,14 @@ def sort(a, axis=-1, kind=None, order=None, *, stable=None):
 
 
 def moved(function, names, zeros=False):
-    """Make the derivable form of a function that only moves elements, which are those in `names`.
+    """Write a function that only moves the elements of some arguments in terms of indexing.
 
-    It applies the function to the numbers of the elements, and reads the elements in the order that
-    comes out. For np.rot90([[a, b], [c, d]]), rot90 takes the numbers [[0, 1], [2, 3]] to [[1, 3],
-    [0, 2]], and [a, b, c, d][[[1, 3], [0, 2]]] is [[b, d], [a, c]]. Where the function puts in
-    zeros of its own, number 0 is a zero and the elements are counted from 1.
+    The elements are numbered, the function moves these numbers, and what comes out is an index:
+
+        np.rot90([[0, 1], [2, 3]])                  is [[1, 3], [0, 2]], so
+        np.rot90([[a, b], [c, d]])                  is [a, b, c, d][[[1, 3], [0, 2]]]
+
+    Where the function puts in zeros of its own, number 0 is a zero, and elements count from 1.
     """
 
     def derived(*args, **kwargs):

@@ -43,9 +43,9 @@ def matrix_trace(x, *, offset=0):
 
 # ---- determinant
 
-# A further derivative of det(A) goes through the inverse where that costs fewer than 3 digits. Else
-# it takes the signed minors, which cost n^5 operations, if A has no more than MINORS_UP_TO rows.
-# Larger A go through the inverse, unless it costs 6 digits.
+# A second derivative of det(A) can use the inverse of A. This loses as many digits as the condition
+# number has. It can use the signed minors, which lose none, in n^5 operations. Up to MINORS_UP_TO
+# rows the inverse may lose 3 digits, beyond that the minors are used. For more rows it may lose 6.
 CONDITION_SMALL, CONDITION_LARGE, MINORS_UP_TO = 1e3, 1e6, 20
 
 

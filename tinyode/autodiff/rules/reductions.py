@@ -85,7 +85,10 @@ def prod_vjp(g, y, a, axis=None, *, keepdims=False, initial=None, where=True):
 
 
 def others(x):
-    """For each x of a row the product of the others, by halves: right where some x are zero."""
+    """For each x of a row, the product of the others.
+
+    The row is halved by multiplying pairs, until one is left. Nothing is divided, so x may be zero.
+    """
     n = x.shape[-1]
     if n < 2:
         return np.ones_like(x)
@@ -134,7 +137,7 @@ def in_precision_of(a, y):
 
 
 def mean_of_sum(a, axis=None, *, keepdims=False, where=True):
-    """Divide a sum by a count: the mean that NumPy has in `np.nanmean` and in a variance."""
+    """Divide a sum by a count: the mean that NumPy takes in `np.nanmean` and in a variance."""
     total = np.sum(a, axis=axis, keepdims=keepdims, where=where)
     return in_precision_of(a, total / count(a, axis, keepdims, where))
 

@@ -33,9 +33,9 @@ def rule(function: Callable, *vjps: Callable | None) -> None:
 def derives(function: Callable, checked: bool = False) -> Callable[[F], F]:
     """Register the decorated function as what a NumPy function means, in terms of others.
 
-    It has the arguments of the NumPy function, without those that a rule need not know, as
-    ``out``. The engine differentiates what it calls. For one line, decorate a lambda:
-    ``derives(np.vdot)(lambda a, b: ...)``.
+    It takes the arguments of the NumPy function that can be used with traced arrays. The engine
+    differentiates what it calls. A function of one line is written as a lambda:
+    ``derives(np.copy)(lambda a, order="K": np.positive(a))``.
 
     Parameters
     ----------

@@ -116,21 +116,21 @@ def steps(num, endpoint):
     return num - 1 if endpoint else num
 
 
-def shares(g, num, endpoint, axis):
-    """The points in front, and how much of the stop each of them is."""
+def points_first(g, num, endpoint, axis):
+    """Return g with the points on its first axis, over which the engine sums, and s of each."""
     s = np.reshape(np.arange(num) / max(steps(num, endpoint), 1), (-1,) + (1,) * (g.ndim - 1))
     return np.moveaxis(g, axis, 0), s.astype(g.dtype)
 
 
 def linspace_start(g, y, start, stop, num=50, endpoint=True, *, axis=0):
-    """Each point is (1 - s) start + s stop."""
-    g, s = shares(g, num, endpoint, axis)
+    """Each point is (1 - s) start + s stop: the start gets g (1 - s)."""
+    g, s = points_first(g, num, endpoint, axis)
     return g * (1 - s)
 
 
 def linspace_stop(g, y, start, stop, num=50, endpoint=True, *, axis=0):
-    """The other part of each point."""
-    g, s = shares(g, num, endpoint, axis)
+    """The stop gets g s."""
+    g, s = points_first(g, num, endpoint, axis)
     return g * s
 
 

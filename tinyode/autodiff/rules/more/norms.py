@@ -38,7 +38,7 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     if axis is None or np.ndim(axis):
         y = vector_norm(rows_of(x, axis), axis=-1, ord=ord)
         return np.expand_dims(y, axes_of(x, axis)) if keepdims else y
-    if ord == 2:
+    if ord in (None, 2):
         return euclidean(x, axis, keepdims)
     if ord in (np.inf, -np.inf):
         return (np.max if ord > 0 else np.min)(np.abs(x), axis=axis, keepdims=keepdims)

@@ -91,7 +91,7 @@ def quantile_of(a, q, axis, keepdims, skip_nan):
     shape = rows.shape[:-1]
     if keepdims:
         axes = axes_of(a, axis)
-        shape = tuple([1 if i in axes else n for i, n in enumerate(a.shape)])
+        shape = tuple([1 if i in axes else size for i, size in enumerate(a.shape)])
     return np.reshape(np.moveaxis(y, -1, 0), np.shape(q) + shape)
 
 
