@@ -1,5 +1,6 @@
-"""How each function that has a rule is called: the tables of `test_rules`, and of the tests of
-programs.
+"""How each function that has a rule is called.
+
+The tables of `test_rules`, and of the tests of programs.
 """
 
 import operator

@@ -96,10 +96,9 @@ def norm(x, ord=None, axis=None, keepdims=False):
         with np.errstate(all="ignore"):
             np.linalg.norm(plain(x), ord, axis)  # refuses what NumPy refuses, in its words
     axis = tuple(range(x.ndim)) if axis is None else axis
-    of_vectors = np.ndim(axis) == 0 or len(axis) == 1
-    if ord in (None, "fro", "f") or (ord == 2 and of_vectors):
+    if ord in (None, "fro", "f"):
         return euclidean(x, axis, keepdims)
-    if of_vectors:
+    if np.ndim(axis) == 0 or len(axis) == 1:
         return np.linalg.vector_norm(x, axis=axis, keepdims=keepdims, ord=ord)
     y = np.linalg.matrix_norm(np.moveaxis(x, axis, (-2, -1)), ord=ord)
     return np.expand_dims(y, axes_of(x, axis)) if keepdims else y
