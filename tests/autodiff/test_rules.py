@@ -3,7 +3,9 @@
 First and second order, over drawn shapes and broadcasting.
 """
 
+import ast
 import operator
+import pathlib
 import warnings
 
 import numpy as np
@@ -26,6 +28,7 @@ from rule_cases import (
 from strategies import seeds, spaced, uniform
 
 from tinyode import grad, hessian, jvp, tree, vjp
+from tinyode.autodiff import rules
 from tinyode.autodiff.rules.table import DERIVED, PLAIN, RULES
 from tinyode.testing import (
     broadcasting_pairs,
@@ -90,6 +93,17 @@ def test_every_rule_of_the_table_is_tested_here():
     tested |= {*ARRAYS, *MATRICES, *ELSEWHERE}
     assert set(RULES) | set(DERIVED) == tested
     assert not PLAIN & (set(RULES) | set(DERIVED))
+
+
+def test_everyday_rules_do_not_need_the_rarer_ones():
+    folder = pathlib.Path(rules.__file__).parent
+    for file in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert "more" not in [
+                    *(node.module or "").split("."),
+                    *[n.name for n in node.names],
+                ]
 
 
 @pytest.mark.parametrize("function", UNARY, ids=name)

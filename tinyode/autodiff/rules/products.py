@@ -182,12 +182,12 @@ def einsum_vjps(g, y, wanted, *arrays, subscripts, optimize):
     inputs = inputs.split(",")
     cotangents = []
     for n in wanted:
-        others = [i for i in range(len(arrays)) if i != n]
-        known = output + "".join(inputs[i] for i in others)
+        rest = [i for i in range(len(arrays)) if i != n]
+        known = output + "".join(inputs[i] for i in rest)
         alone = [(c, size) for c, size in zip(inputs[n], arrays[n].shape) if c not in known]
         ones = [np.ones(size, g.dtype) for _, size in alone]
-        terms = ",".join([output, *(inputs[i] for i in others), *(c for c, _ in alone)])
-        operands = g, *(arrays[i] for i in others), *ones
+        terms = ",".join([output, *(inputs[i] for i in rest), *(c for c, _ in alone)])
+        operands = g, *(arrays[i] for i in rest), *ones
         cotangents.append(np.einsum(f"{terms}->{inputs[n]}", *operands, optimize=optimize))
     return cotangents
 

@@ -97,17 +97,17 @@ def interp(x, xp, fp, left=None, right=None, period=None):
 def line_between(x, xp, fp):
     """The straight line between the nodes on both sides of each x."""
     i = np.clip(np.searchsorted(plain(xp), plain(x), side="right") - 1, 0, len(xp) - 2)
-    at_left, at_right = read(plain(xp), i), read(plain(xp), i + 1)
+    at_left, at_right = taken(plain(xp), i), taken(plain(xp), i + 1)
     # It begins at the node to the right where x meets this (two nodes may have the same place), and
     # where the left one is -inf.
     start = i + ((plain(x) == at_right) | np.isinf(at_left))
-    h = read(xp, i + 1) - read(xp, i)
-    slope = (read(fp, i + 1) - read(fp, i)) / np.where(plain(h) == 0, 1.0, h)
-    return read(fp, start) + slope * (x - read(xp, start))
+    h = taken(xp, i + 1) - taken(xp, i)
+    slope = (taken(fp, i + 1) - taken(fp, i)) / np.where(plain(h) == 0, 1.0, h)
+    return taken(fp, start) + slope * (x - taken(xp, start))
 
 
-def read(array, places):
-    """Return array[places], in a form that is recorded where only the places are."""
+def taken(array, places):
+    """Return array[places], by a call of NumPy even where the array is a plain one."""
     return np.reshape(np.take_along_axis(array, np.ravel(places), axis=0), places.shape)
 
 

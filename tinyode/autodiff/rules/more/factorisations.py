@@ -4,9 +4,9 @@ NumPy reads `cholesky` and `eigh` from one triangle of a matrix that it takes fo
 are differentiated as what they are, functions of that triangle alone: the cotangent of the other
 triangle is zero. Matrices may be stacked, as in `products`.
 
-An eigenvector is unique only where its eigenvalue is, and so is its derivative. Where it is not,
-the derivative is refused, but only if it is asked for: the eigenvalues have a rule of their own,
-which asks nothing of the vectors. The same holds for singular values and vectors.
+An eigenvector is unique, and has a derivative, only if no other eigenvalue equals its own. Else the
+derivative is refused where it is asked for. The eigenvalues have a rule of their own, which does
+not need it. The same holds for singular values and vectors.
 
 The derivations are Giles's, as in `linalg`, where no other source is named.
 """
@@ -219,7 +219,7 @@ def turns(inner, gap, equal):
 def check_unique(ambiguous, g):
     """Return g; refuse the derivative of vectors that are not unique where it is asked for.
 
-    It is asked for where a column of g is not zero, or may not be: where g is traced.
+    It is asked for where a column of g is not zero. A column of a traced g may not be zero.
     """
     if is_traced(g):
         check_columns(ambiguous, np.ones(g.shape))

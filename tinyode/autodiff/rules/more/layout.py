@@ -1,4 +1,8 @@
-"""Arrays broadcast against each other, filled, and padded."""
+"""Arrays that are broadcast against each other, filled with one value, or padded.
+
+Padding is linear in the array, but for constants that are added. So its weights can be read from
+what np.pad makes of an identity matrix, and no mode needs a formula of its own.
+"""
 
 import numpy as np
 

@@ -1,6 +1,7 @@
-"""Norms of every order. At zero, where a norm has a corner, its VJP is zero.
+"""Norms of every order: p-norms of vectors, norms of matrices by sums or by singular values.
 
-`linalg` has `np.linalg.norm`, which calls these for all but the root of the sum of squares.
+`np.linalg.norm` is in `linalg`, and calls these for all orders but the usual one, the root of the
+sum of squares. At zero, where a norm has a corner, its VJP is zero.
 """
 
 import numpy as np
@@ -16,7 +17,8 @@ def p_norm_vjp(g, y, size, ord, axis, keepdims):
     """y = (sum of x^p)^(1/p): g (x / y)^(p - 1).
 
     x and y are divided by the largest x first (for p < 0 by the smallest), so that no power
-    overflows. At an x of zero abs has a corner; and for p < 0 the others do not count beside it.
+    overflows. An x of zero gets zero, because abs has a corner there. For p < 0 it makes the whole
+    norm zero, and then all x get zero.
     """
     decides = (np.max if ord > 0 else np.min)(plain(size), axis=axis, keepdims=True)
     counts = (size > 0) & (decides > 0)
@@ -28,7 +30,7 @@ def p_norm_vjp(g, y, size, ord, axis, keepdims):
 
 @primitive(p_norm_vjp)
 def p_norm(size, ord, axis, keepdims):
-    """The p-th root of the sum of the p-th powers of what is not negative."""
+    """(sum of x^p)^(1/p) of the sizes x, which are not negative."""
     return np.sum(size**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
 
 
