@@ -81,28 +81,34 @@ def per_operand(*vjps, of=None):
     One or two operands without settings, the usual case, have functions of their own: calling these
     makes the sweep of a small network a sixth faster than the general one.
     """
-    if len(vjps) == 1 and not any([_has_settings(vjp, 1) for vjp in vjps]):
-        (vjp,) = vjps
-
-        def rule(g, y, wanted, x):
-            return (vjp(g, y, x),)
-
-    elif len(vjps) == 2 and not any([_has_settings(vjp, 2) for vjp in vjps]):
-        first, second = vjps
-
-        def rule(g, y, wanted, a, b):
-            if len(wanted) == 2:
-                return first(g, y, a, b), second(g, y, a, b)
-            return (vjps[wanted[0]](g, y, a, b),)
-
+    n = len(vjps)
+    if n not in (1, 2) or any([_has_settings(vjp, n) for vjp in vjps]):
+        made = _of_many(vjps)
     else:
+        made = _of_one(*vjps) if n == 1 else _of_two(*vjps)
+    made.vjps = vjps
+    made.__name__ = "a rule" if of is None else name_of(of)
+    return made
 
-        def rule(g, y, wanted, *args, **kwargs):
-            return [vjps[operand](g, y, *args, **kwargs) for operand in wanted]
 
-    rule.vjps = vjps
-    rule.__name__ = "a rule" if of is None else name_of(of)
-    return rule
+def _of_one(vjp):
+    return lambda g, y, wanted, x: (vjp(g, y, x),)
+
+
+def _of_two(first, second):
+    def made(g, y, wanted, a, b):
+        if len(wanted) == 2:
+            return first(g, y, a, b), second(g, y, a, b)
+        return ((second if wanted[0] else first)(g, y, a, b),)
+
+    return made
+
+
+def _of_many(vjps):
+    def made(g, y, wanted, *args, **kwargs):
+        return [vjps[operand](g, y, *args, **kwargs) for operand in wanted]
+
+    return made
 
 
 def _has_settings(vjp, operands):
@@ -124,13 +130,13 @@ def joint(vjps):
     Its g has the dtype of y.
     """
 
-    def rule(g, y, wanted, *args, **kwargs):
+    def made(g, y, wanted, *args, **kwargs):
         g = g if g.dtype == y.dtype else g.astype(y.dtype)
         return vjps(g, y, wanted, *args, **kwargs)
 
-    rule.vjps = None
-    rule.__name__ = "a rule"
-    return rule
+    made.vjps = None
+    made.__name__ = "a rule"
+    return made
 
 
 def name_of(function):
