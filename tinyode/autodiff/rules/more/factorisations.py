@@ -125,14 +125,12 @@ def eigen(a, UPLO):
     return np.concatenate([w[..., None, :], v], axis=-2)
 
 
-Eigh, Svd = type(np.linalg.eigh(np.eye(1))), type(np.linalg.svd(np.eye(1)))
-
-
 @derives(np.linalg.eigh)
 def eigh(a, UPLO="L"):
     """``np.linalg.eigh``, of the triangle that it reads."""
     a = symmetric(a, UPLO.upper() == "U")
-    return Eigh(eigenvalues(a, UPLO), eigen(a, UPLO)[..., 1:, :])
+    w, v = eigenvalues(a, UPLO), eigen(a, UPLO)[..., 1:, :]
+    return np.linalg.eigh(np.eye(1))._replace(eigenvalues=w, eigenvectors=v)  # NumPy's named tuple
 
 
 @derives(np.linalg.eigvalsh)
@@ -194,7 +192,8 @@ def svd(a, full_matrices=True, compute_uv=True):
             "np.linalg.svd: the vectors that full_matrices=True adds have no derivative; write"
             " full_matrices=False"
         )
-    return Svd(y[..., :m, :], np.linalg.svdvals(a), transposed(y[..., m + 1 :, :]))
+    u, s, vh = y[..., :m, :], np.linalg.svdvals(a), transposed(y[..., m + 1 :, :])
+    return np.linalg.svd(np.eye(1))._replace(U=u, S=s, Vh=vh)  # NumPy's named tuple
 
 
 # ---- vectors that are not unique
