@@ -43,9 +43,10 @@ def matrix_trace(x, *, offset=0):
 
 # ---- determinant
 
-# A second derivative of det(A) can use the inverse of A. This loses as many digits as the condition
-# number has. It can use the signed minors, which lose none, in n^5 operations. Up to MINORS_UP_TO
-# rows the inverse may lose 3 digits, beyond that the minors are used. For more rows it may lose 6.
+# A second derivative of det(A) can use the inverse of A, which loses the digits that its condition
+# number has. Or it can use the signed minors, which lose none, but cost n^5 operations. Up to
+# MINORS_UP_TO rows, the inverse is used if it loses fewer than 3 digits, else the minors. For more
+# rows the inverse is used if it loses fewer than 6 digits, else the derivative is refused.
 CONDITION_SMALL, CONDITION_LARGE, MINORS_UP_TO = 1e3, 1e6, 20
 
 
@@ -57,7 +58,7 @@ def cofactors(a, det):
     numpy.linalg.LinAlgError
         If a further derivative is asked for at a larger matrix that is singular to 6 digits.
     """
-    if not is_traced(a):
+    if not is_traced(a):  # it is traced where a further derivative is being taken
         return cofactors_by_svd(a)
     n = a.shape[-1]
     condition = np.max(np.linalg.cond(plain(a)), initial=0.0) if n else 0.0
@@ -68,8 +69,8 @@ def cofactors(a, det):
             f"np.linalg.det: a second derivative at a matrix of {n} rows that is singular to 6"
             " digits or more cannot be had"
         )
-    rest = np.array([[k for k in range(n) if k != i] for i in range(n)], dtype=int)
-    minors = a[..., rest[:, None, :, None], rest[None, :, None, :]]
+    without = np.array([[k for k in range(n) if k != i] for i in range(n)], dtype=int)
+    minors = a[..., without[:, None, :, None], without[None, :, None, :]]
     return np.linalg.det(minors) * (-1) ** np.add.outer(np.arange(n), np.arange(n))
 
 
