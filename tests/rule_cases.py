@@ -1,5 +1,6 @@
-"""How each function that has a rule is called: the tables of `test_rules`, and of the tests of
-programs.
+"""How each function that has a rule is called.
+
+The tables of `test_rules`, and of the tests of programs.
 """
 
 import operator
@@ -262,6 +263,7 @@ ARRAYS = {  # function: how it is used on an array of one to three axes, i being
     np.linalg.vector_norm: lambda x, i: (
         np.linalg.vector_norm(x),
         np.linalg.vector_norm(x, axis=i, keepdims=True, ord=4),
+        np.linalg.vector_norm(x, ord=None),
     ),
 }
 MATRICES = {  # function: how it is used on a stack of well-conditioned matrices

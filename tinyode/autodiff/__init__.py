@@ -6,8 +6,10 @@ first. `transforms` has what users call, `custom` derivatives of their own, `che
 refused, and `lines` says by which line of a user's code.
 """
 
+# ruff: noqa: F401 (a module of rules writes into the tables when it is imported)
 from .custom import custom_vjp, stop_gradient
-from .rules import calculus, elementwise, indexing, linalg, products, reductions, shapes  # noqa: F401
+from .rules import elementwise, indexing, linalg, products, reductions, shapes
+from .rules.more import bilinear, calculus, factorisations, layout, norms, special, statistics
 from .transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Reading elements of an array, and its adjoint: writing a cotangent to the places that were read.
 
-Every function that only moves elements about is a reading of elements, and has its derivative here
-in one line of `MOVES`.
+Every function that only moves elements is a reading of elements, and has its derivative here, in
+one line of `MOVES`.
 """
 
 import operator
@@ -11,7 +11,7 @@ import numpy as np
 from ... import tree
 from ..custom import primitive
 from ..numpy_calls import is_traced, plain, signature, unbox
-from .table import CHECKED, DERIVED, PLAIN, name_of, rule
+from .table import derives, name_of, named, no_derivative, rule
 
 
 def is_basic(index):
@@ -35,85 +35,58 @@ def place(c, index, shape):
 
 @primitive(read, whole=True)
 def scatter(c, index, shape):
-    """Return zeros of this shape with c added at ``[index]``, once for every time that the index
-    names a place.
-    """
+    """Return zeros of this shape with c added at ``[index]``, as often as it names a place."""
     result = np.zeros(shape, c.dtype)
     np.add.at(result, index, c)
     return result
 
 
-rule(
-    operator.getitem,
-    lambda g, y, x, index: (place if is_basic(index) else scatter)(g, index, x.shape),
-)
+def getitem_vjp(g, y, x, index):
+    """y = x[index]: write g back to where y was read."""
+    return (place if is_basic(index) else scatter)(g, index, x.shape)
 
-# function: the names of the arguments whose elements it moves
-MOVES = {
-    np.append: "arr values",
-    np.array_split: "ary",
-    np.atleast_3d: "arys",
-    np.block: "arrays",
-    np.choose: "choices",
-    np.column_stack: "tup",
-    np.compress: "a",
-    np.delete: "arr",
-    np.diagonal: "a",
-    np.dsplit: "ary",
-    np.dstack: "tup",
-    np.extract: "arr",
-    np.fliplr: "m",
-    np.flipud: "m",
-    np.hsplit: "ary",
-    np.insert: "arr values",
-    np.lib.stride_tricks.sliding_window_view: "x",
-    np.linalg.diagonal: "x",
-    np.repeat: "a",
-    np.resize: "a",
-    np.rollaxis: "a",
-    np.rot90: "m",
-    np.take: "a",
-    np.take_along_axis: "arr",
-    np.tile: "A",
-    np.vsplit: "ary",
-}
-# and of those that put zeros between them
-MOVES_AMONG_ZEROS = {
-    np.diag: "v",
-    np.diagflat: "v",
-    np.select: "choicelist default",
-    np.tril: "m",
-    np.triu: "m",
-}
+
+rule(operator.getitem, getitem_vjp)
+
+
+@derives(np.sort)
+def sort(a, axis=-1, kind=None, order=None, *, stable=None):
+    """``np.sort``: each element keeps its cotangent.
+
+    Equal elements stay in their order, so ties are broken, not shared.
+    """
+    return np.take_along_axis(a, np.argsort(plain(a), axis=axis, kind="stable"), axis=axis)
 
 
 def moved(function, names, zeros=False):
-    """Derive a function that only moves elements: apply it to their numbers, and read them in the
-    order that comes out.
+    """Write a function that only moves the elements of some arguments in terms of indexing.
 
-    np.rot90([[a, b], [c, d]]): rot90 takes the numbers [[0, 1], [2, 3]] to [[1, 3], [0, 2]], and
-    [a, b, c, d][[[1, 3], [0, 2]]] is [[b, d], [a, c]]. Where the function puts in zeros of its own,
-    number 0 is a zero and the elements are counted from 1.
+    The elements are numbered, the function moves these numbers, and what comes out is an index:
+
+        np.rot90([[0, 1], [2, 3]])                  is [[1, 3], [0, 2]], so
+        np.rot90([[a, b], [c, d]])                  is [a, b, c, d][[[1, 3], [0, 2]]]
+
+    Where the function puts in zeros of its own, number 0 is a zero, and elements count from 1.
     """
 
     def derived(*args, **kwargs):
         bound = signature(function).bind(*args, **kwargs)
-        if bound.arguments.get("out") is not None:
+        arguments = bound.arguments
+        if arguments.get("out") is not None:
             raise TypeError(
                 f"{name_of(function)}: out= would overwrite an array with the numbers "
                 "of the elements; leave it out and use the returned value"
             )
-        arrays, structure = tree.flatten(
-            {name: bound.arguments[name] for name in names.split() if name in bound.arguments}
-        )
+        operands = {name: arguments[name] for name in names.split() if name in arguments}
+        arrays, structure = tree.flatten(operands)
         arrays = [unbox(x) for x in arrays]
         parts = [np.zeros(1, arrays[0].dtype)] * zeros + [np.reshape(x, (-1,)) for x in arrays]
         ends = np.cumsum([part.size for part in parts])[zeros:]
         numbers = [
-            np.reshape(np.arange(end - x.size, end), x.shape) for x, end in zip(arrays, ends)
+            np.reshape(np.arange(end - x.size, end), x.shape) for end, x in zip(ends, arrays)
         ]
-        bound.arguments.update(tree.unflatten(structure, numbers))
-        for name, x in bound.arguments.items():
+        arguments.update(tree.unflatten(structure, numbers))
+        for name, x in arguments.items():
             if any(is_traced(leaf) for leaf in tree.flatten(x)[0]):
                 raise TypeError(
                     f"{name_of(function)}: {name} is a setting, not an operand, and cannot be a"
@@ -123,64 +96,36 @@ def moved(function, names, zeros=False):
         elements = np.concatenate(parts) if len(parts) > 1 else parts[0]
         if all(x.dtype == elements.dtype for x in arrays):
             return tree.map(lambda index: elements[index], places)
-        return tree.map(
-            lambda index, y: elements[index].astype(y.dtype),
-            places,
-            function(*plain(args), **plain(kwargs)),
-        )
+        values = function(*plain(args), **plain(kwargs))
+        return tree.map(lambda index, y: elements[index].astype(y.dtype), places, values)
 
     return derived
 
 
-DERIVED.update({function: moved(function, names) for function, names in MOVES.items()})
-DERIVED.update(
-    {function: moved(function, names, zeros=True) for function, names in MOVES_AMONG_ZEROS.items()}
-)
+# the arguments whose elements are moved: the functions that move them
+MOVES = {
+    "a": "compress diagonal repeat resize rollaxis take",
+    "A": "tile",
+    "arr": "delete extract take_along_axis",
+    "arr values": "append insert",
+    "arrays": "block",
+    "ary": "array_split dsplit hsplit vsplit",
+    "arys": "atleast_3d",
+    "choices": "choose",
+    "m": "fliplr flipud rot90",
+    "tup": "column_stack dstack",
+    "x": "lib.stride_tricks.sliding_window_view linalg.diagonal",
+}
+# and those that put zeros between them
+MOVES_AMONG_ZEROS = {"choicelist default": "select", "m": "tril triu", "v": "diag diagflat"}
 
+for table, zeros in ((MOVES, False), (MOVES_AMONG_ZEROS, True)):
+    for names, functions in table.items():
+        for function in named(functions):
+            derives(function)(moved(function, names, zeros))
 
-def sort(a, axis=-1, kind=None, order=None, *, stable=None):
-    """``np.sort``: each element keeps its cotangent. Equal ones stay in their order, so ties are
-    broken, not shared.
-    """
-    return np.take_along_axis(a, np.argsort(plain(a), axis=axis, kind="stable"), axis=axis)
-
-
-def partition(a, kth, axis=-1, kind="introselect", order=None):
-    """``np.partition``, as `sort`."""
-    return np.take_along_axis(a, np.argpartition(plain(a), kth, axis=axis), axis=axis)
-
-
-def bincount(x, weights=None, minlength=0):
-    """``np.bincount``: weights added up by the number of their bin, the adjoint of reading them
-    from there.
-    """
-    weights = unbox(weights)
-    return scatter(
-        weights.astype(float),
-        (np.asarray(plain(x)),),
-        (max(minlength, np.max(plain(x), initial=-1) + 1),),
-    )
-
-
-DERIVED.update({np.sort: sort, np.partition: partition, np.bincount: bincount})
-CHECKED.add(np.bincount)
-PLAIN.update(
-    {
-        np.argmax,
-        np.argmin,
-        np.argsort,
-        np.argpartition,
-        np.argwhere,
-        np.nonzero,
-        np.flatnonzero,
-        np.searchsorted,
-        np.digitize,
-        np.lexsort,
-        np.nanargmax,
-        np.nanargmin,
-        np.count_nonzero,
-        np.diag_indices_from,
-        np.tril_indices_from,
-        np.triu_indices_from,
-    }
-)
+no_derivative("""
+    argmax argmin argsort argpartition argwhere nanargmax nanargmin
+    nonzero flatnonzero count_nonzero searchsorted digitize lexsort
+    diag_indices_from tril_indices_from triu_indices_from
+""")

@@ -1,4 +1,8 @@
-"""The tables that say what happens to a NumPy function, and how a rule is written into them.
+"""The tables that say what happens to a NumPy function, and how the other files write into them.
+
+    rule(np.tanh, lambda g, y, x: g * (1 - y * y))      it has a VJP of its own
+    @derives(np.mean)                                   the function below says what it means
+    no_derivative("argmax floor less")                  it is computed on the values
 
 A *rule* is what a tape keeps for a call: ``rule(g, y, wanted, *args, **kwargs)`` returns the
 cotangents of those operands whose positions are in ``wanted``. It is made in one of two ways, each
@@ -7,8 +11,13 @@ the cotangents of all operands together (`joint`).
 """
 
 import inspect
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 RULES: dict = {}  # NumPy function -> its rule
 DERIVED: dict = {}  # NumPy function -> the same function, written in terms of others
@@ -16,9 +25,43 @@ CHECKED: set = set()  # of DERIVED: NumPy computes the value first, to refuse wh
 PLAIN: set = set()  # NumPy functions with no derivative, computed on the values
 
 
-def rule(function, *vjps):
+def rule(function: Callable, *vjps: Callable | None) -> None:
     """Register the rule of a NumPy function: one VJP per array operand; see `per_operand`."""
     RULES[function] = per_operand(*vjps, of=function)
+
+
+def derives(function: Callable, checked: bool = False) -> Callable[[F], F]:
+    """Register the decorated function as what a NumPy function means, in terms of others.
+
+    It takes the arguments of the NumPy function that can be used with traced arrays. The engine
+    differentiates what it calls. A function of one line is written as a lambda:
+    ``derives(np.copy)(lambda a, order="K": np.positive(a))``.
+
+    Parameters
+    ----------
+    function : function of NumPy
+    checked : bool
+        True where bad arguments would give a number here, and an error in NumPy. The NumPy
+        function then runs first, on the values.
+    """
+
+    def register(derived: F) -> F:
+        DERIVED[function] = derived
+        if checked:
+            CHECKED.add(function)
+        return derived
+
+    return register
+
+
+def no_derivative(names: str) -> None:
+    """Register NumPy functions, by their names, that are computed on the values."""
+    PLAIN.update(named(names))
+
+
+def named(names: str) -> list[Callable]:
+    """Return the NumPy functions of these names."""
+    return [attrgetter(name)(np) for name in names.split()]
 
 
 def per_operand(*vjps, of=None):
@@ -38,28 +81,34 @@ def per_operand(*vjps, of=None):
     One or two operands without settings, the usual case, have functions of their own: calling these
     makes the sweep of a small network a sixth faster than the general one.
     """
-    if len(vjps) == 1 and not any([_has_settings(vjp, 1) for vjp in vjps]):
-        (vjp,) = vjps
-
-        def rule(g, y, wanted, x):
-            return (vjp(g, y, x),)
-
-    elif len(vjps) == 2 and not any([_has_settings(vjp, 2) for vjp in vjps]):
-        first, second = vjps
-
-        def rule(g, y, wanted, a, b):
-            if len(wanted) == 2:
-                return first(g, y, a, b), second(g, y, a, b)
-            return (vjps[wanted[0]](g, y, a, b),)
-
+    n = len(vjps)
+    if n not in (1, 2) or any([_has_settings(vjp, n) for vjp in vjps]):
+        made = _of_many(vjps)
     else:
+        made = _of_one(*vjps) if n == 1 else _of_two(*vjps)
+    made.vjps = vjps
+    made.__name__ = "a rule" if of is None else name_of(of)
+    return made
 
-        def rule(g, y, wanted, *args, **kwargs):
-            return [vjps[operand](g, y, *args, **kwargs) for operand in wanted]
 
-    rule.vjps = vjps
-    rule.__name__ = "a rule" if of is None else name_of(of)
-    return rule
+def _of_one(vjp):
+    return lambda g, y, wanted, x: (vjp(g, y, x),)
+
+
+def _of_two(first, second):
+    def made(g, y, wanted, a, b):
+        if len(wanted) == 2:
+            return first(g, y, a, b), second(g, y, a, b)
+        return ((second if wanted[0] else first)(g, y, a, b),)
+
+    return made
+
+
+def _of_many(vjps):
+    def made(g, y, wanted, *args, **kwargs):
+        return [vjps[operand](g, y, *args, **kwargs) for operand in wanted]
+
+    return made
 
 
 def _has_settings(vjp, operands):
@@ -81,16 +130,16 @@ def joint(vjps):
     Its g has the dtype of y.
     """
 
-    def rule(g, y, wanted, *args, **kwargs):
+    def made(g, y, wanted, *args, **kwargs):
         g = g if g.dtype == y.dtype else g.astype(y.dtype)
         cotangents = vjps(g, y, wanted, *args, **kwargs)
         if len(cotangents) != len(wanted):
             raise ValueError(f"a rule returned {len(cotangents)} cotangents, not {len(wanted)}")
         return cotangents
 
-    rule.vjps = None
-    rule.__name__ = "a rule"
-    return rule
+    made.vjps = None
+    made.__name__ = "a rule"
+    return made
 
 
 def name_of(function):

@@ -1,0 +1,1 @@
+"""The rarer rules. Each file has one theme; `tinyode.autodiff.rules` says which."""
