@@ -70,33 +70,39 @@ def vjp(f, *primals):
     ValueError
         By the pullback, if its argument does not match ``value``.
     """
-    program = getattr(f, "value_and_pullback", None)  # of a compiled function
-    found = program and program(primals)
-    if found:
-        return found
     leaves, structure = tree.flatten(primals)
     leaves = [x if type(x) is ndarray and x.dtype is FLOAT64 else as_primal(x) for x in leaves]
-    trace = Trace()
-    try:
-        value = f(*tree.unflatten(structure, trace.inputs(leaves)))
-        outputs, out_structure = tree.flatten(value)
-        values, pull = _close(trace, outputs, leaves)
-    except (TypeError, ValueError) as error:
-        say_line(error)
-        raise
-    finally:
-        trace.close()
+    fast = specialized(f, leaves, structure, tuple(range(len(leaves))))
+    if fast:
+        values, pull = fast.vjp(*leaves)
+        out_structure, owned = fast.structure, fast.owned
+    else:
+        values, pull, out_structure = _by_tape(f, leaves, structure)
+        owned = False
 
     def pullback(cotangent):
         seeds, seed_structure = tree.flatten(cotangent)
         check_structure(seed_structure, out_structure)
         seeds = [as_cotangent(g, y) for g, y in zip(seeds, values)]
-        return tree.unflatten(structure, own(pull(seeds), seeds))
+        cotangents = pull(seeds)
+        return tree.unflatten(structure, cotangents if owned else own(cotangents, seeds))
 
-    own_values = [
-        (y.copy() if y.ndim else y[()]) if type(y) is ndarray else y for y in values
-    ]  # the caller may write into them
-    return tree.unflatten(out_structure, own_values), pullback
+    # the caller may write into the value, and the pullback still needs it
+    theirs = values if owned else [y.copy()[()] if type(y) is ndarray else y for y in values]
+    return tree.unflatten(out_structure, theirs), pullback
+
+
+def _by_tape(f, leaves, structure):
+    """Return the leaves of f's value, their pullback, and the structure of the value."""
+    trace = Trace()
+    try:
+        outputs, out_structure = tree.flatten(f(*tree.unflatten(structure, trace.inputs(leaves))))
+        return *_close(trace, outputs, leaves), out_structure
+    except (TypeError, ValueError) as error:
+        say_line(error)
+        raise
+    finally:
+        trace.close()
 
 
 class Specialized(NamedTuple):
