@@ -1,0 +1,82 @@
+"""A warning about compiled functions that are made, used a few times and thrown away.
+
+    def loss(theta):
+        return np.sum(odeint(compiled(f), y0, t, theta))
+
+Each call of this loss makes a compiled function, which records f anew, and that costs more than it
+saves. So the compiled functions of one code are counted. If many of them have been thrown away, and
+their recordings took a good part of the time since the first, that is said, once.
+"""
+
+import dataclasses
+import functools
+import inspect
+import linecache
+import warnings
+import weakref
+from time import perf_counter
+
+# To record so many has taken 0.1 s or more.
+THROWN_AWAY = 50
+# The share of the time. Made in a loss, the first recordings took a tenth or more; made for each of
+# many fits of 20 steps, a hundredth.
+TOO_MUCH = 0.05
+
+
+@dataclasses.dataclass
+class Count:
+    """The compiled functions of one code of f that had the same first program."""
+
+    source: list[str]
+    since: float
+    made: int = 0
+    seconds: float = 0.0  # that it took to record them
+    alive: weakref.WeakSet = dataclasses.field(default_factory=weakref.WeakSet)
+    reported: bool = False
+
+
+counts: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # by the code of f
+
+
+def count(made, value, began: float) -> None:
+    """Count a compiled function; warn if too many like it have been thrown away.
+
+    Parameters
+    ----------
+    made : compiled
+    value : function
+        Its first program.
+    began : float
+        When its recording began.
+    """
+    code = code_of(made.f)
+    if code is None:
+        return
+    source = linecache.getlines(value.__code__.co_filename)
+    if code not in counts or counts[code].source != source:
+        counts[code] = Count(source, began)
+    found, now = counts[code], perf_counter()
+    found.made += 1
+    found.alive.add(made)
+    found.seconds += now - began
+    if found.reported or found.made - len(found.alive) < THROWN_AWAY:
+        return
+    share = found.seconds / (now - found.since)
+    found.made, found.since, found.seconds = len(found.alive), now, 0.0
+    if share >= TOO_MUCH:
+        found.reported = True
+        message = (
+            f"compiled: {code.co_name} has been recorded {THROWN_AWAY} times, always the "
+            "same, by compiled functions that were thrown away. The first recordings alone "
+            f"took {share:.0%} of the time since then; make compiled(f) once, outside the "
+            "loss, and pass what changes as arguments"
+        )
+        warnings.warn_explicit(message, RuntimeWarning, code.co_filename, code.co_firstlineno)
+
+
+def code_of(f):
+    """Return the code that a user has written for f; None if it is not to be found."""
+    while isinstance(f, functools.partial):
+        f = f.func
+    f = inspect.unwrap(f)
+    return getattr(f if hasattr(f, "__code__") else type(f).__call__, "__code__", None)

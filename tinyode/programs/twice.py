@@ -1,0 +1,168 @@
+"""Recording f and its pullback, twice, so as to see whether f does the same each time.
+
+A program keeps what it was recorded with for ever. If f draws at random, counts its calls or looks
+at the clock, that is a constant to the recording, and the program would return the first draw
+again and again:
+
+    >>> compiled(lambda x: x * random.random())(np.ones(2))
+    TypeError: <lambda>: recorded twice, it gave np.multiply the constant 0.84... and then the
+    constant 0.75.... A program would keep the first for ever: ...
+
+So f is run twice, and the two recordings must agree in every call, argument and result.
+"""
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import tree
+from ..autodiff.lines import say_line
+from ..autodiff.operators import name_of
+from ..autodiff.trace import Node, Trace
+from ..autodiff.transforms import _close
+from .recording import OR_WITHOUT, Recording, equal
+from .symbol import Symbol
+
+
+class Run(NamedTuple):
+    """One run of f and of its pullback, written down.
+
+    Attributes
+    ----------
+    inputs : list
+        The leaves of the arguments: Symbols, and constants.
+    outputs : list
+        The leaves of the value, likewise.
+    structure
+        That of the value.
+    seeds : list of Symbol
+        The cotangents of the outputs, with which the pullback starts.
+    pulled : dict
+        The cotangents of the inputs that have one, by the position of the input. Python's own
+        numbers have none: `vjp` makes NumPy's of them before it differentiates.
+    calls : Recording
+        All calls, those of f first.
+    """
+
+    inputs: list
+    outputs: list
+    structure: Any
+    seeds: list
+    pulled: dict
+    calls: Recording
+
+
+def recorded(f, leaves, structure, name: str) -> Run:
+    """Record f and its pullback at these leaves of its arguments.
+
+    Parameters
+    ----------
+    f : function
+    leaves, structure
+        Of the tuple of its arguments, as `tree.flatten` takes it apart.
+    name : str
+        What error messages call f.
+
+    Raises
+    ------
+    TypeError
+        If f does something that a program cannot do, or not the same both times.
+    """
+    with np.errstate(all="ignore"):
+        first, second = [_record(f, leaves, structure, name) for _ in range(2)]
+    difference = _difference(first, second)
+    if difference:
+        raise TypeError(f"{name}: recorded twice, it {difference}")
+    return first
+
+
+def is_number(x) -> bool:
+    """Whether a leaf may differ from call to call; any other is a constant of the program."""
+    return isinstance(x, (np.ndarray, np.floating, float))
+
+
+def _record(f, leaves, structure, name):
+    """Record f and its pullback once: Symbols in Nodes go through f, and the sweep back."""
+    recording = Recording()
+    inputs = [Symbol(x, recording) if is_number(x) else x for x in leaves]
+    primals = {i: x for i, x in enumerate(inputs) if _has_cotangent(x)}
+    trace = Trace()
+    nodes = dict(zip(primals, trace.inputs(list(primals.values()))))
+    args = [nodes.get(i, x) for i, x in enumerate(inputs)]
+    try:
+        found, out_structure = tree.flatten(f(*tree.unflatten(structure, args)))
+        outputs, pull = _close(trace, found, list(primals.values()))
+        seeds = [Symbol(np.ones(np.shape(y), y.dtype)[()], recording) for y in outputs]
+        pulled = pull(seeds)
+    except (TypeError, ValueError) as error:
+        if recording.refusal is None:
+            say_line(error, f". Choose with np.where{OR_WITHOUT}")
+            raise
+    finally:
+        trace.close()
+    if recording.refusal:  # which f may have caught
+        raise recording.refusal from None
+    if any([type(y) is Node for y in outputs]):
+        raise TypeError(
+            f"{name}: closes over a value that is being differentiated, whose gradient would be"
+            " lost; pass that value as an argument"
+        )
+    if not all([equal(x, copy) for x, copy in recording.met.values()]):
+        raise TypeError(
+            f"{name}: writes into an array after it has been used, which a program would have as"
+            " it is at the end; make a new one each time"
+        )
+    # the caller may write into what is returned, so each call returns a new copy of a constant
+    outputs, pulled = [
+        [recording(np.array, (y,), {}) if isinstance(y, np.ndarray) else y for y in part]
+        for part in (outputs, pulled)
+    ]
+    recording.over = True
+    return Run(inputs, outputs, out_structure, seeds, dict(zip(primals, pulled)), recording)
+
+
+def _has_cotangent(x):
+    return type(x) is Symbol and x.dtype.kind == "f" and type(x.value) is not float
+
+
+def _difference(first, second):
+    """Say in what two runs differ; None if they agree."""
+    numbers = {}  # of the Symbols, in the order in which they were made
+    for run in (first, second):
+        made = [*run.inputs, *run.seeds, *[y for call in run.calls for y in call.results]]
+        numbers.update((x, i) for i, x in enumerate(made) if type(x) is Symbol)
+
+    def unequal(did, xs, ys):
+        for x, y in zip(xs, ys):
+            _, x = first.calls.met.get(id(x), (x, x))  # as it was: f may have written into it since
+            if Symbol in (type(x), type(y)):
+                same = type(x) is type(y) and numbers[x] == numbers[y]
+            else:
+                same = equal(x, y)
+            if not same:
+                return f"{did} {_then(*map(_described, (x, y)))}"
+        return None
+
+    for a, b in itertools.zip_longest(first.calls, second.calls):
+        if a is None or b is None or (a.function, a.structure) != (b.function, b.structure):
+            a, b = [name_of(call.function) if call else "nothing more" for call in (a, b)]
+            return f"did not do the same: {a} and then {b if a != b else 'again, otherwise'}"
+        difference = unequal(f"gave {name_of(a.function)}", a.arguments, b.arguments)
+        if difference:
+            return difference
+    if first.structure != second.structure:
+        a, b = tree.describe(first.structure), tree.describe(second.structure)
+        return f"returned {a} and then {b}"
+    return unequal("returned", first.outputs, second.outputs)
+
+
+def _described(x):
+    return "a value that it computed" if type(x) is Symbol else f"the constant {x!r:.40}"
+
+
+def _then(x, y):
+    return (
+        f"{x} and then {y if y != x else 'another one'}. A program would keep the first for ever:"
+        " let a random draw, a counter or the time be an argument"
+    )
