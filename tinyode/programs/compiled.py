@@ -16,9 +16,10 @@ A compiled function hands its programs to whoever asks, by the method `compiled.
 """
 
 import collections
+import copy
 import functools
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 from numpy import ndarray
@@ -40,6 +41,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 KEPT = 512  # programs of one compiled function: 2 MB of small ones, 90 MB of 100 layers each
+NEW = object()  # in place of programs that are not there yet
 # types of numbers that may differ from call to call, and of what makes no program
 BY_TYPE = frozenset({float, np.float16, np.float32, np.float64, np.longdouble, Node, Symbol})
 
@@ -155,19 +157,16 @@ class compiled(Generic[P, R]):
         names = tuple([(type(name), repr(name)) for order in orders for name in order])  # 1 == True
         own = tuple([contents(x) for x in tree.belongings(structure)])
         cache_key = structure, orders, names, own, with_keywords, wanted, tuple(kinds)
-        call = functools.partial(_with_keywords, self.f) if with_keywords else self.f
-        programs = self.programs.pop(cache_key, None)
-        if programs is None:
+        found = self.programs.pop(cache_key, NEW)
+        if found is NEW:
             began = thrown_away.perf_counter()
-            name = getattr(self.f, "__name__", repr(self.f))
-            programs = _compile(call, leaves, structure, wanted, name, Writer(self.f))
+            found, value = _compile(self.f, leaves, structure, wanted, with_keywords)
             if not self.programs:
-                thrown_away.count(self, programs.value, began)
-        self.programs[cache_key] = programs  # at the end, as the one used last
+                thrown_away.count(self, value, began)
+        self.programs[cache_key] = found  # at the end, as the one used last
         if len(self.programs) > KEPT:
             self.programs.popitem(last=False)
             self.last.clear()  # which may hold it
-        found = programs.specialized(call, structure, wanted)
         if not own and all([kind is str for kind, _ in names]):
             self.last[wanted] = key, orders, found
         return found
@@ -204,69 +203,18 @@ def _copies(outputs):
     return [y.copy()[()] if isinstance(y, ndarray) else y for y in outputs]
 
 
-class Programs(NamedTuple):
-    """The programs for one cache key.
+def _compile(f, leaves, structure, wanted, with_keywords):
+    """Record f, and write down its value and its pullback to the wanted leaves.
 
-    Attributes
-    ----------
+    Returns
+    -------
+    found : Specialized or None
+        None where a derivative is wanted, and outputs are not of floating-point numbers.
     value : function
-        ``value(*leaves)`` returns ``(outputs, saved)``.
-    pullback : function
-        ``pullback(*seeds, *saved)`` returns the cotangents of the wanted leaves in a list.
-    structure
-        That of f's value.
-    dtypes : list
-        Those of the outputs.
-    owned : bool
-        Whether all that is returned is in arrays of its own; see `Specialized`.
+        The program for the value.
     """
-
-    value: Callable
-    pullback: Callable
-    structure: Any
-    dtypes: list
-    owned: bool
-
-    def specialized(self, f, structure, wanted):
-        """Return them as a `Specialized`; None if a derivative is wanted, and there is none.
-
-        ``f`` is called where a derivative of the pullback is being taken, with arguments of that
-        structure.
-        """
-        if wanted and not all([dtype.kind == "f" for dtype in self.dtypes]):
-            return None
-        value, pullback, dtypes = self.value, self.pullback, self.dtypes
-
-        def vjp(*leaves):
-            outputs, saved = value(*leaves)
-
-            def pull(seeds):
-                if [g.dtype for g in seeds] != dtypes:
-                    seeds = [g.astype(dtype) for g, dtype in zip(seeds, dtypes)]
-                if Node in [type(g) for g in seeds]:
-                    primals = [leaves[i] for i in wanted]
-                    return vjp_of_list(_of_leaves(f, structure, leaves, wanted), primals)[1](seeds)
-                return pullback(*seeds, *saved)
-
-            return outputs, pull
-
-        return Specialized(lambda *leaves: value(*leaves)[0], vjp, self.structure, self.owned)
-
-
-def _of_leaves(f, structure, leaves, wanted):
-    """Return f as a function from the wanted leaves to the leaves of its value."""
-
-    def of_wanted(*primals):
-        changed = dict(zip(wanted, primals))
-        arguments = [changed.get(i, x) for i, x in enumerate(leaves)]
-        return tree.flatten(f(*tree.unflatten(structure, arguments)))[0]
-
-    return of_wanted
-
-
-def _compile(f, leaves, structure, wanted, name, writer):
-    """Record f; write down its value, and its pullback to the wanted leaves."""
-    run = recorded(f, leaves, structure, name)
+    call = functools.partial(_with_keywords, f) if with_keywords else f
+    run = recorded(call, leaves, structure, getattr(f, "__name__", repr(f)))
     outputs = [_of_numpy(y) for y in run.outputs] if wanted else run.outputs
     calls, results = simplified(run.calls, [*outputs, *[run.pulled[i] for i in wanted]])
     outputs, pulled = results[: len(outputs)], results[len(outputs) :]
@@ -274,15 +222,47 @@ def _compile(f, leaves, structure, wanted, name, writer):
     made = {*_symbols(run.inputs), *_results(first)}
     read = [*_arguments(second), *_symbols(pulled)]
     saved = [x for x in dict.fromkeys(read) if x in made]
-    value, pullback = _written(writer, run, first, second, outputs, saved, pulled)
+    value, pullback = _written(Writer(f), run, first, second, outputs, saved, pulled)
+    dtypes = [np.result_type(y) for y in outputs]
+    if wanted and not all([dtype.kind == "f" for dtype in dtypes]):
+        return None, value
+    if tree.belongings(structure):  # attributes of a container of the caller's, which may change
+        structure = copy.deepcopy(structure)
+    vjp = _vjp(value, pullback, dtypes, call, structure, wanted)
     kept = {*saved, *_arguments([call for call in first if not call.fresh])}  # or views of it
     owned = _own(outputs, first, kept) and _own(pulled, second, set())
-    dtypes = [np.result_type(y) for y in outputs]
-    return Programs(value, pullback, run.structure, dtypes, owned)
+    return Specialized(lambda *leaves: value(*leaves)[0], vjp, run.structure, owned), value
+
+
+def _vjp(value, pullback, dtypes, f, structure, wanted):
+    """Return the function ``vjp`` of a `Specialized`.
+
+    ``value(*leaves)`` returns ``(outputs, saved)``, the outputs of these dtypes, and
+    ``pullback(*seeds, *saved)`` the cotangents. f is called, with arguments of that structure,
+    where a derivative of the pullback is being taken.
+    """
+
+    def vjp(*leaves):
+        outputs, saved = value(*leaves)
+
+        def pull(seeds):
+            if [g.dtype for g in seeds] != dtypes:
+                seeds = [g.astype(dtype) for g, dtype in zip(seeds, dtypes)]
+            if Node in [type(g) for g in seeds]:
+                return vjp_of_list(of_wanted, [leaves[i] for i in wanted])[1](seeds)
+            return pullback(*seeds, *saved)
+
+        def of_wanted(*primals):
+            every = dict(enumerate(leaves)) | dict(zip(wanted, primals))
+            return tree.flatten(f(*tree.unflatten(structure, list(every.values()))))[0]
+
+        return outputs, pull
+
+    return vjp
 
 
 def _written(writer, run, first, second, outputs, saved, pulled):
-    """Return the two programs as functions, for the calls of each."""
+    """Return the two programs as functions: one for the first calls, one for the second."""
     writer.taken |= {"value", "pullback"}
     parameters = [writer.free(f"x{i}") for i in range(len(run.inputs))]
     cotangents = [writer.free(f"g{i}") for i in range(len(run.seeds))]
@@ -292,10 +272,8 @@ def _written(writer, run, first, second, outputs, saved, pulled):
     value = writer.source("value", parameters, lines, (list(outputs), tuple(saved)))
     parameters = [*cotangents, *[writer.names[x] for x in saved]]
     pullback = writer.source("pullback", parameters, writer.lines(second, pulled), pulled)
-    return [
-        Program(source, writer.constants, name).call
-        for source, name in ((value, "value"), (pullback, "pullback"))
-    ]
+    value = Program(value, writer.constants, "value")
+    return value.call, Program(pullback, writer.constants, "pullback").call
 
 
 def _of_numpy(y):

@@ -27,32 +27,11 @@ from .memory import plan
 from .recording import Call
 from .symbol import OPERATORS, Method, Symbol
 
-SIGNS: dict[Any, str] = {
-    np.add: "+",
-    np.subtract: "-",
-    np.multiply: "*",
-    np.divide: "/",
-    np.matmul: "@",
-    np.remainder: "%",
-    np.floor_divide: "//",
-    np.less: "<",
-    np.less_equal: "<=",
-    np.greater: ">",
-    np.greater_equal: ">=",
-    np.equal: "==",
-    np.not_equal: "!=",
-    np.bitwise_and: "&",
-    np.bitwise_or: "|",
-    np.bitwise_xor: "^",
-}
-SIGNS |= {OPERATORS[ufunc]: sign for ufunc, sign in SIGNS.items()} | {operator.pow: "**"}
-PREFIXES = {
-    np.negative: "-",
-    np.invert: "~",
-    operator.neg: "-",
-    operator.pos: "+",
-    operator.invert: "~",
-}
+# the signs of functions that are written between two operands, and of those before one
+BETWEEN, BEFORE = {operator.pow: "**"}, {}
+for _ufunc, (_operator, _sign) in OPERATORS.items():
+    if _sign:
+        (BETWEEN if _ufunc.nin == 2 else BEFORE).update({_ufunc: _sign, _operator: _sign})
 HEADER = "import numpy as np\n"
 USED = {"np", "slice", "float", "int", "bool", "Ellipsis"}  # names that a source needs for itself
 
@@ -157,12 +136,12 @@ class Writer:
         lists = any([isinstance(x, (list, tuple)) for x in args])
         if isinstance(f, np.ufunc) and (lists or not arrays):
             return None
-        if f in SIGNS and len(args) == 2:
+        if f in BETWEEN and len(args) == 2:
             left, right = map(self.text, args)
             if f is operator.pow and left.startswith("-"):  # -2 ** x is -(2 ** x)
                 left = f"({left})"
-            return f"{left} {SIGNS[f]} {right}"
-        return PREFIXES[f] + self.text(args[0]) if f in PREFIXES else None
+            return f"{left} {BETWEEN[f]} {right}"
+        return BEFORE[f] + self.text(args[0]) if f in BEFORE else None
 
     def _function(self, f):
         """Return the name of a function; the source of one of ours will stand above the program."""

@@ -32,29 +32,29 @@ from .. import tree
 from ..autodiff.operators import Recorded
 from ..autodiff.trace import Node
 
-# Python's operator for each ufunc. Of two Python numbers it makes a Python number, which does not
-# turn float32 into float64; the ufunc makes a NumPy number, which does.
+# Python's operator for each ufunc, and its sign. Of two Python numbers the operator makes a Python
+# number, which does not turn float32 into float64; the ufunc makes a NumPy number, which does.
 OPERATORS = {
-    np.add: operator.add,
-    np.subtract: operator.sub,
-    np.multiply: operator.mul,
-    np.divide: operator.truediv,
-    np.matmul: operator.matmul,
-    np.remainder: operator.mod,
-    np.floor_divide: operator.floordiv,
-    np.negative: operator.neg,
-    np.less: operator.lt,
-    np.less_equal: operator.le,
-    np.greater: operator.gt,
-    np.greater_equal: operator.ge,
-    np.equal: operator.eq,
-    np.not_equal: operator.ne,
-    np.bitwise_and: operator.and_,
-    np.bitwise_or: operator.or_,
-    np.bitwise_xor: operator.xor,
-    np.invert: operator.invert,
-    np.absolute: operator.abs,
-    np.positive: operator.pos,
+    np.add: (operator.add, "+"),
+    np.subtract: (operator.sub, "-"),
+    np.multiply: (operator.mul, "*"),
+    np.divide: (operator.truediv, "/"),
+    np.matmul: (operator.matmul, "@"),
+    np.remainder: (operator.mod, "%"),
+    np.floor_divide: (operator.floordiv, "//"),
+    np.less: (operator.lt, "<"),
+    np.less_equal: (operator.le, "<="),
+    np.greater: (operator.gt, ">"),
+    np.greater_equal: (operator.ge, ">="),
+    np.equal: (operator.eq, "=="),
+    np.not_equal: (operator.ne, "!="),
+    np.bitwise_and: (operator.and_, "&"),
+    np.bitwise_or: (operator.or_, "|"),
+    np.bitwise_xor: (operator.xor, "^"),
+    np.negative: (operator.neg, "-"),
+    np.positive: (operator.pos, "+"),
+    np.invert: (operator.invert, "~"),
+    np.absolute: (operator.abs, ""),  # which has none
 }
 SAME_AS_FUNCTIONS = frozenset(  # x.sum() is np.sum(x)
     "all any argmax argmin argsort clip cumprod cumsum diagonal max mean min prod ravel repeat "
@@ -90,7 +90,7 @@ def _unary(ufunc):
     """Make an operator of one operand."""
 
     def method(self):
-        function = OPERATORS[ufunc] if _is_python_number(self) else ufunc
+        function = OPERATORS[ufunc][0] if _is_python_number(self) else ufunc
         return self.recording(function, (self,), {})
 
     return method
@@ -106,8 +106,8 @@ def _binary(ufunc, swapped=False):
         if sequence and ufunc is np.multiply and np.isscalar(self.value):
             self.recording.takes("a number of repetitions")
         of_python = _is_python_number(self) and _is_python_number(other)
-        operands = (other, self) if swapped else (self, other)
-        return self.recording(OPERATORS[ufunc] if of_python else ufunc, operands, {})
+        function = OPERATORS[ufunc][0] if of_python else ufunc
+        return self.recording(function, (other, self) if swapped else (self, other), {})
 
     return method
 
@@ -219,8 +219,8 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
     __copy__ = __deepcopy__
 
 
-for _ufunc, _function in OPERATORS.items():
-    _name = _function.__name__.strip("_")
+for _ufunc, (_operator, _) in OPERATORS.items():
+    _name = _operator.__name__.strip("_")
     setattr(Symbol, f"__{_name}__", _binary(_ufunc) if _ufunc.nin == 2 else _unary(_ufunc))
     if hasattr(Symbol, f"__r{_name}__"):  # the mixin says which operators have one
         setattr(Symbol, f"__r{_name}__", _binary(_ufunc, swapped=True))
