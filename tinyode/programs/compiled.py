@@ -47,8 +47,7 @@ BY_TYPE = frozenset({float, np.float16, np.float32, np.float64, np.longdouble, N
 
 
 class compiled(Generic[P, R]):
-    """A function that is recorded once for each kind of arguments, and then runs as straight-line
-    NumPy.
+    """A function that is recorded once, and runs as straight-line NumPy from then on.
 
     Use it wherever f is used, under `vjp`, `grad`, `odeint`, `root`: ``odeint(compiled(f), y0, t,
     theta)``. Values and derivatives are those of the tape to the last bit, with two exceptions:
@@ -144,7 +143,7 @@ class compiled(Generic[P, R]):
         last = self.last.get(wanted)
         if last and key == last[0] and (not last[1] or tree.orders(structure) == last[1]):
             return last[2]  # the usual case: quicker than a hash
-        if any([_makes_no_program(x) for x in leaves]):
+        if any([_may_be_traced(x) for x in leaves]):
             return None
         return self._look_up(leaves, key, wanted)
 
@@ -187,19 +186,13 @@ def _kind(x):
     return contents(x)
 
 
-def _makes_no_program(x):
-    """Whether a leaf is traced, or an array of objects, which may be."""
+def _may_be_traced(x):
+    """Whether a leaf is a stand-in, or an array of objects, which may be such."""
     return isinstance(x, (Node, Symbol)) or (type(x) is ndarray and x.dtype.hasobject)
 
 
-def _with_keywords(f, args, kwargs):
-    return f(*args, **kwargs)
-
-
 def _copies(outputs):
-    """Return arrays that the caller may write into; a number for one without an axis, as NumPy's
-    own functions do.
-    """
+    """Return arrays that the caller may write into; for one without an axis a number."""
     return [y.copy()[()] if isinstance(y, ndarray) else y for y in outputs]
 
 
@@ -213,7 +206,7 @@ def _compile(f, leaves, structure, wanted, with_keywords):
     value : function
         The program for the value.
     """
-    call = functools.partial(_with_keywords, f) if with_keywords else f
+    call = (lambda args, kwargs: f(*args, **kwargs)) if with_keywords else f
     run = recorded(call, leaves, structure, getattr(f, "__name__", repr(f)))
     outputs = [_of_numpy(y) for y in run.outputs] if wanted else run.outputs
     calls, results = simplified(run.calls, [*outputs, *[run.pulled[i] for i in wanted]])
@@ -248,13 +241,14 @@ def _vjp(value, pullback, dtypes, f, structure, wanted):
         def pull(seeds):
             if [g.dtype for g in seeds] != dtypes:
                 seeds = [g.astype(dtype) for g, dtype in zip(seeds, dtypes)]
-            if Node in [type(g) for g in seeds]:
-                return vjp_of_list(of_wanted, [leaves[i] for i in wanted])[1](seeds)
-            return pullback(*seeds, *saved)
+            if Node not in [type(g) for g in seeds]:
+                return pullback(*seeds, *saved)
 
-        def of_wanted(*primals):
-            every = dict(enumerate(leaves)) | dict(zip(wanted, primals))
-            return tree.flatten(f(*tree.unflatten(structure, list(every.values()))))[0]
+            def of_wanted(*primals):
+                every = dict(enumerate(leaves)) | dict(zip(wanted, primals))
+                return tree.flatten(f(*tree.unflatten(structure, list(every.values()))))[0]
+
+            return vjp_of_list(of_wanted, [leaves[i] for i in wanted])[1](seeds)
 
         return outputs, pull
 

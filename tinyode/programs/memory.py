@@ -27,7 +27,7 @@ import numpy as np
 from .recording import Call
 from .symbol import Symbol, is_elementwise
 
-LARGE = 1 << 15  # bytes. At 8 kB, y (20, 2) with 50 hidden, neither out= nor del gained anything
+LARGE = 1 << 15  # bytes. With half of it 4 % was gained, with a quarter nothing
 
 
 class Step(NamedTuple):

@@ -27,6 +27,7 @@ from .symbol import Symbol
 
 
 def _of_numpy(names):
+    """Return the functions with these names."""
     return {getattr(np, name) for name in names.split()}
 
 
@@ -38,11 +39,8 @@ SHAPED_BY_VALUES = _of_numpy(
     "nonzero flatnonzero argwhere extract compress unique unique_all unique_counts unique_inverse "
     "unique_values union1d intersect1d setdiff1d setxor1d trim_zeros roots polydiv"
 )
-SHAPED_BY = {  # shaped by the values of one argument: its position, its keyword
-    np.bincount: (0, "x"),
-    np.delete: (1, "obj"),
-    operator.getitem: (1, ""),  # only by those of a mask
-}
+# shaped by the values of one argument, at this position or by this keyword; x[i] only by a mask
+SHAPED_BY = {np.bincount: (0, "x"), np.delete: (1, "obj"), operator.getitem: (1, "")}
 # As every ufunc does, these always make a new array. Any other may return a view.
 MAKES_ITS_OWN = _of_numpy("array concatenate where sum prod max min")
 FLAT = {Symbol, np.ndarray, *NUMBERS}  # types of arguments that are no containers
@@ -50,29 +48,14 @@ OR_WITHOUT = ", or leave tinyode.compiled and tinyode.program out"
 
 
 class Call(NamedTuple):
-    """One line of a program.
-
-    Attributes
-    ----------
-    function
-    arguments : sequence
-        The leaves of all arguments: Symbols, and constants.
-    structure
-        Puts ``(args, kwargs)`` together again from these; None where the arguments are the leaves.
-    results : list of Symbol
-    returned
-        The structure of what the function returned.
-    fresh : bool
-        Whether the result is surely a new array, and no view, whatever the strides of the
-        arguments.
-    """
+    """One line of a program."""
 
     function: Any
-    arguments: Any
-    structure: Any
-    results: list
-    returned: Any = tree.LEAF
-    fresh: bool = False
+    arguments: Any  # a sequence of leaves: Symbols and constants
+    structure: Any  # of (args, kwargs) with these leaves; None where args are the leaves
+    results: list  # of Symbols
+    returned: Any = tree.LEAF  # the structure of what was returned
+    fresh: bool = False  # whether the result is a new array, whatever the strides of the arguments
 
     def unpacked(self):
         """Return the arguments as they were given, by position and by keyword."""

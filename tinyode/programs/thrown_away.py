@@ -25,10 +25,10 @@ TOO_MUCH = 0.05
 
 @dataclasses.dataclass
 class Count:
-    """The compiled functions of one code of f that had the same first program."""
+    """The compiled functions of one code that had the same first program."""
 
-    source: list[str]
-    since: float
+    source: list[str]  # of the program
+    since: float  # when the first was recorded, or the last were reckoned up
     made: int = 0
     seconds: float = 0.0  # that it took to record them
     alive: weakref.WeakSet = dataclasses.field(default_factory=weakref.WeakSet)
@@ -39,15 +39,9 @@ counts: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # by the code o
 
 
 def count(made, value, began: float) -> None:
-    """Count a compiled function; warn if too many like it have been thrown away.
+    """Count a compiled function, by its first program and the time when its recording began.
 
-    Parameters
-    ----------
-    made : compiled
-    value : function
-        Its first program.
-    began : float
-        When its recording began.
+    Warn if too many like it have been thrown away.
     """
     code = code_of(made.f)
     if code is None:

@@ -26,31 +26,14 @@ from .symbol import Symbol
 
 
 class Run(NamedTuple):
-    """One run of f and of its pullback, written down.
+    """One run of f and of its pullback, written down."""
 
-    Attributes
-    ----------
-    inputs : list
-        The leaves of the arguments: Symbols, and constants.
-    outputs : list
-        The leaves of the value, likewise.
-    structure
-        That of the value.
-    seeds : list of Symbol
-        The cotangents of the outputs, with which the pullback starts.
-    pulled : dict
-        The cotangents of the inputs that have one, by the position of the input. Python's own
-        numbers have none: `vjp` makes NumPy's of them before it differentiates.
-    calls : Recording
-        All calls, those of f first.
-    """
-
-    inputs: list
-    outputs: list
-    structure: Any
-    seeds: list
-    pulled: dict
-    calls: Recording
+    inputs: list  # the leaves of the arguments: Symbols and constants
+    outputs: list  # the leaves of the value, likewise
+    structure: Any  # of the value
+    seeds: list  # Symbols for the cotangents of the outputs
+    pulled: dict  # the cotangents of the inputs that have one, by the position of the input
+    calls: Recording  # those of f, then those of the pullback
 
 
 def recorded(f, leaves, structure, name: str) -> Run:
@@ -123,6 +106,7 @@ def _record(f, leaves, structure, name):
 
 
 def _has_cotangent(x):
+    """Whether an input has a cotangent; a Python number has none, for `vjp` makes NumPy's of it."""
     return type(x) is Symbol and x.dtype.kind == "f" and type(x.value) is not float
 
 
