@@ -6,10 +6,10 @@ returned (see `symbol`). For ``np.sin(x) * x`` the list is
     Call(np.sin, (x,), ..., [v1])
     Call(np.multiply, (v1, x), ..., [v2])
 
-A recording follows one path through the function, that of the example. A program made of it takes
-this path for ever. So whatever would choose the path by a value is refused: a bool, a plain number,
-an index, a shape that depends on values. And whatever would change an array in place is refused: an
-operation may be left out or done once for two, if no array ever changes.
+A recording follows one path through the function, that of the example, and a program made of it
+takes this path for ever. So all that could choose a path by a value is refused: a bool, a plain
+number, an index, a shape that depends on values. What writes into an array is refused too: calls
+are left out later, or done once for two, and that is right only if no array changes.
 """
 
 import functools
@@ -39,9 +39,10 @@ SHAPED_BY_VALUES = _of_numpy(
     "nonzero flatnonzero argwhere extract compress unique unique_all unique_counts unique_inverse "
     "unique_values union1d intersect1d setdiff1d setxor1d trim_zeros roots polydiv"
 )
-# shaped by the values of one argument, at this position or by this keyword; x[i] only by a mask
+# The shape of the result depends on the values of one argument: its position, its keyword. For
+# x[i] it does so only if i is a mask.
 SHAPED_BY = {np.bincount: (0, "x"), np.delete: (1, "obj"), operator.getitem: (1, "")}
-# As every ufunc does, these always make a new array. Any other may return a view.
+# These always make a new array, as every ufunc does. Any other function may return a view.
 MAKES_ITS_OWN = _of_numpy("array concatenate where sum prod max min")
 FLAT = {Symbol, np.ndarray, *NUMBERS}  # types of arguments that are no containers
 OR_WITHOUT = ", or leave tinyode.compiled and tinyode.program out"
@@ -80,15 +81,17 @@ class Recording(list):
     Attributes
     ----------
     refusal : TypeError or None
-        What was refused first. It stands even if f has caught the error.
+        The first refusal. It is kept because f may catch the error.
     met : dict
-        The arrays that f closes over: by their id, each with a copy of how it was.
+        The arrays that f closes over, by their id: each with a copy of what it held at first.
     over : bool
-        Whether f has returned, so that only this package has the Symbols now.
+        Whether f has returned. From then on only this room uses the Symbols.
     """
 
     def __init__(self) -> None:
-        self.refusal, self.met, self.over = None, {}, False
+        self.refusal: TypeError | None = None
+        self.met: dict[int, tuple] = {}
+        self.over = False
 
     def __call__(self, function, args, kwargs):
         """Compute ``function(*args, **kwargs)``, write the call down, return Symbols."""

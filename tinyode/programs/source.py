@@ -27,8 +27,9 @@ from .memory import plan
 from .recording import Call
 from .symbol import OPERATORS, Method, Symbol
 
-# the signs of functions that are written between two operands, and of those before one
-BETWEEN, BEFORE = {operator.pow: "**"}, {}
+# the signs that are written between two operands, and those before one
+BETWEEN: dict[Any, str] = {operator.pow: "**"}
+BEFORE: dict[Any, str] = {}
 for _ufunc, (_operator, _sign) in OPERATORS.items():
     if _sign:
         (BETWEEN if _ufunc.nin == 2 else BEFORE).update({_ufunc: _sign, _operator: _sign})

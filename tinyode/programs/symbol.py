@@ -1,8 +1,8 @@
 """Symbols: what stands for an array while a function is recorded.
 
-A Symbol has the value of one example, and looks to NumPy like that array. Each NumPy function that
-meets a Symbol is computed on the value, written down in the Symbol's recording, and returns another
-Symbol:
+A Symbol has the value of an example, and looks to NumPy like that array. When a NumPy function is
+called with a Symbol, it is computed with the value, and the call is appended to the Symbol's
+recording. What comes back is another Symbol:
 
     >>> recording = Recording()
     >>> x = Symbol(np.array([1.0, 2.0]), recording)
@@ -11,14 +11,14 @@ Symbol:
     >>> [call.function.__name__ for call in recording]
     ['multiply', 'add']
 
-A Node, on the tape of the engine, does much the same. But the tape holds only what a derivative
-needs: no comparison, and nothing that the VJP rules compute. A Symbol knows nothing of derivatives,
-and everything is written down. So put Symbols into Nodes, as their values: then the function and
-its backward sweep, whose rules are NumPy code too, are recorded together.
+The Nodes of the engine do much the same. But their tape holds only what a derivative needs: no
+comparison, and nothing that the VJP rules compute. A Symbol knows nothing of derivatives, and its
+recording holds everything. To record a derivative, put Symbols into Nodes, as their values. The VJP
+rules are NumPy code, so the backward sweep is then recorded like the function itself.
 
-A program runs for other values than those of the example. It may use the shape and the dtype of a
-Symbol, which the cache key holds fixed. Whatever else would hand out a plain value (`bool`,
-`float`, an index) is refused.
+A program also runs for other values than those of the example. Code may use the shape and the dtype
+of a Symbol, because the program is only for such arguments. All that would hand out a plain value
+(`bool`, `float`, an index) is refused.
 """
 
 import math
@@ -113,7 +113,10 @@ def _binary(ufunc, swapped=False):
 
 
 def _in_place(ufunc):
-    """Make an operator such as +=, which would write into an array; a number is only replaced."""
+    """Make an operator such as +=, which writes into an array, and is refused there.
+
+    A number cannot be written into: Python makes another one by the operator without =.
+    """
 
     def method(self, other):
         if isinstance(self.value, np.ndarray):
@@ -129,7 +132,7 @@ def _refused(what):
 
 
 class Symbol(NDArrayOperatorsMixin, Recorded):
-    """An array of which all that happens to it is written down.
+    """An array or a number whose history is written down.
 
     Attributes
     ----------
@@ -191,9 +194,9 @@ class Symbol(NDArrayOperatorsMixin, Recorded):
         return (self[i] for i in range(len(self)))
 
     def __hash__(self):
-        """Hash by identity, for the sets and dicts of this package.
+        """Hash by identity, for the sets and dicts of this room.
 
-        f may not use one as a key: it would look for the number, and never find it.
+        It is refused to f, which would look for a number in its dict and never find it.
         """
         if self.recording.over:
             return id(self)

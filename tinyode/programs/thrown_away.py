@@ -3,9 +3,9 @@
     def loss(theta):
         return np.sum(odeint(compiled(f), y0, t, theta))
 
-Each call of this loss makes a compiled function, which records f anew, and that costs more than it
-saves. So the compiled functions of one code are counted. If many of them have been thrown away, and
-their recordings took a good part of the time since the first, that is said, once.
+Each call of this loss makes a compiled function, which records f anew. That takes more time than
+the program saves. So all compiled functions whose f has the same code are counted. If many of them
+have been thrown away, and recording took a good part of the time, a warning says so, once.
 """
 
 import dataclasses
@@ -15,11 +15,11 @@ import linecache
 import warnings
 import weakref
 from time import perf_counter
+from typing import Any
 
-# To record so many has taken 0.1 s or more.
-THROWN_AWAY = 50
-# The share of the time. Made in a loss, the first recordings took a tenth or more; made for each of
-# many fits of 20 steps, a hundredth.
+THROWN_AWAY = 50  # so many are too many: to record them takes 0.1 s or more
+# Such a share of the time is too much. Recording took a tenth of it or more where each call of a
+# loss made a compiled function, and a hundredth where each of many fits of 20 steps did.
 TOO_MUCH = 0.05
 
 
@@ -28,10 +28,10 @@ class Count:
     """The compiled functions of one code that had the same first program."""
 
     source: list[str]  # of the program
-    since: float  # when the first was recorded, or the last were reckoned up
+    since: float  # the time when counting began
     made: int = 0
     seconds: float = 0.0  # that it took to record them
-    alive: weakref.WeakSet = dataclasses.field(default_factory=weakref.WeakSet)
+    alive: weakref.WeakSet[Any] = dataclasses.field(default_factory=weakref.WeakSet)
     reported: bool = False
 
 

@@ -1,14 +1,13 @@
-"""Recording f and its pullback, twice, so as to see whether f does the same each time.
+"""Recording f and its pullback, twice, to see whether f does the same each time.
 
-A program keeps what it was recorded with for ever. If f draws at random, counts its calls or looks
-at the clock, that is a constant to the recording, and the program would return the first draw
-again and again:
+If f draws at random, counts its calls or looks at the clock, then the recording has a constant
+there, and the program would use the first draw again and again:
 
     >>> compiled(lambda x: x * random.random())(np.ones(2))
     TypeError: <lambda>: recorded twice, it gave np.multiply the constant 0.84... and then the
     constant 0.75.... A program would keep the first for ever: ...
 
-So f is run twice, and the two recordings must agree in every call, argument and result.
+So f is recorded twice, and the two recordings must agree in every call, argument and result.
 """
 
 import itertools
@@ -66,7 +65,7 @@ def is_number(x) -> bool:
 
 
 def _record(f, leaves, structure, name):
-    """Record f and its pullback once: Symbols in Nodes go through f, and the sweep back."""
+    """Record f and its pullback once: f is called with Symbols in Nodes, and then swept back."""
     recording = Recording()
     inputs = [Symbol(x, recording) if is_number(x) else x for x in leaves]
     primals = {i: x for i, x in enumerate(inputs) if _has_cotangent(x)}
