@@ -90,9 +90,9 @@ def test_a_container_that_has_changed_since_it_was_recorded():
         return made
 
     f = lambda p: np.sum(p["a"] ** 3) * p.k[0]
-    derivative = lambda g, p: jvp(grad(g), (p,), (p,))[1]
+    derivative = lambda g, p: jvp(g, (p,), (p,))[1]  # of the pullback, by f itself
     g, first = compiled(f), scaled(2.0)
     derivative(g, first)
     first.k[0] = 5.0
     for p in (first, scaled(2.0)):
-        assert_same(derivative(g, p)["a"], derivative(f, p)["a"])
+        assert_same(derivative(g, p), derivative(f, p))
