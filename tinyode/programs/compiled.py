@@ -204,27 +204,53 @@ def _compile(f, leaves, structure, wanted, with_keywords):
     found : Specialized or None
         None where a derivative is wanted, and outputs are not of floating-point numbers.
     value : function
-        The program for the value.
+        The program of the value.
     """
     call = (lambda args, kwargs: f(*args, **kwargs)) if with_keywords else f
     run = recorded(call, leaves, structure, getattr(f, "__name__", repr(f)))
-    outputs = [_of_numpy(y) for y in run.outputs] if wanted else run.outputs
+    writer, inputs, seeds = _writer(f, run)
+    if not wanted:
+        calls, outputs = simplified(run.calls, run.outputs)
+        value = _function(writer, "value", inputs, calls, outputs)
+        vjp = lambda *leaves: (value(*leaves), lambda seeds: [])
+        return Specialized(value, vjp, run.structure, _own(outputs, calls)), value
+    outputs = [_of_numpy(y) for y in run.outputs]
     calls, results = simplified(run.calls, [*outputs, *[run.pulled[i] for i in wanted]])
     outputs, pulled = results[: len(outputs)], results[len(outputs) :]
     first, second = split(calls, outputs)
     made = {*_symbols(run.inputs), *_results(first)}
     read = [*_arguments(second), *_symbols(pulled)]
     saved = [x for x in dict.fromkeys(read) if x in made]
-    value, pullback = _written(Writer(f), run, first, second, outputs, saved, pulled)
+    value = _function(writer, "value", inputs, first, (outputs, tuple(saved)))
+    seeds += [writer.names[x] for x in saved]
+    pullback = _function(writer, "pullback", seeds, second, pulled)
     dtypes = [np.result_type(y) for y in outputs]
-    if wanted and not all([dtype.kind == "f" for dtype in dtypes]):
+    if not all([dtype.kind == "f" for dtype in dtypes]):
         return None, value
     if tree.belongings(structure):  # attributes of a container of the caller's, which may change
         structure = copy.deepcopy(structure)
     vjp = _vjp(value, pullback, dtypes, call, structure, wanted)
-    kept = {*saved, *_arguments([call for call in first if not call.fresh])}  # or views of it
-    owned = _own(outputs, first, kept) and _own(pulled, second, set())
+    viewed = _arguments([call for call in first if not call.fresh])  # a view of it may be saved
+    owned = _own(outputs, first, [*saved, *viewed]) and _own(pulled, second)
     return Specialized(lambda *leaves: value(*leaves)[0], vjp, run.structure, owned), value
+
+
+def _writer(f, run):
+    """Return a writer that has names for inputs and seeds, and lists of these names."""
+    writer = Writer(f)
+    writer.taken |= {"value", "pullback"}
+    inputs = [writer.free(f"x{i}") for i in range(len(run.inputs))]
+    seeds = [writer.free(f"g{i}") for i in range(len(run.seeds))]
+    pairs = zip([*run.inputs, *run.seeds], [*inputs, *seeds])
+    writer.names.update([(x, name) for x, name in pairs if type(x) is Symbol])
+    return writer, inputs, seeds
+
+
+def _function(writer, name, parameters, calls, returned):
+    """Write a program that makes these calls, and return it as a function."""
+    lines = writer.lines(calls, tree.flatten(returned)[0])
+    source = writer.source(name, parameters, lines, returned)
+    return Program(source, writer.constants, name).call
 
 
 def _vjp(value, pullback, dtypes, f, structure, wanted):
@@ -255,21 +281,6 @@ def _vjp(value, pullback, dtypes, f, structure, wanted):
     return vjp
 
 
-def _written(writer, run, first, second, outputs, saved, pulled):
-    """Return the two programs as functions: one for the first calls, one for the second."""
-    writer.taken |= {"value", "pullback"}
-    parameters = [writer.free(f"x{i}") for i in range(len(run.inputs))]
-    cotangents = [writer.free(f"g{i}") for i in range(len(run.seeds))]
-    pairs = zip([*run.inputs, *run.seeds], [*parameters, *cotangents])
-    writer.names.update([(x, name) for x, name in pairs if type(x) is Symbol])
-    lines = writer.lines(first, [*outputs, *saved])
-    value = writer.source("value", parameters, lines, (list(outputs), tuple(saved)))
-    parameters = [*cotangents, *[writer.names[x] for x in saved]]
-    pullback = writer.source("pullback", parameters, writer.lines(second, pulled), pulled)
-    value = Program(value, writer.constants, "value")
-    return value.call, Program(pullback, writer.constants, "pullback").call
-
-
 def _of_numpy(y):
     """Return a Symbol for a NumPy number where there is one for Python's, as `vjp` does."""
     return y.recording(np.float64, (y,), {}) if type(getattr(y, "value", y)) is float else y
@@ -287,8 +298,8 @@ def _results(calls):
     return [x for call in calls for x in call.results]
 
 
-def _own(results, calls, kept):
+def _own(results, calls, kept=()):
     """Whether the arrays among the results are made by these calls, each another one, none kept."""
     arrays = [x for x in results if isinstance(getattr(x, "value", x), ndarray)]
-    fresh = {*_results([call for call in calls if call.fresh])} - kept
+    fresh = {*_results([call for call in calls if call.fresh])}.difference(kept)
     return len({*arrays}) == len(arrays) and fresh.issuperset(arrays)

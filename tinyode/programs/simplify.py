@@ -13,7 +13,7 @@ import operator
 import numpy as np
 
 from .recording import Call
-from .symbol import METHODS, Symbol, is_elementwise
+from .symbol import METHODS, Symbol, has_dtype, is_elementwise
 
 
 def simplified(calls: list[Call], outputs: list) -> tuple[list[Call], list]:
@@ -46,7 +46,7 @@ def simplified(calls: list[Call], outputs: list) -> tuple[list[Call], list]:
         else:
             known[key] = call
             kept.append(call)
-            if call.function is np.broadcast_to and _has_dtype(call.arguments[0]):
+            if call.function is np.broadcast_to and has_dtype(call.arguments[0]):
                 narrow[call.results[0]] = call.arguments[0]
     outputs = [same.get(x, x) if type(x) is Symbol else x for x in outputs]
     for i, x in enumerate(outputs):
@@ -83,10 +83,6 @@ def _key(x):
     if type(x) is Symbol or isinstance(x, np.ndarray):
         return id(x)
     return type(x), repr(x)
-
-
-def _has_dtype(x):
-    return hasattr(getattr(x, "value", x), "dtype")
 
 
 # with this number, as `_number` writes it, the function returns its other operand
@@ -129,7 +125,7 @@ def _unchanged(call):
         return None
     if type(kept) is not Symbol or (kept.shape, kept.dtype) != (y.shape, y.dtype):
         return None
-    return kept if _has_dtype(kept) == _has_dtype(y) else None
+    return kept if has_dtype(kept) == has_dtype(y) else None
 
 
 def _number(x):

@@ -81,6 +81,11 @@ def is_elementwise(function) -> bool:
     return isinstance(function, np.ufunc) and function.signature is None
 
 
+def has_dtype(x) -> bool:
+    """Whether x is of NumPy, or stands for what is."""
+    return hasattr(x.value if type(x) is Symbol else x, "dtype")
+
+
 def _is_python_number(x):
     """Whether x is a Python number or stands for one."""
     return type(x.value if type(x) is Symbol else x) in (float, int, bool)
