@@ -1,4 +1,7 @@
-"""A compiled function keeps a bounded number of programs, and says so where they are of no use."""
+"""A compiled function keeps a bounded number of programs.
+
+And it warns if compiled functions are thrown away before they are of use.
+"""
 
 import functools
 import gc
@@ -149,7 +152,7 @@ def test_those_that_live_or_differ_are_not_reported():
 
 
 def test_those_that_are_used_often_are_not_reported(monkeypatch):
-    """A fit for each of many seeds makes one for each, and recording takes little of its time."""
+    """Fits for many seeds make one for each, and recording takes little of their time."""
     thrown_away.counts.clear()
     monkeypatch.setattr(thrown_away, "THROWN_AWAY", 8)
     clock = [0.0]
