@@ -44,13 +44,21 @@ def test_what_is_offered_is_what_vjp_returns(seed):
 def test_what_may_share_memory_is_not_owned():
     for f, owned in (
         (lambda x: x * 2.0, True),
-        (lambda x: np.sum(x * x), True),  # a number cannot be written into
+        (lambda x: np.sum(np.sin(x)), True),  # a number cannot be written into
         (lambda x: x, False),
         (lambda x: x[::-1], False),
         (lambda x: np.exp(x), False),  # the pullback needs the value
         (lambda x: x + np.ones(2), False),  # the cotangent is the seed
     ):
         assert offered(compiled(f), X, wanted=(0,)).owned == owned
+
+
+def test_a_cotangent_without_axes_is_a_number():
+    """Also if it is the seed, and that an array without axes."""
+    for f in (lambda x: x, lambda x: 1.0 * x, lambda x: np.reshape(x, ()), lambda x: x + x):
+        for seed in (1.0, np.float64(1.0), np.array(1.0)):
+            for g in (f, compiled(f)):
+                assert type(vjp(g, 0.5)[1](seed)[0]) is np.float64
 
 
 def test_nothing_is_offered_where_f_must_be_called():

@@ -213,7 +213,7 @@ def _compile(f, leaves, structure, wanted, with_keywords):
         calls, outputs = simplified(run.calls, run.outputs)
         value = _function(writer, "value", inputs, calls, outputs)
         vjp = lambda *leaves: (value(*leaves), lambda seeds: [])
-        return Specialized(value, vjp, run.structure, _own(outputs, calls)), value
+        return Specialized(value, vjp, run.structure, _own(_arrays(outputs), calls)), value
     outputs = [_of_numpy(y) for y in run.outputs]
     calls, results = simplified(run.calls, [*outputs, *[run.pulled[i] for i in wanted]])
     outputs, pulled = results[: len(outputs)], results[len(outputs) :]
@@ -231,7 +231,8 @@ def _compile(f, leaves, structure, wanted, with_keywords):
         structure = copy.deepcopy(structure)
     vjp = _vjp(value, pullback, dtypes, call, structure, wanted)
     viewed = _arguments([call for call in first if not call.fresh])  # a view of it may be saved
-    owned = _own(outputs, first, [*saved, *viewed]) and _own(pulled, second)
+    # a seed without axes may be an array, and then so may be a cotangent: they count as arrays
+    owned = _own(_arrays(outputs), first, [*saved, *viewed]) and _own(pulled, second)
     return Specialized(lambda *leaves: value(*leaves)[0], vjp, run.structure, owned), value
 
 
@@ -298,8 +299,11 @@ def _results(calls):
     return [x for call in calls for x in call.results]
 
 
+def _arrays(outputs):
+    return [x for x in _symbols(outputs) if isinstance(x.value, ndarray)]
+
+
 def _own(results, calls, kept=()):
-    """Whether the arrays among the results are made by these calls, each another one, none kept."""
-    arrays = [x for x in results if isinstance(getattr(x, "value", x), ndarray)]
+    """Whether the results are all arrays that these calls make, each another one, and none kept."""
     fresh = {*_results([call for call in calls if call.fresh])}.difference(kept)
-    return len({*arrays}) == len(arrays) and fresh.issuperset(arrays)
+    return len({*results}) == len(results) and fresh.issuperset(results)
