@@ -1,4 +1,4 @@
-"""A program has the constants among its arguments written into it: it must not be used for others.
+"""A program has the constants among its arguments written into it, and must not run for others.
 
 What an argument is made of, a default, a closure, a `functools.partial`, may change between two
 calls of the same object. The compiled function returns what f returns, or refuses the argument.
@@ -189,7 +189,7 @@ DOORS = [
 
 
 def test_a_change_is_seen_or_the_argument_is_refused():
-    """By a compiled function that has programs of many others already."""
+    """The compiled function has programs for many other arguments already."""
     g = compiled(lambda x, f: f(x))
 
     @given(st.sampled_from(HOLDERS), st.lists(st.sampled_from(sorted(AROUND)), max_size=3))
@@ -273,7 +273,7 @@ class Mutable(enum.Enum):
 
 
 class Text(str):
-    """May have attributes, as all classes of a user."""
+    """It may have attributes, like every class of a user."""
 
     __slots__ = ("k",)
 

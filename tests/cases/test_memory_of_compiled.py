@@ -1,4 +1,7 @@
-"""A compiled function keeps a bounded number of programs, and says so where they are of no use."""
+"""A compiled function keeps a bounded number of programs.
+
+And it warns if compiled functions are thrown away before they are of use.
+"""
 
 import functools
 import gc
@@ -13,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyode import compiled, grad, jacobian, odeint, value_and_grad, vjp
+from tinyode.programs import thrown_away
 
 MODULE = sys.modules["tinyode.programs.compiled"]
 X, T = np.array([1.0, 2.0]), np.array([0.0, 0.01])
@@ -119,14 +123,14 @@ LOSSES = {
     "way", [lambda f: f, value_and_grad, jacobian, lambda f: lambda k: vjp(f, k)]
 )
 def test_a_compiled_function_made_in_a_loss_is_reported_once(name, way, monkeypatch):
-    MODULE._made.clear()
-    monkeypatch.setattr(MODULE, "THROWN_AWAY", 8)
+    thrown_away.counts.clear()
+    monkeypatch.setattr(thrown_away, "THROWN_AWAY", 8)
     loss, kept = way(LOSSES[name]), None
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
-        for n in range(3 * MODULE.THROWN_AWAY):
+        for n in range(3 * thrown_away.THROWN_AWAY):
             kept = loss(2.0)
-            assert not found or n >= MODULE.THROWN_AWAY
+            assert not found or n >= thrown_away.THROWN_AWAY
     assert kept is not None and len(found) == 1 and found[0].category is RuntimeWarning
     assert name.strip() in str(found[0].message) and found[0].filename == __file__
     for words in ("recorded 8 times, always the same", "make compiled(f) once, outside the loss"):
@@ -135,12 +139,12 @@ def test_a_compiled_function_made_in_a_loss_is_reported_once(name, way, monkeypa
 
 def test_those_that_live_or_differ_are_not_reported():
     make = lambda n, data: lambda t, y, k: k * data * sum([y] * n)
-    live = [compiled(make(1, X)) for _ in range(2 * MODULE.THROWN_AWAY)]
+    live = [compiled(make(1, X)) for _ in range(2 * thrown_away.THROWN_AWAY)]
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         for g in live:
             solved(g, 1.0)
-        for i in range(2 * MODULE.THROWN_AWAY):
+        for i in range(2 * thrown_away.THROWN_AWAY):
             solved(compiled(make(2 + i % 2, X)), 1.0)
             solved(live[0], 1.0)
             compiled(np.sin)(X)
@@ -148,9 +152,9 @@ def test_those_that_live_or_differ_are_not_reported():
 
 
 def test_those_that_are_used_often_are_not_reported(monkeypatch):
-    """A fit for each of many seeds makes one for each, and recording takes little of its time."""
-    MODULE._made.clear()
-    monkeypatch.setattr(MODULE, "THROWN_AWAY", 8)
+    """Fits for many seeds make one for each, and recording takes little of their time."""
+    thrown_away.counts.clear()
+    monkeypatch.setattr(thrown_away, "THROWN_AWAY", 8)
     clock = [0.0]
 
     def tick():
@@ -162,12 +166,12 @@ def test_those_that_are_used_often_are_not_reported(monkeypatch):
         grad(loss, 1)(compiled(lambda t, y, k: k * y), 2.0)
         clock[0] += seconds
 
-    monkeypatch.setattr(MODULE, "perf_counter", tick)
-    for _ in range(3 * MODULE.THROWN_AWAY):
+    monkeypatch.setattr(thrown_away, "perf_counter", tick)
+    for _ in range(3 * thrown_away.THROWN_AWAY):
         fit(1000.0)
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
-        for n in range(3 * MODULE.THROWN_AWAY):
+        for n in range(3 * thrown_away.THROWN_AWAY):
             fit(0.0)
-            assert not found or n >= MODULE.THROWN_AWAY
+            assert not found or n >= thrown_away.THROWN_AWAY
     assert len(found) == 1 and "of the time since then" in str(found[0].message)

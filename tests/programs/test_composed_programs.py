@@ -1,5 +1,6 @@
-"""Programs of drawn compositions: to the last bit what the tape computes, small arrays, and large
-ones, whose memory is used again.
+"""Programs of drawn compositions compute what the tape computes, to the last bit.
+
+With small arrays, and with large ones, whose memory is used again.
 """
 
 import numpy as np
@@ -74,8 +75,9 @@ OPERATIONS = [  # of two square matrices, to one
 
 
 def composed(rng, n):
-    """Draw a function of n operations, each of two of the values that there are already; it returns
-    the last of them, and two others.
+    """Draw a function of n operations, each of two of the values that there are by then.
+
+    It returns the last value, and two others.
     """
     steps = [
         (OPERATIONS[rng.integers(len(OPERATIONS))], *rng.integers(0, k, 2)) for k in range(2, n + 2)
@@ -116,7 +118,7 @@ def test_large(seed):
 
 
 def test_a_place_in_memory_goes_to_what_is_ordered_alike():
-    """A sum of the same numbers, in rows instead of columns, is rounded differently."""
+    """For a sum of the same numbers in another memory order is rounded differently."""
     x, y = np.ones((100, 100)), np.ones((100, 100), order="F")
     f = lambda x, y: np.sin(x) * np.cos(y)
     for example in ((x, x), (y, y), (x, y), (y, x)):

@@ -1,5 +1,6 @@
-"""Programs: to the last bit what the tape computes, over the whole table of rules, run here and
-pasted elsewhere; and what is refused.
+"""Programs compute what the tape computes, to the last bit; and what is refused.
+
+Over the whole table of rules, run here, and pasted where there is nothing but NumPy.
 """
 
 import concurrent.futures
@@ -32,18 +33,16 @@ def assert_same(found, expected):
 
 def unnamed(x):
     """Return tuples for named tuples, as a source does that has no more than NumPy."""
-    return (
-        type(x)(map(unnamed, x))
-        if type(x) in (list, tuple)
-        else tuple(map(unnamed, x))
-        if isinstance(x, tuple)
-        else x
-    )
+    if type(x) is list:
+        return list(map(unnamed, x))
+    return tuple(map(unnamed, x)) if isinstance(x, tuple) else x
 
 
 def check_program(f, *primals):
-    """Value and cotangents of the tape, of the program, of its source where there is nothing but
-    NumPy, of the compiled function.
+    """Compare value and cotangents with those of the tape.
+
+    Those of the program, of its source where there is nothing but NumPy, and of the compiled
+    function.
     """
 
     def called(*args):
@@ -184,6 +183,8 @@ def test_the_source_is_what_a_person_would_write():
         ("x / 3.0", lambda x: x / np.float64(3.0)),
         ("np.reshape(x, (3, 2), order='F')", lambda x: np.reshape(x, (3, 2), order="F")),
         ("x.T", np.transpose),
+        ("x.reshape((2, 1, 3))", lambda x: np.expand_dims(x, 1)),
+        ("x.reshape((2, 1, 3, 1))", lambda x: np.expand_dims(x, axis=(1, -1))),
     ],
 )
 def test_lines(line, f):
@@ -194,8 +195,9 @@ def test_lines(line, f):
 
 
 def test_simplification():
-    """What changes nothing is not written, what is the same is written once, and what only looks
-    like it is kept.
+    """What changes nothing is not written, and what is the same is written once.
+
+    What only looks like that is kept.
     """
 
     def f(x, g, v1):
@@ -225,8 +227,9 @@ def test_simplification():
 
 
 def test_a_view_or_a_copy_by_the_strides_of_the_day():
-    """np.ravel of the recorded example was a copy; of the next argument it is a view, which must
-    not be written into.
+    """np.ravel of the recorded example was a copy. Of the next argument it is a view.
+
+    That must not be written into.
     """
     f = lambda x: np.exp(np.sin(np.ravel(x)) * 2.0)
     made = program(f, np.ones((100, 100)).T[::-1])
@@ -271,7 +274,7 @@ def test_derivatives_of_a_derivative():
     assert_same(jvp(grad(compiled(f)), (x,), (v,)), jvp(grad(f), (x,), (v,)))
 
 
-def test_a_new_signature_is_a_new_program():
+def test_a_new_cache_key_is_a_new_program():
     f = compiled(lambda x, n, scale=1.0: scale * sum([x**k for k in range(n)]))
     for x in (2.0, np.float32(2.0), np.ones(3), np.ones((2, 2), np.float32), [1.0][0]):
         for n in (1, 3):
@@ -470,8 +473,9 @@ def test_a_traced_value_in_a_closure_is_refused():
 
 
 def test_what_is_returned_can_be_written_into():
-    """Also where it is a constant of the program, or zeros for an argument without influence, or
-    the same twice.
+    """Also where it is a constant of the program, or the same array twice.
+
+    Or zeros, for an argument on which the value does not depend.
     """
     f = compiled(lambda x, y: (np.ones(2), x * 2, x * 2))
     x, y = np.array([1.0, 2.0]), np.zeros(3)

@@ -1,5 +1,6 @@
-"""What could go wrong without a word where code is run once and kept: writes, draws, names, numbers
-that are not arrays.
+"""What could go wrong unseen because f is recorded once and kept.
+
+Writes into arrays, random draws, names, numbers that are not arrays.
 """
 
 import collections
@@ -65,17 +66,15 @@ tripled.defvjp(lambda x: (tripled(x), None), write_into_the_cotangent)
     "f", [adds_in_place, adds_into, copies_into, adds_at, narrows_a_mask, tripled]
 )
 def test_a_write_is_refused_before_it_is_done(f):
-    """What is written into may be the caller's, once a copy of it has been found needless, or do
-    for two that are equal.
+    """The array may be the caller's, if a needless copy has been left out.
+
+    And it may stand for two arrays that were equal before.
     """
     x = X.copy()
-    with pytest.raises(
-        TypeError,
-        match=(
-            r"test_recording\.py, line \d+.*: writes by np\.\w+(\.at)? into an array.* Make a new"
-            r" one, "
-        ),
-    ):
+    words = (
+        r"test_recording\.py, line \d+.*: writes by np\.\w+(\.at)? into an array.* Make a new one, "
+    )
+    with pytest.raises(TypeError, match=words):
         compiled(f)(x)
     assert_same(x, X)
 
@@ -98,7 +97,7 @@ def writes_later(x):
 
 @pytest.mark.parametrize("f", [has_one_buffer, writes_later])
 def test_a_write_into_what_has_been_used_is_refused(f):
-    """The tape has used what was there; a program has the array itself, as it is at the end."""
+    """The tape used what was there then. A program has the array itself, as it is at the end."""
     with pytest.raises(
         TypeError, match=r"into an array (since|after) it .* (M|m)ake a new one each time"
     ):
@@ -137,8 +136,9 @@ def adds_to_numbers(t, x):
 
 
 def test_operators_of_numbers_and_functions_of_them():
-    """A ufunc by name makes a NumPy number of Python's, an operator does not; and -1 to a power is
-    not minus one to it.
+    """Of Python numbers a ufunc makes a NumPy number, and an operator a Python number.
+
+    And (-1) ** x is written with its brackets, for -1 ** x is -(1 ** x).
     """
     for dtype in (np.float64, np.float32):
         x = np.array([0.0, 1.0, 2.0, 3.0], dtype)
@@ -164,8 +164,9 @@ def test_operators_of_numbers_and_functions_of_them():
 
 
 def test_cotangents_come_in_the_precision_of_the_value():
-    """A state of float32 may have a field of float64; the program was recorded with the cotangents
-    of that.
+    """A state of float32 may have a field of float64.
+
+    The program was recorded with cotangents of float64, and is called with float32.
     """
     f = lambda t, y, k: y * k
     y, k = np.ones(3, np.float32), np.array([0.1, 0.2, 0.3])
@@ -266,7 +267,7 @@ def test_f_must_be_a_function(f):
             function(f)
 
 
-def test_a_dict_in_another_order_is_another_signature():
+def test_a_dict_in_another_order_is_another_cache_key():
     def f(p):
         a, b = p.values()
         return a - b
@@ -278,8 +279,10 @@ def test_a_dict_in_another_order_is_another_signature():
 
 
 def test_a_value_is_the_caller_s():
-    """Also where a copy has been found needless, a view is kept for the pullback, or two results
-    are equal.
+    """The caller may write into it.
+
+    Also where a needless copy was left out, where the pullback has a view of it, and where two
+    results are equal.
     """
     for f in (lambda x: x.copy(), lambda x: x * 1.0, lambda x: x):
         x = X.copy()
@@ -316,27 +319,14 @@ def test_a_python_float_stays_one():
         lambda t, y: np.broadcast_to(t, (2,)) * y,
     ):
         assert_same(compiled(f)(0.3, y), f(0.3, y))
-    for y0 in (0.5, np.array([0.5, 1.0]), {"a": np.ones(2), "b": np.ones(())}):
-        fields = (
-            [lambda t, y: 2.0 * t]
-            if isinstance(y0, float)
-            else (
-                [lambda t, y: t * y]
-                if not isinstance(y0, dict)
-                else [lambda t, y: {"a": y["a"] * t, "b": t}]
-            )
-        )
-        for f in fields:
-            end = lambda y0, f: odeint(f, y0, [0.0, 1.0])
-            assert_same(
-                vjp(lambda y0: end(y0, compiled(f)), y0)[0], vjp(lambda y0: end(y0, f), y0)[0]
-            )
-            assert_same(
-                *[
-                    pull(value)
-                    for value, pull in [vjp(lambda y0: end(y0, g), y0) for g in (f, compiled(f))]
-                ]
-            )
+    for y0, f in (
+        (0.5, lambda t, y: 2.0 * t),
+        (np.array([0.5, 1.0]), lambda t, y: t * y),
+        ({"a": np.ones(2), "b": np.ones(())}, lambda t, y: {"a": y["a"] * t, "b": t}),
+    ):
+        found = [vjp(lambda y0, g=g: odeint(g, y0, [0.0, 1.0]), y0) for g in (f, compiled(f))]
+        assert_same(*[value for value, _ in found])
+        assert_same(*[pull(value) for value, pull in found])
 
 
 State = enum.IntEnum("State", ["POSITION", "SPEED"])
@@ -344,7 +334,7 @@ One = collections.namedtuple("One", "a")
 
 
 def test_names():
-    """Of constants, arguments, helpers, keys, members of an enumeration."""
+    """Names of constants, arguments, helpers, keys, members of an enumeration."""
     value, f, scatter = 2 * X, 3 * X, 4 * X
     index = np.array([0, 0, 1])
     for function in (
@@ -363,9 +353,8 @@ def test_names():
     assert_same(compiled(lambda x, i: x * np.split(i, 1)[0])(X, index), X * index)
     with np.printoptions(legacy="1.25"):
         check_program(lambda x: x * np.float32(0.1), X)
-    assert_same(
-        program(np.sqrt, X)(X), np.sqrt(X)
-    )  # which tells its arguments' names, or not, by the version
+    # whether it tells the names of its arguments depends on the version of NumPy
+    assert_same(program(np.sqrt, X)(X), np.sqrt(X))
     named = lambda x: x * 2.0
     named.__name__ = "lambda"
     assert "def f(x):" in program(named, X).source
@@ -382,7 +371,7 @@ def test_large_constants_are_not_written_unless_asked_for():
     )
 
 
-def test_f_is_called_twice_for_each_signature_and_stands_for_one_record():
+def test_f_is_called_twice_for_each_cache_key_and_stands_for_one_record():
     calls = []
 
     def f(x):
@@ -403,14 +392,13 @@ def test_f_is_called_twice_for_each_signature_and_stands_for_one_record():
         like = compiled(lambda x: x + np.zeros_like(x))
         assert like(np.ones(2, dtype)).dtype == dtype
     records = []
-    vjp(
-        lambda x: (
-            records.append(len(y.tape.records))
-            if (y := g(x)) is None
-            else [y, records.append(len(y.tape.records))][0]
-        ),
-        X,
-    )
+
+    def counts_records(x):
+        y = g(x)
+        records.append(len(y.tape.records))
+        return y
+
+    vjp(counts_records, X)
     assert records == [2]  # the input, and g
 
 
@@ -460,7 +448,7 @@ def test_what_is_only_alike_is_not_the_same():
 
 
 def test_what_nothing_needs_any_more_is_let_go_of():
-    """Arrays of other shapes cannot be given away, only deleted."""
+    """Memory for arrays of other shapes cannot be used again, but it can be freed."""
 
     def f(x):
         total = np.sum(x)

@@ -74,32 +74,39 @@ def vjp(f: Callable[..., T], *primals: Any) -> tuple[T, Callable[[T], tuple[Any,
     ValueError
         By the pullback, if its argument does not match ``value``.
     """
-    program = getattr(f, "value_and_pullback", None)  # of a compiled function
-    found = program and program(primals)
-    if found:
-        return found
     leaves, structure = tree.flatten(primals)
     leaves = [x if type(x) is ndarray and x.dtype is FLOAT64 else as_primal(x) for x in leaves]
-    tape, inputs = _open(leaves)
-    try:
-        value = f(*tree.unflatten(structure, inputs))
-        outputs, out_structure = tree.flatten(value)
-        values, pull = _close(tape, outputs, leaves)
-    except (TypeError, ValueError) as error:
-        say_line(error)
-        raise
-    finally:
-        tape.close()
+    fast = specialized(f, leaves, structure, tuple(range(len(leaves))))
+    if fast:
+        values, pull = fast.vjp(*leaves)
+        out_structure, owned = fast.structure, fast.owned
+    else:
+        values, pull, out_structure = _by_tape(f, leaves, structure)
+        owned = False
 
     def pullback(cotangent):
         seeds, seed_structure = tree.flatten(cotangent)
         check_structure(seed_structure, out_structure)
         seeds = [as_cotangent(g, y) for g, y in zip(seeds, values)]
-        return tree.unflatten(structure, own(pull(seeds), seeds))
+        cotangents = pull(seeds)
+        return tree.unflatten(structure, cotangents if owned else own(cotangents, seeds))
 
-    # the caller may write into the value
-    copies = [(y.copy() if y.ndim else y[()]) if type(y) is ndarray else y for y in values]
-    return tree.unflatten(out_structure, copies), pullback
+    # the caller may write into the value, and the pullback still needs it
+    theirs = values if owned else [y.copy()[()] if type(y) is ndarray else y for y in values]
+    return tree.unflatten(out_structure, theirs), pullback
+
+
+def _by_tape(f, leaves, structure):
+    """Return the leaves of f's value, their pullback, and the structure of the value."""
+    tape, inputs = open_tape(leaves)
+    try:
+        outputs, out_structure = tree.flatten(f(*tree.unflatten(structure, inputs)))
+        return *close_tape(tape, outputs, leaves), out_structure
+    except (TypeError, ValueError) as error:
+        say_line(error)
+        raise
+    finally:
+        tape.close()
 
 
 def check_structure(of_cotangent, of_value):
@@ -117,9 +124,9 @@ def vjp_of_list(f, leaves):
     The pullback takes and returns lists. Its cotangents may share memory with each other and with
     what it was given.
     """
-    tape, inputs = _open(leaves)
+    tape, inputs = open_tape(leaves)
     try:
-        return _close(tape, f(*inputs), leaves)
+        return close_tape(tape, f(*inputs), leaves)
     except (TypeError, ValueError) as error:
         say_line(error)
         raise
@@ -127,13 +134,13 @@ def vjp_of_list(f, leaves):
         tape.close()
 
 
-def _open(leaves):
+def open_tape(leaves):
     """Open a tape, and return it with the Nodes that are its inputs."""
     tape = Tape(len(leaves))
     return tape, [Node(x, tape, i) for i, x in enumerate(leaves)]
 
 
-def _close(tape, outputs, leaves):
+def close_tape(tape, outputs, leaves):
     """Close a tape, and return the values of its outputs and their pullback to its inputs."""
     positions, values = [], []
     for y in outputs:

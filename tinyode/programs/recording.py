@@ -1,208 +1,137 @@
-"""Recording: what a function does to arrays, written down as a list of NumPy calls.
+"""Recordings: what a function does to arrays, written down as a list of NumPy calls.
 
-The tape (`trace`) writes down what a derivative needs, and has no use for comparisons and signs, or
-for what the rules themselves compute. A `Symbol` is less clever: it knows nothing of derivatives,
-and writes down every NumPy function that it meets, with its operands. Put Symbols into the Nodes of
-a trace, and both the function and the sweep back through its rules, which are NumPy code too, are
-written down: that is all `program` needs.
+Each item of a `Recording` is a `Call`: a function, its arguments, and the Symbols of what it
+returned (see `symbol`). For ``np.sin(x) * x`` the list is
 
-A recording is made of one path through the function. So what would choose the path by a value, a
-bool, a number, a shape, is refused.
+    Call(np.sin, (x,), ..., [v1])
+    Call(np.multiply, (v1, x), ..., [v2])
+
+A recording follows one path through the function, that of the example, and a program made of it
+takes this path for ever. So all that could choose a path by a value is refused: a bool, a plain
+number, an index, a shape that depends on values. What writes into an array is refused too: calls
+are left out later, or done once for two, and that is right only if no array changes.
 """
 
 import functools
-import math
 import operator
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from .. import tree
 from ..autodiff.lines import is_ours, place
-from ..autodiff.node import NUMBERS, Node
-from ..autodiff.numpy_calls import IN_PLACE, STAND_INS
+from ..autodiff.node import NUMBERS
+from ..autodiff.numpy_calls import IN_PLACE
 from ..autodiff.rules.table import name_of
+from .symbol import Symbol
 
-SHAPES_ONLY = {
-    np.shape,
-    np.ndim,
-    np.size,
-    np.result_type,
-    np.iscomplexobj,
-    np.isrealobj,
-    np.can_cast,
-    np.min_scalar_type,
-    np.common_type,
-    np.zeros_like,
-    np.ones_like,
-    np.empty_like,
-}  # do not look at the values
-SHAPED_BY_VALUES = {
-    np.nonzero,
-    np.flatnonzero,
-    np.argwhere,
-    np.extract,
-    np.compress,
-    np.unique,
-    np.unique_all,
-    np.unique_counts,
-    np.unique_inverse,
-    np.unique_values,
-    np.union1d,
-    np.intersect1d,
-    np.setdiff1d,
-    np.setxor1d,
-    np.trim_zeros,
-    np.roots,
-    np.polydiv,
-}
-SHAPED_BY = {
-    np.bincount: (0, "x"),
-    np.delete: (1, "obj"),
-    operator.getitem: (1, ""),
-}  # by this argument's (getitem's: if it is a mask)
-MAKES_ITS_OWN = {
-    np.array,
-    np.concatenate,
-    np.where,
-    np.sum,
-    np.prod,
-    np.max,
-    np.min,
-}  # as every ufunc does; others may return a view
-OPERATORS = {
-    np.add: operator.add,
-    np.subtract: operator.sub,
-    np.multiply: operator.mul,
-    np.divide: operator.truediv,
-    np.matmul: operator.matmul,
-    np.remainder: operator.mod,
-    np.floor_divide: operator.floordiv,
-    np.negative: operator.neg,
-    np.less: operator.lt,
-    np.less_equal: operator.le,
-    np.greater: operator.gt,
-    np.greater_equal: operator.ge,
-    np.equal: operator.eq,
-    np.not_equal: operator.ne,
-    np.bitwise_and: operator.and_,
-    np.bitwise_or: operator.or_,
-    np.bitwise_xor: operator.xor,
-    np.invert: operator.invert,
-    np.absolute: operator.abs,
-    np.positive: operator.pos,
-}
+
+def _of_numpy(names):
+    """Return the functions with these names."""
+    return {getattr(np, name) for name in names.split()}
+
+
+SHAPES_ONLY = _of_numpy(  # do not look at values, so what they return is not recorded
+    "shape ndim size result_type iscomplexobj isrealobj can_cast min_scalar_type common_type "
+    "zeros_like ones_like empty_like"
+)
+SHAPED_BY_VALUES = _of_numpy(
+    "nonzero flatnonzero argwhere extract compress unique unique_all unique_counts unique_inverse "
+    "unique_values union1d intersect1d setdiff1d setxor1d trim_zeros roots polydiv"
+)
+# The shape of the result depends on the values of one argument: its position, its keyword. For
+# x[i] it does so only if i is a mask.
+SHAPED_BY = {np.bincount: (0, "x"), np.delete: (1, "obj"), operator.getitem: (1, "")}
+# These always make a new array, as every ufunc does. Any other function may return a view.
+MAKES_ITS_OWN = _of_numpy("array concatenate where sum prod max min")
+FLAT = {Symbol, np.ndarray, *NUMBERS}  # types of arguments that are no containers
 OR_WITHOUT = ", or leave tinyode.compiled and tinyode.program out"
 
 
-def is_elementwise(function):
-    """Whether a function is a ufunc of single elements, which np.matmul is not."""
-    return isinstance(function, np.ufunc) and function.signature is None
-
-
 class Call(NamedTuple):
-    """One line of a program: a function, its arguments taken apart, and the Symbols of what it
-    returned.
+    """One line of a program."""
 
-    ``structure`` puts the arguments together again, ``(args, kwargs)``; None where they are all by
-    position. ``returned`` is that of the results. ``fresh`` are arrays that the function has made
-    itself, for sure, whatever the strides of its arguments.
-    """
-
-    function: object
-    arguments: tuple
-    structure: object
-    results: list
-    returned: object = tree.LEAF
-    fresh: bool = False
+    function: Any
+    arguments: Any  # a sequence of leaves: Symbols and constants
+    structure: Any  # of (args, kwargs) with these leaves; None where args are the leaves
+    results: list  # of Symbols
+    returned: Any = tree.LEAF  # the structure of what was returned
+    fresh: bool = False  # whether the result is a new array, whatever the strides of the arguments
 
     def unpacked(self):
         """Return the arguments as they were given, by position and by keyword."""
-        return (
-            (self.arguments, {})
-            if self.structure is None
-            else tree.unflatten(self.structure, self.arguments)
-        )
-
-
-class Method:
-    """A method of an array, as a function."""
-
-    def __init__(self, name):
-        self.__name__ = name
-
-    def __call__(self, x, *args, **kwargs):
-        """Call it."""
-        return getattr(x, self.__name__)(*args, **kwargs)
-
-
-SAME_AS_FUNCTIONS = {
-    "all",
-    "any",
-    "argmax",
-    "argmin",
-    "argsort",
-    "clip",
-    "cumprod",
-    "cumsum",
-    "diagonal",
-    "max",
-    "mean",
-    "min",
-    "prod",
-    "ravel",
-    "repeat",
-    "round",
-    "squeeze",
-    "std",
-    "sum",
-    "swapaxes",
-    "take",
-    "trace",
-    "var",
-}
-METHODS = {name: Method(name) for name in ("astype", "copy", "reshape", "transpose")}
+        if self.structure is None:
+            return self.arguments, {}
+        return tree.unflatten(self.structure, self.arguments)
 
 
 @functools.cache
 def _known(function):
-    """Return whether a function writes into its arguments, whether it is a ufunc of others, whether
-    it makes an array of its own.
-    """
+    """Return whether it writes into an argument, is a ufunc of others, makes a new array."""
+    is_ufunc = isinstance(function, np.ufunc)
     of_ufunc = isinstance(getattr(function, "__self__", None), np.ufunc)
-    return (
-        function in IN_PLACE or (of_ufunc and function.__name__ == "at"),
-        isinstance(function, np.ufunc) and getattr(np, function.__name__, None) is not function,
-        isinstance(function, np.ufunc) or of_ufunc or function in MAKES_ITS_OWN,
-    )
+    writes = function in IN_PLACE or (of_ufunc and function.__name__ == "at")
+    foreign = is_ufunc and getattr(np, function.__name__, None) is not function
+    return writes, foreign, is_ufunc or of_ufunc or function in MAKES_ITS_OWN
 
 
 class Recording(list):
-    """The calls, in order, and what else was met.
+    """The calls, in order.
 
-    ``refusal`` is what was refused, whatever f made of the error; ``met`` has the arrays of f's own
-    and copies of them; ``over`` says that f has returned, and only the program has its Symbols now.
+    Attributes
+    ----------
+    refusal : TypeError or None
+        The first refusal. It is kept because f may catch the error.
+    met : dict
+        The arrays that f closes over, by their id: each with a copy of what it held at first.
+    over : bool
+        Whether f has returned. From then on only this room uses the Symbols.
     """
 
-    def __init__(self):
-        self.refusal, self.met, self.over = None, {}, False
+    def __init__(self) -> None:
+        self.refusal: TypeError | None = None
+        self.met: dict[int, tuple] = {}
+        self.over = False
 
     def __call__(self, function, args, kwargs):
-        """Carry out a function of Symbols and write it down."""
+        """Compute ``function(*args, **kwargs)``, write the call down, return Symbols."""
         if kwargs or not all([type(x) in FLAT for x in args]):
             arguments, structure = tree.flatten((tuple(args), kwargs))
         else:
             arguments, structure = args, None
+        self._check_constants(arguments)
+        makes_new = self._check_function(function, kwargs)
         values = [x.value if type(x) is Symbol else x for x in arguments]
+        if structure is None:
+            y = function(*values)
+        else:
+            plain_args, plain_kwargs = tree.unflatten(structure, values)
+            y = function(*plain_args, **plain_kwargs)
+        if function in SHAPES_ONLY:
+            return y
+        self._check_shape(function, args, kwargs, arguments)
+        found, returned = tree.flatten(y)
+        for value in found:
+            if not isinstance(value, (np.ndarray, np.generic, float, int)):
+                self.takes(f"a {type(value).__name__}")
+        results = [Symbol(value, self) for value in found]
+        fresh = makes_new and type(y) is np.ndarray and y.ndim > 0
+        self.append(Call(function, arguments, structure, results, returned, fresh))
+        return tree.unflatten(returned, results)
+
+    def _check_constants(self, arguments):
+        """Refuse an array of f's own that has changed since f first used it."""
         for x in arguments:
             if isinstance(x, np.ndarray):
-                if not equal(x, self.met.setdefault(id(x), (x, x.copy()))[1]):
-                    self.refuse(
-                        "has written into an array since it was used", "Make a new one each time"
-                    )
-        writes, foreign, fresh = _known(function)
+                _, copy = self.met.setdefault(id(x), (x, x.copy()))
+                if not equal(x, copy):
+                    what = "has written into an array since it was used"
+                    self.refuse(what, "Make a new one each time")
+
+    def _check_function(self, function, kwargs):
+        """Refuse a function that writes or is not of NumPy; return whether it makes an array."""
+        writes, foreign, makes_new = _known(function)
         if writes or "out" in kwargs:
             self.refuse(
                 f"writes by {name_of(function)} into an array that may be in use elsewhere",
@@ -213,45 +142,28 @@ class Recording(list):
                 f"calls {function.__name__}, which is not of NumPy",
                 "A program runs where there is NumPy alone",
             )
-        if structure is None:
-            y = function(*values)
-        else:
-            plain_args, plain_kwargs = tree.unflatten(structure, values)
-            y = function(*plain_args, **plain_kwargs)
-        if function in SHAPES_ONLY:
-            return y
+        return makes_new
+
+    def _check_shape(self, function, args, kwargs, arguments):
+        """Refuse a result whose shape depends on values."""
         if function in SHAPED_BY_VALUES or (function is np.where and len(arguments) == 1):
             self.takes("a shape")
         if function in SHAPED_BY:
             position, name = SHAPED_BY[function]
-            by = [
-                x
-                for x in tree.flatten(kwargs[name] if name in kwargs else args[position])[0]
-                if type(x) is Symbol
-            ]
-            if any([x.dtype == bool for x in by] if function is operator.getitem else by):
+            by = kwargs[name] if name in kwargs else args[position]
+            symbols = [x for x in tree.flatten(by)[0] if type(x) is Symbol]
+            if any([function is not operator.getitem or x.dtype == bool for x in symbols]):
                 self.takes("a shape")
-        if type(y) is np.ndarray or type(y) is np.float64:
-            result = Symbol(y, self)
-            self.append(Call(function, arguments, structure, [result], fresh=fresh and y.ndim > 0))
-            return result
-        found, returned = tree.flatten(y)
-        for value in found:
-            if not isinstance(value, (np.ndarray, np.generic, float, int)):
-                self.takes(f"a {type(value).__name__}")
-        results = [Symbol(value, self) for value in found]
-        self.append(Call(function, arguments, structure, results, returned))
-        return tree.unflatten(returned, results)
 
-    def takes(self, what):
-        """Refuse that f takes a plain value from what differs from call to call."""
+    def takes(self, what: str) -> NoReturn:
+        """Refuse to hand out a plain value that differs from call to call."""
         self.refuse(
             f"takes {what} from a value that differs from call to call, and a program would go the"
             " same way for ever",
             "Choose with np.where, and take functions from NumPy",
         )
 
-    def refuse(self, what, remedy):
+    def refuse(self, what: str, remedy: str) -> NoReturn:
         """Raise the error that names the line of f."""
         frame = sys._getframe()
         while frame.f_back is not None and is_ours(frame):
@@ -261,154 +173,7 @@ class Recording(list):
         raise self.refusal
 
 
-def equal(x, y):
+def equal(x, y) -> bool:
     """Whether two constants are the same."""
     nan = isinstance(x, (np.ndarray, np.generic, float)) and np.result_type(x).kind in "fc"
     return np.array_equal(x, y, equal_nan=nan)
-
-
-def _refused(what):
-    return lambda self, *_, **__: self.recording.takes(what)
-
-
-def _of_python(x):
-    """Whether x is a Python number, or stands for one: it gives way to float32, as a NumPy float64
-    does not.
-    """
-    return type(x.value if type(x) is Symbol else x) in (float, int, bool)
-
-
-def _unary(ufunc):
-    """Make an operator, as `_binary` does."""
-    return lambda self: self.recording(OPERATORS[ufunc] if _of_python(self) else ufunc, (self,), {})
-
-
-def _binary(ufunc, swapped=False):
-    """Make an operator: Python's of Python numbers, which stay such, else NumPy's."""
-
-    def method(self, other):
-        if type(other) is Node:
-            return NotImplemented
-        sequence = isinstance(other, (list, tuple, str))
-        if sequence and ufunc is np.multiply and np.isscalar(self.value):
-            self.recording.takes("a number of repetitions")
-        function = OPERATORS[ufunc] if _of_python(self) and _of_python(other) else ufunc
-        return self.recording(function, (other, self) if swapped else (self, other), {})
-
-    return method
-
-
-def _in_place(ufunc):
-    """Make an operator that writes into an array, which is refused; a number is not written into,
-    but replaced.
-    """
-
-    def method(self, other):
-        return (
-            self.recording(ufunc, (self, other), {"out": self})
-            if isinstance(self.value, np.ndarray)
-            else NotImplemented
-        )
-
-    return method
-
-
-class Symbol(NDArrayOperatorsMixin):
-    """An array whose history is written down. It has a value, that of the example, of which a
-    program may use shape and dtype.
-    """
-
-    __slots__ = ("recording", "value")
-
-    def __init__(self, value, recording):
-        self.value, self.recording = value, recording
-
-    shape = property(lambda self: getattr(self.value, "shape", ()))  # of a Python number: ()
-    ndim = property(lambda self: len(self.shape))
-    size = property(lambda self: math.prod(self.shape))
-    dtype = property(lambda self: getattr(self.value, "dtype", None) or np.result_type(self.value))
-    nbytes = property(lambda self: self.size * self.dtype.itemsize)
-    T = property(lambda self: np.transpose(self))
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        if any(type(x) is Node for x in inputs):
-            return NotImplemented
-        return self.recording(
-            ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs
-        )
-
-    def __array_function__(self, function, types, args, kwargs):
-        if Node in types:
-            return NotImplemented
-        return self.recording(function, args, kwargs)
-
-    def __getattr__(self, name):
-        if name in SAME_AS_FUNCTIONS:
-            return lambda *args, **kwargs: getattr(np, name)(self, *args, **kwargs)
-        if name not in METHODS:
-            raise AttributeError(
-                f"a recorded array has no .{name}; write it as a function, np.{name}(x)"
-            )
-        return lambda *args, **kwargs: self.recording(METHODS[name], (self, *args), kwargs)
-
-    def __getitem__(self, index):
-        return self.recording(operator.getitem, (self, index), {})
-
-    def __pow__(self, other):
-        return (
-            NotImplemented
-            if type(other) is Node
-            else self.recording(operator.pow, (self, other), {})
-        )
-
-    __ipow__ = _in_place(np.power)
-
-    def __rpow__(self, other):
-        return self.recording(operator.pow, (other, self), {})
-
-    def __len__(self):
-        return len(self.value)
-
-    def __iter__(self):
-        return (self[i] for i in range(len(self)))
-
-    def __hash__(self):
-        """Hash by identity, for the sets and dicts of a program; f would never find its number."""
-        if self.recording.over:
-            return id(self)
-        return self.recording.takes("a place in a dict or a set")
-
-    def __repr__(self):
-        return f"Symbol({self.value!r})"
-
-    __bool__, __float__, __int__ = _refused("a bool"), _refused("a float"), _refused("an int")
-    __index__, __complex__, item, tolist = (
-        _refused("an index"),
-        _refused("a number"),
-        _refused("a number"),
-        _refused("numbers"),
-    )
-    __array__, __str__, __format__ = (
-        _refused("an array without a history"),
-        _refused("a text"),
-        _refused("a text"),
-    )
-    __round__, __floor__, __ceil__, __trunc__ = [_refused("a number")] * 4
-    __reduce_ex__ = _refused("a pickle")
-
-    def __deepcopy__(self, memo=None):
-        return self
-
-    __copy__ = __deepcopy__
-
-
-for _ufunc, _function in OPERATORS.items():
-    _name = _function.__name__.strip("_")
-    setattr(Symbol, f"__{_name}__", _binary(_ufunc) if _ufunc.nin == 2 else _unary(_ufunc))
-    if hasattr(Symbol, f"__r{_name}__"):  # the mixin knows which have one
-        setattr(Symbol, f"__r{_name}__", _binary(_ufunc, swapped=True))
-        setattr(Symbol, f"__i{_name}__", _in_place(_ufunc))
-
-tree.CERTAIN_LEAVES.add(Symbol)
-STAND_INS.add(Symbol)
-FLAT = {Symbol, np.ndarray, *NUMBERS}  # arguments that are not to be taken apart

@@ -1,9 +1,10 @@
-"""How a recording is written down: names for its arrays, a line for each call, what is large let go
-of as soon as nothing needs it.
+"""How a recording is written down as text: a name for each array, a line for each call.
 
-An elementwise result is written into an array that has just become useless, if there is one of its
-shape and dtype: ``np.tanh(v3, out=v3)``. That is for large arrays, which would have to be fetched
-from the system; a small one is cheaper to make than a keyword to read.
+    v1 = z @ theta_W  # (3, 2)
+
+A line has the sign of an operator where Python has one for the function, else the call of the
+function; keywords that say what NumPy does anyway are left out. Each line ends with the shape of
+what it makes. `memory` says which lines write into an old array, and what is deleted.
 """
 
 import ast
@@ -13,340 +14,260 @@ import itertools
 import operator
 import textwrap
 import types
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
 from .. import tree
 from ..autodiff.checks import FLOAT64
 from ..autodiff.rules.table import name_of
-from .recording import OPERATORS, Method, Symbol, is_elementwise
+from ..types import Array
+from .memory import plan
+from .recording import Call
+from .symbol import OPERATORS, Method, Symbol, has_dtype
 
-LARGE = 1 << 15  # bytes from which on memory is worth a line of its own
-SIGNS = {
-    np.add: "+",
-    np.subtract: "-",
-    np.multiply: "*",
-    np.divide: "/",
-    np.matmul: "@",
-    np.remainder: "%",
-    np.floor_divide: "//",
-    np.less: "<",
-    np.less_equal: "<=",
-    np.greater: ">",
-    np.greater_equal: ">=",
-    np.equal: "==",
-    np.not_equal: "!=",
-    np.bitwise_and: "&",
-    np.bitwise_or: "|",
-    np.bitwise_xor: "^",
-    operator.pow: "**",
-}
-SIGNS.update({OPERATORS[ufunc]: sign for ufunc, sign in SIGNS.items() if ufunc in OPERATORS})
-PREFIXES = {
-    np.negative: "-",
-    np.invert: "~",
-    operator.neg: "-",
-    operator.pos: "+",
-    operator.invert: "~",
-}
+# the signs that are written between two operands, and those before one
+BETWEEN: dict[Any, str] = {operator.pow: "**"}
+BEFORE: dict[Any, str] = {}
+for _ufunc, (_operator, _sign) in OPERATORS.items():
+    if _sign:
+        (BETWEEN if _ufunc.nin == 2 else BEFORE).update({_ufunc: _sign, _operator: _sign})
 HEADER = "import numpy as np\n"
 USED = {"np", "slice", "float", "int", "bool", "Ellipsis"}  # names that a source needs for itself
 
 
 class Writer:
-    """Names for the symbols and constants of one recording of f, and lines for its calls."""
+    """Names for the Symbols and constants of one recording of f, and lines for its calls.
 
-    def __init__(self, f):
-        self.names, self.constants, self.helpers, self.taken, self.count = {}, {}, {}, {*USED}, 1
-        closed = inspect.getclosurevars(f) if isinstance(f, types.FunctionType) else None
-        self.known = {
-            id(x): name
-            for name, x in ({**closed.globals, **closed.nonlocals} if closed else {}).items()
-            if isinstance(x, np.ndarray)
-        }
+    Attributes
+    ----------
+    names : dict
+        Of each Symbol, and of each constant array by its id.
+    constants : dict
+        The constant arrays, by name.
+    taken : set
+        All names in use.
+    """
 
-    def free(self, wanted, number=None):
-        """Take a name that nothing else has: the wanted one, with a number if it is taken, or with
-        one from ``number`` on if given.
-        """
-        name = (
-            wanted
-            if number is None and wanted not in self.taken
-            else next(
-                f"{wanted}{n}"
-                for n in itertools.count(number or 2)
-                if f"{wanted}{n}" not in self.taken
-            )
-        )
+    def __init__(self, f: Callable) -> None:
+        self.names: dict[Any, str] = {}
+        self.constants: dict[str, Array] = {}
+        self.taken = {*USED}
+        self._helpers: dict[Callable, str] = {}
+        self._next = 1
+        self._known: dict[int, str] = {}  # the names that f has for arrays, by their id
+        if isinstance(f, types.FunctionType):
+            closed = inspect.getclosurevars(f)
+            known = {**closed.globals, **closed.nonlocals}.items()
+            self._known = {id(x): name for name, x in known if isinstance(x, np.ndarray)}
+
+    def free(self, wanted: str) -> str:
+        """Take the wanted name, with a number behind it if it is taken."""
+        return self._numbered(wanted, 2) if wanted in self.taken else self._take(wanted)
+
+    def _numbered(self, name, first):
+        """Take the first free name with a number from ``first`` on."""
+        numbered = (f"{name}{n}" for n in itertools.count(first))
+        return self._take(next(x for x in numbered if x not in self.taken))
+
+    def _take(self, name):
         self.taken.add(name)
         return name
 
-    def name(self, x):
-        """Return the name of a symbol, the next of v1, v2, ... if it has none."""
-        if x not in self.names:
-            self.names[x] = self.free("v", self.count)
-            self.count += 1
-        return self.names[x]
+    def lines(self, calls: list[Call], kept: list, second: int | None = None) -> list[str]:
+        """Write calls, one a line.
 
-    def text(self, x):
+        Parameters
+        ----------
+        calls : list of Call
+        kept : list
+            What the function returns.
+        second : int or None
+            The number of the call with which the pullback starts, under a heading.
+        """
+        lines = []
+        for n, (call, step) in enumerate(zip(calls, plan(calls, kept))):
+            if n == second:
+                lines += ["", "# the pullback"]
+            shapes = ", ".join([str(x.shape) for x in call.results])
+            if step.out is not None:
+                (result,) = call.results
+                name = self.names[result] = self.names[step.out]
+                lines.append(f"{self.expression(call, name)}  # {shapes}")
+            else:
+                right = self.expression(call)
+                for result in call.results:
+                    if result not in self.names:
+                        self.names[result] = self._numbered("v", self._next)
+                        self._next += 1
+                left = self.bare(tree.unflatten(call.returned, call.results))
+                lines.append(f"{left} = {right}  # {shapes}")
+            if step.deleted:
+                lines.append("del " + ", ".join([self.names[x] for x in step.deleted]))
+        return lines
+
+    def expression(self, call: Call, out: str | None = None) -> str:
+        """Write the right-hand side of a line, which puts its result into ``out`` if given."""
+        f = call.function
+        args, kwargs = call.unpacked()
+        kwargs = {key: value for key, value in kwargs.items() if not _is_default(f, key, value)}
+        if isinstance(f, np.ufunc) and any([_is_float64(x) for x in args]):
+            # next to an array of float64 a Python float does what np.float64 does
+            args = [float(x) if type(x) is np.float64 else x for x in args]
+        short = None if out or kwargs else self._short(f, args)
+        if short:
+            return short
+        if f is np.expand_dims and has_dtype(args[0]):  # which calls that, in six times the time
+            return f"{self.text(args[0])}.reshape({call.results[0].shape})"
+        words = [self.text(x) for x in args]
+        words += [f"{key}={self.text(value)}" for key, value in kwargs.items()]
+        words += [f"out={out}"] if out else []
+        if isinstance(f, Method):
+            return f"{words[0]}.{f.__name__}({', '.join(words[1:])})"
+        return f"{self._function(f)}({', '.join(words)})"
+
+    def _short(self, f, args):
+        """Write an operator, an index or a transpose as people do; None if f is none of these."""
+        if f is operator.getitem:
+            return f"{self.text(args[0])}[{self._index(args[1])}]"
+        if f is np.transpose and all([x is None for x in args[1:]]) and np.ndim(args[0]):
+            return f"{self.text(args[0])}.T"
+        # [1.0] * 2 is [1.0, 1.0], and 2.0 * 3.0 a Python number: an operator for a ufunc needs an
+        # array, and no list
+        arrays = any([has_dtype(x) for x in args])
+        lists = any([isinstance(x, (list, tuple)) for x in args])
+        if isinstance(f, np.ufunc) and (lists or not arrays):
+            return None
+        if f in BETWEEN and len(args) == 2:
+            left, right = map(self.text, args)
+            if f is operator.pow and left.startswith("-"):  # -2 ** x is -(2 ** x)
+                left = f"({left})"
+            return f"{left} {BETWEEN[f]} {right}"
+        return BEFORE[f] + self.text(args[0]) if f in BEFORE else None
+
+    def _function(self, f):
+        """Return the name of a function; the source of one of ours will stand above the program."""
+        if not isinstance(f, types.FunctionType) or f.__module__.startswith("numpy"):
+            return name_of(f)
+        if f not in self._helpers:
+            self._helpers[f] = self.free(f.__name__)
+        return self._helpers[f]
+
+    def text(self, x: Any) -> str:
         """Write an argument."""
         if type(x) is Symbol:
             return self.names[x]
         if isinstance(x, np.ndarray):
-            if id(x) not in self.names:
-                self.names[id(x)] = (
-                    self.free(self.known[id(x)])
-                    if id(x) in self.known
-                    else self.free("c", len(self.constants) + 1)
-                )
-                self.constants[self.names[id(x)]] = x
-            return self.names[id(x)]
+            return self._constant(x)
         if isinstance(x, np.generic):
-            number = x.item()
-            known = type(number) is not type(x)  # np.longdouble has no number of Python's
-            return f"np.{type(x).__name__}({self.text(number) if known else repr(str(x))})"
+            number = x.item()  # np.longdouble has no number of Python's
+            value = repr(str(x)) if type(number) is type(x) else self.text(number)
+            return f"np.{type(x).__name__}({value})"
         if isinstance(x, float) and not np.isfinite(x):
-            return "np.nan" if x != x else "np.inf" if x > 0 else "-np.inf"
+            return _with_prefix(repr(float(x)))
         if isinstance(x, (int, float)) and type(x) is not bool:  # one of an enumeration too
             return repr(int(x) if isinstance(x, int) else float(x))
         if isinstance(x, tuple):
             return f"({', '.join(map(self.text, x))}{',' * (len(x) == 1)})"
         if isinstance(x, list):
-            return "[" + ", ".join(map(self.text, x)) + "]"
+            return f"[{', '.join(map(self.text, x))}]"
         if isinstance(x, dict):
-            return (
-                "{"
-                + ", ".join(f"{self.text(key)}: {self.text(value)}" for key, value in x.items())
-                + "}"
-            )
+            items = [f"{self.text(key)}: {self.text(value)}" for key, value in x.items()]
+            return f"{{{', '.join(items)}}}"
         if isinstance(x, type):
             return f"np.{x.__name__}" if x.__module__ == "numpy" else x.__name__
         if isinstance(x, np.dtype):
             return f"np.dtype({x.str!r})"
         return repr(x)
 
-    def bare(self, x):
+    def _constant(self, x):
+        """Return the name of a constant array: f's own name for it, or the next of c1, c2, ..."""
+        if id(x) not in self.names:
+            if id(x) in self._known:
+                name = self.free(self._known[id(x)])
+            else:
+                name = self._numbered("c", len(self.constants) + 1)
+            self.names[id(x)], self.constants[name] = name, x
+        return self.names[id(x)]
+
+    def bare(self, x: Any) -> str:
         """Write an argument, a tuple without its brackets."""
         return ", ".join(map(self.text, x)) if isinstance(x, tuple) and len(x) > 1 else self.text(x)
 
-    def index(self, x):
-        """Write what stands in brackets."""
+    def _index(self, x):
+        """Write what stands in the brackets of an index."""
         places = []
         for place in x if type(x) is tuple and x else [x]:
             if type(place) is slice:
-                parts = [
-                    "" if part is None else self.text(part)
-                    for part in (place.start, place.stop, place.step)
-                ]
+                bounds = place.start, place.stop, place.step
+                parts = ["" if part is None else self.text(part) for part in bounds]
                 places.append(":".join(parts if place.step is not None else parts[:2]))
             else:
                 places.append("..." if place is Ellipsis else self.text(place))
-        alone = (
-            type(x) is tuple and len(x) == 1 and type(x[0]) is tuple
-        )  # x[(0, 1),], which is not x[0, 1]
+        # x[(0, 1),] is not x[0, 1]
+        alone = type(x) is tuple and len(x) == 1 and type(x[0]) is tuple
         return ", ".join(places) + "," * alone
 
-    def expression(self, call, out=None):
-        """Write the right-hand side of a line."""
-        args, kwargs = call.unpacked()
-        f = call.function
-        kwargs = {key: value for key, value in kwargs.items() if not _is_usual(f, key, value)}
-        if isinstance(f, np.ufunc) and any(
-            [type(x) is Symbol and getattr(x.value, "dtype", None) is FLOAT64 for x in args]
-        ):
-            args = [
-                float(x) if type(x) is np.float64 else x for x in args
-            ]  # that the other is of float64 decides about the result
-        if out is None and not kwargs:
-            of_arrays = any([hasattr(getattr(x, "value", x), "dtype") for x in args])
-            if any([isinstance(x, (list, tuple)) for x in args]):  # [1.0] * 2 is [1.0, 1.0]
-                of_arrays = False
-            if f in SIGNS and len(args) == 2 and (of_arrays or not isinstance(f, np.ufunc)):
-                left = self.text(args[0])  # -2 ** x is -(2 ** x)
-                return (
-                    f"{f'({left})' if f is operator.pow and left.startswith('-') else left}"
-                    f" {SIGNS[f]} {self.text(args[1])}"
-                )
-            if f in PREFIXES and (of_arrays or not isinstance(f, np.ufunc)):
-                return PREFIXES[f] + self.text(args[0])
-            if f is operator.getitem:
-                return f"{self.text(args[0])}[{self.index(args[1])}]"
-            if f is np.transpose and all([x is None for x in args[1:]]) and np.ndim(args[0]):
-                return f"{self.text(args[0])}.T"
-        words = [
-            *map(self.text, args),
-            *[f"{key}={self.text(value)}" for key, value in kwargs.items()],
-            *([f"out={out}"] if out else []),
-        ]
-        if isinstance(f, Method):
-            return f"{words[0]}.{f.__name__}({', '.join(words[1:])})"
-        name = name_of(f)
-        if isinstance(f, types.FunctionType) and not f.__module__.startswith("numpy"):
-            if f not in self.helpers:
-                self.helpers[f] = self.free(f.__name__)
-            name = self.helpers[f]
-        return f"{name}({', '.join(words)})"
-
-    def lines(self, calls, kept, second=None):
-        """Write calls, one a line, with a heading before the one of number ``second``; the results,
-        ``kept``, are not let go of.
-        """
-        lines, gone = [], self._gone(calls, kept)
-        order = _orders(calls) if gone else {}
-        for n, call in enumerate(calls):
-            if n == second:
-                lines += ["", "# the pullback"]
-            y, useless = call.results[0], gone.get(n, [])
-            out = None
-            if (
-                useless
-                and is_elementwise(call.function)
-                and call.structure is None
-                and len(call.results) == 1
-            ):
-                out = next(
-                    (
-                        x
-                        for x in useless
-                        if x is not y
-                        and (x.shape, x.dtype, order[x]) == (y.shape, y.dtype, order[y])
-                    ),
-                    None,
-                )
-            shapes = ", ".join(str(x.shape) for x in call.results)
-            if out is not None:
-                useless = [x for x in useless if x is not out]
-                self.names[y] = self.names[out]
-                lines.append(f"{self.expression(call, self.names[out])}  # {shapes}")
-            else:
-                right = self.expression(call)
-                for result in call.results:
-                    self.name(result)
-                lines.append(
-                    f"{self.bare(tree.unflatten(call.returned, call.results))} = {right}  #"
-                    f" {shapes}"
-                )
-            if n + 1 < len(calls) and useless:
-                lines.append("del " + ", ".join(self.names[x] for x in useless))
-        return lines
-
-    def _gone(self, calls, kept):
-        """Return, by the number of the call after which nothing needs them, the large arrays that
-        these calls have made.
-        """
-        if not any([y.nbytes >= LARGE for call in calls for y in call.results]):
-            return {}
-        owner, last = {}, {}  # of a view: the array in whose memory it lives, if a call made that
-        kept = {x for x in kept if type(x) is Symbol}
-        for n, call in enumerate(calls):
-            operands = [x for x in call.arguments if type(x) is Symbol]
-            shares = not call.fresh and any(
-                [isinstance(y.value, np.ndarray) for y in call.results]
-            )  # a number does not
-            for y in call.results:
-                owner[y] = next((owner.get(x) for x in operands), None) if shares else y
-            if shares:
-                kept.update(operands[1:])  # whose memory it may share too
-            last.update({owner.get(x): n for x in [*operands, *call.results]})
-        kept, gone = {owner.get(x) for x in kept}, {}
-        for x, n in last.items():
-            if x is not None and x not in kept and x.nbytes >= LARGE:
-                gone.setdefault(n, []).append(x)
-        return gone
-
-    def source(self, name, parameters, lines, results):
+    def source(self, name: str, parameters: Iterable[str], lines: list[str], results: Any) -> str:
         """Return the source of a function with these lines; its constants are not in it."""
-        body = "".join(
-            f"    {line}\n" if line else "\n" for line in [*lines, f"return {self.bare(results)}"]
-        )
-        helpers = "".join(
-            f"{_source(helper, as_name)}\n\n" for helper, as_name in self.helpers.items()
-        )
+        lines = [*lines, f"return {self.bare(results)}"]
+        body = "".join([f"    {line}\n" if line else "\n" for line in lines])
+        helpers = "".join([f"{_source(f, as_name)}\n\n" for f, as_name in self._helpers.items()])
         return f"{HEADER}\n\n{helpers}def {name}({', '.join(parameters)}):\n{body}"
 
 
-def with_constants(source, constants):
+def with_constants(source: str, constants: dict[str, Array]) -> str:
     """Return a source with its constants written into it."""
-    lines = "".join(f"{name} = {_literal(x)}\n" for name, x in constants.items())
+    lines = "".join([f"{name} = {_literal(x)}\n" for name, x in constants.items()])
     return source.replace(HEADER, f"{HEADER}\n{lines}", 1) if lines else source
 
 
-def _is_usual(f, key, value):
-    """Whether a keyword says what NumPy does without it; an axis is said all the same."""
+def _is_float64(x):
+    return type(x) is Symbol and getattr(x.value, "dtype", None) is FLOAT64
+
+
+def _is_default(f, key, value):
+    """Whether a keyword says what NumPy does without it; an axis is written all the same."""
     if key in ("keepdims", "where"):
         return value is (key == "where")
     default = _defaults(f).get(key, inspect.Parameter.empty)
-    return (
-        value is None is default
-        if key == "axis"
-        else type(default) is type(value) and default == value
-    )
+    if key == "axis":
+        return value is None and default is None
+    return type(default) is type(value) and default == value
 
 
 @functools.cache
 def _defaults(f):
     """Return the defaults of a function's keywords, as far as they can be known."""
     try:
-        return {
-            name: parameter.default for name, parameter in inspect.signature(f).parameters.items()
-        }
+        parameters = inspect.signature(f).parameters
     except (TypeError, ValueError):  # it is written in C
         return {}
-
-
-def _orders(calls):
-    """Return, for each array, the one by whose strides its axes are ordered in memory, or "C", for
-    sure in the order of its axes.
-
-    Elementwise functions go by the strides of the operands, where they have more than one axis to
-    put in order. A sum of the same numbers in another order is rounded differently, so an array may
-    take the place of another only if both are ordered alike, whatever the strides of the arguments.
-    """
-    order = {}
-    for call in calls:
-        several = [
-            x
-            for x in call.arguments
-            if isinstance(x, (Symbol, np.ndarray)) and sum([n > 1 for n in x.shape]) > 1
-        ]
-        orders = {order.get(x, id(x)) if type(x) is Symbol else id(x) for x in several}
-        for y in call.results:
-            if y.ndim < 2 or (call.function is np.matmul and y.ndim == 2):
-                order[y] = "C"
-            elif (
-                is_elementwise(call.function)
-                and len(orders) == 1
-                and all([x.shape == y.shape for x in several])
-            ):
-                (order[y],) = orders
-            else:
-                order[y] = id(y)
-    return order
+    return {name: parameter.default for name, parameter in parameters.items()}
 
 
 def _source(function, name):
     """Return the source of a function, under this name, without its decorators and docstring."""
     definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    definition.name, definition.decorator_list, definition.body = (
-        name,
-        [],
-        definition.body[ast.get_docstring(definition) is not None :],
-    )
+    definition.name, definition.decorator_list = name, []
+    definition.body = definition.body[ast.get_docstring(definition) is not None :]
     return ast.unparse(definition) + "\n"
+
+
+def _with_prefix(numbers):
+    """Write the numbers that Python has no literal for as NumPy's."""
+    return numbers.replace("inf", "np.inf").replace("nan", "np.nan")
 
 
 def _literal(x):
     """Write an array so that it can be read back to the last bit, in its memory order."""
     if x.ndim > 1 and x.flags.f_contiguous and not x.flags.c_contiguous:
         return _literal(x.T) + ".T"
-    if x.size > 1 and x.dtype.kind in "fiub" and x.tobytes() == x.size * x.ravel()[:1].tobytes():
-        return f"np.full({x.shape}, {x.ravel()[0].item()!r}, dtype={x.dtype.name!r})".replace(
-            "inf", "np.inf"
-        ).replace("nan", "np.nan")
+    kind, dtype = x.dtype.kind, repr(x.dtype.name if x.dtype.kind in "fciub" else x.dtype.str)
+    if x.size > 1 and kind in "fiub" and x.tobytes() == x.size * x.ravel()[:1].tobytes():
+        return _with_prefix(f"np.full({x.shape}, {x.ravel()[0].item()!r}, dtype={dtype})")
     values = repr(x.tolist())
-    if x.dtype.kind in "fc":
-        values = values.replace("inf", "np.inf").replace("nan", "np.nan")
-    return (
-        f"np.array({values},"
-        f" dtype={x.dtype.name if x.dtype.kind in 'fciub' else x.dtype.str!r}).reshape({x.shape})"
-    )
+    if kind in "fc":
+        values = _with_prefix(values)
+    return f"np.array({values}, dtype={dtype}).reshape({x.shape})"

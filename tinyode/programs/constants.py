@@ -1,13 +1,21 @@
 """What a constant argument of a compiled function is made of.
 
-A constant is written into a program, which does not see it change. So the signature of a call has
-the contents of the constant at that call, but not the globals of a function. If the contents
-differ, a new program is made. An object whose contents are not known here is refused.
+A leaf of the arguments that is neither an array nor a floating-point number, such as a string or a
+function, is a constant: it is written into the program, which does not see it change. So the cache
+key of a call has the contents of each constant, as they are at that call. Other contents are
+another key, and get a program of their own:
+
+    >>> contents(functools.partial(np.multiply, 3.0))
+    (<class 'functools.partial'>, (<class 'numpy.ufunc'>, <ufunc 'multiply'>), ...)
+
+The contents of a function are its code, its defaults and what it closes over, but not its globals.
+An object whose contents are not known here could change unseen, and is refused.
 """
 
 import enum
 import functools
 import types
+from typing import Any
 
 import numpy as np
 
@@ -16,16 +24,17 @@ from ..autodiff.custom import custom_vjp
 PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})  # cannot change
 KINDS = "biufcmMSU"  # of NumPy's scalars that cannot change; one of a structured array can
 FIXED = types.CodeType, np.ufunc, type(np.sum)  # code, and functions of NumPy
-PACKAGES = "builtins", "numpy"  # nobody writes into the classes of these
+PACKAGES = "builtins", "numpy"  # nobody changes the classes of these
 
 
 def _of_function(x):
-    """Return all of a function of Python but its globals."""
+    """Return what a Python function is made of, but not its globals."""
     cells = [cell.cell_contents for cell in x.__closure__ or ()]
     return x.__code__, x.__defaults__, x.__kwdefaults__, cells, vars(x)
 
 
-PARTS = {  # what is looked into, and what it is made of; `compiled` adds itself
+# the types that are looked into, and what an object of each is made of; `compiled` adds itself
+PARTS: dict[type, Any] = {
     tuple: lambda x: x,
     list: lambda x: x,
     dict: lambda x: x.items(),
@@ -37,14 +46,14 @@ PARTS = {  # what is looked into, and what it is made of; `compiled` adds itself
 }
 
 
-def contents(x, around=()):
-    """Return the contents of a constant, but not the globals of functions, as what can be hashed.
+def contents(x: Any, around: tuple = ()) -> tuple:
+    """Return the contents of a constant as something that can be hashed.
 
     Parameters
     ----------
     x : object
     around : tuple
-        The objects that x was found in, the argument first.
+        The objects in which x was found, the argument first.
 
     Raises
     ------
@@ -53,7 +62,7 @@ def contents(x, around=()):
     """
     kind = type(x)
     if kind in PLAIN:
-        return kind, repr(x)  # by which 0.0 is not -0.0, and nan is nan
+        return kind, repr(x)  # it tells 0.0 from -0.0, and nan is the same as nan
     if kind in FIXED or (isinstance(x, type) and str(x.__module__).partition(".")[0] in PACKAGES):
         return kind, x
     if kind is types.BuiltinFunctionType and isinstance(x.__self__, types.ModuleType):  # math.sin
