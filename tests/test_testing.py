@@ -6,20 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import axes, broadcasting_pairs, matrices, reductions, shapes
 
 from tinyode import custom_vjp, jacobian, odeint, stop_gradient, vjp
-from tinyode.testing import (
-    axes,
-    broadcasting_pairs,
-    central_difference,
-    check_odeint,
-    check_vjp,
-    complex_step,
-    inner,
-    matrices,
-    reductions,
-    shapes,
-)
+from tinyode.testing import central_difference, check_odeint, check_vjp, complex_step, inner
 
 
 def square_with(backward):
