@@ -5,9 +5,9 @@
 # $$\frac{dy}{dt} = f(t, y), \qquad y(t_0) = y_0, \tag{G1}$$
 # and one point that the curve passes through. Where does the curve go?
 #
-# (G's slide adds "in general $y_t = y_0 + \int_0^t f(t, y)\, dt = \mathrm{ODESolve}(y_0, f, t_0,
-# t_1)$", with two names for each end of the interval; meant is $y(t_1) = y_0 + \int_{t_0}^{t_1} f\,
-# dt$.)
+# (G's slide adds "in general
+# $y_t = y_0 + \int_0^t f(t, y)\, dt = \mathrm{ODESolve}(y_0, f, t_0, t_1)$", with two names for
+# each end of the interval; meant is $y(t_1) = y_0 + \int_{t_0}^{t_1} f\, dt$.)
 #
 # This is the oldest algorithm of the course and the one that everything else refines. The ids in
 # brackets (P1, G1, N3, ...) name the formulas of the four sources; `SOURCES.md` lists them all.
@@ -79,31 +79,15 @@ figure, axes = panels()
 T, Y = np.meshgrid(np.linspace(0, 5, 26), np.linspace(0, 3.4, 18))
 slope = f(T, Y)
 length = np.hypot(1, slope)
-axes.quiver(
-    T,
-    Y,
-    1 / length,
-    slope / length,
-    color="#bbbbbb",
-    angles="xy",
-    scale=42,
-    width=0.0022,
-    headwidth=0,
-    headlength=0,
-    headaxislength=0,
-    pivot="mid",
-)
+lines = {"color": "#bbbbbb", "width": 0.0022, "headwidth": 0, "headlength": 0, "headaxislength": 0}
+axes.quiver(T, Y, 1 / length, slope / length, angles="xy", scale=42, pivot="mid", **lines)
 fine = np.linspace(t0, t1, 400)
 axes.plot(fine, exact(fine), color="black", label="solution  exp(sin t)")
 for n, colour in zip((5, 10, 40), COLOURS[4::-2]):
     ts, ys = euler(f, y0, t0, t1, n)
     axes.plot(ts, ys, "o-", color=colour, markersize=5, linewidth=1.6, label=f"Euler, {n} steps")
-axes.set(
-    xlabel="$t$",
-    ylabel="$y$",
-    ylim=(0, 3.6),
-    title="Follow the slope, look again, follow the slope",
-)
+axes.set(xlabel="$t$", ylabel="$y$", ylim=(0, 3.6))
+axes.set_title("Follow the slope, look again, follow the slope")
 axes.legend(ncols=2, frameon=True, framealpha=1, edgecolor="white")
 save(figure, "01_euler_steps")
 
@@ -121,10 +105,8 @@ print("  n    error at t1    ratio to the row above")
 errors = []
 for n in (10, 20, 40, 80, 160, 320, 640):
     errors.append(abs(euler(f, y0, t0, t1, n)[1][-1] - exact(t1)))
-    print(
-        f"{n:4}    {errors[-1]:.3e}    "
-        + (f"{errors[-2] / errors[-1]:.3f}" if len(errors) > 1 else "")
-    )
+    ratio = f"{errors[-2] / errors[-1]:.3f}" if len(errors) > 1 else ""
+    print(f"{n:4}    {errors[-1]:.3e}    {ratio}")
 assert abs(errors[-2] / errors[-1] - 2) < 0.05
 
 # %% [markdown]
@@ -177,13 +159,8 @@ for method, marker in zip(("euler", "midpoint", "heun", "rk4"), "osd^"):
         cost.append(solution.stats.nfev)
         error.append(abs(solution.y[-1] - exact(t1)))
     orders[method] = -np.polyfit(np.log(cost[3:7]), np.log(error[3:7]), 1)[0]
-    axes.loglog(
-        cost,
-        error,
-        marker + "-",
-        markersize=9 if method == "midpoint" else 6,
-        label=f"{method}, slope {orders[method]:.1f}",
-    )
+    size, label = 9 if method == "midpoint" else 6, f"{method}, slope {orders[method]:.1f}"
+    axes.loglog(cost, error, marker + "-", markersize=size, label=label)
 cost, error = [], []
 for digits in range(3, 13):
     solution = solve(f, y0, [t0, t1], method="dopri5", rtol=10.0**-digits, atol=10.0**-digits)
@@ -192,12 +169,8 @@ for digits in range(3, 13):
 axes.loglog(cost, error, "*-", markersize=10, color=COLOURS[4], label="dopri5, adaptive")
 axes.axhspan(1e-17, 2.2e-16 * exact(t1), color="#dddddd")
 axes.text(1.0e4, 6e-17, "rounding", fontsize=11, color="#555555", ha="center")
-axes.set(
-    xlabel="evaluations of $f$",
-    ylabel="error at $t_1$",
-    ylim=(3e-17, 3),
-    title="The more digits are wanted, the more a high order pays",
-)
+axes.set(xlabel="evaluations of $f$", ylabel="error at $t_1$", ylim=(3e-17, 3))
+axes.set_title("The more digits are wanted, the more a high order pays")
 axes.legend(fontsize=11)
 save(figure, "01_work_precision")
 for method, order in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
@@ -206,19 +179,18 @@ for method, order in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
 # %% [markdown]
 # ## Where it breaks: a step can be too long to make sense
 #
-# For $y' = -50\, y$ the solution dies away at once. One Euler step multiplies by $1 - 50 h$; for $h
-# > 2/50$ that is below $-1$, and the numbers oscillate and grow without bound, although *every
+# For $y' = -50\, y$ the solution dies away at once. One Euler step multiplies by $1 - 50 h$; for
+# $h > 2/50$ that is below $-1$, and the numbers oscillate and grow without bound, although *every
 # tangent is drawn correctly*. Accuracy would allow long steps once the solution is flat; stability
 # forbids them. Such problems are called stiff.
 
 # %%
 for h in (0.01, 0.039, 0.041):
     _, ys = euler(lambda t, y: -50 * y, 1.0, 0.0, 200 * h, 200)
-    print(
-        f"h = {h:5}: after 200 steps |y| = {abs(ys[-1]):.2e}, by the formula |1 - 50 h|^200 ="
-        f" {abs(1 - 50 * h) ** 200:.2e}"
-    )
-    assert np.isclose(abs(ys[-1]), abs(1 - 50 * h) ** 200, rtol=1e-9, atol=0)
+    computed, formula = abs(ys[-1]), abs(1 - 50 * h) ** 200
+    print(f"h = {h:5}: after 200 steps |y| = {computed:.2e}", end=", ")
+    print(f"by the formula |1 - 50 h|^200 = {formula:.2e}")
+    assert np.isclose(computed, formula, rtol=1e-9, atol=0)
 
 # %% [markdown]
 # ## Exercises
@@ -231,8 +203,8 @@ for h in (0.01, 0.039, 0.041):
 #    takes in the example above, and try it.
 
 # %%
-# 1. log (1 + 1/n)^n = n (1/n - 1/2n^2 + ...) = 1 - 1/2n + ..., and exp of that is e (1 - 1/2n +
-#    ...)
+# 1. log (1 + 1/n)^n = n (1/n - 1/2n^2 + ...) = 1 - 1/2n + ...,
+#    and exp of that is e (1 - 1/2n + ...)
 for n in (10, 100, 1000):
     _, ys = euler(lambda t, y: y, 1.0, 0.0, 1.0, n)
     assert np.isclose(ys[-1], (1 + 1 / n) ** n, rtol=1e-12, atol=0)
