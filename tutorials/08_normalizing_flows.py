@@ -65,9 +65,9 @@ def f_and_trace(t, state, theta):
 x = np.array([[0.4, -1.2]])
 flow = lambda x: odeint(f, x[None], [0.0, 1.0], theta, rtol=1e-9, atol=1e-11)[-1, 0]
 _, change = solve(f_and_trace, (x, np.zeros(1)), [0.0, 1.0], theta, rtol=1e-9, atol=1e-11).y
-integral, log_det = change[-1, 0], np.linalg.slogdet(jacobian(flow)(x[0]))[1]
-print("integral of minus the trace:", integral, "  minus log of the determinant:", -log_det)
-assert np.isclose(integral, -log_det, atol=1e-8)
+by_trace, log_det = change[-1, 0], np.linalg.slogdet(jacobian(flow)(x[0]))[1]
+print("integral of minus the trace:", by_trace, "  minus log of the determinant:", -log_det)
+assert np.isclose(by_trace, -log_det, atol=1e-8)
 
 # %% [markdown]
 # The trace of a $d \times d$ matrix of which only products are known takes $d$ of them.
@@ -149,8 +149,8 @@ def loss(log_prob, p, x):
 # A small run first: two moons, and 150 steps.
 
 # %%
-rates = {"planar 8": 0.05, "continuous": 0.02}
-small = {name: train(name, "two_moons", 150, rate) for name, rate in rates.items()}
+quick = {"planar 8": 0.05, "continuous": 0.02}
+small = {name: train(name, "two_moons", 150, rate) for name, rate in quick.items()}
 losses = {name: loss(model(name)[2], p, held_out("two_moons")) for name, p in small.items()}
 rounded = {name: round(value, 3) for name, value in losses.items()}
 print(rounded, "entropy", round(entropy["two_moons"], 3))
@@ -392,12 +392,12 @@ for row, data in enumerate(entropy):
         if t > 0:
             z, change = models.neural_ode(f_and_trace, state, t, 0.0, p, **roughly)
         density = np.exp(models.flows.log_normal(z) - change).reshape(61, 61)
-        above, below = axes[2 * row, column], axes[2 * row + 1, column]
+        upper, lower = axes[2 * row, column], axes[2 * row + 1, column]
         style = {"cmap": "viridis", "interpolation": "bilinear", "vmax": np.quantile(density, 0.99)}
-        above.imshow(density, extent=(-3.2, 3.2, -3.2, 3.2), origin="lower", **style)
-        above.set(title=f"t = {t}")
-        below.scatter(*paths[column].T, s=3, color=COLOURS[0])
-        below.set(aspect="equal", xlim=(-3.2, 3.2), ylim=(-3.2, 3.2))
+        upper.imshow(density, extent=(-3.2, 3.2, -3.2, 3.2), origin="lower", **style)
+        upper.set(title=f"t = {t}")
+        lower.scatter(*paths[column].T, s=3, color=COLOURS[0])
+        lower.set(aspect="equal", xlim=(-3.2, 3.2), ylim=(-3.2, 3.2))
 for panel in axes.flat:
     panel.set(xticks=[], yticks=[])
     panel.grid(False)
