@@ -20,7 +20,7 @@ from tinyode.plotting import COLOURS, panels, save
 
 
 def f(t, y):
-    """A population in a climate with seasons: it grows while cos t > 0 and shrinks while cos t < 0."""
+    """A population in a climate with seasons: it grows while cos t > 0, and else shrinks."""
     return y * np.cos(t)
 
 
@@ -34,11 +34,13 @@ t0, t1, y0 = 0.0, 5.0, 1.0
 # %% [markdown]
 # ## One step along the tangent
 #
-# At the start the slope is known, (G2): $\left.\frac{dy}{dt}\right|_{t_0} = f(t_0, y_0)$. Taylor's theorem says how far
-# that carries (N-tangent is the first two terms, with $\approx$; here it is with its remainder):
+# At the start the slope is known, (G2): $\left.\frac{dy}{dt}\right|_{t_0} = f(t_0, y_0)$. Taylor's
+# theorem says how far that carries (N-tangent is the first two terms, with $\approx$; here it is
+# with its remainder):
 # $$y(t + \delta) = y(t) + \delta f(t, y(t)) + \frac{\delta^2}{2} y''(\xi), \tag{N-tangent}$$
 # so the tangent is wrong by $O(\delta^2)$: a step half as long is four times as accurate. Here
-# $y'' = (\cos^2 t - \sin t)\, y$, which is 1 at the start, so the error should even be close to $\delta^2 / 2$.
+# $y'' = (\cos^2 t - \sin t)\, y$, which is 1 at the start, so the error should even be close to
+# $\delta^2 / 2$.
 
 # %%
 print("step d    tangent's error    error / (d^2 / 2)")
@@ -52,7 +54,8 @@ assert abs(error / (delta**2 / 2) - 1) < 0.01
 #
 # Walk a short way along the tangent, ask for the slope again, walk on:
 # $$y_{n+1} = y_n + h f(t_n, y_n), \qquad t_{n+1} = t_n + h. \tag{P1, G3, N3}$$
-# Each step's end is not on the curve that it started from, but on a neighbouring one, and the next step follows that.
+# Each step's end is not on the curve that it started from, but on a neighbouring one, and the next
+# step follows that.
 
 
 # %%
@@ -94,10 +97,10 @@ save(figure, "01_euler_steps")
 # %% [markdown]
 # ## How wrong, and why first order
 #
-# Each step adds an error of $O(h^2)$, and $n = (t_1 - t_0)/h$ steps are needed, so the errors add up to $O(h)$: **half
-# the step, half the error**. Do the early errors not grow on the way? Let $e_n$ be the error after $n$ steps, $M$ a
-# bound of $|y''|$ and $L$ a Lipschitz constant of $f$. Then $e_{n+1} \le (1 + hL)\, e_n + \frac{h^2}{2} M$, and since
-# $(1 + hL)^n \le e^{L(t_1 - t_0)}$,
+# Each step adds an error of $O(h^2)$, and $n = (t_1 - t_0)/h$ steps are needed, so the errors add
+# up to $O(h)$: **half the step, half the error**. Do the early errors not grow on the way? Let
+# $e_n$ be the error after $n$ steps, $M$ a bound of $|y''|$ and $L$ a Lipschitz constant of $f$.
+# Then $e_{n+1} \le (1 + hL)\, e_n + \frac{h^2}{2} M$, and since $(1 + hL)^n \le e^{L(t_1 - t_0)}$,
 # $$e_n \le \frac{hM}{2L} \left( e^{L(t_1 - t_0)} - 1 \right).$$
 
 # %%
@@ -112,13 +115,14 @@ assert abs(errors[-2] / errors[-1] - 2) < 0.05
 # %% [markdown]
 # ## Look before you leap: midpoint and Runge-Kutta
 #
-# Euler uses the slope at the start for the whole step. The slope in the *middle* represents the step better. It is not
-# known, but Euler gets there well enough:
+# Euler uses the slope at the start for the whole step. The slope in the *middle* represents the
+# step better. It is not known, but Euler gets there well enough:
 # $$k_1 = f(t, y), \quad k_2 = f(t + \tfrac h2,\, y + \tfrac h2 k_1), \quad y_{n+1} = y_n + h\, k_2.$$
 # By Taylor, $k_2 = y' + \frac h2 (f_t + f f_y) + O(h^2) = y' + \frac h2 y'' + O(h^2)$, so
-# $y_{n+1} = y + h y' + \frac{h^2}{2} y'' + O(h^3)$: the error of a step falls to $O(h^3)$, the method is of second
-# order. The classical fourth-order method (Kutta, 1901) looks four times. A method is nothing but its numbers, and the
-# library keeps them as such, in `tinyode/solvers/tableaus.py`.
+# $y_{n+1} = y + h y' + \frac{h^2}{2} y'' + O(h^3)$: the error of a step falls to $O(h^3)$, the
+# method is of second order. The classical fourth-order method (Kutta, 1901) looks four times. A
+# method is nothing but its numbers, and the library keeps them as such, in
+# `tinyode/solvers/tableaus.py`.
 
 
 # %%

@@ -21,9 +21,10 @@ h0 = rng.normal(size=(5, 2))  # five inputs with two features
 #
 # He and others (2015) let a block of layers learn not its output but the *change* of its input:
 # $$\mathbf h_{t+1} = \mathbf h_t + f(\mathbf h_t, \theta_t). \tag{P2, G5, N1, S1}$$
-# (G4 is the same for one block, $\mathbf y = \mathcal F(\mathbf x, W) + \mathbf x$.) S1 says that it maps $\mathbb R^N$
-# to $\mathbb R^M$. A sum of two vectors needs them to be of the same length, so $N = M$: **mended**. (Where widths
-# change, real networks put a projection on the skip connection, and that block is no longer of this form.)
+# (G4 is the same for one block, $\mathbf y = \mathcal F(\mathbf x, W) + \mathbf x$.) S1 says that
+# it maps $\mathbb R^N$ to $\mathbb R^M$. A sum of two vectors needs them to be of the same length,
+# so $N = M$: **mended**. (Where widths change, real networks put a projection on the skip
+# connection, and that block is no longer of this form.)
 
 # %%
 _, narrowing = nn.mlp(2, 16, 3)
@@ -95,11 +96,11 @@ assert np.abs(by_resnet - implicit).max() > 0.1
 # The layer has no step size. G6-G10 make room for one by a fraction that is equal to one:
 # $$\mathbf h_{t+1} = \frac{\Delta t}{\Delta t} F(\mathbf h_t, \theta_t) + \mathbf h_t = \Delta t\, G(\mathbf h_t, \theta_t) + \mathbf h_t,
 # \qquad G = F / \Delta t. \tag{G6, G7, G9}$$
-# In exact arithmetic that changes nothing. In floating point, dividing by $\Delta t$ and multiplying again is exact
-# where $\Delta t$ is a power of two, and off by a rounding error elsewhere; but a network that is *defined* by $G$
-# agrees with Euler's method (G8) to the last bit for any step, if the solver's step is the same floating-point number:
-# one step of $[0, \Delta t]$ at a time, as here. (Over a grid of times, $3 \Delta t - 2 \Delta t$ is not always
-# $\Delta t$.)
+# In exact arithmetic that changes nothing. In floating point, dividing by $\Delta t$ and
+# multiplying again is exact where $\Delta t$ is a power of two, and off by a rounding error
+# elsewhere; but a network that is *defined* by $G$ agrees with Euler's method (G8) to the last bit
+# for any step, if the solver's step is the same floating-point number: one step of $[0, \Delta t]$
+# at a time, as here. (Over a grid of times, $3 \Delta t - 2 \Delta t$ is not always $\Delta t$.)
 
 # %%
 for dt in (1.0, 0.5, 0.125, 0.1, 0.3):
@@ -120,13 +121,14 @@ for dt in (1.0, 0.5, 0.125, 0.1, 0.3):
 # %% [markdown]
 # ## More layers, smaller steps
 #
-# Now let all layers share one block, and let depth grow while the step shrinks: $\Delta t = 1 / \text{depth}$. In the
-# limit the difference quotient becomes a derivative,
+# Now let all layers share one block, and let depth grow while the step shrinks:
+# $\Delta t = 1 / \text{depth}$. In the limit the difference quotient becomes a derivative,
 # $$\frac{d\mathbf h(t)}{dt} = G(\mathbf h(t), t, \theta), \tag{G10, G14, S2}$$
 # and the last hidden layer becomes the solution of an initial value problem,
 # $$\mathbf h(t_1) = \mathbf h(t_0) + \int_{t_0}^{t_1} G(\mathbf h(t), t, \theta)\, dt = \mathrm{ODESolve}(\mathbf h(t_0), G, t_0, t_1, \theta). \tag{G11, G12, N5, S3, S-alg2}$$
-# (G13 is G5 once more, with $\mathbf z$ for $\mathbf h$.) The claim P-steps, that more and more layers with smaller and
-# smaller steps tend to the ODE, can be put in a number: by chapter 1, twice the depth must mean half the distance.
+# (G13 is G5 once more, with $\mathbf z$ for $\mathbf h$.) The claim P-steps, that more and more
+# layers with smaller and smaller steps tend to the ODE, can be put in a number: by chapter 1, twice
+# the depth must mean half the distance.
 
 # %%
 G = lambda t, h, p: 4.0 * block(p, h)  # the factor makes five inputs move far enough to be seen

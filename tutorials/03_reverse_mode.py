@@ -21,11 +21,12 @@ from tinyode.testing import central_difference, check_vjp
 # %% [markdown]
 # ## The chain rule has a direction
 #
-# A program is a chain of simple steps, $x \to x_1 \to x_2 \to \dots \to L$. Its derivative is the product of theirs,
+# A program is a chain of simple steps, $x \to x_1 \to x_2 \to \dots \to L$. Its derivative is the
+# product of theirs,
 # $$\frac{dL}{dx} = \frac{\partial L}{\partial x_n} \frac{\partial x_n}{\partial x_{n-1}} \cdots \frac{\partial x_1}{\partial x},$$
-# and a product of matrices may be bracketed at will. $L$ is one number, so the factor on the left is a *row*: from the
-# left, every intermediate result is a row as well. From the right, every intermediate result is a full matrix. Count
-# the multiplications:
+# and a product of matrices may be bracketed at will. $L$ is one number, so the factor on the left
+# is a *row*: from the left, every intermediate result is a row as well. From the right, every
+# intermediate result is a full matrix. Count the multiplications:
 
 # %%
 n, layers = 1000, 10
@@ -44,9 +45,9 @@ assert np.allclose(from_the_left, from_the_right)
 # input?" That product is the step's VJP, and $g$ the *cotangent* (in backpropagation: the error
 # signal). For $y = \tanh x$ the Jacobian is diagonal, and the answer is `g * (1 - y * y)`; for
 # $Y = AB$ it is `g @ B.T` and `A.T @ g`. Where a value is used more than once, the rows that come
-# back from its uses are *added* (the chain rule for several arguments). Each step's VJP costs a small
-# multiple of the step itself (for a product $AB$, two products of the same size), so the whole
-# sweep costs a small multiple of the loss, whatever the number of parameters.
+# back from its uses are *added* (the chain rule for several arguments). Each step's VJP costs a
+# small multiple of the step itself (for a product $AB$, two products of the same size), so the
+# whole sweep costs a small multiple of the loss, whatever the number of parameters.
 #
 # The price: the steps must be remembered until the row comes back to them. That list is called the
 # *tape* (Wengert, 1964), and its length is the reason for chapter 5.
@@ -58,7 +59,8 @@ assert np.allclose(from_the_left, from_the_right)
 class Var:
     """A number or array that remembers how it was made.
 
-    With each parent it keeps a function from its own cotangent to that of the parent. Operands have equal shapes here; the library also undoes broadcasting, by summing.
+    With each parent it keeps a function from its own cotangent to that of the parent. Operands
+    have equal shapes here; the library also undoes broadcasting, by summing.
     """
 
     def __init__(self, value, parents=()):

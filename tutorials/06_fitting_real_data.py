@@ -25,17 +25,18 @@ for year, (hare, lynx) in list(zip(years, pelts))[:5]:
 # %% [markdown]
 # ## Lotka and Volterra's equations
 #
-# Hares multiply at the rate $\alpha$ and are eaten at a rate proportional to the lynx; lynx die at the rate $\gamma$
-# and multiply in proportion to the hares:
+# Hares multiply at the rate $\alpha$ and are eaten at a rate proportional to the lynx; lynx die at
+# the rate $\gamma$ and multiply in proportion to the hares:
 # $$\frac{dH}{dt} = (\alpha - \beta L) H, \qquad \frac{dL}{dt} = (-\gamma + \delta H) L$$
-# ($L$ for lynx in this chapter, and $\ell$ for the loss). Counts are positive, and errors of counting are relative, so
-# everything is easier in logarithms, $\mathbf x = (\log H, \log L)$:
+# ($L$ for lynx in this chapter, and $\ell$ for the loss). Counts are positive, and errors of
+# counting are relative, so everything is easier in logarithms, $\mathbf x = (\log H, \log L)$:
 # $$\frac{dx_1}{dt} = \alpha - \beta e^{x_2}, \qquad \frac{dx_2}{dt} = -(\gamma - \delta e^{x_1}).$$
 # Each observation is the truth times a log-normal error of size $\sigma$:
-# $\log y_{ij} = x_j(t_i) + \sigma_j \epsilon_{ij}$. The negative logarithm of the likelihood, up to a constant, is
+# $\log y_{ij} = x_j(t_i) + \sigma_j \epsilon_{ij}$. The negative logarithm of the likelihood, up to
+# a constant, is
 # $$\ell = \sum_{i,j} \left[ \frac{(\log y_{ij} - x_j(t_i))^2}{2 \sigma_j^2} + \log \sigma_j \right].$$
-# Eight numbers are to be found: $\alpha, \gamma$; $\beta, \delta$; the initial state; $\sigma_1, \sigma_2$. All are
-# positive, so their logarithms are what Adam sees.
+# Eight numbers are to be found: $\alpha, \gamma$; $\beta, \delta$; the initial state;
+# $\sigma_1, \sigma_2$. All are positive, so their logarithms are what Adam sees.
 
 # %%
 SIGN = np.array([1.0, -1.0])
@@ -90,9 +91,9 @@ q, value = fit(minus_log_likelihood, guess, [(100, 0.03), (50, 0.01)])
 print(f"-log likelihood {minus_log_likelihood(guess):.3f} -> {value:.3f} by Adam")
 
 # %% [markdown]
-# Adam comes near the minimum. The last digits are quicker by Newton's method, $q \leftarrow q -
-# H^{-1} \nabla \ell$, which needs the Hessian $H$ of $\ell$: here the derivative of the adjoint
-# gradient, by differences along each of the eight axes.
+# Adam comes near the minimum. The last digits are quicker by Newton's method,
+# $q \leftarrow q - H^{-1} \nabla \ell$, which needs the Hessian $H$ of $\ell$: here the derivative
+# of the adjoint gradient, by differences along each of the eight axes.
 
 # %%
 vector, unravel = tree.ravel(q)
@@ -165,10 +166,11 @@ save(figure, "06_lynx_and_hare")
 # %% [markdown]
 # ## A network that knows nothing of hares
 #
-# Now forget the biology: let a network of 16 hidden units be the right-hand side, in logarithms scaled to mean zero and
-# deviation one,
+# Now forget the biology: let a network of 16 hidden units be the right-hand side, in logarithms
+# scaled to mean zero and deviation one,
 # $$\frac{d\mathbf x}{dt} = \mathrm{NN}_\theta(\mathbf x),$$
-# fit it to 1900 to 1914, and draw it to 1920. To be fair, Lotka and Volterra get the same fifteen years.
+# fit it to 1900 to 1914, and draw it to 1920. To be fair, Lotka and Volterra get the same fifteen
+# years.
 #
 # A loss through a long solve is treacherous: a network that knows nothing yet drifts off within a
 # few years, and from far off the gradient of the later observations is no guide. So it is fitted to

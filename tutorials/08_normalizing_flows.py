@@ -28,25 +28,30 @@ from tinyode.plotting import COLOURS, panels, save
 # %% [markdown]
 # ## The change of variables
 #
-# Let $\mathbf z = \mathbf g(\mathbf x)$ be invertible, and let $\mathbf z$ be normal, $N(0, 1)$ in every component. Then
+# Let $\mathbf z = \mathbf g(\mathbf x)$ be invertible, and let $\mathbf z$ be normal, $N(0, 1)$ in
+# every component. Then
 # $$\log p(\mathbf x) = \log N(\mathbf g(\mathbf x)) + \log \left| \det \frac{\partial \mathbf g}{\partial \mathbf x} \right| .$$
-# A **planar flow** (Rezende and Mohamed) makes $\mathbf g$ of layers $\mathbf z + \mathbf u \tanh(\mathbf w^T \mathbf z + b)$: a
-# residual network with one hidden unit in every block. As $\det(I + \mathbf a \mathbf b^T) = 1 + \mathbf b^T \mathbf a$, the
-# determinant of a layer is $1 + \mathbf u^T \mathbf w (1 - \tanh^2)$. It is invertible if $\mathbf u^T \mathbf w \ge -1$, for that is
-# then its slope along $\mathbf w$ at the least; so the code makes $\mathbf u^T \mathbf w$ a softplus minus one. Let the steps become
-# small, and it is an ODE (chapter 2). What becomes of the determinant?
+# A **planar flow** (Rezende and Mohamed) makes $\mathbf g$ of layers
+# $\mathbf z + \mathbf u \tanh(\mathbf w^T \mathbf z + b)$: a residual network with one hidden unit
+# in every block. As $\det(I + \mathbf a \mathbf b^T) = 1 + \mathbf b^T \mathbf a$, the determinant
+# of a layer is $1 + \mathbf u^T \mathbf w (1 - \tanh^2)$. It is invertible if
+# $\mathbf u^T \mathbf w \ge -1$, for that is then its slope along $\mathbf w$ at the least; so the
+# code makes $\mathbf u^T \mathbf w$ a softplus minus one. Let the steps become small, and it is an
+# ODE (chapter 2). What becomes of the determinant?
 #
-# Over a short time $\varepsilon$ the flow is $\mathbf z + \varepsilon f(\mathbf z) + O(\varepsilon^2)$.
-# The first formula, from $t + \varepsilon$ back to $t$, has the determinant of the inverse, hence
-# the minus:
+# Over a short time $\varepsilon$ the flow is
+# $\mathbf z + \varepsilon f(\mathbf z) + O(\varepsilon^2)$. The first formula, from
+# $t + \varepsilon$ back to $t$, has the determinant of the inverse, hence the minus:
 # $$\log p_{t + \varepsilon}(\mathbf z(t + \varepsilon)) = \log p_t(\mathbf z(t)) - \log \det\left(I + \varepsilon \frac{\partial f}{\partial
 # \mathbf z}\right) + O(\varepsilon^2), \qquad \log \det(I + \varepsilon A) = \varepsilon \operatorname{tr} A + O(\varepsilon^2) .$$
 # Divide by $\varepsilon$, let it go to zero: along a trajectory
 # $$\frac{d \log p_t(\mathbf z(t))}{dt} = -\operatorname{tr} \frac{\partial f}{\partial \mathbf z}(\mathbf z(t), t),$$
-# the *instantaneous change of variables* (Chen and others, theorem 1). With the normal distribution at $t = 0$ and the data at
-# $t = 1$: $\log p(\mathbf x) = \log N(\mathbf z(0)) - \int_0^1 \operatorname{tr} \frac{\partial f}{\partial \mathbf z} dt$, with $\mathbf z$
-# solved back from $\mathbf z(1) = \mathbf x$. No determinant; and $f$ need only be smooth, and Lipschitz in $\mathbf z$, which a
-# network of tanh is. Check it: the integral of the trace against the determinant of the flow's Jacobian.
+# the *instantaneous change of variables* (Chen and others, theorem 1). With the normal distribution
+# at $t = 0$ and the data at $t = 1$:
+# $\log p(\mathbf x) = \log N(\mathbf z(0)) - \int_0^1 \operatorname{tr} \frac{\partial f}{\partial \mathbf z} dt$,
+# with $\mathbf z$ solved back from $\mathbf z(1) = \mathbf x$. No determinant; and $f$ need only be
+# smooth, and Lipschitz in $\mathbf z$, which a network of tanh is. Check it: the integral of the
+# trace against the determinant of the flow's Jacobian.
 
 # %%
 init, network = nn.mlp(3, 16, 2)
@@ -115,7 +120,7 @@ HIDDEN = 32
 
 
 def model(name):
-    """Return init, log_prob(parameters, x, rng) to train by, log_prob(parameters, x) to judge by."""
+    """Return init, and log_prob twice: to train by, with rng, and to judge by."""
     if name.startswith("planar"):
         init, log_prob = models.planar_flow(2, int(name.split()[1]))
         return init, lambda p, x, rng: log_prob(p, x), log_prob
@@ -420,8 +425,8 @@ save(figure, "08_flows")
 #    density, if it is $N(0, 1)$ at $t = 0$: normal with the standard deviation $e^{a}$ at $t = 1$.
 #    Check the instantaneous change of variables against it.
 # 2. Rotations, $f(\mathbf z) = (z_2, -z_1)$, and all fields of the form
-#    $(\partial_2 H, -\partial_1 H)$ have the trace zero. What do they do to a density? Can a flow of
-#    this kind make two moons of a normal distribution?
+#    $(\partial_2 H, -\partial_1 H)$ have the trace zero. What do they do to a density? Can a flow
+#    of this kind make two moons of a normal distribution?
 # 3. A planar layer with $\mathbf u^T \mathbf w < -1$ has no inverse. Find two points with the same
 #    image.
 

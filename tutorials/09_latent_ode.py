@@ -37,17 +37,21 @@ def data(seed, n, observations):
 # %% [markdown]
 # ## The model
 #
-# A series begins in a hidden state $\mathbf z_0$, which an ODE carries on, $\mathbf z' = f(\mathbf z, \theta)$, and a decoder
-# turns $\mathbf z(t_i)$ into what is seen, with noise of a deviation $s$ that is given:
-# $p(\mathbf x | \mathbf z_0) = \prod_i N(\mathbf x_i;\, \mathrm{decoder}(\mathbf z(t_i)), s^2)$. A recurrent network reads the observations *backwards* in time, each
-# with the time back to the one before, and gives the mean $\boldsymbol\mu$ and the deviation $\boldsymbol\sigma$ of a normal
+# A series begins in a hidden state $\mathbf z_0$, which an ODE carries on,
+# $\mathbf z' = f(\mathbf z, \theta)$, and a decoder turns $\mathbf z(t_i)$ into what is seen, with
+# noise of a deviation $s$ that is given:
+# $p(\mathbf x | \mathbf z_0) = \prod_i N(\mathbf x_i;\, \mathrm{decoder}(\mathbf z(t_i)), s^2)$. A
+# recurrent network reads the observations *backwards* in time, each with the time back to the one
+# before, and gives the mean $\boldsymbol\mu$ and the deviation $\boldsymbol\sigma$ of a normal
 # $q(\mathbf z_0)$. With a standard normal $p(\mathbf z_0)$, Jensen's inequality gives
-# $$\log p(\mathbf x) = \log \mathbb E_q \frac{p(\mathbf x | \mathbf z_0) p(\mathbf z_0)}{q(\mathbf z_0)} \ge \mathbb E_q \log p(\mathbf x
-# | \mathbf z_0) - \mathbb E_q \log \frac{q(\mathbf z_0)}{p(\mathbf z_0)} = \mathrm{ELBO},$$
-# of which the last mean is $\mathrm{KL} = \frac12 \sum_j (\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2)$. To be able to differentiate
-# the first, one draws $\mathbf z_0 = \boldsymbol\mu + \boldsymbol\sigma \boldsymbol\varepsilon$ from a standard normal
-# $\boldsymbol\varepsilon$. The ELBO is what is maximised (Kingma and Welling). Every batch has all of its times in one solve: the
-# hundred times of the window, of which each series looks at its own.
+# $$\log p(\mathbf x) = \log \mathbb E_q \frac{p(\mathbf x | \mathbf z_0) p(\mathbf z_0)}{q(\mathbf z_0)}
+# \ge \mathbb E_q \log p(\mathbf x | \mathbf z_0) - \mathbb E_q \log \frac{q(\mathbf z_0)}{p(\mathbf z_0)} = \mathrm{ELBO},$$
+# of which the last mean is
+# $\mathrm{KL} = \frac12 \sum_j (\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2)$. To be able to
+# differentiate the first, one draws
+# $\mathbf z_0 = \boldsymbol\mu + \boldsymbol\sigma \boldsymbol\varepsilon$ from a standard normal
+# $\boldsymbol\varepsilon$. The ELBO is what is maximised (Kingma and Welling). Every batch has all
+# of its times in one solve: the hundred times of the window, of which each series looks at its own.
 
 # %%
 SOLVER = {"rtol": 1e-3, "atol": 1e-4, "gradient": "discrete"}

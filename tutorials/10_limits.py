@@ -175,9 +175,10 @@ axes.legend()
 save(figure, "10_many_solutions")
 
 # %% [markdown]
-# A network of tanh has a Lipschitz constant, at most the product of the norms of its weights, $\lVert W_1 \rVert \lVert W_2
-# \rVert$. P-unique: **holds**, and it is also what keeps trajectories from crossing. Two solutions that start $\delta$
-# apart stay at least $\delta e^{-Lt}$ and at most $\delta e^{Lt}$ apart (Grönwall): check it for the network of the plane.
+# A network of tanh has a Lipschitz constant, at most the product of the norms of its weights,
+# $\lVert W_1 \rVert \lVert W_2 \rVert$. P-unique: **holds**, and it is also what keeps trajectories
+# from crossing. Two solutions that start $\delta$ apart stay at least $\delta e^{-Lt}$ and at most
+# $\delta e^{Lt}$ apart (Grönwall): check it for the network of the plane.
 
 # %%
 of_z = [plane[0]["W"][:2], plane[1]["W"]]  # the third row of the first matrix is for the time
@@ -251,12 +252,12 @@ of_stiff = gradient_error["stiff", 1e-6, "adjoint"]
 assert not of_stiff[0].isdigit() or of_stiff.endswith("*")
 
 # %% [markdown]
-# P-err: the error of the backward pass **is seen**: harmless on what turns, a factor of up to $e^{5
-# \cdot 3}$ where solutions draw together at that rate, and on what is stiff the end of every digit.
-# At two rates the gradient has four digits fewer than the solution, whatever the tolerance. A
-# warning says so. (At one rate for all components it would not: then $\mathbf a$ shrinks backwards
-# as fast as the error grows.) Kept states (`interpolated`), or the exact derivative of the steps
-# (`discrete`), do not have it.
+# P-err: the error of the backward pass **is seen**: harmless on what turns, a factor of up to
+# $e^{5 \cdot 3}$ where solutions draw together at that rate, and on what is stiff the end of every
+# digit. At two rates the gradient has four digits fewer than the solution, whatever the tolerance.
+# A warning says so. (At one rate for all components it would not: then $\mathbf a$ shrinks
+# backwards as fast as the error grows.) Kept states (`interpolated`), or the exact derivative of
+# the steps (`discrete`), do not have it.
 #
 # P-tol, tolerances on both passes, is the same story from the other side: the gradient of the
 # rotating field at a forward tolerance of $10^{-9}$, over the backward one.
@@ -291,9 +292,9 @@ assert off[2, -1] < 1e-6 < off[2, 1] and off[0, -1] > 1e-4  # the larger of the 
 #
 # $$y' = -y \text{ above } \tfrac12, \qquad y' = -2 y \text{ below}, \qquad y(0) = y_0.$$
 #
-# The solution reaches $\tfrac12$ at $t^* = \ln(2 y_0)$, for $\tfrac12 < y_0 < \tfrac{e}{2}$. Then $y(1) =
-# \tfrac12 e^{-2 (1 - t^*)} = 2 e^{-2} y_0^2$. So the derivative at $y_0 = 1$ is $4 e^{-2} = 0.5413$. What
-# do our gradients say?
+# The solution reaches $\tfrac12$ at $t^* = \ln(2 y_0)$, for $\tfrac12 < y_0 < \tfrac{e}{2}$. Then
+# $y(1) = \tfrac12 e^{-2 (1 - t^*)} = 2 e^{-2} y_0^2$. So the derivative at $y_0 = 1$ is
+# $4 e^{-2} = 0.5413$. What do our gradients say?
 
 
 # %%
