@@ -394,7 +394,8 @@ def apart_by_a_line(extra):
     rng = np.random.default_rng(0)
     fitted, value = fit(loss, {"f": init(rng), "w": rng.normal(size=d), "b": 0.0}, steps=80)
     points, sign = disc_and_ring(2000)  # also between the points that it was trained on
-    return np.mean(sign * side(fitted, points) > 0), value
+    of_each = np.mean((sign * side(fitted, points) > 0).reshape(2, -1), axis=1)  # of disc and ring
+    return np.mean(of_each), value
 
 
 (share, value), (share_lifted, value_lifted) = apart_by_a_line(0), apart_by_a_line(1)
