@@ -10,7 +10,7 @@ import os
 import numpy as np
 
 from .checks import check_generator
-from .types import Array, ArrayLike
+from .types import Array, ArrayLike, Generator
 
 DATA = os.path.join(os.path.dirname(__file__), "data")
 
@@ -75,7 +75,7 @@ def _circles(s):
 CURVES = {"two_moons": _moons, "two_circles": _circles}
 
 
-def two_moons(rng: np.random.Generator, n: int, noise: float = 0.1) -> Array:
+def two_moons(rng: Generator, n: int, noise: float = 0.1) -> Array:
     """Return n points, shape (n, 2), of two half circles of radius 1, with Gaussian noise.
 
     ``noise`` is its standard deviation.
@@ -84,7 +84,7 @@ def two_moons(rng: np.random.Generator, n: int, noise: float = 0.1) -> Array:
     return _moons(rng.uniform(0, 2, n)) + noise * rng.normal(size=(n, 2))
 
 
-def two_circles(rng: np.random.Generator, n: int, noise: float = 0.1) -> Array:
+def two_circles(rng: Generator, n: int, noise: float = 0.1) -> Array:
     """Return n points, shape (n, 2), of circles of radius 1 and 2, with Gaussian noise.
 
     ``noise`` is its standard deviation.
@@ -140,7 +140,7 @@ def log_density(name: str, x: ArrayLike, noise: float = 0.1) -> Array:
 
 
 def spirals(
-    rng: np.random.Generator,
+    rng: Generator,
     n: int = 1000,
     noise: float = 0.3,
     a: float = 0.0,

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .checks import check_generator, check_step, check_widths, explain_failure, shape_of
-from .types import Array, ArrayLike, Tree
+from .types import Array, ArrayLike, Generator, Tree
 
 Layer: TypeAlias = dict[str, Array]  # "W" and "b"
 Apply: TypeAlias = Callable[[Tree, Array], Array]  # apply(parameters, x)
@@ -38,9 +38,7 @@ INITIAL: dict[str, Callable[[int, int], float]] = {
 }
 
 
-def linear(
-    n: int, m: int, initial: str = "glorot"
-) -> tuple[Callable[[np.random.Generator], Layer], Apply]:
+def linear(n: int, m: int, initial: str = "glorot") -> tuple[Callable[[Generator], Layer], Apply]:
     """Affine map, x -> x W + b.
 
     Parameters
@@ -96,7 +94,7 @@ def _layer(name, n, m, initial="glorot"):
 
 def mlp(
     *sizes: int, activation: Callable[[Any], Any] = np.tanh, initial: str = "glorot"
-) -> tuple[Callable[[np.random.Generator], list[Layer]], Apply]:
+) -> tuple[Callable[[Generator], list[Layer]], Apply]:
     """Multilayer perceptron: x -> activation(x W + b) in each layer, and x W + b in the last.
 
     Parameters
@@ -153,7 +151,7 @@ def mlp(
     return init, apply
 
 
-def rnn_cell(n: int, m: int) -> tuple[Callable[[np.random.Generator], Layer], Step]:
+def rnn_cell(n: int, m: int) -> tuple[Callable[[Generator], Layer], Step]:
     """A step of a recurrent network: h -> tanh([x, h] W + b).
 
     ``apply(parameters, h, x)``, h of shape (..., m), x of shape (..., n), is the next h. Elman,
@@ -169,7 +167,7 @@ def rnn_cell(n: int, m: int) -> tuple[Callable[[np.random.Generator], Layer], St
     return init, apply
 
 
-def gru_cell(n: int, m: int) -> tuple[Callable[[np.random.Generator], dict[str, Layer]], Step]:
+def gru_cell(n: int, m: int) -> tuple[Callable[[Generator], dict[str, Layer]], Step]:
     """A step of a gated recurrent unit, with an update z and a reset r between 0 and 1:
 
         [z, r] = sigmoid([x, h] W + b),    h~ = tanh([x, r h] W' + b'),    h -> z h + (1 - z) h~

@@ -22,7 +22,7 @@ import numpy as np
 from .. import nn
 from ..autodiff import vjp
 from ..checks import check_generator, check_layers
-from ..types import Array, ArrayLike, Tree
+from ..types import Array, ArrayLike, Generator, Tree
 from .checks import arrays, check_counts, check_options, check_parameters
 from .neural_ode import neural_ode
 
@@ -34,9 +34,7 @@ def log_normal(z: Array) -> Array:
 
 def planar_flow(
     d: int, layers: int
-) -> tuple[
-    Callable[[np.random.Generator], list[dict[str, Any]]], Callable[[Tree, ArrayLike], Array]
-]:
+) -> tuple[Callable[[Generator], list[dict[str, Any]]], Callable[[Tree, ArrayLike], Array]]:
     """Planar flow, from data to the normal distribution.
 
     Rezende and Mohamed, "Variational inference with normalizing flows" (2015). A layer is
@@ -132,7 +130,7 @@ def _vjp_of_rows(name, f, z):
 def continuous_flow(
     d: int, hidden: int, trace: Callable[..., tuple[Any, Any]] = exact_trace, **options: Any
 ) -> tuple[
-    Callable[[np.random.Generator], list[nn.Layer]],
+    Callable[[Generator], list[nn.Layer]],
     Callable[..., Array],
     Callable[[Tree, ArrayLike, float, float], Array],
 ]:

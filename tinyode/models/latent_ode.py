@@ -20,11 +20,11 @@ import numpy as np
 from .. import nn
 from ..checks import check_generator
 from ..sensitivity import odeint
-from ..types import Array, ArrayLike, Tree
+from ..types import Array, ArrayLike, Generator, Tree
 from .checks import arrays, check_counts, check_options, check_parameters
 
-Init: TypeAlias = Callable[[np.random.Generator], dict[str, Any]]
-Cell: TypeAlias = Callable[[int, int], tuple[Callable[[np.random.Generator], Any], nn.Step]]
+Init: TypeAlias = Callable[[Generator], dict[str, Any]]
+Cell: TypeAlias = Callable[[int, int], tuple[Callable[[Generator], Any], nn.Step]]
 Encode: TypeAlias = Callable[[Tree, ArrayLike, ArrayLike, ArrayLike], tuple[Array, Array]]
 Decode: TypeAlias = Callable[[Tree, ArrayLike, ArrayLike], Array]
 Elbo: TypeAlias = Callable[[Tree, ArrayLike, ArrayLike, ArrayLike, ArrayLike], np.floating[Any]]

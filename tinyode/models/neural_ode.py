@@ -13,7 +13,7 @@ from .. import nn, tree
 from ..autodiff.dispatch import unbox
 from ..checks import check_generator, is_whole
 from ..sensitivity import odeint
-from ..types import Array, ArrayLike, Field, T, Tree
+from ..types import Array, ArrayLike, Field, Generator, T, Tree
 from .checks import arrays, check_counts, check_options, check_parameters
 
 
@@ -24,7 +24,7 @@ def neural_ode(f: Field, h: T, t0: float, t1: float, *args: Tree, **options: Any
 
 def ode_net(
     features: int, width: int, hidden: int, classes: int, **options: Any
-) -> tuple[Callable[[np.random.Generator], dict[str, Any]], Callable[..., Array]]:
+) -> tuple[Callable[[Generator], dict[str, Any]], Callable[..., Array]]:
     """Classifier: an affine map to ``width``, a neural ODE, an affine map to the scores.
 
     The neural ODE goes from t = 0 to t = 1. It is `res_net` with one block for all times, which is

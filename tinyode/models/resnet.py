@@ -13,7 +13,7 @@ import numpy as np
 from .. import nn
 from ..autodiff.dispatch import unbox
 from ..checks import check_generator, shape_of
-from ..types import T
+from ..types import Generator, T
 from .checks import check_counts, check_parameters
 
 
@@ -54,7 +54,7 @@ def resnet(f: Callable[[int, Any, Any], Any], h: T, thetas: Iterable[Any]) -> T:
 
 def res_net(
     features: int, width: int, hidden: int, classes: int, blocks: int = 6
-) -> tuple[Callable[[np.random.Generator], dict[str, Any]], nn.Apply]:
+) -> tuple[Callable[[Generator], dict[str, Any]], nn.Apply]:
     """Classifier: an affine map to ``width``, residual blocks, an affine map to the scores.
 
     Each of the ``blocks`` has one hidden layer of tanh, and parameters of its own.
