@@ -19,7 +19,7 @@ solution = solve(f, np.ones(2), times, 1.0, method="tsit5", rtol=1e-8, event=Eve
 reveal_type(solution)  # Solution
 reveal_type(solution.t)  # Array
 reveal_type(solution.y)  # Any
-reveal_type(solution.stats.evaluations)  # int
+reveal_type(solution.stats.nfev)  # int
 reveal_type(solution(0.5))  # Any
 reveal_type(solve(f, {"a": 1.0}, [0.0, 1.0], 2.0, atol={"a": 1e-9}))  # Solution
 reveal_type(solve_batch(f, np.ones((3, 2)), times, 1.0))  # Solution
