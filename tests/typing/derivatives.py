@@ -34,11 +34,12 @@ reveal_type(value)  # Array
 reveal_type(pullback(x))  # tuple[Any, ...]
 reveal_type(jvp(f, (x,), (x,)))  # tuple[Array, Array]
 
-reveal_type(grad(loss))  # def (x: Array, k: float = ...) -> Any
+# the derivatives take what the function takes
+reveal_type(grad(loss)(x, k=2.0))  # Any
 reveal_type(grad(loss, (0, 1))(x, 2.0))  # Any
-reveal_type(value_and_grad(loss))  # def (x: Array, k: float = ...) -> tuple[float, Any]
-reveal_type(jacobian(f))  # def (x: Array, k: float = ...) -> Any
-reveal_type(hessian(loss, argnum=0))  # def (x: Array, k: float = ...) -> Any
+reveal_type(value_and_grad(loss)(x, k=2.0))  # tuple[float, Any]
+reveal_type(jacobian(f)(x, k=2.0))  # Any
+reveal_type(hessian(loss, argnum=0)(x, k=2.0))  # Any
 
 reveal_type(stop_gradient(x))  # Array
 reveal_type(stop_gradient({"k": 1.0}))  # dict[str, float]

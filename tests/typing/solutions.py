@@ -33,4 +33,4 @@ try:
     end_of(solution)
 except SolverError as error:
     reveal_type(error.t)  # float
-    reveal_type(error.solution)  # Solution | None
+    reveal_type(error.solution)  # Any
