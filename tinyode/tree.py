@@ -29,7 +29,7 @@ from .containers import belongings as belongings
 from .containers import orders as orders
 from .files import load as load
 from .files import save as save
-from .types import Array, Tree
+from .types import Array, T, Tree
 
 LEAF = "*"  # how a structure writes a leaf
 # types that are leaves for certain and need no closer look; the engine adds its own
@@ -148,7 +148,7 @@ class _Leaf:
         return "array"
 
 
-def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+def map(f: Callable[..., Any], tree: T, *rest: Tree) -> T:
     """Apply ``f`` leaf by leaf: ``map(f, a, b)`` has the leaves ``f(leaf of a, leaf of b)``.
 
     Raises

@@ -48,7 +48,7 @@ leaves, structure = tree.flatten(parameters)
 reveal_type(leaves)  # list[Any]
 reveal_type(structure)  # Hashable
 reveal_type(tree.unflatten(structure, leaves))  # Any
-reveal_type(tree.map(np.shape, parameters))  # Any
+reveal_type(tree.map(np.exp, parameters))  # list[dict[str, Array]]
 vector, unravel = tree.ravel(parameters)
 reveal_type(vector)  # Array
 reveal_type(unravel(2 * vector))  # Any
