@@ -1,5 +1,6 @@
-"""Hypothesis is deterministic where CI is set, random at a desk; a failing example is printed so
-that it can be repeated.
+"""Hypothesis is deterministic where CI is set, and random at a desk.
+
+A failing example is printed, so that it can be repeated.
 """
 
 import os
@@ -23,11 +24,10 @@ settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 @pytest.fixture(scope="session", autouse=True)
 def chapter_runs(request, tmp_path_factory):
-    """Run the chapters that are to be tested beside the other tests, which need one processor;
-    return {path: future of (result, folder)}.
+    """Run the chapters that are to be tested; return {path: future of (result, folder)}.
 
-    Each is run as a script, in a folder of its own, so that the figures of the repository stay as
-    they are.
+    They run beside the other tests, which need one processor. Each is run as a script, in a folder
+    of its own, so that the figures of the repository stay as they are.
     """
     chapters = [
         item.callspec.params["path"]

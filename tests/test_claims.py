@@ -63,8 +63,9 @@ def test_P_steps_twice_the_depth_is_half_the_distance():
 
 
 def test_S3_N4_the_initial_value_belongs_to_the_integral():
-    """S-alg2, P3, G11, G12, N5, S3 hold, N4 does not: the integral of f along the solution is the
-    change of the state.
+    """S-alg2, P3, G11, G12, N5, S3 hold, N4 does not.
+
+    The integral of f along the solution is the change of the state.
     """
     theta, h = init(np.random.default_rng(0)), np.array([0.5, -1.0])
     f = lambda t, h: np.cos(t) * block(theta, h)
@@ -86,10 +87,8 @@ def test_S_scheme_P_solvers_accuracy_at_equal_cost():
         errors[method] = np.abs(solution.y[-1] - exact).max()
     adaptive = solve(f, np.array([1.0, 0.0]), [0, 2.0], rtol=1e-4, atol=1e-4)
     assert adaptive.stats.nfev <= 48 and np.abs(adaptive.y[-1] - exact).max() < errors["midpoint"]
-    assert (
-        errors["euler"] > 10 * errors["heun"] > 100 * errors["rk4"]
-        and errors["euler"] > 10 * errors["midpoint"]
-    )
+    assert errors["euler"] > 10 * errors["heun"] > 100 * errors["rk4"]
+    assert errors["euler"] > 10 * errors["midpoint"]
 
 
 def test_G28_the_constraint_is_the_equation_of_motion():
@@ -101,8 +100,9 @@ def test_G28_the_constraint_is_the_equation_of_motion():
 
 
 def test_G30_G31_G32_the_chain_rule_over_a_step_and_its_limit():
-    """G29, G31: the flow T; G30, G32: a(t) = a(t + e) dT/dz; P4, G34, N6: the limit, at first order
-    in e.
+    """The flow T (G29, G31), a(t) = a(t + e) dT/dz (G30, G32), and the limit (P4, G34, N6).
+
+    The limit is checked at first order in e.
     """
     f = lambda t, z: np.array([z[1], -np.sin(z[0]) * np.cos(t)])
     flow = lambda z, t, end: odeint(f, z, [t, end], rtol=1e-12, atol=1e-13)[-1]
@@ -120,8 +120,9 @@ def test_G30_G31_G32_the_chain_rule_over_a_step_and_its_limit():
 
 
 def test_S_black_N_black_a_recorded_solver_is_exact_for_its_numbers():
-    """With four steps only, the tape's gradient is that of the numbers computed, to rounding; the
-    adjoint's is not.
+    """With four steps only, the tape's gradient is that of the numbers computed, to rounding.
+
+    The adjoint's is not.
     """
     f = lambda t, z, k: np.array([z[1], -k * np.sin(z[0])])
 
@@ -143,8 +144,9 @@ def test_S_black_N_black_a_recorded_solver_is_exact_for_its_numbers():
 
 
 def test_P_err_going_back_where_solutions_draw_together():
-    """With decay rates 1 and 20 an error of the difference comes back exp(40) times larger at any
-    tolerance; turning, not.
+    """With decay rates 1 and 20 an error of the difference comes back exp(40) times larger.
+
+    That is so at any tolerance. On what turns it is not.
     """
     turning, decaying = np.array([[0.0, 1.0], [-1.0, 0.0]]), np.array([[-10.5, 9.5], [9.5, -10.5]])
     for rtol, atol in ((1e-6, 1e-9), (1e-10, 1e-14)):
@@ -177,8 +179,9 @@ def test_P_lower_S_control_P_param_S_param_the_table_of_the_digits():
 
 
 def test_P_unique_P_batch_what_the_last_chapter_says():
-    """Flows of the line increase, whatever the network; and a batch with one clock takes more
-    evaluations than its hardest sample.
+    """Flows of the line increase, and one clock for a batch costs more than its hardest sample.
+
+    The first holds whatever the network; the cost is counted in evaluations.
     """
     init, f = nn.mlp(2, 8, 1)
     for seed in range(5):
@@ -192,10 +195,8 @@ def test_P_unique_P_batch_what_the_last_chapter_says():
         [y[:, 1], mu * (1 - y[:, 0] ** 2) * y[:, 1] - y[:, 0]], axis=1
     )
     mu, y0 = np.linspace(0.1, 8, 8), np.tile([2.0, 0.0], (8, 1))
-    assert (
-        solve(swings, y0, [0, 10.0], mu).stats.nfev
-        > solve_batch(swings, y0, [0, 10.0], mu, batched=(0,)).stats.nfev.max()
-    )
+    apart = solve_batch(swings, y0, [0, 10.0], mu, batched=(0,)).stats.nfev
+    assert solve(swings, y0, [0, 10.0], mu).stats.nfev > apart.max()
 
 
 def results(name, job, what):
@@ -205,30 +206,19 @@ def results(name, job, what):
 
 
 def test_P_flow_S_flow_the_table_of_the_flows():
-    """What chapter 8 and the ledger report; and the parameters that are kept are those of the first
-    row of it.
-    """
+    """What chapter 8 and the ledger report is so, and the parameters that are kept belong to it."""
     for data in ("two_moons", "two_circles"):
         x = getattr(datasets, data)(np.random.default_rng(99), 2000)
         entropy = -np.mean(datasets.log_density(data, x))
+        names = ("planar 2", "planar 8", "planar 32", "continuous", "continuous, Hutchinson")
         losses = {
-            name: results("08_normalizing_flows", f"{name}, {data}, seed", "loss")
-            for name in (
-                "planar 2",
-                "planar 8",
-                "planar 32",
-                "continuous",
-                "continuous, Hutchinson",
-            )
+            name: results("08_normalizing_flows", f"{name}, {data}, seed", "loss") for name in names
         }
         assert all(len(of_one) == 3 and np.all(of_one > entropy) for of_one in losses.values())
-        assert (
-            np.mean(losses["planar 2"]) > np.mean(losses["planar 8"]) > np.mean(losses["planar 32"])
-        )
-        assert (
-            max(losses["continuous"]) < entropy + 0.1
-            and max(losses["continuous, Hutchinson"]) < entropy + 0.15
-        )
+        of_2, of_8, of_32 = [np.mean(losses[name]) for name in names[:3]]
+        assert of_2 > of_8 > of_32
+        assert max(losses["continuous"]) < entropy + 0.1
+        assert max(losses["continuous, Hutchinson"]) < entropy + 0.15
         assert abs(results("08_normalizing_flows_integrals", data, "integral")[0] - 1) < 1e-3
         log_prob = models.continuous_flow(2, 32, rtol=1e-4, atol=1e-5)[1]
         few = log_prob(tree.load(RESULTS / f"08_{data}.npz"), x[:400])
@@ -240,9 +230,7 @@ def test_P_flow_S_flow_the_table_of_the_flows():
 
 
 def test_S_rnn_P_latent_the_table_of_the_spirals():
-    """What chapter 9 and the ledger report; and the parameters that are kept have the error that
-    the table says.
-    """
+    """What chapter 9 and the ledger report is so, and the parameters that are kept belong to it."""
     error = {
         (name, k, what): results("09_latent_ode", f"{name}, {k}, seed", what)
         for name in ("latent ODE, GRU", "recurrent, GRU")

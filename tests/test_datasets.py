@@ -11,11 +11,9 @@ from tinyode import datasets
 def test_lynx_hare():
     years, pelts = datasets.lynx_hare()
     np.testing.assert_array_equal(years, np.arange(1900, 1921))
-    assert (
-        pelts.shape == (21, 2)
-        and pelts[0].tolist() == [30.0, 4.0]
-        and pelts[3].tolist() == [77.4, 35.2]
-    )
+    assert pelts.shape == (21, 2)
+    assert pelts[0].tolist() == [30.0, 4.0]
+    assert pelts[3].tolist() == [77.4, 35.2]
     assert np.all(pelts > 0)
 
 
@@ -46,53 +44,41 @@ def test_points_of_a_known_density(name, noise):
     """It integrates to one, and its mean logarithm over the points is minus its entropy."""
     x = np.linspace(-4, 4, 101)
     grid = np.stack(np.meshgrid(x, x), axis=-1).reshape(-1, 2)
-    log_p, cell = (
-        np.concatenate([datasets.log_density(name, part, noise) for part in np.split(grid, 101)]),
-        (x[1] - x[0]) ** 2,
-    )
+    parts = [datasets.log_density(name, part, noise) for part in np.split(grid, 101)]
+    log_p, cell = np.concatenate(parts), (x[1] - x[0]) ** 2
     assert abs(np.sum(np.exp(log_p)) * cell - 1) < 1e-6
-    points = getattr(datasets, name)(np.random.default_rng(0), 1000, noise)
+    draw = lambda: getattr(datasets, name)(np.random.default_rng(0), 1000, noise)
+    points = draw()
     found = datasets.log_density(name, points, noise)
-    assert abs(found.mean() - np.sum(np.exp(log_p) * log_p) * cell) < 4 * found.std() / np.sqrt(
-        1000
-    )
-    np.testing.assert_array_equal(
-        points, getattr(datasets, name)(np.random.default_rng(0), 1000, noise)
-    )
+    minus_entropy = np.sum(np.exp(log_p) * log_p) * cell
+    assert abs(found.mean() - minus_entropy) < 4 * found.std() / np.sqrt(1000)
+    np.testing.assert_array_equal(points, draw())
 
 
 def test_the_density_of_circles_by_bessels_function():
-    """The mean of a normal density over a circle of radius R: exp(-(r^2 + R^2) / 2 s^2) I0(r R /
-    s^2) / (2 pi s^2).
+    """The mean of a normal density over a circle of radius R.
+
+    It is exp(-(r^2 + R^2) / 2 s^2) I0(r R / s^2) / (2 pi s^2).
     """
-    narrow = datasets.log_density(
-        "two_circles", np.array([[1.0, 0.0], [0.6, 0.8]]), 1e-3
-    )  # a strip around the circle
-    np.testing.assert_allclose(
-        narrow, np.log(0.5 / (2 * np.pi) / (np.sqrt(2 * np.pi) * 1e-3)), rtol=1e-5
-    )
+    on_the_circle = np.array([[1.0, 0.0], [0.6, 0.8]])
+    narrow = datasets.log_density("two_circles", on_the_circle, 1e-3)
+    of_a_strip = np.log(0.5 / (2 * np.pi) / (np.sqrt(2 * np.pi) * 1e-3))
+    np.testing.assert_allclose(narrow, of_a_strip, rtol=1e-5)
     r, s = np.linspace(0, 3, 31), 0.3
     one = lambda R: np.exp(-(r**2 + R**2) / (2 * s**2)) * np.i0(r * R / s**2) / (2 * np.pi * s**2)
-    found = datasets.log_density(
-        "two_circles", np.stack([r * np.cos(0.7), r * np.sin(0.7)], axis=1), s
-    )
+    on_a_ray = np.stack([r * np.cos(0.7), r * np.sin(0.7)], axis=1)
+    found = datasets.log_density("two_circles", on_a_ray, s)
     np.testing.assert_allclose(np.exp(found), (one(1) + one(2)) / 2, rtol=1e-12)
 
 
 def test_spirals():
     t, curves, seen = datasets.spirals(np.random.default_rng(0))
-    assert (
-        t.shape == (200,)
-        and t[0] == 0
-        and t[99] == 1
-        and curves.shape == (1000, 200, 2)
-        and seen.shape == (1000, 100, 2)
-    )
+    assert t.shape == (200,) and t[0] == 0 and t[99] == 1
+    assert curves.shape == (1000, 200, 2)
+    assert seen.shape == (1000, 100, 2)
     assert abs(np.std(seen - curves[:, :100]) - 0.3) < 2e-3
-    radius, angle = (
-        np.hypot(*np.moveaxis(curves, -1, 0)),
-        np.unwrap(np.arctan2(curves[..., 1], curves[..., 0])),
-    )
+    radius = np.hypot(*np.moveaxis(curves, -1, 0))
+    angle = np.unwrap(np.arctan2(curves[..., 1], curves[..., 0]))
     turn = np.diff(angle)[:, 2:]  # (at the centre there is no angle)
     np.testing.assert_allclose(np.abs(turn), 6 * np.pi / 499, rtol=1e-6)
     assert np.sum(turn[:, 0] < 0) == 500
@@ -100,14 +86,13 @@ def test_spirals():
 
 
 def test_moons_are_where_they_are_said_to_be():
-    """The upper half circle about (-0.5, -0.25), the lower one about (0.5, 0.25), and as many
-    points on both.
+    """The upper half circle about (-0.5, -0.25), the lower one about (0.5, 0.25).
+
+    Both have as many points.
     """
     points = datasets.two_moons(np.random.default_rng(0), 4000, noise=0.0)
-    upper, lower = (
-        np.abs(np.hypot(*(points - centre).T) - 1) < 1e-12
-        for centre in ((-0.5, -0.25), (0.5, 0.25))
-    )
+    on_circle = lambda centre: np.abs(np.hypot(*(points - centre).T) - 1) < 1e-12
+    upper, lower = on_circle((-0.5, -0.25)), on_circle((0.5, 0.25))
     assert np.all(upper ^ lower) and 1900 < upper.sum() < 2100
     assert points[upper, 1].min() >= -0.25 and points[lower, 1].max() <= 0.25
     x = datasets.two_moons(np.random.default_rng(0), 4000, noise=0.1)

@@ -156,7 +156,5 @@ def test_biases_begin_at_zero_and_weights_uniform():
     counts, _ = np.histogram(layer["W"], 10, (-bound, bound))
     assert np.all(np.abs(counts - 6000) < 400)
     cell = nn.gru_cell(20, 30)[0](rng)
-    assert (
-        0.9 < cell["gates"]["W"].std() / np.sqrt(2 / 110) < 1.1
-        and 0.9 < cell["new"]["W"].std() / np.sqrt(2 / 80) < 1.1
-    )
+    assert 0.9 < cell["gates"]["W"].std() / np.sqrt(2 / 110) < 1.1
+    assert 0.9 < cell["new"]["W"].std() / np.sqrt(2 / 80) < 1.1

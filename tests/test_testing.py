@@ -1,25 +1,13 @@
-"""The checks themselves: they must pass what is right, and fail what is wrong, or they check
-nothing.
-"""
+"""The checks themselves: they must pass what is right, and fail what is wrong."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import axes, broadcasting_pairs, matrices, reductions, shapes
 
 from tinyode import custom_vjp, jacobian, odeint, stop_gradient, vjp
-from tinyode.testing import (
-    axes,
-    broadcasting_pairs,
-    central_difference,
-    check_odeint,
-    check_vjp,
-    complex_step,
-    inner,
-    matrices,
-    reductions,
-    shapes,
-)
+from tinyode.testing import central_difference, check_odeint, check_vjp, complex_step, inner
 
 
 def square_with(backward):
@@ -80,9 +68,8 @@ def test_a_wrong_second_derivative_is_found():
 
 
 def test_complex_step_is_right_to_rounding():
-    f = lambda x, p: (
-        np.exp(x) * p["k"] / np.sqrt(np.sin(x) ** 3 + np.cos(x) ** 3)
-    )  # the example of Squire and Trapp
+    # The example of Squire and Trapp
+    f = lambda x, p: np.exp(x) * p["k"] / np.sqrt(np.sin(x) ** 3 + np.cos(x) ** 3)
     x, k, v = 1.5, 2.0, 0.7
     exact = vjp(f, x, {"k": k})[1](1.0)[0] * v
     np.testing.assert_allclose(complex_step(f, (x, {"k": k}), (v, {"k": 0.0})), exact, rtol=1e-15)
@@ -114,11 +101,9 @@ def test_what_is_drawn(data):
     shape, axis, keepdims = data.draw(reductions())
     assert np.sum(np.ones(shape), axis=axis, keepdims=keepdims).ndim == len(shape) or not keepdims
     A = data.draw(matrices(3, (2,)))
-    assert (
-        A.shape == (2, 3, 3)
-        and np.all(np.linalg.cond(A) < 10)
-        and np.all(np.diff(np.linalg.eigvalsh(A)) > 1)
-    )
+    assert A.shape == (2, 3, 3)
+    assert np.all(np.linalg.cond(A) < 10)
+    assert np.all(np.diff(np.linalg.eigvalsh(A)) > 1)
 
 
 def student(mistake=None):
@@ -141,13 +126,10 @@ def student(mistake=None):
             z = [z0]
             for start, end in zip(t, t[1:]):
                 z.append(rk4(lambda t, z: f(t, z, A, b), z[-1], start, end))
-            z = (
-                z[::-1]
-                if mistake == "values reversed"
-                else [z[1], *z[1:]]
-                if mistake == "first value"
-                else z
-            )
+            if mistake == "values reversed":
+                z = z[::-1]
+            if mistake == "first value":
+                z = [z[1], *z[1:]]
             if mistake == "writes":
                 z0[:] = 0
             return np.stack(z).T if mistake == "transposed values" else np.stack(z), (z, A, b, t)
@@ -156,12 +138,8 @@ def student(mistake=None):
             z, A, b, t = saved
             sign = -1.0 if mistake == "sign of a" else 1.0
             g = g * {"mean": 1 / len(t), "tenth": 0.1}.get(mistake, 1.0)
-            a, a_A, a_b, a_t = (
-                (0 if mistake == "last lost" else 1) * g[-1],
-                0 * A,
-                0 * b,
-                np.zeros(len(t)),
-            )
+            a = (0 if mistake == "last lost" else 1) * g[-1]
+            a_A, a_b, a_t = 0 * A, 0 * b, np.zeros(len(t))
             if mistake == "not linear":
                 a = a + 0.01
 
@@ -175,25 +153,16 @@ def student(mistake=None):
                 return np.concatenate([value, -sign * dz, -dA.ravel(), -db])
 
             for i in range(len(t) - 1, 0, -1):
-                a_t[i] += (
-                    g[i] @ f(t[i], z[i], A, b)
-                    if mistake != "times between" or i == len(t) - 1
-                    else 0.0
-                )
+                if mistake != "times between" or i == len(t) - 1:
+                    a_t[i] += g[i] @ f(t[i], z[i], A, b)
                 if mistake == "reset":
                     a_A, a_b = 0 * A, 0 * b
                 s = rk4(augmented, np.concatenate([z[i], a, a_A.ravel(), a_b]), t[i], t[i - 1])
-                a, a_A, a_b = (
-                    s[n : 2 * n],
-                    s[2 * n : 2 * n + n * n].reshape(n, n),
-                    s[2 * n + n * n :],
-                )
+                _, a, a_A, a_b = np.split(s, [n, 2 * n, 2 * n + n * n])
+                a_A = a_A.reshape(n, n)
                 if i == 1:
-                    a_t[0] = (
-                        a
-                        @ f(t[0], z[0], A, b)
-                        * (1 if mistake == "sign of t0" else 0 if mistake == "t0 lost" else -1)
-                    )
+                    factor = {"sign of t0": 1, "t0 lost": 0}.get(mistake, -1)
+                    a_t[0] = factor * (a @ f(t[0], z[0], A, b))
                 if i == 1 and mistake == "t0 counts":
                     a_t[0] += g[0] @ f(t[0], z[0], A, b)
                 if mistake == "one interval" and i == len(t) - 1:
@@ -211,19 +180,8 @@ def student(mistake=None):
             a_A = kept if mistake == "one interval" else a_A.T if mistake == "A transposed" else a_A
             a_A = -a_A if mistake == "sign of a_theta" else 0 * a_A if mistake == "A lost" else a_A
             a_b = -a_b if mistake == "sign of a_theta" else a_b
-            a_t = a_t * np.nan if mistake == "nan" else a_t
-            return (
-                a,
-                a_A,
-                a_b,
-                (
-                    a_t[::-1]
-                    if mistake == "times reversed"
-                    else -a_t
-                    if mistake == "sign of all times"
-                    else a_t
-                ),
-            )
+            a_t = a_t * {"nan": np.nan, "sign of all times": -1}.get(mistake, 1)
+            return a, a_A, a_b, a_t[::-1] if mistake == "times reversed" else a_t
 
         solve = custom_vjp(lambda z0, A, b, t: forward(z0, A, b, t)[0])
         solve.defvjp(forward, backward)
@@ -307,8 +265,9 @@ def test_check_odeint_names_what_is_wrong(mistake, words):
 
 
 def test_an_adaptive_adjoint_is_as_linear_as_it_is_right():
-    """Its steps depend on the size of a; so twice the cotangent gives twice the gradient within the
-    tolerance only.
+    """Twice the cotangent gives twice the gradient, but only within the tolerance.
+
+    For its steps depend on the size of a.
     """
     check_odeint(
         lambda f, y0, t, *args: odeint(f, y0, t, *args, rtol=1e-3, atol=1e-5),

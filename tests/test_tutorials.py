@@ -1,6 +1,4 @@
-"""The chapters run as tests: each checks its own lines. And the runner, the ledger and the README
-hold together.
-"""
+"""The chapters run as tests: each checks its own lines. Runner, ledger and README hold together."""
 
 import importlib.util
 import json
@@ -54,10 +52,8 @@ def test_the_runner_lists_refuses_and_steps(capsys, monkeypatch, tmp_path):
     assert len(listed.splitlines()) == len(CHAPTERS) and " 1  Euler's method" in listed
     with pytest.raises(SystemExit):
         module.main(["99"])
-    assert (
-        "there is no chapter 99; the chapters are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
-        in capsys.readouterr().err
-    )
+    refused = "there is no chapter 99; the chapters are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
+    assert refused in capsys.readouterr().err
     small = tmp_path / "01_small.py"
     small.write_text(
         "# %% [markdown]\n# # Small\n# Some prose.\n\n# %%\nx = 6\n\n# %%\nprint(x * 7)\n"
@@ -110,15 +106,13 @@ def test_experiments_are_kept_resumed_and_not_mixed(tmp_path, monkeypatch, capsy
     kept = json.loads(path.read_text())
     assert set(kept["results"]) == {"a", "b", "c"} and kept["settings"] == {"n": 1}
     assert set(kept["versions"]) == {"tinyode", "numpy", "python"}
-    assert [file.name for file in tmp_path.iterdir()] == [
-        "x.json"
-    ] and "b (1 of 1)" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
+    assert "b (1 of 1)" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="made with other settings"):
         experiment.full("x", {"n": 2}, {"a": job("a")})
     path.write_text(json.dumps({**kept, "versions": {"numpy": "1.0"}}))
-    assert (
-        experiment.full("x", {"n": 1}, {"a": job("a")})["a"]["found"] == 0.5
-    )  # reads what is there
+    there = experiment.full("x", {"n": 1}, {"a": job("a")})  # reads what is there
+    assert there["a"]["found"] == 0.5
     with pytest.raises(SystemExit, match="begun with other versions"):
         experiment.full("x", {"n": 1}, {"d": job("d")})
     path.write_text("{")
@@ -156,9 +150,9 @@ def test_the_code_of_the_readme_runs():
     result = run("-c", code + "\nprint(value, gradient[0], gradient[1])")
     assert result.returncode == 0, result.stderr
     commands = re.findall(r"```sh\n(.*?)```", readme, re.S)
-    assert len(commands) == 2 and all(
-        c.startswith("python -m pip install") and " && " in c and c.count("\n") == 1
-        for c in commands
-    )
+    assert len(commands) == 2
+    for command in commands:
+        assert command.startswith("python -m pip install") and " && " in command
+        assert command.count("\n") == 1
     for link in re.findall(r"\]\(([^)]+)\)", readme):
         assert (ROOT / link).exists(), link

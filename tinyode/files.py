@@ -1,50 +1,49 @@
-"""A container in one file, whole or not at all: `save` and `load`, which are those of `tree`."""
+"""A container in one file, whole or not at all: `tree.save` and `tree.load`."""
 
 import contextlib
 import errno
 import json
 import os
 import stat
+from typing import Any
 
 import numpy as np
 
-TOO_DEEP = (
-    "containers are nested too deep for Python's stack, or one contains itself; put the "
-    "arrays of many levels side by side, into one list"
-)
+from .containers import TOO_DEEP
+from .types import Tree
 
 
-def save(path, tree):
+def save(path: str | bytes | os.PathLike[Any], tree: Tree) -> None:
     """Write a container to one ``.npz`` file.
 
     It is made of arrays, numbers, strings and None in nested tuples, lists and dicts.
 
-    The file appears whole or not at all, also where the program is interrupted, the machine stops,
-    or several threads and processes save to it and load from it: it is written in a folder of its
-    own beside the old file, and takes the place of that when it is on the disk. It has the
-    permissions of the old file, and as far as you may give them its owner and group. A symbolic
-    link stays, and the file that it leads to is replaced. Where the old file has two names (hard
-    links), the other one keeps it.
+    The file appears whole or not at all, even if the program is interrupted, the machine stops, or
+    several threads and processes save to it and load from it. For it is written in a folder of its
+    own beside the old file, and takes the place of the old one when all of it is on the disk. It
+    gets the permissions of the old file, and its owner and group if you are allowed to set them.
+    A symbolic link stays, and the file that it leads to is replaced. Where the old file has a
+    second name (a hard link), that name keeps the old file.
 
     Parameters
     ----------
     path : str or path
     tree : container
-        Dict keys are strings.
+        The keys of its dicts are strings.
 
     Raises
     ------
     TypeError
-        If a leaf is none of these, or an array of objects; if a dict has other keys. Named tuples
-        and dicts of other kinds are refused: write ``tuple(x)`` or ``dict(x)``.
+        If a leaf is none of these, or an array of objects, or if a dict has other keys. Named
+        tuples and dicts of other kinds are refused: write ``tuple(x)`` or ``dict(x)``.
     ValueError
         If containers are nested some hundreds deep, or one contains itself.
     OSError
-        If the file cannot be written, or no new one made in its folder.
+        If the file cannot be written, or no new one can be made in its folder.
     """
     import tempfile  # which takes longer to import than all of this module
 
-    arrays = []
+    arrays: list[Any] = []
     try:
         structure = json.dumps(_encode(tree, arrays))
     except RecursionError:
@@ -66,8 +65,9 @@ def save(path, tree):
 
 
 def _give_permissions(part, old):
-    """Give a file the permissions of another one, and as far as allowed its owner and group."""
-    for owner in (old.st_uid, -1) if hasattr(os, "chown") else ():  # not on Windows; -1: leave it
+    """Give a file the permissions of another one, and its owner and group if that is allowed."""
+    owners = (old.st_uid, -1) if hasattr(os, "chown") else ()  # -1: as it is; Windows has none
+    for owner in owners:
         with contextlib.suppress(PermissionError):
             os.chown(part, owner, old.st_gid)
             break
@@ -75,9 +75,9 @@ def _give_permissions(part, old):
 
 
 def _old(path):
-    """Return what the system knows of the file that is to be replaced, None if there is none yet.
+    """Return what the system knows of the file that is to be replaced, or None if there is none.
 
-    Refuse one that may not be written, which the system would replace, and what is no file.
+    Refuse what is no file, and a file that may not be written, which the system would replace.
     """
     try:
         old = os.stat(path)
@@ -92,7 +92,7 @@ def _old(path):
     return old
 
 
-def load(path):
+def load(path: str | bytes | os.PathLike[Any]) -> Tree:
     """Read a container that `save` has written, with the same structure, dtypes and values.
 
     Raises
@@ -113,13 +113,12 @@ def load(path):
         of_the_system = getattr(error, "errno", None) is not None
         if of_the_system or isinstance(error, MemoryError):
             raise
-        raise ValueError(
-            f"load: {os.fspath(path)!r} is damaged, or was not written by save"
-        ) from error
+        message = f"load: {os.fspath(path)!r} is damaged, or was not written by save"
+        raise ValueError(message) from error
 
 
 def _encode(tree, arrays):
-    """Return a container as what JSON can say, and append its arrays to the list."""
+    """Return a container as something that JSON can write, and append its arrays to the list."""
     if type(tree) in (tuple, list):
         return {type(tree).__name__: [_encode(child, arrays) for child in tree]}
     if type(tree) is dict:

@@ -1,33 +1,44 @@
 """Neural networks as pairs of functions over plain containers.
 
 A network is ``(init, apply)``: ``init(rng)`` makes its parameters, lists and dicts of arrays, and
-``apply(parameters, x)`` computes it. There is no object that hides parameters, so a gradient is a
-container of the same structure, and a right-hand side is
+``apply(parameters, x)`` computes it. No object hides the parameters. So a gradient is a container
+of the same structure, and the right-hand side of an ODE is
 
     >>> init, apply = mlp(2, 50, 2)
     >>> def f(t, y, parameters):
     ...     return apply(parameters, y)
 
-`linear` and `mlp` are networks, `rnn_cell` and `gru_cell` steps of recurrent ones,
-``apply(parameters, h, x)``; `relu`, `elu`, `sigmoid` and `softplus` are activations besides those
-that NumPy has, `log_softmax` and `cross_entropy` are for classes.
+`linear` and `mlp` are networks. `rnn_cell` and `gru_cell` are steps of recurrent networks,
+``apply(parameters, h, x)``. `relu`, `elu`, `sigmoid` and `softplus` are activations that NumPy does
+not have, and `log_softmax` and `cross_entropy` serve to tell classes apart.
 """
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 
-INITIAL = {  # how far the weights W, of shape (n, m), lie from zero: the standard deviation
-    "glorot": lambda n, m: np.sqrt(
-        2 / (n + m)
-    ),  # Glorot and Bengio, "Understanding the difficulty of training deep ... networks", 2010
-    "he": lambda n, m: np.sqrt(2 / n),  # He and others, "Delving deep into rectifiers", 2015
-    "lecun": lambda n, m: np.sqrt(
-        1 / n
-    ),  # LeCun, Bottou, Orr and Müller, "Efficient backprop", 1998
+from .checks import check_generator, check_step, check_widths, explain_failure, shape_of
+from .types import Array, ArrayLike, Generator, Tree
+
+Layer: TypeAlias = dict[str, Array]  # "W" and "b"
+Apply: TypeAlias = Callable[[Tree, Array], Array]  # apply(parameters, x)
+Step: TypeAlias = Callable[[Tree, Array, Array], Array]  # apply(parameters, h, x), the next h
+
+# The standard deviation of the weights W, shape (n, m), at the beginning.
+INITIAL: dict[str, Callable[[int, int], float]] = {
+    # Glorot and Bengio, "Understanding the difficulty of training deep feedforward networks", 2010
+    "glorot": lambda n, m: math.sqrt(2 / (n + m)),
+    # He and others, "Delving deep into rectifiers", 2015
+    "he": lambda n, m: math.sqrt(2 / n),
+    # LeCun, Bottou, Orr and Müller, "Efficient backprop", 1998
+    "lecun": lambda n, m: math.sqrt(1 / n),
     "zero": lambda n, m: 0.0,
 }
 
 
-def linear(n, m, initial="glorot"):
+def linear(n: int, m: int, initial: str = "glorot") -> tuple[Callable[[Generator], Layer], Apply]:
     """Affine map, x -> x W + b.
 
     Parameters
@@ -35,9 +46,9 @@ def linear(n, m, initial="glorot"):
     n, m : int
         Widths of the input and of the output.
     initial : str
-        How W begins: uniform in +- sqrt(3) s, and so with the standard deviation s, of
-        ``"glorot"``, sqrt(2 / (n + m)), ``"he"``, sqrt(2 / n), ``"lecun"``, sqrt(1 / n), or
-        ``"zero"``. b begins at zero.
+        How W begins: uniform between -sqrt(3) s and sqrt(3) s, so that its standard deviation is s.
+        ``"glorot"``: s = sqrt(2 / (n + m)); ``"he"``: sqrt(2 / n); ``"lecun"``: sqrt(1 / n);
+        ``"zero"``: 0. The bias b begins at zero.
 
     Returns
     -------
@@ -49,8 +60,8 @@ def linear(n, m, initial="glorot"):
     Raises
     ------
     ValueError
-        If a width is not a positive whole number, or ``initial`` not known; by ``apply``, if x and
-        the parameters do not fit together.
+        If a width is not a positive whole number, or ``initial`` is not known; by ``apply``, if x
+        and the parameters do not fit together.
     TypeError
         By ``init``, if rng is not a `numpy.random.Generator`.
     """
@@ -58,14 +69,14 @@ def linear(n, m, initial="glorot"):
 
 
 def _layer(name, n, m, initial="glorot"):
-    """Return `linear`, which calls itself by this name."""
-    _check(name, n, m)
+    """Return `linear`, which calls itself by this name in its messages."""
+    check_widths(name, n, m)
     if initial not in INITIAL:
         raise ValueError(
             f"linear: initial={initial!r} is not known; weights can begin as"
             f" {', '.join(map(repr, INITIAL))}"
         )
-    bound = np.sqrt(3) * INITIAL[initial](n, m)
+    bound = math.sqrt(3) * INITIAL[initial](n, m)
 
     def init(rng):
         check_generator(name, rng)
@@ -75,15 +86,16 @@ def _layer(name, n, m, initial="glorot"):
         try:
             return x @ parameters["W"] + parameters["b"]
         except Exception:
-            _explain(name, [parameters], x)
+            explain_failure(name, [parameters], x)
             raise
 
     return init, apply
 
 
-def mlp(*sizes, activation=np.tanh, initial="glorot"):
-    """Multilayer perceptron: x -> activation(x W + b) for every layer but the last, which is x W +
-    b.
+def mlp(
+    *sizes: int, activation: Callable[[Any], Any] = np.tanh, initial: str = "glorot"
+) -> tuple[Callable[[Generator], list[Layer]], Apply]:
+    """Multilayer perceptron: x -> activation(x W + b) in each layer, and x W + b in the last.
 
     Parameters
     ----------
@@ -99,8 +111,8 @@ def mlp(*sizes, activation=np.tanh, initial="glorot"):
     init : function
         ``init(rng)`` is a list of the parameters of each layer, see `linear`.
     apply : function
-        ``apply(parameters, x)``, x of shape (..., sizes[0]), has shape (..., sizes[-1]). How many
-        layers there are, and how wide, it takes from the parameters alone.
+        ``apply(parameters, x)``, x of shape (..., sizes[0]), has shape (..., sizes[-1]). The number
+        of layers and their widths are those of the parameters.
 
     Raises
     ------
@@ -115,7 +127,7 @@ def mlp(*sizes, activation=np.tanh, initial="glorot"):
             "mlp: two or more widths are needed, of the input, hidden layers and output; got"
             f" {sizes}"
         )
-    _check("mlp", *sizes)
+    check_widths("mlp", *sizes)
     if not callable(activation):
         raise TypeError(
             f"mlp: activation={activation!r} must be a function of arrays, such as np.tanh or"
@@ -133,38 +145,38 @@ def mlp(*sizes, activation=np.tanh, initial="glorot"):
                 h = activation(h @ layer["W"] + layer["b"])
             return h @ parameters[-1]["W"] + parameters[-1]["b"]
         except Exception:
-            _explain("mlp", parameters, x)
+            explain_failure("mlp", parameters, x)
             raise
 
     return init, apply
 
 
-def rnn_cell(n, m):
-    """A step of a recurrent network (Elman, "Finding structure in time", 1990): h -> tanh([x, h] W
-    + b).
+def rnn_cell(n: int, m: int) -> tuple[Callable[[Generator], Layer], Step]:
+    """A step of a recurrent network: h -> tanh([x, h] W + b).
 
-    ``apply(parameters, h, x)``, h of shape (..., m), x of shape (..., n), is the next h.
+    ``apply(parameters, h, x)``, h of shape (..., m), x of shape (..., n), is the next h. Elman,
+    "Finding structure in time" (1990).
     """
-    _check("rnn_cell", n, m)
+    check_widths("rnn_cell", n, m)
     init, affine = _layer("rnn_cell", n + m, m)
 
     def apply(parameters, h, x):
-        _check_step("rnn_cell", h, x, n, m)
+        check_step("rnn_cell", h, x, n, m)
         return np.tanh(affine(parameters, np.concatenate([x, h], axis=-1)))
 
     return init, apply
 
 
-def gru_cell(n, m):
-    """A step of a gated recurrent unit, with the update z and the reset r between 0 and 1,
-    elementwise (Cho and others, 2014):
+def gru_cell(n: int, m: int) -> tuple[Callable[[Generator], dict[str, Layer]], Step]:
+    """A step of a gated recurrent unit, with an update z and a reset r between 0 and 1:
 
         [z, r] = sigmoid([x, h] W + b),    h~ = tanh([x, r h] W' + b'),    h -> z h + (1 - z) h~
 
-    ``apply(parameters, h, x)``, h of shape (..., m), x of shape (..., n), is the next h. (The paper
-    has no b.)
+    ``apply(parameters, h, x)``, h of shape (..., m), x of shape (..., n), is the next h. Products
+    are elementwise. Cho and others, "Learning phrase representations using RNN encoder-decoder"
+    (2014), where there is no b.
     """
-    _check("gru_cell", n, m)
+    check_widths("gru_cell", n, m)
     init_gates, gates = _layer("gru_cell", n + m, 2 * m)
     init_new, new = _layer("gru_cell", n + m, m)
 
@@ -172,71 +184,80 @@ def gru_cell(n, m):
         return {"gates": init_gates(rng), "new": init_new(rng)}
 
     def apply(parameters, h, x):
-        _check_step("gru_cell", h, x, n, m)
+        check_step("gru_cell", h, x, n, m)
         if not isinstance(parameters, dict) or set(parameters) != {"gates", "new"}:
             raise ValueError(
                 f"gru_cell: parameters={parameters!r:.60} must be a dict with 'gates' "
                 "and 'new'; use those of its init"
             )
-        both = 0.5 * (
-            1 + np.tanh(0.5 * gates(parameters["gates"], np.concatenate([x, h], axis=-1)))
-        )  # sigmoid; a gate may well be 0
+        both = gates(parameters["gates"], np.concatenate([x, h], axis=-1))
+        both = 0.5 * (1 + np.tanh(0.5 * both))  # the sigmoid; digits near 0 do not matter here
         z, r = both[..., :m], both[..., m:]
-        return z * h + (1 - z) * np.tanh(
-            new(parameters["new"], np.concatenate([x, r * h], axis=-1))
-        )
+        h_new = np.tanh(new(parameters["new"], np.concatenate([x, r * h], axis=-1)))
+        return z * h + (1 - z) * h_new
 
     return init, apply
 
 
-def relu(x):
+def relu(x: Array | float) -> Array:
     """max(x, 0), with the derivative 0 at 0."""
     return np.where(x <= 0, 0, x)
 
 
-def elu(x):
-    """x above 0, exp(x) - 1 below: smooth but for the second derivative (Clevert, Unterthiner and
-    Hochreiter, 2016).
+def elu(x: Array | float) -> Array:
+    """x above 0, exp(x) - 1 below; only its second derivative jumps.
+
+    Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential
+    linear units" (2016).
     """
     return np.where(x > 0, x, np.expm1(np.where(x > 0, 0, x)))
 
 
-def sigmoid(x):
+def sigmoid(x: Array | float) -> Array:
     """1 / (1 + exp(-x)), without overflow, and with all digits where it is small."""
     return np.exp(-np.logaddexp(0, -x))
 
 
-def softplus(x):
+def softplus(x: Array | float) -> Array:
     """log(1 + exp(x)), without overflow."""
     return np.logaddexp(x, 0)
 
 
-def log_softmax(x):
-    """x - log(sum exp x) along the last axis: the logarithms of probabilities that are in
-    proportion to exp(x).
+def log_softmax(x: Array) -> Array:
+    """x - log(sum exp x) along the last axis.
+
+    These are the logarithms of the probabilities that are proportional to exp(x). ValueError if x
+    is a single number.
     """
     if not shape_of(x):
         raise ValueError("log_softmax: x has the shape (..., classes); got one number")
     return x - np.logaddexp.reduce(x, axis=-1, keepdims=True)
 
 
-def cross_entropy(scores, labels):
-    """Mean of -log p(label), the p of each row in proportion to exp(scores).
+def cross_entropy(scores: ArrayLike, labels: ArrayLike) -> np.floating[Any]:
+    """Mean of -log p(label), where the p of each row are proportional to exp(scores).
 
     Parameters
     ----------
     scores : array, shape (..., classes)
     labels : array of int, shape (...)
-        From 0 on.
+        The classes, counted from 0.
 
     Raises
     ------
     ValueError
         If the shapes do not fit, there are no samples, or a label is not a class.
     """
+    x, label = _scores_and_labels(scores, labels)
+    place = label[..., None].astype(np.intp)
+    return -np.mean(np.take_along_axis(log_softmax(x), place, axis=-1))
+
+
+def _scores_and_labels(scores, labels):
+    """Return both as arrays that fit together."""
     if not hasattr(scores, "dtype"):
         rows = isinstance(scores, (list, tuple)) and scores
-        scores = np.stack(scores) if rows else np.asarray(scores)
+        scores = np.stack(scores) if rows else np.asarray(scores)  # rows may be traced
     labels = np.asarray(labels)
     if scores.ndim == 0 or scores.size == 0 or scores.dtype.kind not in "fiub":
         raise ValueError(
@@ -248,85 +269,12 @@ def cross_entropy(scores, labels):
             f"cross_entropy: scores of shape {scores.shape} need labels of shape"
             f" {scores.shape[:-1]}; got {labels.shape}"
         )
-    if labels.dtype.kind not in "iu" or np.any((labels < 0) | (labels >= scores.shape[-1])):
+    whole, classes = labels.dtype.kind in "iu", scores.shape[-1]
+    if not whole or np.any((labels < 0) | (labels >= classes)):
+        numbers = labels.size and labels.dtype.kind in "fiu"
+        extent = f", from {labels.min()} to {labels.max()}" if numbers else ""
         raise ValueError(
-            f"cross_entropy: labels must be whole numbers from 0 to {scores.shape[-1] - 1}; got"
-            f" dtype {labels.dtype}"
-            + (
-                f", from {labels.min()} to {labels.max()}"
-                if labels.size and labels.dtype.kind in "fiu"
-                else ""
-            )
+            f"cross_entropy: labels must be whole numbers from 0 to {classes - 1}; got"
+            f" dtype {labels.dtype}{extent}"
         )
-    return -np.mean(
-        np.take_along_axis(log_softmax(scores), labels[..., None].astype(np.intp), axis=-1)
-    )
-
-
-def check_generator(name, rng):
-    """Refuse by name what nothing can be drawn with."""
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(
-            f"{name}: rng={rng!r:.40} must be a numpy.random.Generator; write "
-            "np.random.default_rng(0), where 0 is the seed"
-        )
-
-
-def shape_of(x):
-    """Return the shape of an array or a list, for an array without a call that is recorded."""
-    return x.shape if hasattr(x, "shape") else np.shape(x)
-
-
-def _check_step(name, h, x, n, m):
-    """Refuse h and x of other shapes; where they are exchanged, NumPy would compute with them."""
-    of_h, of_x = shape_of(h), shape_of(x)
-    if of_h[-1:] != (m,) or of_x[-1:] != (n,) or of_h[:-1] != of_x[:-1]:
-        raise ValueError(
-            f"{name}: apply(parameters, h, x) got h of shape {of_h} and x of shape "
-            f"{of_x}; they must be (..., {m}) and (..., {n})"
-        )
-
-
-def check_layers(name, layers):
-    """Refuse what are not the parameters of a multilayer perceptron."""
-    if (
-        not isinstance(layers, (list, tuple))
-        or not layers
-        or not all(isinstance(layer, dict) and {"W", "b"} <= set(layer) for layer in layers)
-    ):
-        raise ValueError(
-            f"{name}: parameters={layers!r:.60} are not of this network, which has a "
-            "dict with 'W' and 'b' for each layer; use those of its init"
-        )
-
-
-def _explain(name, layers, x):
-    """Raise what is wrong with the parameters or with x, if something is, once NumPy has failed.
-
-    To look before would cost time in each call that is right.
-    """
-    check_layers(name, layers)
-    shapes = [(shape_of(layer["W"]), shape_of(layer["b"])) for layer in layers]
-    for W, b in shapes:
-        if len(W) != 2 or b != W[1:]:
-            raise ValueError(
-                f"{name}: parameters: a layer has W of shape {W} and b of shape {b}; "
-                "they must be (n, m) and (m,)"
-            )
-    if any(W[1] != after[0] for (W, _), (after, _) in zip(shapes, shapes[1:])):
-        raise ValueError(
-            f"{name}: parameters: W has the shapes {[W for W, _ in shapes]}; each "
-            "must have as many rows as the one before has columns"
-        )
-    if shape_of(x)[-1:] != shapes[0][0][:1]:
-        raise ValueError(
-            f"{name}: the input has the shape {shape_of(x)}; it must be "
-            f"(..., {shapes[0][0][0]}) for these parameters"
-        )
-
-
-def _check(name, *sizes):
-    if not all(
-        isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in sizes
-    ):
-        raise ValueError(f"{name}: widths must be positive whole numbers; got {sizes}")
+    return scores, labels

@@ -1,16 +1,19 @@
-"""How the chapters' figures look, and where they go. Needs Matplotlib, and nothing else in the
-package needs this.
+"""How the figures of the chapters look, and where they go.
+
+It needs Matplotlib, and nothing else in the package needs this module.
 """
 
 import io
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
-# blue, orange, green, purple, red, grey: told apart by every kind of eye, and in print (after Okabe
-# and Ito, 2008)
+# Blue, orange, green, purple, red, grey: people who are colour-blind can tell them apart, and so
+# can readers of a print (after Okabe and Ito, 2008).
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#9B59B6", "#D55E00", "#666666"]
 STYLE = {
     "figure.dpi": 150,
@@ -27,33 +30,38 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "mathtext.fontset": "cm",
 }
-END_OF_PNG = b"IEND\xaeB`\x82"  # the name and the checksum of the last chunk, which is empty
+# the last chunk of the file, which is empty: its name and its checksum
+END_OF_PNG = b"IEND\xaeB`\x82"
+ROUNDING = 0.003  # by how much of the grey scale two equal pictures may differ, on average
 plt.rcParams.update(STYLE)
 
 
-def panels(columns=1, rows=1, width=9.0, height=4.6, **settings):
+def panels(
+    columns: int = 1, rows: int = 1, width: float = 9.0, height: float = 4.6, **settings: Any
+) -> tuple[Figure, Any]:
     """Return a figure with that many panels, and the panels."""
     return plt.subplots(rows, columns, figsize=(width, height), **settings)
 
 
-def save(figure, name):
-    """Save a figure as ``figures/name.png``, in the nearest folder up from here that has a
-    ``figures``; return its path.
+def save(figure: Figure, name: str) -> Path:
+    """Save a figure as ``figures/name.png``, and return its path.
+
+    The folder ``figures`` is the nearest one: here, or in a folder that holds this one. If there is
+    none it is made here.
 
     A chapter that is run again must not change the repository. So a file that already shows the
-    same picture is left alone, and so is one that another version of Matplotlib has drawn, which
-    places every letter a little differently. Delete it to have it drawn anew. What is no picture,
-    or not a whole one, is drawn anew.
+    same picture is left alone. So is one that another version of Matplotlib has drawn, because each
+    version places letters a little differently. Delete the file to have it drawn again. A file that
+    is no picture, or not a whole one, is replaced.
     """
     here = Path.cwd()
-    folder = next(
-        (p / "figures" for p in (here, *here.parents) if (p / "figures").is_dir()), here / "figures"
-    )
+    folders = [place / "figures" for place in (here, *here.parents)]
+    folder = next((folder for folder in folders if folder.is_dir()), folders[0])
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.png"
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    if not matplotlib.is_interactive():  # a notebook shows what is open at the end of the cell
+    if not matplotlib.is_interactive():  # a notebook shows a figure that is open after the cell
         plt.close(figure)
     if not path.exists() or _looks_different(path.read_bytes(), buffer.getvalue()):
         path.write_bytes(buffer.getvalue())
@@ -61,16 +69,14 @@ def save(figure, name):
 
 
 def _looks_different(old, new):
-    """Whether two PNG files by the same Matplotlib differ by more than rounding can: on average 0.3
-    % of the grey scale.
-    """
+    """Whether two PNG files by the same Matplotlib differ by more than rounding can."""
     pixels = _pixels(old)
     if pixels is None:
         return True
     if f"Matplotlib version{matplotlib.__version__},".encode() not in old:
         return False
     expected = _pixels(new)
-    return pixels.shape != expected.shape or np.mean(np.abs(pixels - expected)) > 0.003
+    return pixels.shape != expected.shape or np.mean(np.abs(pixels - expected)) > ROUNDING
 
 
 def _pixels(png):

@@ -14,7 +14,9 @@ from numpy.typing import ArrayLike
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Tree: TypeAlias = Any  # an array, or a nested tuple, list or dict of arrays
+# in quotes, because np.random takes long to import and is not needed before something is drawn
+Generator: TypeAlias = "np.random.Generator"
 Field: TypeAlias = Callable[..., Any]  # f(t, y, *args), which returns dy/dt, nested like y
 T = TypeVar("T")
 
-__all__ = ["Array", "ArrayLike", "Field", "T", "Tree"]
+__all__ = ["Array", "ArrayLike", "Field", "Generator", "T", "Tree"]

@@ -21,9 +21,10 @@ h0 = rng.normal(size=(5, 2))  # five inputs with two features
 #
 # He and others (2015) let a block of layers learn not its output but the *change* of its input:
 # $$\mathbf h_{t+1} = \mathbf h_t + f(\mathbf h_t, \theta_t). \tag{P2, G5, N1, S1}$$
-# (G4 is the same for one block, $\mathbf y = \mathcal F(\mathbf x, W) + \mathbf x$.) S1 says that it maps $\mathbb R^N$
-# to $\mathbb R^M$. A sum of two vectors needs them to be of the same length, so $N = M$: **mended**. (Where widths
-# change, real networks put a projection on the skip connection, and that block is no longer of this form.)
+# (G4 is the same for one block, $\mathbf y = \mathcal F(\mathbf x, W) + \mathbf x$.) S1 says that
+# it maps $\mathbb R^N$ to $\mathbb R^M$. A sum of two vectors needs them to be of the same length,
+# so $N = M$: **mended**. (Where widths change, real networks put a projection on the skip
+# connection, and that block is no longer of this form.)
 
 # %%
 _, narrowing = nn.mlp(2, 16, 3)
@@ -69,9 +70,8 @@ def layer_at(t, h, thetas):
 
 by_resnet = resnet(h0, thetas)
 by_euler = solve(layer_at, h0, np.arange(7.0), thetas, method="euler").y[-1]
-print(
-    "largest difference between ResNet and Euler with step 1:", np.abs(by_resnet - by_euler).max()
-)
+difference = np.abs(by_resnet - by_euler).max()
+print("largest difference between ResNet and Euler with step 1:", difference)
 assert np.array_equal(by_resnet, by_euler)  # to the last bit
 
 # %% [markdown]
@@ -79,9 +79,9 @@ assert np.array_equal(by_resnet, by_euler)  # to the last bit
 # times. Not nearly: to the last bit.
 #
 # S calls it "the implicit Euler integration scheme of a ResNet". **Mended**: it is the *explicit*
-# one. The implicit method asks for the slope at the end of the step, $\mathbf h_{t+1} = \mathbf h_t
-# + f(\mathbf h_{t+1}, \theta_t)$, which is an equation to be solved in every layer (chapter 4 is
-# about such equations), and gives other numbers.
+# one. The implicit method asks for the slope at the end of the step,
+# $\mathbf h_{t+1} = \mathbf h_t + f(\mathbf h_{t+1}, \theta_t)$, which is an equation to be solved
+# in every layer (chapter 4 is about such equations), and gives other numbers.
 
 # %%
 implicit = h0
@@ -96,42 +96,39 @@ assert np.abs(by_resnet - implicit).max() > 0.1
 # The layer has no step size. G6-G10 make room for one by a fraction that is equal to one:
 # $$\mathbf h_{t+1} = \frac{\Delta t}{\Delta t} F(\mathbf h_t, \theta_t) + \mathbf h_t = \Delta t\, G(\mathbf h_t, \theta_t) + \mathbf h_t,
 # \qquad G = F / \Delta t. \tag{G6, G7, G9}$$
-# In exact arithmetic that changes nothing. In floating point, dividing by $\Delta t$ and multiplying again is exact
-# where $\Delta t$ is a power of two, and off by a rounding error elsewhere; but a network that is *defined* by $G$
-# agrees with Euler's method (G8) to the last bit for any step, if the solver's step is the same floating-point number:
-# one step of $[0, \Delta t]$ at a time, as here. (Over a grid of times, $3 \Delta t - 2 \Delta t$ is not always
-# $\Delta t$.)
+# In exact arithmetic that changes nothing. In floating point, dividing by $\Delta t$ and
+# multiplying again is exact where $\Delta t$ is a power of two, and off by a rounding error
+# elsewhere; but a network that is *defined* by $G$ agrees with Euler's method (G8) to the last bit
+# for any step, if the solver's step is the same floating-point number: one step of $[0, \Delta t]$
+# at a time, as here. (Over a grid of times, $3 \Delta t - 2 \Delta t$ is not always $\Delta t$.)
 
 # %%
 for dt in (1.0, 0.5, 0.125, 0.1, 0.3):
     net, scaled, euler = h0, h0, h0
+    slope = lambda t, h, p, dt=dt: block(p, h) / dt  # G = F / dt
     for theta_t in thetas:
         net = net + block(theta_t, net)  # F
-        scaled = scaled + dt * (block(theta_t, scaled) / dt)  # dt G, G = F / dt
-        euler = solve(
-            lambda t, h, p, dt=dt: block(p, h) / dt, euler, [0.0, dt], theta_t, method="euler"
-        ).y[-1]
-    print(
-        f"dt = {dt:5}: ResNet against dt * (F / dt) {np.abs(net - scaled).max():.1e};  dt * G"
-        f" against Euler {np.abs(scaled - euler).max():.1e}"
-    )
+        scaled = scaled + dt * (block(theta_t, scaled) / dt)  # dt G
+        euler = solve(slope, euler, [0.0, dt], theta_t, method="euler").y[-1]
+    print(f"dt = {dt:5}: ResNet against dt * (F / dt) {np.abs(net - scaled).max():.1e};", end="  ")
+    print(f"dt * G against Euler {np.abs(scaled - euler).max():.1e}")
     assert np.array_equal(scaled, euler)
-    assert (
-        np.array_equal(net, scaled)
-        if np.log2(dt) % 1 == 0
-        else np.allclose(net, scaled, rtol=1e-13, atol=0)
-    )
+    if np.log2(dt) % 1 == 0:  # a power of two
+        assert np.array_equal(net, scaled)
+    else:
+        assert np.allclose(net, scaled, rtol=1e-13, atol=0)
 
 # %% [markdown]
 # ## More layers, smaller steps
 #
-# Now let all layers share one block, and let depth grow while the step shrinks: $\Delta t = 1 / \text{depth}$. In the
-# limit the difference quotient becomes a derivative,
+# Now let all layers share one block, and let depth grow while the step shrinks:
+# $\Delta t = 1 / \text{depth}$. In the limit the difference quotient becomes a derivative,
 # $$\frac{d\mathbf h(t)}{dt} = G(\mathbf h(t), t, \theta), \tag{G10, G14, S2}$$
 # and the last hidden layer becomes the solution of an initial value problem,
 # $$\mathbf h(t_1) = \mathbf h(t_0) + \int_{t_0}^{t_1} G(\mathbf h(t), t, \theta)\, dt = \mathrm{ODESolve}(\mathbf h(t_0), G, t_0, t_1, \theta). \tag{G11, G12, N5, S3, S-alg2}$$
-# (G13 is G5 once more, with $\mathbf z$ for $\mathbf h$.) The claim P-steps, that more and more layers with smaller and
-# smaller steps tend to the ODE, can be put in a number: by chapter 1, twice the depth must mean half the distance.
+# (G13 is G5 once more, with $\mathbf z$ for $\mathbf h$.) The claim P-steps, that more and more
+# layers with smaller and smaller steps tend to the ODE, can be put in a number: by chapter 1, twice
+# the depth must mean half the distance.
 
 # %%
 G = lambda t, h, p: 4.0 * block(p, h)  # the factor makes five inputs move far enough to be seen
@@ -152,37 +149,20 @@ assert abs(distances[-2] / distances[-1] - 2) < 0.02
 figure, (left, right) = panels(2, width=11, height=4.8)
 fine = solve(G, h0, np.linspace(0, 1, 200), theta, rtol=1e-8).y
 for i in range(len(h0)):
-    left.plot(
-        fine[:, i, 0],
-        fine[:, i, 1],
-        color="black",
-        linewidth=1.5,
-        label="the ODE" if i == 0 else None,
-    )
+    label = "the ODE" if i == 0 else None
+    left.plot(fine[:, i, 0], fine[:, i, 1], color="black", linewidth=1.5, label=label)
 for depth, colour in ((3, COLOURS[4]), (12, COLOURS[0])):
     path = solve(G, h0, np.linspace(0, 1, depth + 1), theta, method="euler").y
+    style = {"color": colour, "linewidth": 1.2, "markersize": 4}
     for i in range(len(h0)):
-        left.plot(
-            path[:, i, 0],
-            path[:, i, 1],
-            "o-",
-            color=colour,
-            linewidth=1.2,
-            markersize=4,
-            label=f"{depth} layers" if i == 0 else None,
-        )
+        label = f"{depth} layers" if i == 0 else None
+        left.plot(path[:, i, 0], path[:, i, 1], "o-", label=label, **style)
 left.plot(h0[:, 0], h0[:, 1], "s", color="black", markersize=7)
 left.set(xlabel="$h_1$", ylabel="$h_2$", title="Five inputs on their way through the layers")
 left.legend(fontsize=12)
 right.loglog(depths, distances, "o-", label="ResNet with a shared block")
-right.loglog(
-    depths,
-    distances[-1] * depths[-1] / depths,
-    "--",
-    color="#666666",
-    linewidth=1.4,
-    label="slope $-1$",
-)
+half = distances[-1] * depths[-1] / depths
+right.loglog(depths, half, "--", color="#666666", linewidth=1.4, label="slope $-1$")
 right.set(xlabel="depth", ylabel="distance to the ODE", title="Twice the depth, half the distance")
 right.legend(fontsize=12)
 save(figure, "02_depth_to_ode")
@@ -196,19 +176,14 @@ save(figure, "02_depth_to_ode")
 
 # %%
 ts = np.linspace(0, 1, 201)
-along = np.stack(
-    [G(t, h, theta) for t, h in zip(ts, solve(G, h0, ts, theta, rtol=1e-11, atol=1e-12).y)]
-)
+hs = solve(G, h0, ts, theta, rtol=1e-11, atol=1e-12).y
+along = np.stack([G(t, h, theta) for t, h in zip(ts, hs)])
 weights = np.where(np.arange(201) % 2 == 1, 4.0, 2.0)
 weights[[0, -1]] = 1.0
 integral = np.tensordot(weights, along, axes=1) / 600
-print(
-    "S3, with h(t0):",
-    np.abs(h0 + integral - ode).max(),
-    "  N4, without:",
-    np.abs(integral - ode).max(),
-)
-assert np.abs(h0 + integral - ode).max() < 1e-8 < 0.1 < np.abs(integral - ode).max()
+with_start, without = np.abs(h0 + integral - ode).max(), np.abs(integral - ode).max()
+print("S3, with h(t0):", with_start, "  N4, without:", without)
+assert with_start < 1e-8 < 0.1 < without
 
 # %% [markdown]
 # **The solver is exchangeable.** "The ... Euler integration scheme of a ResNet is replaced by a
@@ -223,10 +198,9 @@ for method, stages in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
     accuracy[method] = np.abs(solution.y[-1] - ode).max()
     print(f"{method:9} {solution.stats.nfev:13}   {accuracy[method]:.1e}")
 solution = solve(G, h0, [0.0, 1.0], theta, rtol=2e-4, atol=2e-4)
-print(
-    f"dopri5    {solution.stats.nfev:13}   {np.abs(solution.y[-1] - ode).max():.1e}   (adaptive,"
-    " for comparison, at less cost)"
-)
+distance = np.abs(solution.y[-1] - ode).max()
+print(f"dopri5    {solution.stats.nfev:13}   {distance:.1e}", end="   ")
+print("(adaptive, for comparison, at less cost)")
 assert accuracy["euler"] > 10 * accuracy["midpoint"] > 100 * accuracy["rk4"]
 
 # %% [markdown]
@@ -243,9 +217,9 @@ assert accuracy["euler"] > 10 * accuracy["midpoint"] > 100 * accuracy["rk4"]
 #    always is: go back in time. Check both, with a block of your own.
 # 2. Which network is the midpoint method with one step? Write it with the block as the only
 #    building block.
-# 3. In the table of depths, the error of Euler's method is nearly $c / \text{depth}$. So $2 h_{2d}
-#    - h_d$ should be much better than $h_{2d}$ (Richardson's extrapolation). By how much, at $d =
-#    32$?
+# 3. In the table of depths, the error of Euler's method is nearly $c / \text{depth}$. So
+#    $2 h_{2d} - h_d$ should be much better than $h_{2d}$ (Richardson's extrapolation). By how much,
+#    at $d = 32$?
 
 # %%
 # 1. x -> x - 1.5 tanh(x) maps 0 and a point near 1.29 to 0; the flow brings every state back to
@@ -259,9 +233,8 @@ assert np.abs(back - h0).max() < 1e-8
 
 # 2. two blocks with shared parameters and a skip connection around both: h + G(h + G(h) / 2)
 midpoint_net = h0 + G(0, h0 + G(0, h0, theta) / 2, theta)
-assert np.allclose(
-    midpoint_net, solve(G, h0, [0.0, 1.0], theta, method="midpoint").y[-1], rtol=1e-12, atol=0
-)
+by_midpoint = solve(G, h0, [0.0, 1.0], theta, method="midpoint").y[-1]
+assert np.allclose(midpoint_net, by_midpoint, rtol=1e-12, atol=0)
 
 
 # 3. the errors of first order cancel, what is left is of second order
@@ -269,14 +242,10 @@ def of_depth(depth):
     return solve(G, h0, [0.0, 1.0], theta, method="euler", step_size=1 / depth).y[-1]
 
 
-plain, extrapolated = (
-    np.abs(of_depth(64) - ode).max(),
-    np.abs(2 * of_depth(64) - of_depth(32) - ode).max(),
-)
-print(
-    f"3. depth 64: {plain:.1e}, extrapolated from 32 and 64: {extrapolated:.1e},"
-    f" {plain / extrapolated:.0f} times better"
-)
+plain = np.abs(of_depth(64) - ode).max()
+extrapolated = np.abs(2 * of_depth(64) - of_depth(32) - ode).max()
+print(f"3. depth 64: {plain:.1e}, extrapolated from 32 and 64: {extrapolated:.1e},", end=" ")
+print(f"{plain / extrapolated:.0f} times better")
 assert extrapolated < plain / 10
 
 # %% [markdown]

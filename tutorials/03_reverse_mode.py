@@ -21,35 +21,33 @@ from tinyode.testing import central_difference, check_vjp
 # %% [markdown]
 # ## The chain rule has a direction
 #
-# A program is a chain of simple steps, $x \to x_1 \to x_2 \to \dots \to L$. Its derivative is the product of theirs,
+# A program is a chain of simple steps, $x \to x_1 \to x_2 \to \dots \to L$. Its derivative is the
+# product of theirs,
 # $$\frac{dL}{dx} = \frac{\partial L}{\partial x_n} \frac{\partial x_n}{\partial x_{n-1}} \cdots \frac{\partial x_1}{\partial x},$$
-# and a product of matrices may be bracketed at will. $L$ is one number, so the factor on the left is a *row*: from the
-# left, every intermediate result is a row as well. From the right, every intermediate result is a full matrix. Count
-# the multiplications:
+# and a product of matrices may be bracketed at will. $L$ is one number, so the factor on the left
+# is a *row*: from the left, every intermediate result is a row as well. From the right, every
+# intermediate result is a full matrix. Count the multiplications:
 
 # %%
 n, layers = 1000, 10
 row_first = layers * n * n  # (1 x n) (n x n), each time
 matrix_first = (layers - 1) * n**3 + n * n  # (n x n) (n x n), each time, and the row at the end
-print(
-    f"{layers} layers of width {n}: from the left {row_first:.1e} multiplications, from the right"
-    f" {matrix_first:.1e}"
-)
+print(f"{layers} layers of width {n}: from the left {row_first:.1e} multiplications", end=", ")
+print(f"from the right {matrix_first:.1e}")
 J = np.random.default_rng(0).normal(size=(3, 5, 5))
 row = np.ones(5)
-assert np.allclose(
-    ((row @ J[2]) @ J[1]) @ J[0], row @ (J[2] @ (J[1] @ J[0]))
-)  # and both are the same
+from_the_left, from_the_right = ((row @ J[2]) @ J[1]) @ J[0], row @ (J[2] @ (J[1] @ J[0]))
+assert np.allclose(from_the_left, from_the_right)
 
 # %% [markdown]
 # Reverse mode is the bracketing from the left. It never forms a Jacobian: each step only has to
 # answer, "given the row $g^T$ that arrives from my output, which row $g^T J$ leaves through my
 # input?" That product is the step's VJP, and $g$ the *cotangent* (in backpropagation: the error
-# signal). For $y = \tanh x$ the Jacobian is diagonal, and the answer is `g * (1 - y * y)`; for $Y =
-# AB$ it is `g @ B.T` and `A.T @ g`. Where a value is used more than once, the rows that come back
-# from its uses are *added* (the chain rule for several arguments). Each step's VJP costs a small
-# multiple of the step itself (for a product $AB$, two products of the same size), so the whole
-# sweep costs a small multiple of the loss, whatever the number of parameters.
+# signal). For $y = \tanh x$ the Jacobian is diagonal, and the answer is `g * (1 - y * y)`; for
+# $Y = AB$ it is `g @ B.T` and `A.T @ g`. Where a value is used more than once, the rows that come
+# back from its uses are *added* (the chain rule for several arguments). Each step's VJP costs a
+# small multiple of the step itself (for a product $AB$, two products of the same size), so the
+# whole sweep costs a small multiple of the loss, whatever the number of parameters.
 #
 # The price: the steps must be remembered until the row comes back to them. That list is called the
 # *tape* (Wengert, 1964), and its length is the reason for chapter 5.
@@ -59,10 +57,10 @@ assert np.allclose(
 
 # %%
 class Var:
-    """A number or array that remembers how it was made: its parents, each with a function from its
-    own cotangent to theirs.
+    """A number or array that remembers how it was made.
 
-    Operands have equal shapes here; the library also undoes broadcasting, by summing.
+    With each parent it keeps a function from its own cotangent to that of the parent. Operands
+    have equal shapes here; the library also undoes broadcasting, by summing.
     """
 
     def __init__(self, value, parents=()):
@@ -75,16 +73,12 @@ class Var:
 
     def __mul__(self, other):
         other = other if isinstance(other, Var) else Var(other)
-        return Var(
-            self.value * other.value,
-            [(self, lambda g: g * other.value), (other, lambda g: g * self.value)],
-        )
+        parents = [(self, lambda g: g * other.value), (other, lambda g: g * self.value)]
+        return Var(self.value * other.value, parents)
 
     def __matmul__(self, other):
-        return Var(
-            self.value @ other.value,
-            [(self, lambda g: g @ other.value.T), (other, lambda g: self.value.T @ g)],
-        )
+        parents = [(self, lambda g: g @ other.value.T), (other, lambda g: self.value.T @ g)]
+        return Var(self.value @ other.value, parents)
 
     def tanh(self):
         y = np.tanh(self.value)
@@ -146,44 +140,29 @@ p, q = a * b, a.tanh()
 s = p + q
 L = s * s
 ct = dict(zip("abpqsL", gradient(L, [a, b, p, q, s, L])))
-places = {
-    "a": (0, 1.0),
-    "b": (0, 0.0),
-    "p": (1.3, 0.25),
-    "q": (1.3, 1.25),
-    "s": (2.6, 0.75),
-    "L": (3.9, 0.75),
+boxes = {  # where it stands, what it is
+    "a": (0, 1.0, "$a$", a),
+    "b": (0, 0.0, "$b$", b),
+    "p": (1.3, 0.25, "$p = ab$", p),
+    "q": (1.3, 1.25, r"$q = \tanh a$", q),
+    "s": (2.6, 0.75, "$s = p + q$", s),
+    "L": (3.9, 0.75, "$L = s^2$", L),
 }
-label = {
-    "a": "$a$",
-    "b": "$b$",
-    "p": "$p = ab$",
-    "q": r"$q = \tanh a$",
-    "s": "$s = p + q$",
-    "L": "$L = s^2$",
-}
-value = {"a": a, "b": b, "p": p, "q": q, "s": s, "L": L}
+forward = {"arrowstyle": "->", "color": "black", "lw": 1.6}
+back = {"arrowstyle": "->", "color": COLOURS[4], "lw": 1.6}
 figure, axes = panels(height=4.4)
 for start, end in ("ap", "aq", "bp", "ps", "qs", "sL"):
-    (x0, y0), (x1, y1) = places[start], places[end]
+    (x0, y0, *_), (x1, y1, *_) = boxes[start], boxes[end]
     along = np.array([x1 - x0, y1 - y0]) / np.hypot(x1 - x0, y1 - y0)
     aside = np.array([-along[1], along[0]]) * 0.035  # the two arrows run beside each other
     tail, head = np.array([x0, y0]) + 0.4 * along, np.array([x1, y1]) - 0.43 * along
-    axes.annotate(
-        "", head + aside, tail + aside, arrowprops={"arrowstyle": "->", "color": "black", "lw": 1.6}
-    )
-    axes.annotate(
-        "",
-        tail - aside,
-        head - aside,
-        arrowprops={"arrowstyle": "->", "color": COLOURS[4], "lw": 1.6},
-    )
-for name, (x0, y0) in places.items():
-    axes.text(x0, y0 + 0.11, label[name], ha="center", va="bottom", fontsize=16)
-    axes.text(x0, y0 + 0.01, f"{value[name].value:.4f}", ha="center", va="center", fontsize=13)
-    axes.text(
-        x0, y0 - 0.09, rf"{ct[name]:.4f}", ha="center", va="top", fontsize=13, color=COLOURS[4]
-    )
+    axes.annotate("", head + aside, tail + aside, arrowprops=forward)
+    axes.annotate("", tail - aside, head - aside, arrowprops=back)
+for name, (x0, y0, label, v) in boxes.items():
+    axes.text(x0, y0 + 0.11, label, ha="center", va="bottom", fontsize=16)
+    axes.text(x0, y0 + 0.01, f"{v.value:.4f}", ha="center", va="center", fontsize=13)
+    red = {"fontsize": 13, "color": COLOURS[4]}
+    axes.text(x0, y0 - 0.09, f"{ct[name]:.4f}", ha="center", va="top", **red)
 axes.text(1.95, -0.3, "forward: values", ha="right", fontsize=13)
 axes.text(2.05, -0.3, "back: cotangents", ha="left", fontsize=13, color=COLOURS[4])
 axes.set(xlim=(-0.5, 4.4), ylim=(-0.4, 1.65))
@@ -191,9 +170,8 @@ axes.axis("off")
 save(figure, "03_forward_and_back")
 by_hand = 2 * (0.5 * 2 + np.tanh(0.5)) * (2 + 1 - np.tanh(0.5) ** 2)
 print(f"dL/da by the engine {ct['a']:.12f}, by hand {by_hand:.12f}")
-assert np.isclose(ct["a"], by_hand, rtol=1e-12, atol=0) and np.isclose(
-    grad(lambda a: (a * 2 + np.tanh(a)) ** 2)(0.5), by_hand
-)
+assert np.isclose(ct["a"], by_hand, rtol=1e-12, atol=0)
+assert np.isclose(grad(lambda a: (a * 2 + np.tanh(a)) ** 2)(0.5), by_hand)
 
 # %% [markdown]
 # ## The library's engine
@@ -207,12 +185,8 @@ assert np.isclose(ct["a"], by_hand, rtol=1e-12, atol=0) and np.isclose(
 f = lambda y: np.array([y[1], -np.sin(y[0])])  # a pendulum, written as everyone writes it
 y = np.array([1.0, 0.3])
 value, pullback = vjp(f, y)
-print(
-    "w^T J =",
-    pullback(np.array([1.0, 2.0]))[0],
-    "  J v =",
-    jvp(f, (y,), (np.array([1.0, 2.0]),))[1],
-)
+v = w = np.array([1.0, 2.0])
+print("w^T J =", pullback(w)[0], "  J v =", jvp(f, (y,), (v,))[1])
 assert np.allclose(jacobian(f)(y), [[0, 1], [-np.cos(1.0), 0]])
 v, w = rng.normal(size=2), rng.normal(size=2)
 assert np.isclose(w @ jvp(f, (y,), (v,))[1], pullback(w)[0] @ v)  # <w, J v> = <J^T w, v>
@@ -269,20 +243,20 @@ assert all(map(np.array_equal, cotangents, grad(loss_of_a_line, (0, 1, 2))(*exam
 # $\frac h2 f''$; the central one, $(f(x + h) - f(x - h)) / 2h$, by $\frac{h^2}{6} f'''$. So make
 # $h$ tiny? Each $f$ is known to a relative $u \approx 1.1 \cdot 10^{-16}$ only, and the quotient
 # divides that by $h$: for the forward one the total is about $\frac h2 |f''| + \frac{2u |f|}{h}$,
-# smallest at $h = 2 \sqrt{u |f / f''|}$, for the central one $\frac{h^2}{6} |f^{(3)}| + \frac{u
-# |f|}{h}$, smallest at $h = \sqrt[3]{3u |f / f^{(3)}|}$. One error falls with $h$, the other grows:
-# the curve is a V, and **no $h$ gives full accuracy**. Reverse mode has no $h$.
+# smallest at $h = 2 \sqrt{u |f / f''|}$, for the central one
+# $\frac{h^2}{6} |f^{(3)}| + \frac{u |f|}{h}$, smallest at $h = \sqrt[3]{3u |f / f^{(3)}|}$. One
+# error falls with $h$, the other grows: the curve is a V, and **no $h$ gives full accuracy**.
+# Reverse mode has no $h$.
 
 # %%
 g, at = lambda x: np.exp(x) * np.sin(3 * x), 0.7
 exact = np.exp(at) * (np.sin(3 * at) + 3 * np.cos(3 * at))
 h = 10.0 ** np.arange(-15, 0.25, 0.25)
+extrapolated = [central_difference(g, (at,), (1.0,), s) for s in h]
 curves = {
     "forward difference": np.array([(g(at + s) - g(at)) / s for s in h]),
     "central difference": np.array([(g(at + s) - g(at - s)) / (2 * s) for s in h]),
-    "two central ones, extrapolated": np.array(
-        [central_difference(g, (at,), (1.0,), s) for s in h]
-    ),
+    "two central ones, extrapolated": np.array(extrapolated),
 }
 figure, axes = panels()
 best = {}
@@ -292,26 +266,25 @@ for (name, values), marker in zip(curves.items(), "os^"):
     axes.loglog(h, np.maximum(error, 1e-17), marker + "-", markersize=4, linewidth=1.4, label=name)
 reverse = abs(grad(g)(at) / exact - 1)
 axes.axhline(max(reverse, 1.1e-16), color=COLOURS[4], linewidth=2.2, label="reverse mode (no $h$)")
-axes.set(
-    xlabel="step $h$",
-    ylabel="relative error",
-    ylim=(1e-17, 30),
-    title="Finite differences: too long a step, or too short",
-)
+axes.set(xlabel="step $h$", ylabel="relative error", ylim=(1e-17, 30))
+axes.set_title("Finite differences: too long a step, or too short")
 axes.legend(fontsize=11, loc="upper center")
 save(figure, "03_v_curve")
 for name, (step, error) in best.items():
     print(f"{name:31} best at h = {step:.0e}: {error:.0e}")
 print(f"{'reverse mode':31} {reverse:.0e}")
 assert reverse < 1e-15
-for name, bottom in (
-    ("forward difference", 1e-8),
-    ("central difference", 1e-5),
-):  # a hundred times more or less is worse
-    of = lambda step, values=curves[name]: np.median(
-        np.abs(values / exact - 1)[np.abs(np.log10(h / step)) < 0.6]
-    )
-    assert of(bottom) < of(bottom * 100) and of(bottom) < of(bottom / 100)
+
+
+def error_near(step, values):
+    """Return the usual error of the quotients with a step near this one."""
+    near = np.abs(np.log10(h / step)) < 0.6
+    return np.median(np.abs(values / exact - 1)[near])
+
+
+for name, bottom in (("forward difference", 1e-8), ("central difference", 1e-5)):
+    for other in (bottom * 100, bottom / 100):
+        assert error_near(bottom, curves[name]) < error_near(other, curves[name])
 
 # %% [markdown]
 # So finite differences are the judge of *right or wrong*, seldom of the last digits. To check a

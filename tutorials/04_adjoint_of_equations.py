@@ -1,11 +1,11 @@
 # %% [markdown]
 # # The adjoint of a system of equations
 #
-# **The question.** Something is known only as the solution $\mathbf u$ of a system of equations that depends on
-# parameters $\mathbf p$, (G18):
+# **The question.** Something is known only as the solution $\mathbf u$ of a system of equations
+# that depends on parameters $\mathbf p$, (G18):
 # $$\mathbf f(\mathbf u, \mathbf p) = 0, \tag{G18}$$
-# and a cost $g(\mathbf u)$ is to be made small. How does the cost change with the parameters, *without* differentiating
-# through the iteration that found $\mathbf u$?
+# and a cost $g(\mathbf u)$ is to be made small. How does the cost change with the parameters,
+# *without* differentiating through the iteration that found $\mathbf u$?
 #
 # Read $g$ as the loss $L$, $\mathbf u$ as the state $\mathbf z$, and $\mathbf p$ as $\theta$, as
 # the slides advise: this chapter is the neural ODE's backward pass with the time left out. There
@@ -23,19 +23,21 @@ from tinyode.testing import central_difference
 #
 # The chain rule asks for the sensitivity of the solution,
 # $$\frac{\partial g}{\partial \mathbf p} = \frac{\partial g}{\partial \mathbf u} \frac{\partial \mathbf u}{\partial \mathbf p}. \tag{G19}$$
-# Along the solution $\mathbf f$ stays zero whatever $\mathbf p$ does, so its total derivative is zero:
+# Along the solution $\mathbf f$ stays zero whatever $\mathbf p$ does, so its total derivative is
+# zero:
 # $$\frac{\partial \mathbf f}{\partial \mathbf u} \frac{\partial \mathbf u}{\partial \mathbf p} + \frac{\partial \mathbf f}{\partial \mathbf p} = 0
 # \quad\Longrightarrow\quad
 # \frac{\partial \mathbf u}{\partial \mathbf p} = - \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \frac{\partial \mathbf f}{\partial \mathbf p}. \tag{G20, G21}$$
-# (Where $\partial \mathbf f / \partial \mathbf u$ is invertible, the implicit function theorem says that
-# $\mathbf u(\mathbf p)$ exists nearby and is differentiable. In the example below its determinant is $-1 - 3 u_1^2$,
-# never zero.)
+# (Where $\partial \mathbf f / \partial \mathbf u$ is invertible, the implicit function theorem says
+# that $\mathbf u(\mathbf p)$ exists nearby and is differentiable. In the example below its
+# determinant is $-1 - 3 u_1^2$, never zero.)
 #
-# Put G21 into G19 (the slide says "equation 15 in equation 13", meaning these two) and look at the sizes:
+# Put G21 into G19 (the slide says "equation 15 in equation 13", meaning these two) and look at the
+# sizes:
 # $$\frac{\partial g}{\partial \mathbf p} = \frac{\partial g}{\partial \mathbf u} \left( -\left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \frac{\partial \mathbf f}{\partial \mathbf p} \right),
 # \qquad (1 \times m) = (1 \times n)\,\big[(n \times n)\,(n \times m)\big]. \tag{G22, G23}$$
-# The bracket is a linear system with $m$ right-hand sides. But as in chapter 3, a row stands on the left, and the other
-# bracketing
+# The bracket is a linear system with $m$ right-hand sides. But as in chapter 3, a row stands on the
+# left, and the other bracketing
 # $$\frac{\partial g}{\partial \mathbf p} = - \underbrace{\left( \frac{\partial g}{\partial \mathbf u} \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \right)}_{\lambda^T} \frac{\partial \mathbf f}{\partial \mathbf p} \tag{G24, G25}$$
 # is a linear system with *one*. Let us check every line on the slides' second example,
 # $$f_1 = u_1 + u_2 + p_1, \qquad f_2 = u_1^3 - u_2 + p_2, \qquad g = u_1^2 + u_2^2. \tag{G-ex2}$$
@@ -50,24 +52,22 @@ def g(u):
     return u[0] ** 2 + u[1] ** 2
 
 
+def by_differences(function, p):
+    """Derivatives along both axes of p, without the engine."""
+    return np.stack([central_difference(function, (p,), (e,)) for e in np.eye(2)], axis=-1)
+
+
 p = np.array([1.0, 2.0])
 u = root(f, np.zeros(2), p)  # Newton's method, with the Jacobian from the engine
 print("u =", u, "   f(u, p) =", f(u, p))
 
 df_du, df_dp, dg_du = jacobian(f, 0)(u, p), jacobian(f, 1)(u, p), grad(g)(u)
 du_dp = -np.linalg.inv(df_du) @ df_dp  # G21
-du_dp_measured = np.stack(
-    [
-        central_difference(lambda p: root(f, np.zeros(2), p, tol=1e-14), (p,), (e,))
-        for e in np.eye(2)
-    ],
-    axis=1,
-)
+du_dp_measured = by_differences(lambda p: root(f, np.zeros(2), p, tol=1e-14), p)
 print("G20: total derivative of f along the solution:", np.abs(df_du @ du_dp + df_dp).max())
 print("G21: du/dp against finite differences:        ", np.abs(du_dp - du_dp_measured).max())
-assert np.allclose(df_du @ du_dp + df_dp, 0, atol=1e-14) and np.allclose(
-    du_dp, du_dp_measured, atol=1e-9
-)
+assert np.allclose(df_du @ du_dp + df_dp, 0, atol=1e-14)
+assert np.allclose(du_dp, du_dp_measured, atol=1e-9)
 G22 = dg_du @ (-np.linalg.inv(df_du) @ df_dp)
 G24 = -(dg_du @ np.linalg.inv(df_du)) @ df_dp
 print("G22:", G22, "   G24:", G24)
@@ -77,21 +77,17 @@ assert np.allclose(G22, G24, rtol=1e-12, atol=0)
 # ## The missing transpose
 #
 # Nobody inverts a matrix to solve one system. From
-# $\lambda^T = \frac{\partial g}{\partial \mathbf u} (\frac{\partial \mathbf f}{\partial \mathbf u})^{-1}$, multiply by
-# $\frac{\partial \mathbf f}{\partial \mathbf u}$ from the right and transpose:
+# $\lambda^T = \frac{\partial g}{\partial \mathbf u} (\frac{\partial \mathbf f}{\partial \mathbf u})^{-1}$,
+# multiply by $\frac{\partial \mathbf f}{\partial \mathbf u}$ from the right and transpose:
 # $$\left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{\!T} \lambda = \left(\frac{\partial g}{\partial \mathbf u}\right)^{\!T}. \tag{G26, mended}$$
-# The slide prints $\frac{\partial \mathbf f}{\partial \mathbf u} \lambda = \frac{\partial g}{\partial \mathbf u}^T$,
-# without the transpose, just above the sentence "oddly enough, the name *adjoint* comes from the fact that we are
-# taking a transpose of a matrix". For symmetric matrices the two agree, which is how such slips survive. Here they do
-# not:
+# The slide prints
+# $\frac{\partial \mathbf f}{\partial \mathbf u} \lambda = \frac{\partial g}{\partial \mathbf u}^T$,
+# without the transpose, just above the sentence "oddly enough, the name *adjoint* comes from the
+# fact that we are taking a transpose of a matrix". For symmetric matrices the two agree, which is
+# how such slips survive. Here they do not:
 
 # %%
-measured = np.array(
-    [
-        central_difference(lambda p: g(root(f, np.zeros(2), p, tol=1e-14)), (p,), (e,))
-        for e in np.eye(2)
-    ]
-)
+measured = by_differences(lambda p: g(root(f, np.zeros(2), p, tol=1e-14)), p)
 mended = -np.linalg.solve(df_du.T, dg_du) @ df_dp
 printed = -np.linalg.solve(df_du, dg_du) @ df_dp
 print("finite differences:       ", measured)
@@ -112,33 +108,22 @@ forward, adjoint = n**3 / 3 + n**2 * m + n * m, n**3 / 3 + n**2 + n * m
 figure, (left, right) = panels(2, width=11, height=4.6)
 left.loglog(m, forward, "o-", label="first $\\partial u/\\partial p$ (G22)")
 left.loglog(m, adjoint, "s-", label="first $\\lambda$ (G24)")
-left.set(
-    xlabel="number of parameters $m$",
-    ylabel="multiplications",
-    title=f"{n} unknowns: the formula above",
-)
+left.set(xlabel="number of parameters $m$", ylabel="multiplications")
+left.set_title(f"{n} unknowns: the formula above")
 left.legend(fontsize=12)
-P1, P2 = np.meshgrid(np.linspace(-3, 3, 41), np.linspace(-3, 3, 41))
-cost = np.array(
-    [[g(root(f, np.zeros(2), np.array([a, b]))) for a, b in zip(*row)] for row in zip(P1, P2)]
-)
-filled = right.contourf(P1, P2, cost, levels=14, cmap="Blues")
+cost_of = lambda p: g(root(f, np.zeros(2), p))
+x = np.linspace(-3, 3, 41)
+cost = np.array([[cost_of(np.array([p1, p2])) for p1 in x] for p2 in x])
+filled = right.contourf(x, x, cost, levels=14, cmap="Blues")
 figure.colorbar(filled, ax=right, label="$g$")
-q1, q2 = np.meshgrid(np.linspace(-2.6, 2.6, 7), np.linspace(-2.6, 2.6, 7))
-arrows = np.array(
-    [
-        grad(lambda p: g(root(f, np.zeros(2), p)))(np.array([a, b]))
-        for a, b in zip(q1.ravel(), q2.ravel())
-    ]
-)
-right.quiver(q1.ravel(), q2.ravel(), -arrows[:, 0], -arrows[:, 1], color=COLOURS[4], width=0.005)
+x = np.linspace(-2.6, 2.6, 7)
+arrows = np.array([[grad(cost_of)(np.array([p1, p2])) for p1 in x] for p2 in x])
+right.quiver(x, x, -arrows[..., 0], -arrows[..., 1], color=COLOURS[4], width=0.005)
 right.set(xlabel="$p_1$", ylabel="$p_2$", title="$g$, and $-dg/dp$ by the adjoint", aspect="equal")
 right.grid(False)
 save(figure, "04_bracketing_and_descent")
-print(
-    "a million parameters: by this count the adjoint saves a factor of"
-    f" {forward[-1] / adjoint[-1]:.0f}"
-)
+saved = forward[-1] / adjoint[-1]
+print(f"a million parameters: by this count the adjoint saves a factor of {saved:.0f}")
 
 # %% [markdown]
 # ## The library's version
@@ -167,9 +152,10 @@ assert np.allclose(ours, library, rtol=1e-10, atol=0)
 #
 # $$\mathbf u = \begin{pmatrix} p_1^2 + p_2 \\ p_1 p_2 \end{pmatrix}, \qquad g = u_1 + u_2^2, \qquad \text{wanted } \frac{\partial g}{\partial \mathbf p}. \tag{G-ex1}$$
 # **By hand**: $g = p_1^2 + p_2 + p_1^2 p_2^2$, so
-# $\frac{\partial g}{\partial \mathbf p} = (2 p_1 + 2 p_1 p_2^2,\; 1 + 2 p_1^2 p_2)$. As a system of equations it is
-# $\mathbf f = \mathbf u - (p_1^2 + p_2,\, p_1 p_2) = 0$ with $\frac{\partial \mathbf f}{\partial \mathbf u} = I$, so
-# $\lambda = (1, 2 u_2)$, and the adjoint method is backpropagation.
+# $\frac{\partial g}{\partial \mathbf p} = (2 p_1 + 2 p_1 p_2^2,\; 1 + 2 p_1^2 p_2)$. As a system of
+# equations it is $\mathbf f = \mathbf u - (p_1^2 + p_2,\, p_1 p_2) = 0$ with
+# $\frac{\partial \mathbf f}{\partial \mathbf u} = I$, so $\lambda = (1, 2 u_2)$, and the adjoint
+# method is backpropagation.
 
 
 # %%
@@ -182,41 +168,32 @@ def g1(u):
 
 
 def four_ways(f, g, u0, p):
-    """dg/dp by the adjoint, by forward sensitivity, by autodiff through `root`, and by finite
-    differences.
-    """
+    """dg/dp by the adjoint, forward sensitivities, autodiff and finite differences."""
     u = root(f, u0, p, tol=1e-13)
     return {
         "adjoint (G24)": adjoint_of_root(f, g, u0, p),
         "forward (G22)": grad(g)(u) @ -np.linalg.solve(jacobian(f, 0)(u, p), jacobian(f, 1)(u, p)),
         "autodiff through root": grad(lambda p: g(root(f, u0, p, tol=1e-13)))(p),
-        "finite differences": np.array(
-            [
-                central_difference(lambda p: g(root(f, u0, p, tol=1e-14)), (p,), (e,))
-                for e in np.eye(2)
-            ]
-        ),
+        "finite differences": by_differences(lambda p: g(root(f, u0, p, tol=1e-14)), p),
     }
 
 
 p = np.array([1.5, -0.5])
-ways = {
-    "by hand": np.array([2 * p[0] + 2 * p[0] * p[1] ** 2, 1 + 2 * p[0] ** 2 * p[1]]),
-    **four_ways(f1, g1, np.zeros(2), p),
-}
-for name, value in ways.items():
+by_hand = np.array([2 * p[0] + 2 * p[0] * p[1] ** 2, 1 + 2 * p[0] ** 2 * p[1]])
+for name, value in {"by hand": by_hand, **four_ways(f1, g1, np.zeros(2), p)}.items():
     print(f"{name:22}", value)
-    assert np.allclose(value, ways["by hand"], atol=1e-8)
+    assert np.allclose(value, by_hand, atol=1e-8)
 
 # %% [markdown]
 # ## Example 2, by hand as well
 #
-# Add the two equations: $u_1^3 + u_1 + (p_1 + p_2) = 0$. The left side grows strictly with $u_1$, so there is exactly
-# one real root for every $\mathbf p$, and Cardano has it: with $q = p_1 + p_2$ and $D = \sqrt{q^2/4 + 1/27}$,
+# Add the two equations: $u_1^3 + u_1 + (p_1 + p_2) = 0$. The left side grows strictly with $u_1$,
+# so there is exactly one real root for every $\mathbf p$, and Cardano has it: with $q = p_1 + p_2$
+# and $D = \sqrt{q^2/4 + 1/27}$,
 # $$u_1 = \sqrt[3]{-q/2 + D} + \sqrt[3]{-q/2 - D}, \qquad u_2 = -u_1 - p_1.$$
 # Differentiate the cubic:
-# $\frac{\partial u_1}{\partial p_1} = \frac{\partial u_1}{\partial p_2} = -\frac{1}{3 u_1^2 + 1} =: s$, then
-# $\frac{\partial u_2}{\partial \mathbf p} = (-s - 1, -s)$, and
+# $\frac{\partial u_1}{\partial p_1} = \frac{\partial u_1}{\partial p_2} = -\frac{1}{3 u_1^2 + 1} =: s$,
+# then $\frac{\partial u_2}{\partial \mathbf p} = (-s - 1, -s)$, and
 # $\frac{\partial g}{\partial \mathbf p} = 2 u_1 (s, s) + 2 u_2 (-s - 1, -s)$.
 
 # %%
@@ -226,14 +203,11 @@ for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
     u1 = np.cbrt(-q / 2 + D) + np.cbrt(-q / 2 - D)
     u2, s = -u1 - p[0], -1 / (3 * u1**2 + 1)
     assert np.allclose(root(f, np.zeros(2), p), [u1, u2], atol=1e-9)
-    ways = {
-        "by hand": np.array([2 * u1 * s + 2 * u2 * (-s - 1), 2 * u1 * s - 2 * u2 * s]),
-        **four_ways(f, g, np.zeros(2), p),
-    }
+    by_hand = np.array([2 * u1 * s + 2 * u2 * (-s - 1), 2 * u1 * s - 2 * u2 * s])
     print(f"p = {p}")
-    for name, value in ways.items():
+    for name, value in {"by hand": by_hand, **four_ways(f, g, np.zeros(2), p)}.items():
         print(f"  {name:22}", value)
-        assert np.allclose(value, ways["by hand"], atol=1e-8)
+        assert np.allclose(value, by_hand, atol=1e-8)
 
 # %% [markdown]
 # ## Exercises
@@ -250,13 +224,12 @@ for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
 p, eps = np.array([1.0, 2.0]), 1e-6
 u = root(f, np.zeros(2), p)
 lam = np.linalg.solve(jacobian(f, 0)(u, p).T, grad(g)(u))
+as_it_was = root(f, np.zeros(2), p, tol=1e-14)
 for i in range(2):
     raised = root(lambda u, i=i: f(u, p) - eps * np.eye(2)[i], np.zeros(2), tol=1e-14)
-    print(
-        f"1. lambda_{i + 1} = {lam[i]:.6f}, measured"
-        f" {(g(raised) - g(root(f, np.zeros(2), p, tol=1e-14))) / eps:.6f}"
-    )
-    assert abs((g(raised) - g(root(f, np.zeros(2), p, tol=1e-14))) / eps - lam[i]) < 1e-4
+    measured = (g(raised) - g(as_it_was)) / eps
+    print(f"1. lambda_{i + 1} = {lam[i]:.6f}, measured {measured:.6f}")
+    assert abs(measured - lam[i]) < 1e-4
 
 
 # 2. then df/du is a Hessian, and symmetric: the transpose of it is itself
@@ -266,23 +239,19 @@ def of_gradient(u, p):
 
 u2 = root(of_gradient, np.zeros(2), p)
 H = jacobian(of_gradient, 0)(u2, p)
-printed = -np.linalg.solve(H, grad(g)(u2)) @ jacobian(of_gradient, 1)(
-    u2, p
-)  # without the transpose
+lam = np.linalg.solve(H, grad(g)(u2))  # without the transpose
+printed = -lam @ jacobian(of_gradient, 1)(u2, p)
 by_root = grad(lambda p: g(root(of_gradient, np.zeros(2), p)))(p)
 print("2. G26 as printed, where f is a gradient:", printed, "  autodiff:", by_root)
 assert np.allclose(H, H.T) and np.allclose(printed, by_root, rtol=1e-7, atol=0)
 
 # 3.
-slope = lambda p1: grad(lambda p1: g(root(f, np.zeros(2), np.array([p1, 2.0]), tol=1e-13)))(p1)
+cost_of = lambda p1: g(root(f, np.zeros(2), np.array([p1, 2.0]), tol=1e-13))
+slope = grad(cost_of)
 best = root(slope, -0.5)
 print(f"3. p1 = {best:.6f}, where dg/dp1 = {slope(best):.1e}")
 assert abs(slope(best)) < 1e-9
-assert all(
-    g(root(f, np.zeros(2), np.array([best + d, 2.0])))
-    > g(root(f, np.zeros(2), np.array([best, 2.0])))
-    for d in (-0.1, 0.1)
-)
+assert all(cost_of(best + d) > cost_of(best) for d in (-0.1, 0.1))
 
 # %% [markdown]
 # ## Sources

@@ -3,8 +3,8 @@
 #
 # **The question.** The loss depends on parameters only through the solution of an ODE,
 # $$L\big(\mathbf z(t_1)\big) = L\left( \mathbf z(t_0) + \int_{t_0}^{t_1} f(\mathbf z(t), t, \theta)\, dt \right) = L\big(\mathrm{ODESolve}(\mathbf z(t_0), f, t_0, t_1, \theta)\big). \tag{G29, S3}$$
-# What are $\frac{dL}{d\mathbf z(t_0)}$, $\frac{dL}{d\theta}$, $\frac{dL}{dt_0}$ and $\frac{dL}{dt_1}$, without
-# remembering the steps of the solver?
+# What are $\frac{dL}{d\mathbf z(t_0)}$, $\frac{dL}{d\theta}$, $\frac{dL}{dt_0}$ and
+# $\frac{dL}{dt_1}$, without remembering the steps of the solver?
 #
 # Every line of the chain-rule derivation is checked by numbers on a small field that depends on
 # everything, a driven pendulum with friction and two parameters. The signs are where the sources
@@ -60,44 +60,40 @@ z1 = flow(z0, t0, t1)
 #
 # The slides put the two problems beside each other: minimise $g(\mathbf u)$ subject to
 # $\mathbf f(\mathbf u, \mathbf p) = 0$ (G27, the last chapter), and minimise $L$ subject to
-# "$f(\mathbf z(t), t_0, t_1, \theta) = 0$, $\mathbf z(0) = \mathbf x$" (G28). The second cannot be meant: it says that
-# nothing moves (and the start is at $t_0$: $\mathbf z(t_0) = \mathbf x$). The constraint is
+# "$f(\mathbf z(t), t_0, t_1, \theta) = 0$, $\mathbf z(0) = \mathbf x$" (G28). The second cannot be
+# meant: it says that nothing moves (and the start is at $t_0$: $\mathbf z(t_0) = \mathbf x$). The
+# constraint is
 # $$\frac{d\mathbf z}{dt} - f(\mathbf z, t, \theta) = 0. \tag{G28, mended}$$
 
 # %%
 t_mid, d = 1.1, 1e-4
 solution = solve(f, z0, [t0, t1], theta, rtol=1e-12, atol=1e-13)
 slope = (flow(z0, t0, t_mid + d) - flow(z0, t0, t_mid - d)) / (2 * d)
-print(
-    "along the solution, f =",
-    f(t_mid, solution(t_mid), theta),
-    "  dz/dt - f =",
-    slope - f(t_mid, solution(t_mid), theta),
-)
-assert np.abs(f(t_mid, solution(t_mid), theta)).max() > 0.5 and np.allclose(
-    slope, f(t_mid, solution(t_mid), theta), atol=1e-7
-)
+f_mid = f(t_mid, solution(t_mid), theta)
+print("along the solution, f =", f_mid, "  dz/dt - f =", slope - f_mid)
+assert np.abs(f_mid).max() > 0.5 and np.allclose(slope, f_mid, atol=1e-7)
 
 # %% [markdown]
 # With it, a multiplier $\mathbf a(t)$ for every moment gives the Lagrangian
-# $L(\mathbf z(t_1)) - \int_{t_0}^{t_1} \mathbf a^T \big(\frac{d\mathbf z}{dt} - f\big)\, dt$. Integrate
-# $\mathbf a^T \frac{d\mathbf z}{dt}$ by parts, and change everything a little:
+# $L(\mathbf z(t_1)) - \int_{t_0}^{t_1} \mathbf a^T \big(\frac{d\mathbf z}{dt} - f\big)\, dt$.
+# Integrate $\mathbf a^T \frac{d\mathbf z}{dt}$ by parts, and change everything a little:
 # $$\Big(\frac{\partial L}{\partial \mathbf z} - \mathbf a(t_1)^T\Big) \delta \mathbf z(t_1) + \mathbf a(t_0)^T \delta \mathbf z(t_0) + \int \Big(\dot{\mathbf a}^T + \mathbf a^T \frac{\partial f}{\partial \mathbf z}\Big) \delta \mathbf z\, dt + \int \mathbf a^T \frac{\partial f}{\partial \theta}\, \delta \theta\, dt.$$
 # Choose $\mathbf a$ so that the first and the third term vanish,
 # $\mathbf a(t_1)^T = \frac{\partial L}{\partial \mathbf z}$ and
-# $\dot{\mathbf a}^T = -\mathbf a^T \frac{\partial f}{\partial \mathbf z}$; what is left are the gradients,
-# $\frac{dL}{d\mathbf z(t_0)} = \mathbf a(t_0)^T$ and
-# $\frac{dL}{d\theta} = \int \mathbf a^T \frac{\partial f}{\partial \theta}\, dt$. That is the whole result, and
-# $\mathbf a$ is $\lambda$ of the last chapter: the operator $\frac{d}{dt} - \frac{\partial f}{\partial \mathbf z}$
-# instead of a matrix, its transpose by integration by parts, which is why time runs backwards. The slides go another
-# way, which shows more of what happens: through the chain rule.
+# $\dot{\mathbf a}^T = -\mathbf a^T \frac{\partial f}{\partial \mathbf z}$; what is left are the
+# gradients, $\frac{dL}{d\mathbf z(t_0)} = \mathbf a(t_0)^T$ and
+# $\frac{dL}{d\theta} = \int \mathbf a^T \frac{\partial f}{\partial \theta}\, dt$. That is the whole
+# result, and $\mathbf a$ is $\lambda$ of the last chapter: the operator
+# $\frac{d}{dt} - \frac{\partial f}{\partial \mathbf z}$ instead of a matrix, its transpose by
+# integration by parts, which is why time runs backwards. The slides go another way, which shows
+# more of what happens: through the chain rule.
 #
 # ## The chain rule over one step
 #
 # In a residual network, $\mathbf z_{t+1} = \mathbf z_t + h f(\mathbf z_t)$, and backpropagation is
 # $$\frac{\partial L}{\partial \mathbf z_t} = \frac{\partial L}{\partial \mathbf z_{t+1}} \frac{\partial \mathbf z_{t+1}}{\partial \mathbf z_t} = \frac{\partial L}{\partial \mathbf z_{t+1}} \left( I + h \frac{\partial f}{\partial \mathbf z} \right). \tag{G30}$$
-# Check: $\mathbf a$ carried back by this formula through a loop of Euler steps, against the engine, which recorded the
-# loop.
+# Check: $\mathbf a$ carried back by this formula through a loop of Euler steps, against the engine,
+# which recorded the loop.
 
 # %%
 n = 30
@@ -125,10 +121,11 @@ assert np.allclose(a, recorded, rtol=1e-12, atol=0)
 #
 # For the ODE a step is the exact flow over a short time,
 # $$\mathbf z(t + \varepsilon) = \mathbf z(t) + \int_t^{t+\varepsilon} f(\mathbf z(s), s, \theta)\, ds =: T_\varepsilon(\mathbf z(t), t), \tag{G31}$$
-# and with the adjoint state **$\mathbf a(t) := \frac{dL}{d\mathbf z(t)}$**, which says how the loss would change if the
-# state were pushed at time $t$, the chain rule reads
+# and with the adjoint state **$\mathbf a(t) := \frac{dL}{d\mathbf z(t)}$**, which says how the loss
+# would change if the state were pushed at time $t$, the chain rule reads
 # $$\mathbf a(t) = \mathbf a(t + \varepsilon)\, \frac{\partial T_\varepsilon(\mathbf z(t), t)}{\partial \mathbf z(t)}. \tag{G32}$$
-# ($\mathbf a$ is a row. Where the sources write $\mathbf a^T$, it is the same row, made from a column.)
+# ($\mathbf a$ is a row. Where the sources write $\mathbf a^T$, it is the same row, made from a
+# column.)
 #
 # The slides write $\mathbf a(t) = -\frac{\partial L}{\partial \mathbf z(t)}$ at this point, G33.
 # Taken alone that would be a convention, since what follows is linear in $\mathbf a$; but the next
@@ -138,12 +135,12 @@ assert np.allclose(a, recorded, rtol=1e-12, atol=0)
 #
 # Differentiate G31:
 # $\frac{\partial T_\varepsilon}{\partial \mathbf z} = I + \int_t^{t+\varepsilon} \frac{\partial f}{\partial \mathbf z} \frac{\partial \mathbf z(s)}{\partial \mathbf z(t)}\, ds$,
-# and the last factor is $I + O(\varepsilon)$. So the Jacobian of $T_\varepsilon$ is the identity and a little more,
-# $I + \varepsilon \frac{\partial f}{\partial \mathbf z} + O(\varepsilon^2)$, and
+# and the last factor is $I + O(\varepsilon)$. So the Jacobian of $T_\varepsilon$ is the identity
+# and a little more, $I + \varepsilon \frac{\partial f}{\partial \mathbf z} + O(\varepsilon^2)$, and
 # $$\frac{\mathbf a(t + \varepsilon) - \mathbf a(t)}{\varepsilon} = \mathbf a(t + \varepsilon) \frac{I - \partial T_\varepsilon / \partial \mathbf z}{\varepsilon} \;\longrightarrow\;
 # \frac{d\mathbf a(t)}{dt} = -\mathbf a(t) \frac{\partial f(\mathbf z(t), t, \theta)}{\partial \mathbf z}. \tag{P4, G34, N6}$$
-# Numbers for each of these, with $\mathbf a$ and $\partial T / \partial \mathbf z$ by finite differences of the flow,
-# so that nothing is assumed:
+# Numbers for each of these, with $\mathbf a$ and $\partial T / \partial \mathbf z$ by finite
+# differences of the flow, so that nothing is assumed:
 
 
 # %%
@@ -160,9 +157,8 @@ def a_at(t):
 t = 1.0
 z_t, a_t = flow(z0, t0, t), a_at(t)
 limit = -a_t @ df_dz(t, z_t)
-print(
-    "    e     |dT/dz - (I + e df/dz)|    |a(t) - a(t+e) dT/dz|    |(a(t+e) - a(t))/e - (-a df/dz)|"
-)
+print("    e     |dT/dz - (I + e df/dz)|    |a(t) - a(t+e) dT/dz|", end="    ")
+print("|(a(t+e) - a(t))/e - (-a df/dz)|")
 before = None
 for e in (0.1, 0.05, 0.025):
     dT = by_differences(lambda z, e=e: flow(z, t, t + e), z_t)
@@ -172,28 +168,29 @@ for e in (0.1, 0.05, 0.025):
     print(f"{e:7}    {first:20.2e}    {chain:20.1e}    {quotient:24.2e}")
     assert chain < 1e-7
     if before:
-        assert (
-            3.5 < before[0] / first < 4.5 and 1.8 < before[1] / quotient < 2.2
-        )  # second order, first order
+        assert 3.5 < before[0] / first < 4.5  # second order
+        assert 1.8 < before[1] / quotient < 2.2  # first order
     before = first, quotient
 
 # %% [markdown]
 # ## The four gradients
 #
-# The adjoint equation is an ODE whose value is known at the *end*, $\mathbf a(t_N) = \frac{dL}{d\mathbf z(t_N)}$ (G37),
-# and wanted at the *start* (G35):
+# The adjoint equation is an ODE whose value is known at the *end*,
+# $\mathbf a(t_N) = \frac{dL}{d\mathbf z(t_N)}$ (G37), and wanted at the *start* (G35):
 # $$\mathbf a(t_0) = \mathbf a(t_N) - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial \mathbf z}\, dt. \tag{G36}$$
 # A parameter acts at all times. Between $t$ and $t + dt$ it pushes the state by
 # $\frac{\partial f}{\partial \theta} dt$, and a push at time $t$ costs $\mathbf a(t)$:
 # $$\frac{dL}{d\theta} = \int_{t_0}^{t_N} \mathbf a(t)^T \frac{\partial f}{\partial \theta}\, dt = - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial \theta}\, dt. \tag{P5}$$
-# N7 has $+ \int_{t_1}^{t_0}$: the sign is wrong, **mended**. If the solve ends later by $dt$, the final state moves on
-# by $f\, dt$, which changes the loss by $\mathbf a(t_N) f\, dt$ (P6). And time itself is like a parameter:
+# N7 has $+ \int_{t_1}^{t_0}$: the sign is wrong, **mended**. If the solve ends later by $dt$, the
+# final state moves on by $f\, dt$, which changes the loss by $\mathbf a(t_N) f\, dt$ (P6). And time
+# itself is like a parameter:
 # $$\frac{dL}{dt_N} = \mathbf a(t_N)\, f(\mathbf z(t_N), t_N, \theta), \qquad \frac{dL}{dt_0} = \mathbf a_t(t_0) = \mathbf a_t(t_N) - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial t}\, dt. \tag{P6, P7}$$
-# P7 stands on a slide that defines $\mathbf a_t(t) := \frac{dL}{dt(t)}$. Read so, it would begin with
-# $\mathbf a_t(t_N) = + \frac{dL}{dt_N}$, and the result is wrong. It is right with
-# $\mathbf a_t(t_N) = -\frac{dL}{dt_N}$, as Algorithm 2 starts it: **mended**. (Why minus? Make time a component of the
-# state, $\dot\tau = 1$, as Chen and others do in their appendix. Starting $\tau$ later by $d$ shifts $f$, and P7 is G36
-# for $\tau$; but moving $t_0$ also makes the journey shorter by $d$, which costs $-\frac{dL}{dt_N}$.)
+# P7 stands on a slide that defines $\mathbf a_t(t) := \frac{dL}{dt(t)}$. Read so, it would begin
+# with $\mathbf a_t(t_N) = + \frac{dL}{dt_N}$, and the result is wrong. It is right with
+# $\mathbf a_t(t_N) = -\frac{dL}{dt_N}$, as Algorithm 2 starts it: **mended**. (Why minus? Make time
+# a component of the state, $\dot\tau = 1$, as Chen and others do in their appendix. Starting $\tau$
+# later by $d$ shifts $f$, and P7 is G36 for $\tau$; but moving $t_0$ also makes the journey shorter
+# by $d$, which costs $-\frac{dL}{dt_N}$.)
 #
 # The integrals, by Simpson's rule along the true solution with $\mathbf a$ by its definition,
 # against finite differences of the loss:
@@ -202,15 +199,12 @@ for e in (0.1, 0.05, 0.025):
 nodes = np.linspace(t0, t1, 41)
 weights = np.where(np.arange(41) % 2 == 1, 4.0, 2.0) * (t1 - t0) / 120
 weights[[0, -1]] /= 2
-along = [(flow(z0, t0, t), a_at(t)) for t in nodes]
+along = [(w, t, flow(z0, t0, t), a_at(t)) for w, t in zip(weights, nodes)]
 a1, dL_dt1 = grad(L)(z1), grad(L)(z1) @ f(t1, z1, theta)  # G37, P6
-integral_z = sum(
-    w * a @ df_dz(t, z) for w, t, (z, a) in zip(weights, nodes, along)
-)  # from t0 to t1: minus the integral back
-integral_theta = sum(
-    w * a @ jacobian(f, 2)(t, z, theta) for w, t, (z, a) in zip(weights, nodes, along)
-)
-integral_t = sum(w * a @ jacobian(f, 0)(t, z, theta) for w, t, (z, a) in zip(weights, nodes, along))
+# from t0 to t1: minus the integral back
+integral_z = sum(w * a @ df_dz(t, z) for w, t, z, a in along)
+integral_theta = sum(w * a @ jacobian(f, 2)(t, z, theta) for w, t, z, a in along)
+integral_t = sum(w * a @ jacobian(f, 0)(t, z, theta) for w, t, z, a in along)
 measured = {
     "dL/dz(t0)": by_differences(lambda z: L(flow(z, t0, t1)), z0),
     "dL/dtheta": by_differences(lambda p: L(flow(z0, t0, t1, p)), theta),
@@ -250,13 +244,8 @@ def algorithm_2(f, z1, dL_dz1, theta, t0, t1, **options):
         return f_z, -a_df_dz, -a_df_dtheta, -a_df_dt
 
     z, a, a_theta, a_t = solve(aug_dynamics, s0, [t1, t0], **options).y
-    return {
-        "dL/dz(t0)": a[-1],
-        "dL/dtheta": a_theta[-1],
-        "dL/dt0": a_t[-1],
-        "dL/dt1": dL_dt1,
-        "z(t0)": z[-1],
-    }
+    found = {"dL/dz(t0)": a[-1], "dL/dtheta": a_theta[-1], "dL/dt0": a_t[-1], "dL/dt1": dL_dt1}
+    return {**found, "z(t0)": z[-1]}
 
 
 # %% [markdown]
@@ -283,39 +272,30 @@ def rk4_loop(z, t0, t1, theta, n):
 
 tight = {"rtol": 1e-11, "atol": 1e-12}
 ours = algorithm_2(f, z1, grad(L)(z1), theta, t0, t1, **tight)
-library = dict(
-    zip(
-        measured,
-        grad(lambda z, p, a, b: L(odeint(f, z, [a, b], p, **tight)[-1]), (0, 1, 2, 3))(
-            z0, theta, t0, t1
-        ),
-    )
-)
-recorded = dict(
-    zip(
-        measured,
-        grad(lambda z, p, a, b: L(rk4_loop(z, a, b, p, 1000)), (0, 1, 2, 3))(z0, theta, t0, t1),
-    )
-)
+by_odeint = lambda z, theta, t0, t1: L(odeint(f, z, [t0, t1], theta, **tight)[-1])
+by_loop = lambda z, theta, t0, t1: L(rk4_loop(z, t0, t1, theta, 1000))
+library = dict(zip(measured, grad(by_odeint, (0, 1, 2, 3))(z0, theta, t0, t1)))
+recorded = dict(zip(measured, grad(by_loop, (0, 1, 2, 3))(z0, theta, t0, t1)))
 for name in measured:
-    print(
-        f"{name:10} a dozen lines {ours[name]}, library {library[name]}, recorded {recorded[name]},"
-        f" differences {measured[name]}"
-    )
+    print(f"{name:10} a dozen lines {ours[name]}, library {library[name]}", end=", ")
+    print(f"recorded {recorded[name]}, differences {measured[name]}")
     for way in (ours, library, recorded):
         assert np.allclose(way[name], measured[name], atol=1e-7)
 
 # %% [markdown]
 # ## The same, as a program that can be read
 #
-# In Algorithm 2 the engine is asked for two products at each stage, $\mathbf a^T \frac{\partial f}{\partial \mathbf z}$ and
-# $\mathbf a^T \frac{\partial f}{\partial \theta}$ (P4, P5). `program` writes down what it does for them. Take the field of a
-# network, $f = \tanh(\mathbf z W)$, and derive them by hand first: with $u = \mathbf z W$ and $\tanh' = 1 - \tanh^2$ a small change
-# of $\mathbf z$ and $W$ changes $\mathbf a^T f$ by
-# $$\big\langle \mathbf a,\; (1 - f^2) \odot (d\mathbf z\, W + \mathbf z\, dW) \big\rangle = \langle \mathbf a_u W^T,\; d\mathbf z \rangle
-# + \langle \mathbf z^T \mathbf a_u,\; dW \rangle, \qquad \mathbf a_u = \mathbf a \odot (1 - f^2),$$
-# and what stands beside $d\mathbf z$ and $dW$ are the products. Below, on the left, as a program, one operation a line; on the right
-# what the engine has derived. They agree line by line, but for the names.
+# In Algorithm 2 the engine is asked for two products at each stage,
+# $\mathbf a^T \frac{\partial f}{\partial \mathbf z}$ and
+# $\mathbf a^T \frac{\partial f}{\partial \theta}$ (P4, P5). `program` writes down what it does for
+# them. Take the field of a network, $f = \tanh(\mathbf z W)$, and derive them by hand first: with
+# $u = \mathbf z W$ and $\tanh' = 1 - \tanh^2$ a small change of $\mathbf z$ and $W$ changes
+# $\mathbf a^T f$ by
+# $$\big\langle \mathbf a,\; (1 - f^2) \odot (d\mathbf z\, W + \mathbf z\, dW) \big\rangle = \langle \mathbf a_u W^T,\; d\mathbf z \rangle +
+# \langle \mathbf z^T \mathbf a_u,\; dW \rangle, \qquad \mathbf a_u = \mathbf a \odot (1 - f^2),$$
+# and what stands beside $d\mathbf z$ and $dW$ are the products. Below, on the left, as a program,
+# one operation a line; on the right what the engine has derived. They agree line by line, but for
+# the names.
 
 
 # %%
@@ -347,14 +327,8 @@ def code(source):
 def renamed(lines):
     """Number the names in the order in which they come."""
     numbers = {}
-    return [
-        re.sub(
-            r"(?<![\w.])[a-zA-Z]\w*",
-            lambda m: numbers.setdefault(m[0], f"name{len(numbers)}"),
-            line,
-        )
-        for line in lines
-    ]
+    number = lambda match: numbers.setdefault(match[0], f"name{len(numbers)}")
+    return [re.sub(r"(?<![\w.])[a-zA-Z]\w*", number, line) for line in lines]
 
 
 z, W, a = z0[None], np.array([[0.3, -0.2], [0.5, 0.8]]), np.array([[1.0, -2.0]])
@@ -367,26 +341,23 @@ derived = {"np": np}
 exec(by_hand, derived)
 _, products = derived["layer"](z, W, a)
 direction = np.array([[0.4, 0.1]]), np.array([[-0.3, 0.2], [0.6, 0.5]])
-along = sum(np.sum(product * d) for product, d in zip(products, direction))
-print(
-    "a^T df along a direction:",
-    along,
-    "  by differences:",
-    central_difference(lambda z, W: np.sum(a * layer(z, W)), (z, W), direction),
-)
-assert np.isclose(
-    along, central_difference(lambda z, W: np.sum(a * layer(z, W)), (z, W), direction), rtol=1e-8
-)
+along_it = sum(np.sum(product * d) for product, d in zip(products, direction))
+quotient = central_difference(lambda z, W: np.sum(a * layer(z, W)), (z, W), direction)
+print("a^T df along a direction:", along_it, "  by differences:", quotient)
+assert np.isclose(along_it, quotient, rtol=1e-8)
 
 # %% [markdown]
 # Solved with `compiled(f)` instead of `f`, an ODE runs programs like this one, recorded at the
 # first call. The gradients are the same to the last bit.
 
+
 # %%
-of = lambda f: grad(lambda z, p, a, b: L(odeint(f, z, [a, b], p)[-1]), (0, 1, 2, 3))(
-    z0, theta, t0, t1
-)
-assert all(map(np.array_equal, of(compiled(f)), of(f)))
+def gradients_with(f):
+    loss = lambda z, theta, t0, t1: L(odeint(f, z, [t0, t1], theta)[-1])
+    return grad(loss, (0, 1, 2, 3))(z0, theta, t0, t1)
+
+
+assert all(map(np.array_equal, gradients_with(compiled(f)), gradients_with(f)))
 
 # %% [markdown]
 # ## The signs, each failing
@@ -398,38 +369,31 @@ assert all(map(np.array_equal, of(compiled(f)), of(f)))
 
 # %%
 def augmented(start_of_a, sign_of_theta, start_of_t):
-    """Solve the augmented system with the signs of somebody's formula; return what it takes for the
-    gradients.
-    """
+    """Return what it takes for the gradients, with the signs of somebody's formula."""
 
     def dynamics(t, s):
         f_z, pullback = vjp(f, t, s[0], theta)
         a_df_dt, a_df_dz, a_df_dtheta = pullback(s[1])
         return f_z, -a_df_dz, sign_of_theta * a_df_dtheta, -a_df_dt
 
-    _, a, a_theta, a_t = solve(
-        dynamics, (z1, start_of_a, np.zeros(2), start_of_t), [t1, t0], **tight
-    ).y
+    s0 = (z1, start_of_a, np.zeros(2), start_of_t)
+    _, a, a_theta, a_t = solve(dynamics, s0, [t1, t0], **tight).y
     return {"dL/dz(t0)": a[-1], "dL/dtheta": a_theta[-1], "dL/dt0": a_t[-1]}
 
 
 dL_dz1 = grad(L)(z1)
+every = ["dL/dz(t0)", "dL/dtheta", "dL/dt0"]
 variants = {
     "Algorithm 2": (augmented(dL_dz1, -1, -dL_dt1), []),
-    "G33: a(tN) = -dL/dz(tN)": (
-        augmented(-dL_dz1, -1, -dL_dt1),
-        ["dL/dz(t0)", "dL/dtheta", "dL/dt0"],
-    ),
+    "G33: a(tN) = -dL/dz(tN)": (augmented(-dL_dz1, -1, -dL_dt1), every),
     "N7: + in the integral for theta": (augmented(dL_dz1, +1, -dL_dt1), ["dL/dtheta"]),
     "P7: a_t(tN) = + dL/dtN": (augmented(dL_dz1, -1, dL_dt1), ["dL/dt0"]),
 }
 for formula, (found, wrong) in variants.items():
     print(formula)
     for name, value in found.items():
-        print(
-            f"    {name:10} {value!s:28} measured {measured[name]!s:28}"
-            + ("  <- wrong" if name in wrong else "")
-        )
+        mark = "  <- wrong" if name in wrong else ""
+        print(f"    {name:10} {value!s:28} measured {measured[name]!s:28}{mark}")
         assert np.allclose(value, measured[name], atol=1e-7) == (name not in wrong)
 
 # %% [markdown]
@@ -468,22 +432,15 @@ assert np.allclose(a, gradient, atol=1e-8)
 figure, (top, bottom) = panels(1, 2, width=9, height=5.6, sharex=True)
 fine = np.linspace(t0, t1, 300)
 top.plot(fine, solution(fine)[:, 0], color="black", label="angle $z_1(t)$, solved forward")
-top.plot(
-    times[1:], seen, "x", color=COLOURS[4], markersize=11, markeredgewidth=3, label="observations"
-)
+cross = {"color": COLOURS[4], "markersize": 11, "markeredgewidth": 3}
+top.plot(times[1:], seen, "x", label="observations", **cross)
 top.legend(loc="lower left", fontsize=12)
-top.set(
-    ylabel="state",
-    title="The state runs forward, the adjoint runs back and jumps at each observation",
-)
+top.set_title("The state runs forward, the adjoint runs back and jumps at each observation")
+top.set(ylabel="state")
 for i, (t, piece) in enumerate(pieces):
     for j in (0, 1):
-        bottom.plot(
-            t,
-            piece[:, j],
-            color=COLOURS[j],
-            label=f"$a_{j + 1}(t)$, solved backward" if i == 0 else None,
-        )
+        label = f"$a_{j + 1}(t)$, solved backward" if i == 0 else None
+        bottom.plot(t, piece[:, j], color=COLOURS[j], label=label)
 for time in times[1:]:
     bottom.axvline(time, color=COLOURS[4], linewidth=1, linestyle=":")
 bottom.plot([t0, t0], gradient, "o", color="black", label="$dL/dz(t_0)$ by the library")
@@ -512,9 +469,8 @@ def peak(way, n):
 
 
 def by_adjoint(k, n):
-    return np.sum(
-        odeint(lambda t, z, k: -k * z, wide, [0.0, 1.0], k, method="rk4", step_size=1 / n)[-1]
-    )
+    decay = lambda t, z, k: -k * z
+    return np.sum(odeint(decay, wide, [0.0, 1.0], k, method="rk4", step_size=1 / n)[-1])
 
 
 def by_recording(k, n):
@@ -547,35 +503,27 @@ truth = ours["dL/dz(t0)"]
 against_truth = {"adjoint": [], "recorded": []}
 against_numbers = {"adjoint": [], "recorded": []}
 for n in steps:
-    of_numbers = by_differences(lambda z, n=n: L(rk4_loop(z, t0, t1, theta, n)), z0)
-    found = {
-        "adjoint": grad(
-            lambda z, n=n: L(
-                odeint(f, z, [t0, t1], theta, method="rk4", step_size=(t1 - t0) / n)[-1]
-            )
-        )(z0),
-        "recorded": grad(lambda z, n=n: L(rk4_loop(z, t0, t1, theta, n)))(z0),
-    }
+    fixed = {"method": "rk4", "step_size": (t1 - t0) / n}
+    by_loop = lambda z, n=n: L(rk4_loop(z, t0, t1, theta, n))
+    by_odeint = lambda z, fixed=fixed: L(odeint(f, z, [t0, t1], theta, **fixed)[-1])
+    of_numbers = by_differences(by_loop, z0)
+    found = {"adjoint": grad(by_odeint)(z0), "recorded": grad(by_loop)(z0)}
     for way, value in found.items():
         against_truth[way].append(np.abs(value - truth).max())
         against_numbers[way].append(np.abs(value - of_numbers).max())
 figure, (left, right) = panels(2, width=11, height=4.6, sharey=True)
-for axes, errors, title in (
-    (left, against_truth, "Against the true gradient"),
-    (right, against_numbers, "Against that of the numbers computed"),
-):
+for axes, errors in ((left, against_truth), (right, against_numbers)):
     axes.loglog(steps, errors["adjoint"], "o-", label="adjoint (Algorithm 2)")
     axes.loglog(steps, errors["recorded"], "s-", label="recorded loop (the tape)")
-    axes.set(xlabel="steps of rk4", title=title)
-left.set(ylabel="error of the gradient")
+    axes.set(xlabel="steps of rk4")
+left.set(ylabel="error of the gradient", title="Against the true gradient")
+right.set(title="Against that of the numbers computed")
 left.legend(fontsize=12)
 save(figure, "05_two_gradients")
-print(
-    f"64 steps: error of the adjoint {against_truth['adjoint'][3]:.1e}, of the recorded loop"
-    f" {against_truth['recorded'][3]:.1e};",
-    "recorded loop against differences of the numbers computed"
-    f" {against_numbers['recorded'][3]:.1e}",
-)
+print(f"64 steps: error of the adjoint {against_truth['adjoint'][3]:.1e}", end=", ")
+print(f"of the recorded loop {against_truth['recorded'][3]:.1e};", end=" ")
+print("recorded loop against differences of the numbers computed", end=" ")
+print(f"{against_numbers['recorded'][3]:.1e}")
 assert max(against_numbers["recorded"]) < 1e-8 and against_numbers["adjoint"][0] > 1e-4
 assert 3.5 < np.log2(against_truth["adjoint"][3] / against_truth["adjoint"][4]) < 4.5
 
@@ -611,8 +559,8 @@ assert np.abs(recovered[2.0] - [1, 0]).max() < 1e-6 and np.abs(recovered[20.0] -
 #   computed. It keeps a state for each step, or with `checkpoints=K` no more than $K$.
 # * `"interpolated"`: $\mathbf a$ alone is solved backwards, $\mathbf z$ is read off the stored
 #   solution, so nothing flies apart.
-# * `"forward"`: $\partial \mathbf z / \partial \theta$ is solved forwards, together with $\mathbf
-#   z$; for few parameters.
+# * `"forward"`: $\partial \mathbf z / \partial \theta$ is solved forwards, together with
+#   $\mathbf z$; for few parameters.
 #
 # On $y' = -k\,(y - \cos t)$ the solution is known, and so is $\partial y(2) / \partial k$. For
 # small $k$ all four agree. As $k$ grows, the way back gets unstable, and Algorithm 2 says so, by a
@@ -626,22 +574,13 @@ print("relative error of dy(2)/dk, rtol 1e-6\n    k  " + "".join(f"{way:>14}" fo
 wrong = {}
 for k, method in ((1.0, "dopri5"), (10.0, "dopri5"), (1000.0, "kvaerno5")):
     for way in ways:
+        options = {"method": method, "atol": 1e-8, "gradient": way, "max_steps": 5000}
+        end = lambda k, options=options: odeint(slaved, 0.0, [0.0, 2.0], k, **options)[-1]
         with warnings.catch_warnings(record=True) as warned, np.errstate(all="ignore"):
             warnings.simplefilter("always")
             try:
-                end = lambda k, way=way, method=method: odeint(
-                    slaved,
-                    0.0,
-                    [0.0, 2.0],
-                    k,
-                    method=method,
-                    atol=1e-8,
-                    gradient=way,
-                    max_steps=5000,
-                )[-1]
-                wrong[k, way] = f"{abs(grad(end)(k) / grad(exactly)(k) - 1):.1e}" + "*" * bool(
-                    warned
-                )
+                error = abs(grad(end)(k) / grad(exactly)(k) - 1)
+                wrong[k, way] = f"{error:.1e}" + "*" * bool(warned)
             except SolverError:
                 wrong[k, way] = "gives up"
     print(f"{k:6.0f} " + "".join(f"{wrong[k, way]:>14}" for way in ways))
@@ -661,8 +600,8 @@ assert all(float(wrong[1000.0, way]) < 1e-2 for way in ways[1:])
 #
 # 1. Show that $\mathbf a(t)^T \mathbf v(t)$ is constant if $\mathbf v$ solves the equation of small
 #    changes, $\mathbf v' = \frac{\partial f}{\partial \mathbf z} \mathbf v$, and check it. What has
-#    it to do with $\langle \mathbf w, J \mathbf v \rangle = \langle J^T \mathbf w, \mathbf v
-#    \rangle$?
+#    it to do with
+#    $\langle \mathbf w, J \mathbf v \rangle = \langle J^T \mathbf w, \mathbf v \rangle$?
 # 2. Show that $\frac{dL}{dt_0} = -\mathbf a(t_0)^T f(\mathbf z(t_0), t_0)$, which the library uses,
 #    and check it.
 # 3. Find the parameters that made the four observations, by gradient descent.
@@ -670,12 +609,8 @@ assert all(float(wrong[1000.0, way]) < 1e-2 for way in ways[1:])
 # %%
 # 1. (a^T v)' = -a^T df/dz v + a^T df/dz v = 0: the flow's Jacobian forward and its transpose
 #    backward, at every moment
-both = solve(
-    lambda t, s: (f(t, s[0], theta), df_dz(t, s[0]) @ s[1]),
-    (z0, np.array([1.0, -2.0])),
-    [0.0, 1.0, 2.0, 3.0],
-    **tight,
-).y
+with_v = lambda t, s: (f(t, s[0], theta), df_dz(t, s[0]) @ s[1])
+both = solve(with_v, (z0, np.array([1.0, -2.0])), [0.0, 1.0, 2.0, 3.0], **tight).y
 products = [a_at(t) @ v for t, v in zip((0.0, 1.0, 2.0, 3.0), both[1])]
 print("1. a(t)^T v(t) at four times:", np.round(products, 9))
 assert np.ptp(products) < 1e-7

@@ -69,9 +69,8 @@ networks = {
 }
 rng = np.random.default_rng(0)
 by_hand = {"in": init_in(rng), "field": init_field(rng), "out": init_out(rng)}
-assert np.array_equal(
-    scores(by_hand, images[:5], **ODE), networks["ODE-Net"][1](by_hand, images[:5])
-)  # the library's is the same
+by_library = networks["ODE-Net"][1](by_hand, images[:5])
+assert np.array_equal(scores(by_hand, images[:5], **ODE), by_library)
 
 
 def size(parameters):
@@ -96,16 +95,11 @@ def error_rate(apply, parameters, x=test_images, y=test_labels):
     return 100 * float(np.mean(np.argmax(apply(parameters, x), axis=1) != y))
 
 
-def train(
-    network,
-    seed,
-    epochs,
-    rate=0.01,
-    batch=100,
-    images=images,
-    labels=labels,
-    watch=lambda parameters: None,
-):
+def nothing(parameters):
+    """Watch nothing during training."""
+
+
+def train(network, seed, epochs, rate=0.01, batch=100, images=images, labels=labels, watch=nothing):
     """Return the parameters of a network after so many epochs."""
     init, apply = network
     rng, per_epoch = np.random.default_rng(seed), len(images) // batch
@@ -138,14 +132,12 @@ def peak_memory(network):
 
 def evaluations(parameters, **options):
     """Return how often f is evaluated forward, and for the gradient, on 100 images."""
+    of_100 = lambda parameters: scores(parameters, images[:100], **options)
+    loss = lambda parameters: nn.cross_entropy(of_100(parameters), labels[:100])
     asked.clear()
-    scores(parameters, images[:100], **options)
+    of_100(parameters)
     forward = len(asked)
-    grad(
-        lambda parameters: nn.cross_entropy(
-            scores(parameters, images[:100], **options), labels[:100]
-        )
-    )(parameters)
+    grad(loss)(parameters)
     return forward, len(asked) - 2 * forward
 
 
@@ -154,31 +146,15 @@ def evaluations(parameters, **options):
 # the evaluations of f that one batch takes forward and backward.
 
 # %%
-counts = []
-small = {}
+counts, small, rows = [], {}, []
+count = lambda parameters: counts.append(evaluations(parameters, **ODE))
 for name, network in networks.items():
-    watch = (
-        (lambda parameters: counts.append(evaluations(parameters, **ODE)))
-        if name == "ODE-Net"
-        else (lambda parameters: None)
-    )
+    watch = count if name == "ODE-Net" else nothing
     small[name] = train(network, seed=0, epochs=10, watch=watch)
-table(
-    [
-        (
-            name,
-            sizes[name],
-            f"{error_rate(networks[name][1], parameters):.2f}",
-            f"{peak_memory(networks[name]):.2f}",
-        )
-        for name, parameters in small.items()
-    ],
-    "10 epochs, one seed",
-    "parameters",
-    "test error, %",
-    "memory of a step, MB",
-)
-assert all(error_rate(networks[name][1], parameters) < 8 for name, parameters in small.items())
+    error = error_rate(network[1], small[name])
+    rows.append((name, sizes[name], f"{error:.2f}", f"{peak_memory(network):.2f}"))
+    assert error < 8
+table(rows, "10 epochs, one seed", "parameters", "test error, %", "memory of a step, MB")
 
 # %% [markdown]
 # ## The table
@@ -190,55 +166,29 @@ assert all(error_rate(networks[name][1], parameters) < 8 for name, parameters in
 
 # %%
 RATES = (0.003, 0.01, 0.03, 0.1)
-SETTINGS = {
-    "width": WIDTH,
-    "hidden": HIDDEN,
-    "blocks": 6,
-    "epochs": 60,
-    "batch": 100,
-    "ODE-Net": ODE,
-    "RK-Net": RK4,
-}
+SETTINGS = {"width": WIDTH, "hidden": HIDDEN, "blocks": 6, "epochs": 60, "batch": 100}
+SETTINGS |= {"ODE-Net": ODE, "RK-Net": RK4}
 
 
 def trial(name, rate):
     """Train on 800 images from three seeds, and measure the error on 200."""
 
     def measure():
-        apply = networks[name][1]
-        learned = [
-            train(
-                networks[name],
-                10 + seed,
-                SETTINGS["epochs"],
-                rate,
-                images=images[:800],
-                labels=labels[:800],
-            )
-            for seed in range(3)
-        ]
-        return {
-            "error": np.mean(
-                [
-                    error_rate(apply, parameters, images[800:], labels[800:])
-                    for parameters in learned
-                ]
-            )
-        }
+        seen, errors = {"images": images[:800], "labels": labels[:800]}, []
+        for seed in range(3):
+            parameters = train(networks[name], 10 + seed, SETTINGS["epochs"], rate, **seen)
+            errors.append(error_rate(networks[name][1], parameters, images[800:], labels[800:]))
+        return {"error": np.mean(errors)}
 
     return measure
 
 
-trials = full(
-    "07_digits_rates",
-    SETTINGS,
-    {f"{name}, {rate}": trial(name, rate) for name in networks for rate in RATES},
-)
-table(
-    [(name, *[f"{trials[f'{name}, {rate}']['error']:.2f}" for rate in RATES]) for name in networks],
-    "error on 200 images, %",
-    *[f"rate {rate}" for rate in RATES],
-)
+jobs = {f"{name}, {rate}": trial(name, rate) for name in networks for rate in RATES}
+trials = full("07_digits_rates", SETTINGS, jobs)
+rows = []
+for name in networks:
+    rows.append((name, *[f"{trials[f'{name}, {rate}']['error']:.2f}" for rate in RATES]))
+table(rows, "error on 200 images, %", *[f"rate {rate}" for rate in RATES])
 best = {name: min(RATES, key=lambda rate: trials[f"{name}, {rate}"]["error"]) for name in networks}
 
 
@@ -251,72 +201,41 @@ def job(name, seed):
         began = time.perf_counter()
         parameters = train(networks[name], seed, SETTINGS["epochs"], best[name])
         seconds = (time.perf_counter() - began) / SETTINGS["epochs"]
-        counted = (
-            evaluations(parameters, **{"ODE-Net": ODE, "RK-Net": RK4}[name])
-            if name != "ResNet"
-            else (6, 0)
-        )
+        options = {"ODE-Net": ODE, "RK-Net": RK4}
+        known = name in options
+        forward, backward = evaluations(parameters, **options[name]) if known else (6, 0)
         return {
             "error": error_rate(networks[name][1], parameters),
             "parameters": size(parameters),
             "memory": peak_memory(networks[name]),
             "seconds per epoch": seconds,
-            "forward": counted[0],
-            "backward": counted[1],
+            "forward": forward,
+            "backward": backward,
         }
 
     return measure
 
 
-results = full(
-    "07_digits",
-    {**SETTINGS, "rates": best},
-    {f"{name}, seed {seed}": job(name, seed) for seed in range(5) for name in networks},
-)
-of = {
-    name: [result for job_name, result in results.items() if job_name.startswith(name)]
-    for name in networks
-}
+jobs = {f"{name}, seed {seed}": job(name, seed) for seed in range(5) for name in networks}
+results = full("07_digits", {**SETTINGS, "rates": best}, jobs)
+of = {name: [results[f"{name}, seed {seed}"] for seed in range(5)] for name in networks}
 errors = {name: [run["error"] for run in runs] for name, runs in of.items()}
-PAPER = {
+PAPER = {  # Chen and others, table 1, on MNIST
     "ResNet": ("0.41", "0.60 M"),
     "RK-Net": ("0.47", "0.22 M"),
     "ODE-Net": ("0.42", "0.22 M"),
-}  # Chen and others, table 1, on MNIST
-table(
-    [
-        (
-            name,
-            runs[0]["parameters"],
-            spread(errors[name]),
-            f"{np.mean([run['memory'] for run in runs]):.2f}",
-            f"{np.mean([run['seconds per epoch'] for run in runs]):.2f}",
-            (
-                "6 blocks"
-                if name == "ResNet"
-                else (
-                    f"{np.mean([run['forward'] for run in runs]):.0f} +"
-                    f" {np.mean([run['backward'] for run in runs]):.0f}"
-                )
-            ),
-            *PAPER[name],
-        )
-        for name, runs in of.items()
-    ],
-    "60 epochs, five seeds",
-    "parameters",
-    "test error, %",
-    "MB",
-    "s / epoch",
-    "evaluations",
-    "paper: error, %",
-    "parameters",
-)
+}
+rows = []
+for name, runs in of.items():
+    mean = {key: np.mean([run[key] for run in runs]) for key in runs[0]}
+    work = "6 blocks" if name == "ResNet" else f"{mean['forward']:.0f} + {mean['backward']:.0f}"
+    costs = f"{mean['memory']:.2f}", f"{mean['seconds per epoch']:.2f}", work
+    rows.append((name, runs[0]["parameters"], spread(errors[name]), *costs, *PAPER[name]))
+heads = "60 epochs, five seeds", "parameters", "test error, %", "MB", "s / epoch", "evaluations"
+table(rows, *heads, "paper: error, %", "parameters")
 difference = np.array(errors["ODE-Net"]) - errors["ResNet"]
-print(
-    f"ODE-Net minus ResNet: {np.mean(difference):+.2f} points, standard error"
-    f" {np.std(difference, ddof=1) / np.sqrt(5):.2f}"
-)
+deviation = np.std(difference, ddof=1) / np.sqrt(5)
+print(f"ODE-Net minus ResNet: {np.mean(difference):+.2f} points, standard error {deviation:.2f}")
 assert np.mean(difference) < 0.5 and sizes["ODE-Net"] <= 0.4 * sizes["ResNet"]
 
 # %% [markdown]
@@ -337,86 +256,59 @@ assert np.mean(difference) < 0.5 and sizes["ODE-Net"] <= 0.4 * sizes["ResNet"]
 
 # %%
 trained = small["ODE-Net"]
-tolerances = 10.0 ** np.arange(-6, 2)
-rows = []
-for tol in tolerances:
-    wrong = 100 * np.mean(
-        np.argmax(scores(trained, test_images, rtol=tol, atol=tol), axis=1) != test_labels
-    )
-    h = np.tanh(into(trained["in"], test_images))
-    nfev = solve(f, h, [0.0, 1.0], trained["field"], rtol=tol, atol=tol).stats.nfev
-    rows.append((nfev, wrong, *evaluations(trained, rtol=tol, atol=tol)))
+
+
+def digits_by(**options):
+    """Return what the trained network takes the test images for, solved with these options."""
+    return np.argmax(scores(trained, test_images, **options), axis=1)
+
+
+rows, others, shown = [], [], []
+exact = digits_by(rtol=1e-8, atol=1e-8)
+h = np.tanh(into(trained["in"], test_images))
+for tol in 10.0 ** np.arange(-6, 2):
+    tolerances = {"rtol": tol, "atol": tol}
+    taken_for = digits_by(**tolerances)
+    others.append(int(np.sum(taken_for != exact)))
+    wrong = 100 * np.mean(taken_for != test_labels)
+    nfev = solve(f, h, [0.0, 1.0], trained["field"], **tolerances).stats.nfev
+    forward, backward = evaluations(trained, **tolerances)
+    rows.append((nfev, wrong, forward, backward))
+    shown.append((f"{tol:.0e}", nfev, f"{wrong:.2f}", forward, backward))
 nfev, wrong, forward, backward = map(np.array, zip(*rows))
-exact = np.argmax(scores(trained, test_images, rtol=1e-8, atol=1e-8), axis=1)
-others = {
-    tol: int(np.sum(np.argmax(scores(trained, test_images, rtol=tol, atol=tol), axis=1) != exact))
-    for tol in tolerances
-}
-table(
-    [
-        (f"{tol:.0e}", *row)
-        for tol, row in zip(tolerances, [(n, f"{w:.2f}", a, b) for n, w, a, b in rows])
-    ],
-    "tolerance",
-    "evaluations, all test images",
-    "test error, %",
-    "forward, 100 images",
-    "backward",
-)
-euler = {
-    n: (
-        100
-        * np.mean(
-            np.argmax(scores(trained, test_images, method="euler", step_size=1 / n), axis=1)
-            != test_labels
-        )
-    )
-    for n in (1, 2, 3, 4, 8, 16)
-}
+heads = "tolerance", "evaluations, all test images", "test error, %"
+table(shown, *heads, "forward, 100 images", "backward")
+euler = {}
+for n in (1, 2, 3, 4, 8, 16):
+    euler[n] = 100 * np.mean(digits_by(method="euler", step_size=1 / n) != test_labels)
 print("in steps of Euler's method:", {n: f"{error:.2f} %" for n, error in euler.items()})
-print("images that another tolerance takes for another digit:", list(others.values()))
-assert nfev[0] > 3 * nfev[-1] and max(others.values()) <= 1  # a third of the work, the same digits
+print("images that another tolerance takes for another digit:", others)
+assert nfev[0] > 3 * nfev[-1] and max(others) <= 1  # a third of the work, the same digits
 
 # %%
 figure, axes = panels(3, width=15, height=4.4)
 axes[0].semilogx(nfev, wrong, "o-", color=COLOURS[0], label="dopri5, $10^{-6}$ to $10$")
-axes[0].semilogx(
-    list(euler), list(euler.values()), "s--", color=COLOURS[4], label="Euler, 1 to 16 steps"
-)
-axes[0].set(
-    xlabel="evaluations of f",
-    ylabel="test error, %",
-    ylim=(0, None),
-    title="Trained at $10^{-3}$, run as",
-)
+by_steps = {"color": COLOURS[4], "label": "Euler, 1 to 16 steps"}
+axes[0].semilogx(list(euler), list(euler.values()), "s--", **by_steps)
+axes[0].set(xlabel="evaluations of f", ylabel="test error, %", ylim=(0, None))
+axes[0].set_title("Trained at $10^{-3}$, run as")
 axes[0].legend()
 axes[1].plot(forward, backward, "o", color=COLOURS[2])
 axes[1].axline((0, 0), slope=1, color="#888888", linestyle=":", label="as many")
 axes[1].axline((0, 0), slope=0.5, color="#888888", linestyle="--", label="half as many")
-axes[1].set(
-    xlabel="evaluations forward",
-    ylabel="evaluations backward",
-    title="Over the tolerances",
-    xlim=(0, None),
-    ylim=(0, None),
-)
+axes[1].set(xlabel="evaluations forward", ylabel="evaluations backward")
+axes[1].set(title="Over the tolerances", xlim=(0, None), ylim=(0, None))
 axes[1].legend()
 over_training = np.array(counts)
 axes[2].plot(over_training[:, 0], "o-", markersize=10, color=COLOURS[0], label="forward")
 axes[2].plot(over_training[:, 1], "s--", color=COLOURS[4], label="backward")
-axes[2].set(
-    xlabel="epoch",
-    ylabel="evaluations",
-    title="Over training",
-    ylim=(0, 1.15 * over_training.max()),
-)
+axes[2].set(xlabel="epoch", ylabel="evaluations", title="Over training")
+axes[2].set_ylim(0, 1.15 * over_training.max())
 axes[2].legend(loc="lower right")
 save(figure, "07_evaluations")
 shares = [*(backward / forward), *[run["backward"] / run["forward"] for run in of["ODE-Net"]]]
-print(
-    f"backward over forward evaluations, here and in the table: {min(shares):.2f} to"
-    f" {max(shares):.2f}"
-)
+print("backward over forward evaluations, here and in the table:", end=" ")
+print(f"{min(shares):.2f} to {max(shares):.2f}")
 assert 0.75 < min(shares) and max(shares) < 1.25
 
 # %% [markdown]
@@ -442,26 +334,12 @@ h = solve(f, np.tanh(into(trained["in"], test_images[shown])), moments, trained[
 centre = h[-1].mean(axis=0)
 directions = np.linalg.svd(h[-1] - centre, full_matrices=False)[2][:2]
 seen = (h - centre) @ directions.T
-DIGIT_COLOURS = [
-    f"tab:{name}"
-    for name in (
-        "blue",
-        "orange",
-        "green",
-        "red",
-        "purple",
-        "brown",
-        "pink",
-        "gray",
-        "olive",
-        "cyan",
-    )
-]
+DIGIT_COLOURS = "blue orange green red purple brown pink gray olive cyan".split()
 figure, axes = panels(5, width=17, height=3.9, sharex=True, sharey=True)
 for panel, moment, points in zip(axes, moments, seen):
     for digit in range(10):
         here = test_labels[shown] == digit
-        panel.scatter(*points[here].T, s=14, color=DIGIT_COLOURS[digit], label=str(digit))
+        panel.scatter(*points[here].T, s=14, color=f"tab:{DIGIT_COLOURS[digit]}", label=str(digit))
     panel.set(title=f"t = {moment}", xticks=[], yticks=[])
 axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=11)
 save(figure, "07_features")
@@ -492,28 +370,22 @@ assert shares[-1] > shares[0]
 block_init, block = nn.mlp(WIDTH, HIDDEN, WIDTH)
 theta, h0 = block_init(np.random.default_rng(1)), np.tanh(into(trained["in"], images[:5]))
 tied = models.resnet(lambda t, h, theta: block(theta, h), h0, [theta] * 6)
-by_euler = solve(
-    lambda t, h, theta: 6 * block(theta, h), h0, [0.0, 1.0], theta, method="euler", step_size=1 / 6
-).y[-1]
+six_blocks = lambda t, h, theta: 6 * block(theta, h)
+six_steps = {"method": "euler", "step_size": 1 / 6}
+by_euler = solve(six_blocks, h0, [0.0, 1.0], theta, **six_steps).y[-1]
 print("1. tied blocks against Euler's method:", np.abs(tied - by_euler).max())
 assert np.allclose(tied, by_euler, rtol=1e-12)
 
 # 2.
-by_euler = np.argmax(scores(trained, test_images, method="euler", step_size=1 / 6), axis=1)
-print(
-    f"2. {np.sum(by_euler != exact)} of {len(exact)} test images; test error"
-    f" {100 * np.mean(by_euler != test_labels):.2f} %"
-)
+by_euler = digits_by(**six_steps)
+print(f"2. {np.sum(by_euler != exact)} of {len(exact)} test images;", end=" ")
+print(f"test error {100 * np.mean(by_euler != test_labels):.2f} %")
 assert np.sum(by_euler != exact) < 80
 
 # 3. the batch is one system of equations, and the error norm is taken over all of it
 alone = [solve(f, h0[i : i + 1], [0.0, 1.0], trained["field"], **ODE).stats.nfev for i in range(5)]
-print(
-    "3. evaluations for five images, each alone:",
-    alone,
-    "together:",
-    solve(f, h0, [0.0, 1.0], trained["field"], **ODE).stats.nfev,
-)
+together = solve(f, h0, [0.0, 1.0], trained["field"], **ODE).stats.nfev
+print("3. evaluations for five images, each alone:", alone, "together:", together)
 
 # %% [markdown]
 # ## Sources

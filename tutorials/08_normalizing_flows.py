@@ -28,24 +28,30 @@ from tinyode.plotting import COLOURS, panels, save
 # %% [markdown]
 # ## The change of variables
 #
-# Let $\mathbf z = \mathbf g(\mathbf x)$ be invertible, and let $\mathbf z$ be normal, $N(0, 1)$ in every component. Then
+# Let $\mathbf z = \mathbf g(\mathbf x)$ be invertible, and let $\mathbf z$ be normal, $N(0, 1)$ in
+# every component. Then
 # $$\log p(\mathbf x) = \log N(\mathbf g(\mathbf x)) + \log \left| \det \frac{\partial \mathbf g}{\partial \mathbf x} \right| .$$
-# A **planar flow** (Rezende and Mohamed) makes $\mathbf g$ of layers $\mathbf z + \mathbf u \tanh(\mathbf w^T \mathbf z + b)$: a
-# residual network with one hidden unit in every block. As $\det(I + \mathbf a \mathbf b^T) = 1 + \mathbf b^T \mathbf a$, the
-# determinant of a layer is $1 + \mathbf u^T \mathbf w (1 - \tanh^2)$. It is invertible if $\mathbf u^T \mathbf w \ge -1$, for that is
-# then its slope along $\mathbf w$ at the least; so the code makes $\mathbf u^T \mathbf w$ a softplus minus one. Let the steps become
-# small, and it is an ODE (chapter 2). What becomes of the determinant?
+# A **planar flow** (Rezende and Mohamed) makes $\mathbf g$ of layers
+# $\mathbf z + \mathbf u \tanh(\mathbf w^T \mathbf z + b)$: a residual network with one hidden unit
+# in every block. As $\det(I + \mathbf a \mathbf b^T) = 1 + \mathbf b^T \mathbf a$, the determinant
+# of a layer is $1 + \mathbf u^T \mathbf w (1 - \tanh^2)$. It is invertible if
+# $\mathbf u^T \mathbf w \ge -1$, for that is then its slope along $\mathbf w$ at the least; so the
+# code makes $\mathbf u^T \mathbf w$ a softplus minus one. Let the steps become small, and it is an
+# ODE (chapter 2). What becomes of the determinant?
 #
-# Over a short time $\varepsilon$ the flow is $\mathbf z + \varepsilon f(\mathbf z) + O(\varepsilon^2)$. The first formula, from $t +
-# \varepsilon$ back to $t$, has the determinant of the inverse, hence the minus:
+# Over a short time $\varepsilon$ the flow is
+# $\mathbf z + \varepsilon f(\mathbf z) + O(\varepsilon^2)$. The first formula, from
+# $t + \varepsilon$ back to $t$, has the determinant of the inverse, hence the minus:
 # $$\log p_{t + \varepsilon}(\mathbf z(t + \varepsilon)) = \log p_t(\mathbf z(t)) - \log \det\left(I + \varepsilon \frac{\partial f}{\partial
 # \mathbf z}\right) + O(\varepsilon^2), \qquad \log \det(I + \varepsilon A) = \varepsilon \operatorname{tr} A + O(\varepsilon^2) .$$
 # Divide by $\varepsilon$, let it go to zero: along a trajectory
 # $$\frac{d \log p_t(\mathbf z(t))}{dt} = -\operatorname{tr} \frac{\partial f}{\partial \mathbf z}(\mathbf z(t), t),$$
-# the *instantaneous change of variables* (Chen and others, theorem 1). With the normal distribution at $t = 0$ and the data at
-# $t = 1$: $\log p(\mathbf x) = \log N(\mathbf z(0)) - \int_0^1 \operatorname{tr} \frac{\partial f}{\partial \mathbf z} dt$, with $\mathbf z$
-# solved back from $\mathbf z(1) = \mathbf x$. No determinant; and $f$ need only be smooth, and Lipschitz in $\mathbf z$, which a
-# network of tanh is. Check it: the integral of the trace against the determinant of the flow's Jacobian.
+# the *instantaneous change of variables* (Chen and others, theorem 1). With the normal distribution
+# at $t = 0$ and the data at $t = 1$:
+# $\log p(\mathbf x) = \log N(\mathbf z(0)) - \int_0^1 \operatorname{tr} \frac{\partial f}{\partial \mathbf z} dt$,
+# with $\mathbf z$ solved back from $\mathbf z(1) = \mathbf x$. No determinant; and $f$ need only be
+# smooth, and Lipschitz in $\mathbf z$, which a network of tanh is. Check it: the integral of the
+# trace against the determinant of the flow's Jacobian.
 
 # %%
 init, network = nn.mlp(3, 16, 2)
@@ -57,22 +63,16 @@ def f(t, z, theta):
 
 
 def f_and_trace(t, state, theta):
-    value, trace = models.exact_trace(
-        lambda z: f(t, z, theta), state[0]
-    )  # one pullback for each dimension
+    value, trace = models.exact_trace(lambda z: f(t, z, theta), state[0])  # a pullback a dimension
     return value, -trace
 
 
 x = np.array([[0.4, -1.2]])
 flow = lambda x: odeint(f, x[None], [0.0, 1.0], theta, rtol=1e-9, atol=1e-11)[-1, 0]
 _, change = solve(f_and_trace, (x, np.zeros(1)), [0.0, 1.0], theta, rtol=1e-9, atol=1e-11).y
-print(
-    "integral of minus the trace:",
-    change[-1, 0],
-    "  minus log of the determinant:",
-    -np.linalg.slogdet(jacobian(flow)(x[0]))[1],
-)
-assert np.isclose(change[-1, 0], -np.linalg.slogdet(jacobian(flow)(x[0]))[1], atol=1e-8)
+by_trace, log_det = change[-1, 0], np.linalg.slogdet(jacobian(flow)(x[0]))[1]
+print("integral of minus the trace:", by_trace, "  minus log of the determinant:", -log_det)
+assert np.isclose(by_trace, -log_det, atol=1e-8)
 
 # %% [markdown]
 # The trace of a $d \times d$ matrix of which only products are known takes $d$ of them.
@@ -86,14 +86,11 @@ z = rng.normal(size=(1, 2))
 exact = models.exact_trace(lambda z: f(0.3, z, theta), z)[1][0]
 for n in (10, 1000, 100_000):
     many = np.tile(z, (n, 1))
-    estimates = models.hutchinson_trace(
-        lambda z: f(0.3, z, theta), many, rng.choice([-1.0, 1.0], many.shape)
-    )[1]
-    print(
-        f"{n:7} estimates: mean {np.mean(estimates):+.4f}, standard error"
-        f" {np.std(estimates) / np.sqrt(n):.4f}; exact {exact:+.4f}"
-    )
-assert abs(np.mean(estimates) - exact) < 5 * np.std(estimates) / np.sqrt(n)
+    noise = rng.choice([-1.0, 1.0], many.shape)
+    _, estimates = models.hutchinson_trace(lambda z: f(0.3, z, theta), many, noise)
+    mean, error = np.mean(estimates), np.std(estimates) / np.sqrt(n)
+    print(f"{n:7} estimates: mean {mean:+.4f}, standard error {error:.4f}; exact {exact:+.4f}")
+assert abs(mean - exact) < 5 * error
 
 # %% [markdown]
 # ## Two densities
@@ -108,14 +105,12 @@ def held_out(name):
     return getattr(datasets, name)(np.random.default_rng(99), 2000)
 
 
-entropy = {
-    name: -float(np.mean(datasets.log_density(name, held_out(name))))
-    for name in ("two_moons", "two_circles")
-}
-errors = {
-    name: np.std(datasets.log_density(name, held_out(name))) / np.sqrt(2000) for name in entropy
-}
-print("entropy:", {name: f"{entropy[name]:.3f} ± {errors[name]:.3f}" for name in entropy})
+entropy, shown = {}, {}
+for name in ("two_moons", "two_circles"):
+    log_p = datasets.log_density(name, held_out(name))
+    entropy[name] = -float(np.mean(log_p))
+    shown[name] = f"{entropy[name]:.3f} ± {np.std(log_p) / np.sqrt(2000):.3f}"
+print("entropy:", shown)
 FIXED = {"method": "rk4", "step_size": 0.125, "gradient": "discrete"}
 ADAPTIVE = {"rtol": 1e-3, "atol": 1e-3, "gradient": "discrete"}
 ACCURATE = {"rtol": 1e-6, "atol": 1e-7}
@@ -125,16 +120,13 @@ HIDDEN = 32
 
 
 def model(name):
-    """Return init, log_prob(parameters, x, rng) to train by, and log_prob(parameters, x) to judge
-    by.
-    """
+    """Return init, and log_prob twice: to train by, with rng, and to judge by."""
     if name.startswith("planar"):
         init, log_prob = models.planar_flow(2, int(name.split()[1]))
         return init, lambda p, x, rng: log_prob(p, x), log_prob
     trace = models.hutchinson_trace if "Hutchinson" in name else models.exact_trace
-    init, roughly, _ = models.continuous_flow(
-        2, HIDDEN, trace, **(FIXED if "fixed" in name else ADAPTIVE)
-    )
+    options = FIXED if "fixed" in name else ADAPTIVE
+    init, roughly, _ = models.continuous_flow(2, HIDDEN, trace, **options)
     log_prob = models.continuous_flow(2, HIDDEN, **ACCURATE)[1]
     return init, lambda p, x, rng: roughly(p, x, rng.choice([-1.0, 1.0], x.shape)), log_prob
 
@@ -162,16 +154,11 @@ def loss(log_prob, p, x):
 # A small run first: two moons, and 150 steps.
 
 # %%
-small = {
-    name: train(name, "two_moons", 150, rate)
-    for name, rate in (("planar 8", 0.05), ("continuous", 0.02))
-}
+quick = {"planar 8": 0.05, "continuous": 0.02}
+small = {name: train(name, "two_moons", 150, rate) for name, rate in quick.items()}
 losses = {name: loss(model(name)[2], p, held_out("two_moons")) for name, p in small.items()}
-print(
-    {name: round(value, 3) for name, value in losses.items()},
-    "entropy",
-    round(entropy["two_moons"], 3),
-)
+rounded = {name: round(value, 3) for name, value in losses.items()}
+print(rounded, "entropy", round(entropy["two_moons"], 3))
 assert entropy["two_moons"] < losses["continuous"] < losses["planar 8"]
 
 # %% [markdown]
@@ -181,30 +168,25 @@ assert entropy["two_moons"] < losses["continuous"] < losses["planar 8"]
 
 # %%
 def integral(log_prob, p, half=6.0, n=241):
-    """Return the integral of the density over a square about the origin, by the rule of rectangles."""
+    """Return the integral of the density over a square, by the rule of rectangles."""
     grid = np.linspace(-half, half, n)
     points = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
     return float(np.sum(np.exp(log_prob(p, points))) * (grid[1] - grid[0]) ** 2)
 
 
 def round_trip(p, x, **options):
-    """Return the largest distance of points x from where they arrive if they are carried to t = 0
-    and back to t = 1.
-    """
+    """Carry points to t = 0 and back to t = 1; return the largest distance by which they miss."""
     move = models.continuous_flow(2, HIDDEN, **options)[2]
     return float(np.abs(move(p, move(p, x, 1.0, 0.0), 0.0, 1.0) - x).max())
 
 
 total = integral(model("continuous")[2], small["continuous"])
-errors = {
-    tol: round_trip(small["continuous"], held_out("two_moons"), rtol=tol, atol=tol)
-    for tol in (1e-3, 1e-6, 1e-9)
-}
-print(
-    f"integral of the density {total:.5f}; there and back again, by tolerance:",
-    {tol: f"{error:.0e}" for tol, error in errors.items()},
-)
-assert abs(total - 1) < 1e-3 and errors[1e-9] < 1e-6
+shown = {}
+for tol in (1e-3, 1e-6, 1e-9):
+    error = round_trip(small["continuous"], held_out("two_moons"), rtol=tol, atol=tol)
+    shown[tol] = f"{error:.0e}"
+print(f"integral of the density {total:.5f}; there and back again, by tolerance:", shown)
+assert abs(total - 1) < 1e-3 and error < 1e-6
 
 # %% [markdown]
 # ## The table
@@ -216,14 +198,8 @@ assert abs(total - 1) < 1e-3 and errors[1e-9] < 1e-6
 
 # %%
 RATES = {"planar": (0.05, 0.1, 0.2, 0.4), "continuous": (0.02, 0.05, 0.1)}
-SETTINGS = {
-    "steps": 1500,
-    "batch": 256,
-    "hidden": HIDDEN,
-    "fixed": FIXED,
-    "adaptive": ADAPTIVE,
-    "accurate": ACCURATE,
-}
+SETTINGS = {"steps": 1500, "batch": 256, "hidden": HIDDEN}
+SETTINGS |= {"fixed": FIXED, "adaptive": ADAPTIVE, "accurate": ACCURATE}
 NAMES = ("planar 2", "planar 8", "planar 32", "continuous", "continuous, Hutchinson")
 
 
@@ -234,27 +210,22 @@ def rates(name):
 
 def trial(name, data, rate):
     """Train from one seed with this rate, and measure the loss on fresh points."""
-    fresh = lambda: getattr(datasets, data)(np.random.default_rng(98), 2000)
-    return lambda: {
-        "loss": loss(model(name)[2], train(name, data, SETTINGS["steps"], rate), fresh())
-    }
+
+    def measure():
+        fresh = getattr(datasets, data)(np.random.default_rng(98), 2000)
+        return {"loss": loss(model(name)[2], train(name, data, SETTINGS["steps"], rate), fresh)}
+
+    return measure
 
 
-trials = full(
-    "08_normalizing_flows_rates",
-    {**SETTINGS, "rates": RATES},
-    {
-        f"{name}, {data}, {rate}": trial(name, data, rate)
-        for data in entropy
-        for name in NAMES
-        for rate in rates(name)
-    },
-)
-best = {
-    (name, data): min(rates(name), key=lambda rate: trials[f"{name}, {data}, {rate}"]["loss"])
-    for data in entropy
-    for name in NAMES
-}
+jobs, best = {}, {}
+cases = [(name, data) for data in entropy for name in NAMES]
+for name, data in cases:
+    jobs |= {f"{name}, {data}, {rate}": trial(name, data, rate) for rate in rates(name)}
+trials = full("08_normalizing_flows_rates", {**SETTINGS, "rates": RATES}, jobs)
+for name, data in cases:
+    tried = {rate: trials[f"{name}, {data}, {rate}"]["loss"] for rate in rates(name)}
+    best[name, data] = min(tried, key=tried.get)
 
 
 def kept(data):
@@ -267,11 +238,8 @@ def job(name, data, seed):
 
     def measure():
         p = train(name, data, SETTINGS["steps"], best[name, data], seed=seed)
-        x = held_out(data)
-        measured = {
-            "loss": loss(model(name)[2], p, x),
-            "parameters": sum(map(np.size, tree.flatten(p)[0])),
-        }
+        x, size = held_out(data), sum(map(np.size, tree.flatten(p)[0]))
+        measured = {"loss": loss(model(name)[2], p, x), "parameters": size}
         if "continuous" in name:
             measured |= {"round trip": round_trip(p, x, **ACCURATE)}
         if name == "continuous" and seed == 1:
@@ -281,16 +249,10 @@ def job(name, data, seed):
     return measure
 
 
-found = full(
-    "08_normalizing_flows",
-    {**SETTINGS, "rates": [best[name, data] for data in entropy for name in NAMES]},
-    {
-        f"{name}, {data}, seed {seed}": job(name, data, seed)
-        for data in entropy
-        for name in NAMES
-        for seed in (1, 2, 3)
-    },
-)
+jobs = {}
+for name, data in cases:
+    jobs |= {f"{name}, {data}, seed {seed}": job(name, data, seed) for seed in (1, 2, 3)}
+found = full("08_normalizing_flows", {**SETTINGS, "rates": list(best.values())}, jobs)
 
 
 def of(name, data, what):
@@ -298,109 +260,68 @@ def of(name, data, what):
     return [found[f"{name}, {data}, seed {seed}"][what] for seed in (1, 2, 3)]
 
 
-table(
-    [
-        (
-            name,
-            of(name, "two_moons", "parameters")[0],
-            *[f"{spread(of(name, data, 'loss'), 3)} ({best[name, data]})" for data in entropy],
-        )
-        for name in NAMES
-    ]
-    + [("the true density", "", *[f"{value:.3f}        " for value in entropy.values()])],
-    "mean of -log p, held out (rate)",
-    "parameters",
-    *entropy,
-)
-above = {
-    (name, data): np.array(of(name, data, "loss")) - entropy[data]
-    for data in entropy
-    for name in NAMES
-}  # the entropy
+rows = []
+for name in NAMES:
+    losses = [f"{spread(of(name, data, 'loss'), 3)} ({best[name, data]})" for data in entropy]
+    rows.append((name, of(name, "two_moons", "parameters")[0], *losses))
+rows.append(("the true density", "", *[f"{value:.3f}        " for value in entropy.values()]))
+table(rows, "mean of -log p, held out (rate)", "parameters", *entropy)
+above = {case: np.array(of(*case, "loss")) - entropy[case[1]] for case in cases}  # the entropy
 assert all(np.all(value > 0) for value in above.values())
 assert np.all(above["continuous", "two_circles"].max() < above["planar 32", "two_circles"])
-assert (
-    abs(np.mean(above["continuous", "two_moons"]) - np.mean(above["planar 32", "two_moons"])) < 0.03
-)
-seconds = {
-    name: np.median(
-        [trials[f"{name}, {data}, {rate}"]["seconds"] for data in entropy for rate in rates(name)]
-    )
-    for name in NAMES
-}
-saved = 1 - np.median(
-    [
-        trials[f"continuous, Hutchinson, {data}, {rate}"]["seconds"]
-        / trials[f"continuous, {data}, {rate}"]["seconds"]
-        for data in entropy
-        for rate in RATES["continuous"]
-    ]
-)
-print(
-    "median time of training, in seconds:",
-    {name: round(value) for name, value in seconds.items()},
-    f"; saved by Hutchinson's estimate, at equal rates: {saved:.0%}",
-)
+on_moons = {name: np.mean(above[name, "two_moons"]) for name in NAMES}
+assert abs(on_moons["continuous"] - on_moons["planar 32"]) < 0.03
+
+
+def seconds_of(name):
+    """Return the time that each trial of a model has taken."""
+    every = [f"{name}, {data}, {rate}" for data in entropy for rate in rates(name)]
+    return np.array([trials[trial]["seconds"] for trial in every])
+
+
+seconds = {name: np.median(seconds_of(name)) for name in NAMES}
+saved = 1 - np.median(seconds_of("continuous, Hutchinson") / seconds_of("continuous"))
+rounded = {name: round(value) for name, value in seconds.items()}
+print("median time of training, in seconds:", rounded, end=" ")
+print(f"; saved by Hutchinson's estimate, at equal rates: {saved:.0%}")
 assert seconds["continuous"] > 5 * seconds["planar 32"] and 0.2 < saved < 0.5
 
 
 def longer(seed):
     """Train 32 planar layers on two circles for four times as many steps."""
-    return lambda: {
-        "loss": loss(
-            model("planar 32")[2],
-            train(
-                "planar 32",
-                "two_circles",
-                4 * SETTINGS["steps"],
-                best["planar 32", "two_circles"],
-                seed=seed,
-            ),
-            held_out("two_circles"),
-        )
-    }
+
+    def measure():
+        name, data = "planar 32", "two_circles"
+        p = train(name, data, 4 * SETTINGS["steps"], best[name, data], seed=seed)
+        return {"loss": loss(model(name)[2], p, held_out(data))}
+
+    return measure
 
 
-given_time = full(
-    "08_normalizing_flows_longer",
-    {**SETTINGS, "rate": best["planar 32", "two_circles"]},
-    {f"seed {n}": longer(n) for n in (1, 2, 3)},
-)
-print(
-    "32 planar layers on two circles, four times the steps:",
-    spread([found["loss"] for found in given_time.values()], 3),
-)
-assert min(found["loss"] for found in given_time.values()) > max(
-    of("continuous", "two_circles", "loss")
-)
+settings = {**SETTINGS, "rate": best["planar 32", "two_circles"]}
+jobs = {f"seed {n}": longer(n) for n in (1, 2, 3)}
+given_time = full("08_normalizing_flows_longer", settings, jobs)
+losses = [result["loss"] for result in given_time.values()]
+print("32 planar layers on two circles, four times the steps:", spread(losses, 3))
+assert min(losses) > max(of("continuous", "two_circles", "loss"))
 
 
 # %%
 def judged(data):
     """Measure the integral of the continuous flow from the first seed."""
-    return lambda: {
-        "integral": integral(
-            models.continuous_flow(2, HIDDEN, rtol=1e-5, atol=1e-6)[1],
-            tree.load(kept(data)),
-            4.0,
-            321,
-        )
-    }
+    log_prob = models.continuous_flow(2, HIDDEN, rtol=1e-5, atol=1e-6)[1]
+    return lambda: {"integral": integral(log_prob, tree.load(kept(data)), 4.0, 321)}
 
 
-integrals = full(
-    "08_normalizing_flows_integrals",
-    {**SETTINGS, "rates": [best["continuous", data] for data in entropy]},
-    {data: judged(data) for data in entropy},
-)
-print(
-    "integrals:",
-    {data: round(found["integral"], 4) for data, found in integrals.items()},
-    "; there and back again:",
-    {data: f"{max(of('continuous', data, 'round trip')):.0e}" for data in entropy},
-)
-assert all(abs(found["integral"] - 1) < 1e-3 for found in integrals.values())
-assert all(max(of("continuous", data, "round trip")) < 2e-3 for data in entropy)
+settings = {**SETTINGS, "rates": [best["continuous", data] for data in entropy]}
+jobs = {data: judged(data) for data in entropy}
+results = full("08_normalizing_flows_integrals", settings, jobs)
+integrals = {data: round(result["integral"], 4) for data, result in results.items()}
+missed_by = {data: max(of("continuous", data, "round trip")) for data in entropy}
+shown = {data: f"{distance:.0e}" for data, distance in missed_by.items()}
+print("integrals:", integrals, "; there and back again:", shown)
+assert all(abs(result["integral"] - 1) < 1e-3 for result in results.values())
+assert max(missed_by.values()) < 2e-3
 
 # %% [markdown]
 # ## A flow that deceives its solver
@@ -414,61 +335,38 @@ assert all(max(of("continuous", data, "round trip")) < 2e-3 for data in entropy)
 
 # %%
 def deceived(data, rate):
-    """Train in eight steps, and measure the loss by these and accurately, and what they take for
-    the integral.
-    """
+    """Train in eight steps; measure loss and integral by these, and the loss accurately."""
 
     def measure():
         name = "continuous, fixed steps"
-        p, own, accurate = (
-            train(name, data, SETTINGS["steps"], rate),
-            models.continuous_flow(2, HIDDEN, **FIXED)[1],
-            model(name)[2],
-        )
+        p = train(name, data, SETTINGS["steps"], rate)
+        own, accurate = models.continuous_flow(2, HIDDEN, **FIXED)[1], model(name)[2]
+        measured = {"own loss": loss(own, p, held_out(data))}
+        measured |= {"own integral": integral(own, p, 4.0, 321)}
         try:
-            found = loss(accurate, p, held_out(data))
+            return {**measured, "loss": loss(accurate, p, held_out(data))}
         except SolverError:  # it has become too stiff to be solved
-            found = float("inf")
-        return {
-            "own loss": loss(own, p, held_out(data)),
-            "own integral": integral(own, p, 4.0, 321),
-            "loss": found,
-        }
+            return {**measured, "loss": float("inf")}
 
     return measure
 
 
-by_itself = full(
-    "08_normalizing_flows_fixed",
-    {**SETTINGS, "rates": RATES["continuous"]},
-    {f"{data}, {rate}": deceived(data, rate) for data in entropy for rate in RATES["continuous"]},
-)
-seeming = {
-    data: min(
-        (by_itself[f"{data}, {rate}"] for rate in RATES["continuous"]),
-        key=lambda found: found["own loss"],
-    )
-    for data in entropy
-}
-table(
-    [
-        (
-            job_name,
-            *[f"{found[what]:.3g}" for what in ("own loss", "own integral", "loss")],
-            f"{entropy[job_name.split(',')[0]]:.3f}",
-        )
-        for job_name, found in by_itself.items()
-    ],
-    "trained in eight steps of rk4, rate",
-    "loss by these",
-    "integral by these",
-    "loss accurately",
-    "entropy",
-)
-assert all(
-    found["own loss"] < entropy[data] < found["loss"] and found["own integral"] > 1.1
-    for data, found in seeming.items()
-)
+tried = [(data, rate) for data in entropy for rate in RATES["continuous"]]
+settings = {**SETTINGS, "rates": RATES["continuous"]}
+jobs = {f"{data}, {rate}": deceived(data, rate) for data, rate in tried}
+by_itself = full("08_normalizing_flows_fixed", settings, jobs)
+rows = []
+for data, rate in tried:
+    result = by_itself[f"{data}, {rate}"]
+    numbers = [f"{result[what]:.3g}" for what in ("own loss", "own integral", "loss")]
+    rows.append((f"{data}, {rate}", *numbers, f"{entropy[data]:.3f}"))
+heads = "trained in eight steps of rk4, rate", "loss by these", "integral by these"
+table(rows, *heads, "loss accurately", "entropy")
+for data in entropy:
+    results = [by_itself[f"{data}, {rate}"] for rate in RATES["continuous"]]
+    seeming = min(results, key=lambda result: result["own loss"])
+    assert seeming["own loss"] < entropy[data] < seeming["loss"]
+    assert seeming["own integral"] > 1.1
 well = by_itself["two_moons, 0.05"]
 assert abs(well["own integral"] - 1) < 0.01 and abs(well["own loss"] - well["loss"]) < 0.01
 
@@ -488,32 +386,23 @@ where = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
 for row, data in enumerate(entropy):
     p = tree.load(kept(data))
     paths = solve(f, normal, times, p).y
-    needed = [
-        solve(f, normal, [0.0, 1.0], q, rtol=1e-3, atol=1e-3).stats.nfev
-        for q in (model("continuous")[0](np.random.default_rng(1)), p)
-    ]
-    print(f"{data}: evaluations of the field before training {needed[0]}, after it {needed[1]}")
-    assert needed[1] > 2 * needed[0]
+    untrained = model("continuous")[0](np.random.default_rng(1))
+    roughly = {"rtol": 1e-3, "atol": 1e-3}
+    before = solve(f, normal, [0.0, 1.0], untrained, **roughly).stats.nfev
+    after = solve(f, normal, [0.0, 1.0], p, **roughly).stats.nfev
+    print(f"{data}: evaluations of the field before training {before}, after it {after}")
+    assert after > 2 * before
     for column, t in enumerate(times):
-        z, change = (
-            (where, np.zeros(len(where)))
-            if t == 0
-            else models.neural_ode(
-                f_and_trace, (where, np.zeros(len(where))), t, 0.0, p, rtol=1e-3, atol=1e-3
-            )
-        )
+        z, change = state = where, np.zeros(len(where))
+        if t > 0:
+            z, change = models.neural_ode(f_and_trace, state, t, 0.0, p, **roughly)
         density = np.exp(models.flows.log_normal(z) - change).reshape(61, 61)
-        axes[2 * row, column].imshow(
-            density,
-            extent=(-3.2, 3.2, -3.2, 3.2),
-            origin="lower",
-            cmap="viridis",
-            interpolation="bilinear",
-            vmax=np.quantile(density, 0.99),
-        )
-        axes[2 * row, column].set(title=f"t = {t}")
-        axes[2 * row + 1, column].scatter(*paths[column].T, s=3, color=COLOURS[0])
-        axes[2 * row + 1, column].set(aspect="equal", xlim=(-3.2, 3.2), ylim=(-3.2, 3.2))
+        upper, lower = axes[2 * row, column], axes[2 * row + 1, column]
+        style = {"cmap": "viridis", "interpolation": "bilinear", "vmax": np.quantile(density, 0.99)}
+        upper.imshow(density, extent=(-3.2, 3.2, -3.2, 3.2), origin="lower", **style)
+        upper.set(title=f"t = {t}")
+        lower.scatter(*paths[column].T, s=3, color=COLOURS[0])
+        lower.set(aspect="equal", xlim=(-3.2, 3.2), ylim=(-3.2, 3.2))
 for panel in axes.flat:
     panel.set(xticks=[], yticks=[])
     panel.grid(False)
@@ -535,9 +424,9 @@ save(figure, "08_flows")
 # 1. For $f(\mathbf z) = a \mathbf z$ everything is known: the flow, its trace $a d$, and the
 #    density, if it is $N(0, 1)$ at $t = 0$: normal with the standard deviation $e^{a}$ at $t = 1$.
 #    Check the instantaneous change of variables against it.
-# 2. Rotations, $f(\mathbf z) = (z_2, -z_1)$, and all fields of the form $(\partial_2 H, -\partial_1
-#    H)$ have the trace zero. What do they do to a density? Can a flow of this kind make two moons
-#    of a normal distribution?
+# 2. Rotations, $f(\mathbf z) = (z_2, -z_1)$, and all fields of the form
+#    $(\partial_2 H, -\partial_1 H)$ have the trace zero. What do they do to a density? Can a flow
+#    of this kind make two moons of a normal distribution?
 # 3. A planar layer with $\mathbf u^T \mathbf w < -1$ has no inverse. Find two points with the same
 #    image.
 
@@ -561,25 +450,25 @@ assert np.allclose(by_flow, by_formula, atol=1e-8)
 #    That of two moons is higher.
 H = nn.mlp(2, 16, 1)[1]
 weights = nn.mlp(2, 16, 1)[0](np.random.default_rng(6))
-swirl = lambda z: (lambda g: np.stack([g[:, 1], -g[:, 0]], axis=1))(
-    value_and_grad(lambda z: np.sum(H(weights, z)))(z)[1]
-)
+
+
+def swirl(z):
+    _, slope = value_and_grad(lambda z: np.sum(H(weights, z)))(z)
+    return np.stack([slope[:, 1], -slope[:, 0]], axis=1)
+
+
 trace = models.exact_trace(swirl, z)[1]
 highest = np.exp(datasets.log_density("two_moons", held_out("two_moons"))).max()
-print(
-    f"2. traces {np.abs(trace).max():.1e}; highest density {1 / (2 * np.pi):.3f}, of two moons"
-    f" {highest:.3f}"
-)
+print(f"2. traces {np.abs(trace).max():.1e};", end=" ")
+print(f"highest density {1 / (2 * np.pi):.3f}, of two moons {highest:.3f}")
 assert np.abs(trace).max() < 1e-12 and highest > 1 / (2 * np.pi)
 
 # 3. along w the layer is s -> s - 3 tanh(s), which is zero at 0 and again where s = 3 tanh(s)
 again = 3.0
 for _ in range(100):
     again = 3 * np.tanh(again)
-print(
-    f"3. 0 and {again:.6f} both go to {0.0 - 3 * np.tanh(0.0):.1f} and"
-    f" {again - 3 * np.tanh(again):.1e}"
-)
+images = [s - 3 * np.tanh(s) for s in (0.0, again)]
+print(f"3. 0 and {again:.6f} both go to {images[0]:.1f} and {images[1]:.1e}")
 w = np.array([0.6, 0.8])
 layer = lambda z: z - 3 * w * np.tanh(z @ w)  # u . w = -3
 assert again > 1 and np.allclose(layer(again * w), layer(0 * w), atol=1e-12)

@@ -27,7 +27,7 @@ from tinyode.plotting import COLOURS, panels, save
 
 # %%
 def data(seed, n, observations):
-    """Return the times, the spirals without noise, and of each the observations and their places."""
+    """Return the times, the spirals without noise, their observations, and where these are."""
     rng = np.random.default_rng(seed)
     t, curves, seen = datasets.spirals(rng, n)
     which = np.sort(np.argsort(rng.random((n, 100)), axis=1)[:, :observations], axis=1)
@@ -37,40 +37,38 @@ def data(seed, n, observations):
 # %% [markdown]
 # ## The model
 #
-# A series begins in a hidden state $\mathbf z_0$, which an ODE carries on, $\mathbf z' = f(\mathbf z, \theta)$, and a decoder
-# turns $\mathbf z(t_i)$ into what is seen, with noise of a deviation $s$ that is given: $p(\mathbf x | \mathbf z_0) = \prod_i
-# N(\mathbf x_i;\, \mathrm{decoder}(\mathbf z(t_i)), s^2)$. A recurrent network reads the observations *backwards* in time, each
-# with the time back to the one before, and gives the mean $\boldsymbol\mu$ and the deviation $\boldsymbol\sigma$ of a normal
+# A series begins in a hidden state $\mathbf z_0$, which an ODE carries on,
+# $\mathbf z' = f(\mathbf z, \theta)$, and a decoder turns $\mathbf z(t_i)$ into what is seen, with
+# noise of a deviation $s$ that is given:
+# $p(\mathbf x | \mathbf z_0) = \prod_i N(\mathbf x_i;\, \mathrm{decoder}(\mathbf z(t_i)), s^2)$. A
+# recurrent network reads the observations *backwards* in time, each with the time back to the one
+# before, and gives the mean $\boldsymbol\mu$ and the deviation $\boldsymbol\sigma$ of a normal
 # $q(\mathbf z_0)$. With a standard normal $p(\mathbf z_0)$, Jensen's inequality gives
-# $$\log p(\mathbf x) = \log \mathbb E_q \frac{p(\mathbf x | \mathbf z_0) p(\mathbf z_0)}{q(\mathbf z_0)} \ge \mathbb E_q \log p(\mathbf x
-# | \mathbf z_0) - \mathbb E_q \log \frac{q(\mathbf z_0)}{p(\mathbf z_0)} = \mathrm{ELBO},$$
-# of which the last mean is $\mathrm{KL} = \frac12 \sum_j (\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2)$. To be able to differentiate
-# the first, one draws $\mathbf z_0 = \boldsymbol\mu + \boldsymbol\sigma \boldsymbol\varepsilon$ from a standard normal
-# $\boldsymbol\varepsilon$. The ELBO is what is maximised (Kingma and Welling). Every batch has all of its times in one solve: the
-# hundred times of the window, of which each series looks at its own.
+# $$\log p(\mathbf x) = \log \mathbb E_q \frac{p(\mathbf x | \mathbf z_0) p(\mathbf z_0)}{q(\mathbf z_0)}
+# \ge \mathbb E_q \log p(\mathbf x | \mathbf z_0) - \mathbb E_q \log \frac{q(\mathbf z_0)}{p(\mathbf z_0)} = \mathrm{ELBO},$$
+# of which the last mean is
+# $\mathrm{KL} = \frac12 \sum_j (\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2)$. To be able to
+# differentiate the first, one draws
+# $\mathbf z_0 = \boldsymbol\mu + \boldsymbol\sigma \boldsymbol\varepsilon$ from a standard normal
+# $\boldsymbol\varepsilon$. The ELBO is what is maximised (Kingma and Welling). Every batch has all
+# of its times in one solve: the hundred times of the window, of which each series looks at its own.
 
 # %%
 SOLVER = {"rtol": 1e-3, "atol": 1e-4, "gradient": "discrete"}
 CELLS = {"RNN": nn.rnn_cell, "GRU": nn.gru_cell}
-LATENT = {
-    name: models.latent_ode(2, latent=4, hidden=20, recognition=25, noise=0.3, cell=cell, **SOLVER)
-    for name, cell in CELLS.items()
-}
-RECURRENT = {
-    name: models.rnn_forecaster(2, hidden, CELLS[name])
-    for name, hidden in (("RNN", 40), ("GRU", 31))
-}
+LATENT, RECURRENT = {}, {}
+for name, hidden in (("RNN", 40), ("GRU", 31)):
+    widths = {"latent": 4, "hidden": 20, "recognition": 25}
+    LATENT[name] = models.latent_ode(2, **widths, noise=0.3, cell=CELLS[name], **SOLVER)
+    RECURRENT[name] = models.rnn_forecaster(2, hidden, CELLS[name])
 
 
 def size(init):
     return sum(map(np.size, tree.flatten(init(np.random.default_rng(0)))[0]))
 
 
-sizes = {
-    f"{kind}, {name}": size(made[name][0])
-    for kind, made in (("latent ODE", LATENT), ("recurrent", RECURRENT))
-    for name in CELLS
-}
+sizes = {f"latent ODE, {name}": size(LATENT[name][0]) for name in CELLS}
+sizes |= {f"recurrent, {name}": size(RECURRENT[name][0]) for name in CELLS}
 print("parameters:", sizes)
 assert all(sizes[f"recurrent, {name}"] >= sizes[f"latent ODE, {name}"] for name in CELLS)
 
@@ -124,9 +122,7 @@ def train_recurrent(cell, observations, n, rate, seed, batch=100):
 
 
 def by_recurrent(cell, parameters, t, x, which):
-    """Predict every observation but the first, each from those before, and then the 100 points
-    beyond the window.
-    """
+    """Predict every observation but the first from those before, and then the next 100 points."""
     onward = np.concatenate([which[:, -1:], np.tile(np.arange(100, 200), (len(x), 1))], axis=1)
     gaps = np.concatenate([gaps_of(t, which), np.diff(t[onward], axis=1) * which.shape[1]], axis=1)
     return RECURRENT[cell][1](parameters, x, gaps)
@@ -141,16 +137,12 @@ def rmse(found, wanted):
 
 # %%
 t, curves, x, which = data(103, 200, 30)
-before, small = (
-    LATENT["GRU"][0](np.random.default_rng(0)),
-    train_latent("GRU", 30, 300, 0.02, seed=0, batch=50),
-)
+before = LATENT["GRU"][0](np.random.default_rng(0))
+small = train_latent("GRU", 30, 300, 0.02, seed=0, batch=50)
 nothing = rmse(np.mean(x, axis=1)[:, None], curves[:, :100])
 within = [rmse(by_latent("GRU", p, t, x, which)[:, :100], curves[:, :100]) for p in (before, small)]
-print(
-    f"error within the window: untrained {within[0]:.2f}, after 300 steps {within[1]:.2f}; the mean"
-    f" of the observations {nothing:.2f}"
-)
+print(f"error within the window: untrained {within[0]:.2f},", end=" ")
+print(f"after 300 steps {within[1]:.2f}; the mean of the observations {nothing:.2f}")
 assert within[1] < 0.6 * nothing < within[0]
 
 # %% [markdown]
@@ -164,20 +156,15 @@ normal = np.random.default_rng(4).normal(size=(20_000, 4))
 z0 = mean + np.exp(0.5 * log_variance) * normal
 log_q_over_p = 0.5 * np.sum(z0**2 - normal**2 - log_variance, axis=1)
 seen = decode(small, z0, t[:100])[which[0]]
-log_likelihood = np.sum(
-    -0.5 * ((seen - x[0][:, None]) / 0.3) ** 2 - np.log(0.3 * np.sqrt(2 * np.pi)), axis=(0, 2)
-)
+misfit = (seen - x[0][:, None]) / 0.3
+log_likelihood = np.sum(-0.5 * misfit**2 - np.log(0.3 * np.sqrt(2 * np.pi)), axis=(0, 2))
 weights = log_likelihood - log_q_over_p
 log_p = np.logaddexp.reduce(weights) - np.log(len(weights))
 kl = 0.5 * np.sum(mean**2 + np.exp(log_variance) - 1 - log_variance)
-print(
-    f"KL {kl:.3f}, by draws {np.mean(log_q_over_p):.3f}; ELBO {np.mean(weights):.2f}, log p"
-    f" {log_p:.2f}"
-)
-assert (
-    abs(np.mean(log_q_over_p) - kl) < 5 * np.std(log_q_over_p) / np.sqrt(20_000)
-    and np.mean(weights) < log_p
-)
+kl_by_draws, elbo_by_draws = np.mean(log_q_over_p), np.mean(weights)
+print(f"KL {kl:.3f}, by draws {kl_by_draws:.3f}; ELBO {elbo_by_draws:.2f}, log p {log_p:.2f}")
+assert abs(kl_by_draws - kl) < 5 * np.std(log_q_over_p) / np.sqrt(20_000)
+assert elbo_by_draws < log_p
 by_model = np.mean([elbo(small, t[:100], x[:1], which[:1], one[None]) for one in normal[:300]])
 assert abs(by_model - np.mean(weights)) < 5 * np.std(weights) / np.sqrt(300)
 
@@ -195,14 +182,8 @@ assert abs(by_model - np.mean(weights)) < 5 * np.std(weights) / np.sqrt(300)
 
 # %%
 OBSERVATIONS, RATES, SEEDS = (30, 50, 100), (0.01, 0.02, 0.04), (1, 2, 3)
-SETTINGS = {
-    "steps": 2000,
-    "batch": 100,
-    "series": 1000,
-    "clip": 0.2,
-    "solver": SOLVER,
-    "parameters": sizes,
-}
+SETTINGS = {"steps": 2000, "batch": 100, "series": 1000, "clip": 0.2}
+SETTINGS |= {"solver": SOLVER, "parameters": sizes}
 
 
 def run(name, observations, rate, seed, judge):
@@ -210,17 +191,14 @@ def run(name, observations, rate, seed, judge):
     kind, cell = name.split(", ")
 
     def measure():
-        train, predict = (
-            (train_latent, by_latent) if kind == "latent ODE" else (train_recurrent, by_recurrent)
-        )
-        parameters = train(cell, observations, SETTINGS["steps"], rate, seed)
         t, curves, x, which = data(judge, 200, observations)
+        if kind == "latent ODE":
+            train, predict, inside = train_latent, by_latent, curves[:, :100]
+        else:
+            train, predict = train_recurrent, by_recurrent
+            inside = np.take_along_axis(curves, which[:, 1:, None], axis=1)
+        parameters = train(cell, observations, SETTINGS["steps"], rate, seed)
         found = predict(cell, parameters, t, x, which)
-        inside = (
-            curves[:, :100]
-            if kind == "latent ODE"
-            else np.take_along_axis(curves, which[:, 1:, None], axis=1)
-        )
         if (name, observations, seed) == ("latent ODE, GRU", 30, 1):
             tree.save(RESULTS / "09_latent.npz", parameters)
         return {
@@ -232,31 +210,18 @@ def run(name, observations, rate, seed, judge):
     return measure
 
 
-trials = full(
-    "09_latent_ode_rates",
-    {**SETTINGS, "rates": RATES},
-    {
-        f"{name}, {k}, {rate}": run(name, k, rate, 0, 102)
-        for k in OBSERVATIONS
-        for name in sizes
-        for rate in RATES
-    },
-)
-best = {
-    (name, k): min(RATES, key=lambda rate: trials[f"{name}, {k}, {rate}"]["next 20"])
-    for k in OBSERVATIONS
-    for name in sizes
-}
-found = full(
-    "09_latent_ode",
-    {**SETTINGS, "rates": list(best.values())},
-    {
-        f"{name}, {k}, seed {seed}": run(name, k, best[name, k], seed, 103)
-        for k in OBSERVATIONS
-        for name in sizes
-        for seed in SEEDS
-    },
-)
+cases = [(name, k) for k in OBSERVATIONS for name in sizes]
+jobs, best = {}, {}
+for name, k in cases:
+    jobs |= {f"{name}, {k}, {rate}": run(name, k, rate, 0, 102) for rate in RATES}
+trials = full("09_latent_ode_rates", {**SETTINGS, "rates": RATES}, jobs)
+for name, k in cases:
+    tried = {rate: trials[f"{name}, {k}, {rate}"]["next 20"] for rate in RATES}
+    best[name, k] = min(tried, key=tried.get)
+jobs = {}
+for name, k in cases:
+    jobs |= {f"{name}, {k}, seed {seed}": run(name, k, best[name, k], seed, 103) for seed in SEEDS}
+found = full("09_latent_ode", {**SETTINGS, "rates": list(best.values())}, jobs)
 
 
 def of(name, k, what):
@@ -264,55 +229,39 @@ def of(name, k, what):
     return [found[f"{name}, {k}, seed {seed}"][what] for seed in SEEDS]
 
 
-PAPER = {
+PAPER = {  # Chen and others (2018), table 2
     "latent ODE": (0.1642, 0.1502, 0.1346),
     "recurrent": (0.3937, 0.3202, 0.1813),
-}  # Chen and others (2018), table 2
-table(
-    [
-        (
-            f"{name}, {k} observations",
-            best[name, k],
-            *[spread(of(name, k, what)) for what in ("within", "next 20", "next 100")],
-            PAPER[name.split(",")[0]][i] if name.endswith("RNN") else "",
-        )
-        for i, k in enumerate(OBSERVATIONS)
-        for name in sizes
-    ],
-    "root mean square error",
-    "rate",
-    "within",
-    "next 20",
-    "next 100",
-    "paper",
-)
+}
+WHERE = ("within", "next 20", "next 100")
+rows = []
+for name, k in cases:
+    errors = [spread(of(name, k, where)) for where in WHERE]
+    paper = PAPER[name.split(",")[0]][OBSERVATIONS.index(k)] if name.endswith("RNN") else ""
+    rows.append((f"{name}, {k} observations", best[name, k], *errors, paper))
+table(rows, "root mean square error", "rate", *WHERE, "paper")
 
 
 def lead(k, what, cell="GRU"):
-    """Return by how much the latent ODE's error is below the recurrent network's of the same cell,
-    and the standard error of that.
+    """Return by how much the latent ODE's error is below the recurrent network's of the same cell.
+
+    With it comes the standard error of that.
     """
     ours, theirs = of(f"latent ODE, {cell}", k, what), of(f"recurrent, {cell}", k, what)
-    return np.mean(theirs) - np.mean(ours), np.sqrt(
-        (np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / len(SEEDS)
-    )
+    variance = (np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / len(SEEDS)
+    return np.mean(theirs) - np.mean(ours), np.sqrt(variance)
 
 
 for cell in CELLS:
     for k in OBSERVATIONS:
-        print(
-            f"{cell}, {k} observations: the latent ODE's error is lower by",
-            ", ".join(
-                "{}: {:+.3f} ± {:.3f}".format(what, *lead(k, what, cell))
-                for what in ("within", "next 20", "next 100")
-            ),
-        )
+        leads = ["{}: {:+.3f} ± {:.3f}".format(where, *lead(k, where, cell)) for where in WHERE]
+        print(f"{cell}, {k} observations: the latent ODE's error is lower by", ", ".join(leads))
 significant = lambda k, what, cell="GRU": lead(k, what, cell)[0] / lead(k, what, cell)[1]
 assert all(lead(k, "within")[0] > 0 for k in OBSERVATIONS) and significant(50, "within") > 5
 assert all(significant(k, "within", "RNN") < -2 for k in OBSERVATIONS)
-assert abs(lead(50, "next 20")[0]) + 2 * lead(50, "next 20")[1] < 0.05 and abs(
-    significant(30, "next 20")
-) < 2 > abs(significant(100, "next 20"))
+by, error = lead(50, "next 20")
+assert abs(by) + 2 * error < 0.05
+assert all(abs(significant(k, "next 20")) < 2 for k in (30, 100))
 assert significant(30, "next 20", "RNN") > 3 and significant(100, "next 100") < -5
 ends = [name for name, rate in best.items() if rate in (RATES[0], RATES[-1])]
 print(f"{len(ends)} of {len(best)} rates are the first or the last of those that were tried")
@@ -353,26 +302,19 @@ ours = tree.load(RESULTS / "09_latent.npz")
 mean, _ = encode(ours, t[:100], x, which)
 path = by_latent("GRU", ours, t, x, which)
 earlier = decode(ours, mean, np.array([0.0, *-t[1:31]])).swapaxes(0, 1)
-beginning = np.hypot(*curves[:, 0].T) / (
-    0.3 * 6 * np.pi / 499
-)  # the place on the spiral where the window begins
+# The place on the spiral where the window begins, and the 20 points before it
+beginning = np.hypot(*curves[:, 0].T) / (0.3 * 6 * np.pi / 499)
 whole = beginning > 21
 back = np.arange(20) + 1
 phi = (beginning[whole, None] - back) * 6 * np.pi / 499
-truth = (
-    0.3
-    * phi[..., None]
-    * np.stack(
-        [np.cos(phi), np.where(np.arange(200)[whole] % 2, -1, 1)[:, None] * np.sin(phi)], axis=-1
-    )
-)
-print(
-    f"error over the 20 points before the window {rmse(earlier[whole, 1:21], truth):.2f}, staying"
-    f" where it begins {rmse(curves[whole, :1], truth):.2f}; over the next 100 points"
-    f" {rmse(path[:, 100:], curves[:, 100:]):.2f}, at the origin for ever"
-    f" {rmse(0.0, curves[:, 100:]):.2f}"
-)
-assert rmse(earlier[whole, 1:21], truth) < 0.5 * rmse(curves[whole, :1], truth)
+direction = np.where(np.arange(200)[whole] % 2, -1, 1)[:, None]
+truth = 0.3 * phi[..., None] * np.stack([np.cos(phi), direction * np.sin(phi)], axis=-1)
+error_before, staying = rmse(earlier[whole, 1:21], truth), rmse(curves[whole, :1], truth)
+error_after, at_origin = rmse(path[:, 100:], curves[:, 100:]), rmse(0.0, curves[:, 100:])
+print(f"error over the 20 points before the window {error_before:.2f},", end=" ")
+print(f"staying where it begins {staying:.2f};", end=" ")
+print(f"over the next 100 points {error_after:.2f}, at the origin for ever {at_origin:.2f}")
+assert error_before < 0.5 * staying
 figure, axes = panels(4, width=16, height=4.4)
 for i, panel in enumerate(axes):
     panel.plot(*curves[i].T, color="#bbbbbb", linewidth=5, label="the spiral")
@@ -390,14 +332,10 @@ z = odeint(lambda t, z, theta: f(theta, z), mean[:40], t[:100], ours["f"], **SOL
 directions = np.linalg.svd((z - z.mean(axis=(0, 1))).reshape(-1, 4), full_matrices=False)[2][:2]
 figure, axes = panels(3, width=17, height=4.8)
 for i in range(40):
-    axes[0].plot(
-        *(z[:, i] @ directions.T).T, color=COLOURS[0] if i % 2 else COLOURS[4], linewidth=1
-    )
-axes[0].set(
-    title="Latent trajectories, clockwise and not",
-    xlabel="first direction",
-    ylabel="second direction",
-)
+    colour = COLOURS[0] if i % 2 else COLOURS[4]
+    axes[0].plot(*(z[:, i] @ directions.T).T, color=colour, linewidth=1)
+axes[0].set(xlabel="first direction", ylabel="second direction")
+axes[0].set(title="Latent trajectories, clockwise and not")
 
 
 def turning(curve):
@@ -409,14 +347,13 @@ def turning(curve):
 kinds = [mean[i::2].mean(axis=0) for i in (0, 1)]
 middle, turns = mean.mean(axis=0), []
 for s, value in enumerate(np.linspace(-2, 2, 7)):
+    grey = str(0.1 + 0.11 * s)
     start = np.concatenate([[middle[0] + value * mean[:, 0].std()], middle[1:]])[None]
-    axes[1].plot(
-        *decode(ours, start, t[:100])[:, 0].T, color=str(0.1 + 0.11 * s), label=f"{value:+.1f}"
-    )
+    axes[1].plot(*decode(ours, start, t[:100])[:, 0].T, color=grey, label=f"{value:+.1f}")
     share = 0.5 + value / 4  # of the way from one kind to the other
     curve = decode(ours, ((1 - share) * kinds[0] + share * kinds[1])[None], t[:100])[:, 0]
     turns.append(turning(curve))
-    axes[2].plot(*curve.T, color=str(0.1 + 0.11 * s), label=f"{share:.2f}")
+    axes[2].plot(*curve.T, color=grey, label=f"{share:.2f}")
 axes[1].legend(fontsize=9, title="standard deviations")
 axes[1].set(title="A walk across the first latent dimension", aspect="equal")
 axes[2].legend(fontsize=9, title="of the way")
@@ -448,31 +385,22 @@ for n, every in ((30, 1), (15, 2), (5, 6)):
     fewer = x[:, ::every], which[:, ::every]
     spread_of[n] = float(np.mean(np.exp(0.5 * encode(ours, t[:100], *fewer)[1])))
     error_of[n] = rmse(by_latent("GRU", ours, t, *fewer)[:, :100], curves[:, :100])
-print(
-    "1. mean deviation of z0 with so many observations:",
-    {n: round(value, 3) for n, value in spread_of.items()},
-    "error within:",
-    {n: round(value, 3) for n, value in error_of.items()},
-)
-assert (
-    spread_of[30] < spread_of[15] < spread_of[5]
-    and error_of[5] / error_of[30] > 3 * spread_of[5] / spread_of[30]
-)
+rounded = lambda numbers: {n: round(value, 3) for n, value in numbers.items()}
+print("1. mean deviation of z0 with so many observations:", rounded(spread_of), end=" ")
+print("error within:", rounded(error_of))
+assert spread_of[30] < spread_of[15] < spread_of[5]
+assert error_of[5] / error_of[30] > 3 * spread_of[5] / spread_of[30]
 
 # 2. too certain within the window, and much too certain beyond it
 deviation = np.exp(0.5 * encode(ours, t[:100], x, which)[1])
 rng = np.random.default_rng(7)
-many = np.stack(
-    [decode(ours, mean + deviation * rng.normal(size=mean.shape), t) for _ in range(60)]
-)
+draws = [mean + deviation * rng.normal(size=mean.shape) for _ in range(60)]
+many = np.stack([decode(ours, z0, t) for z0 in draws])
 spreads = np.sqrt(np.mean(np.var(many, axis=0), axis=(1, 2)))
 off = np.sqrt(np.mean((path - curves) ** 2, axis=(0, 2)))
-print(
-    "2. at t = 0, 1/2, 1, 3/2, 2: spread",
-    np.round(spreads[[0, 50, 99, 150, 199]], 3),
-    "error",
-    np.round(off[[0, 50, 99, 150, 199]], 3),
-)
+at = [0, 50, 99, 150, 199]
+print("2. at t = 0, 1/2, 1, 3/2, 2: spread", np.round(spreads[at], 3), end=" ")
+print("error", np.round(off[at], 3))
 assert spreads[199] < 0.2 * off[199] and spreads[50] < 0.8 * off[50]
 
 # 3.
@@ -480,10 +408,8 @@ fits = which[:, -1] < 95
 unmoved = rmse(path[fits, :100], curves[fits, :100])
 moved = rmse(by_latent("GRU", ours, t, x[fits], which[fits] + 5)[:, 5:100], curves[fits, :95])
 ignored = rmse(path[fits, 5:100], curves[fits, :95])
-print(
-    f"3. error within the window {unmoved:.3f}; moved by five steps {moved:.3f}; had it not noticed"
-    f" {ignored:.3f}"
-)
+print(f"3. error within the window {unmoved:.3f}; moved by five steps {moved:.3f};", end=" ")
+print(f"had it not noticed {ignored:.3f}")
 assert moved < 0.6 * ignored
 
 # %% [markdown]

@@ -1,5 +1,7 @@
-"""Run the chapters: ``python -m tutorials`` all of them, ``python -m tutorials 4`` one, ``--step``
-cell by cell, ``--list`` their titles.
+"""Run the chapters of the course.
+
+``python -m tutorials`` runs all of them, ``python -m tutorials 4`` one, ``--step`` cell by cell;
+``--list`` lists their titles.
 
 A chapter is a script in percent format: cells begin with ``# %%``, prose with ``# %% [markdown]``.
 ``python -m tutorials 7 --full`` makes the experiments of a chapter anew that are kept in
@@ -40,47 +42,35 @@ def cells(path):
 
 
 def run(path, step=False):
-    """Run a chapter in a namespace of its own, cell by cell; with ``step``, show each, run it and
-    wait for Enter.
+    """Run a chapter in a namespace of its own, cell by cell.
+
+    With ``step``, show each cell, run it and wait for Enter.
     """
     namespace = {"__name__": "__main__", "__file__": str(path)}
     for prose, number, source in cells(path):
         if step:
-            print(
-                "\n"
-                + (
-                    re.sub(r"^# ?", "", source, flags=re.M)
-                    if prose
-                    else re.sub(r"^", "    ", source, flags=re.M)
-                )
-                + "\n"
-            )
+            pattern, replacement = (r"^# ?", "") if prose else (r"^", "    ")
+            print("\n" + re.sub(pattern, replacement, source, flags=re.M) + "\n")
         if not prose:
             exec(compile("\n" * (number - 1) + source, path, "exec"), namespace)
         if step:
-            with contextlib.suppress(
-                EOFError
-            ):  # at the end of a file or pipe on standard input: go on
+            with contextlib.suppress(EOFError):  # at the end of what standard input is: go on
                 input("[Enter] ")
 
 
 def main(arguments=None):
     """Run what the command line asks for; return the exit code."""
+    flags = {
+        "--step": "show each cell, run it, and wait for Enter",
+        "--full": "make the experiments whose results are not there, as in the papers: slow",
+        "--list": "list the chapters",
+    }
     parser = argparse.ArgumentParser(
-        prog="python -m tutorials",
-        description="Run the chapters of the course.",
-        allow_abbrev=False,
+        "python -m tutorials", description="Run the chapters of the course.", allow_abbrev=False
     )
     parser.add_argument("numbers", nargs="*", type=int, help="chapters to run (default: all)")
-    parser.add_argument(
-        "--step", action="store_true", help="show each cell, run it, and wait for Enter"
-    )
-    parser.add_argument(
-        "--full",
-        action="store_true",
-        help="make the experiments whose results are not there, as in the papers: slow",
-    )
-    parser.add_argument("--list", action="store_true", help="list the chapters")
+    for flag, meaning in flags.items():
+        parser.add_argument(flag, action="store_true", help=meaning)
     options = parser.parse_args(arguments)
     known = chapters()
     for number in options.numbers:

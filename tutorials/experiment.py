@@ -1,10 +1,13 @@
-"""Experiments at two speeds: small in every run of a chapter, the paper's with ``--full``, whose
-results are kept in ``results/``.
+"""Experiments at two speeds.
 
-A full experiment is a number of jobs, a model and a seed each, say. The result of each is written
-to ``results/NAME.json`` as soon as it is there, with the settings and the versions of all that
-computed it; interrupted, it goes on from there. A chapter's table is made from that file. Several
-processes may work on one file, each at other jobs: they write one after another.
+Small ones are made in every run of a chapter. Full ones, as in the papers, are made with
+``--full``, and their results are kept in ``results/``.
+
+A full experiment is a number of jobs, for example a model and a seed each. The result of each job
+is written to ``results/NAME.json`` as soon as it is there, with the settings and the versions of
+all that computed it. An experiment that was interrupted goes on from there. A chapter's table is
+made from that file. Several processes may work on one file, each at other jobs: they write one
+after another.
 """
 
 import contextlib
@@ -32,18 +35,19 @@ START = time.monotonic()
 
 
 def full(name, settings, jobs):
-    """Return the results of the full experiment, {job: result}; with ``--full``, do the jobs first
-    that have none.
+    """Return the results of the full experiment, {job: result}.
+
+    With ``--full``, the jobs that have no result are done first.
 
     Parameters
     ----------
     name : str
     settings : dict
-        What the jobs depend upon, as JSON can say it. Results made with others are not mixed with
+        What the jobs depend upon, as JSON can say it. Results of other settings are not mixed with
         these.
     jobs : dict
-        Job, a string, to function without arguments, which returns a dict of numbers. Who changes
-        what a job does deletes the file.
+        The name of each job, and a function without arguments, which returns a dict of numbers.
+        Whoever changes what a job does deletes the file.
     """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
@@ -134,9 +138,8 @@ def _read(path, settings):
     except FileNotFoundError:
         return {"settings": settings, "versions": {}, "results": {}}
     except ValueError as error:  # of JSON, or of UTF-8
-        raise SystemExit(
-            f"{path} is damaged ({error}); delete it, and run again with --full"
-        ) from error
+        message = f"{path} is damaged ({error}); delete it, and run again with --full"
+        raise SystemExit(message) from error
     if not isinstance(kept, dict) or set(kept) != {"settings", "versions", "results"}:
         raise SystemExit(
             f"{path} is damaged, or another kind of file; delete it, and run again with --full"
@@ -150,20 +153,14 @@ def _read(path, settings):
 
 
 def steps(n):
-    """Yield 0, ..., n - 1, and say now and then, if this is a full experiment, how far it is and
-    how long it will take.
-    """
+    """Yield 0, ..., n - 1; in a full experiment, say every five seconds how long it will take."""
     began = said = time.monotonic()
     for i in range(n):
         yield i
         now = time.monotonic()
         if FULL and now - said > 5:
-            said = now
-            print(
-                f"  step {i + 1} of {n}, {(now - began) / (i + 1) * (n - i - 1):.0f} s left",
-                file=sys.stderr,
-                flush=True,
-            )
+            said, left = now, (now - began) / (i + 1) * (n - i - 1)
+            print(f"  step {i + 1} of {n}, {left:.0f} s left", file=sys.stderr, flush=True)
 
 
 def table(rows, *header):
@@ -171,12 +168,8 @@ def table(rows, *header):
     rows = [header, *[[str(cell) for cell in row] for row in rows]]
     widths = [max(len(row[j]) for row in rows) for j in range(len(header))]
     for row in rows:
-        print(
-            "  ".join(
-                cell.ljust(width) if j == 0 else cell.rjust(width)
-                for j, (cell, width) in enumerate(zip(row, widths))
-            )
-        )
+        padded = [cell.rjust(width) for cell, width in zip(row, widths)]
+        print("  ".join([row[0].ljust(widths[0]), *padded[1:]]))
 
 
 def spread(values, digits=2):

@@ -25,20 +25,12 @@ from rule_cases import (
     name,
     w,
 )
-from strategies import seeds, spaced, uniform
+from strategies import broadcasting_pairs, matrices, reductions, seeds, shapes, spaced, uniform
 
 from tinyode import grad, hessian, jvp, tree, vjp
 from tinyode.autodiff import rules
 from tinyode.autodiff.rules.table import DERIVED, PLAIN, RULES
-from tinyode.testing import (
-    broadcasting_pairs,
-    central_difference,
-    check_vjp,
-    inner,
-    matrices,
-    reductions,
-    shapes,
-)
+from tinyode.testing import central_difference, check_vjp, inner
 
 
 def check_rule(function, *primals):

@@ -1,8 +1,7 @@
-"""What the library is measured against: the same computations written out in NumPy by hand, for one
-network and one method.
+"""What the library is measured against: the same computations in NumPy, written by hand.
 
-The field is f(y) = tanh(y^3 W1 + b1) W2 + b2, the method dopri5 with the library's tolerances,
-first step and controller.
+They are for one network and one method. The field is f(y) = tanh(y^3 W1 + b1) W2 + b2, the method
+dopri5 with the library's tolerances, first step and controller.
 """
 
 import math
@@ -34,8 +33,9 @@ def rms(x):
 
 
 def dopri5(f, y, t, end, rtol, atol, coupled):
-    """Integrate y' = f(t, y[:coupled], out) from t to end, the components from ``coupled`` on as
-    quadratures.
+    """Integrate y' = f(t, y[:coupled], out) from t to end.
+
+    The components from ``coupled`` on are quadratures.
     """
     K = np.zeros((7, len(y)))
     rows = [K[:i, :coupled] for i in range(7)]

@@ -1,8 +1,8 @@
-"""Draw what the ways to differentiate cost and how right they are, ``figures/gradients_*.png``:
-``python tests/benchmarks/gradients.py``.
+"""Draw what the ways to differentiate cost, and how right they are.
 
-Work is counted, in calls of f, plain or recorded; memory is the peak that Python sees, in states.
-So the figures do not depend on the machine.
+``python tests/benchmarks/gradients.py`` makes ``figures/gradients_*.png``. Work is counted, in
+calls of f, plain or recorded; memory is the peak that Python sees, in states. So the figures do not
+depend on the machine.
 """
 
 import tracemalloc
@@ -24,9 +24,8 @@ def memory():
     table = {name: [] for name in ways}
     for name, options in ways.items():
         for steps in counts:
-            if (
-                name == "forward" and steps > 1000
-            ):  # flat, and more than a quarter of an hour: n pullbacks for each evaluation
+            # It is flat, and takes more than a quarter of an hour: n pullbacks for each evaluation.
+            if name == "forward" and steps > 1000:
                 continue
             loss = lambda k, options=options, steps=steps: np.sum(
                 odeint(

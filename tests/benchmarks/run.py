@@ -1,9 +1,8 @@
-"""Print the library's speed and memory as ratios to peers measured in the same run: ``python
-tests/benchmarks/run.py``.
+"""Print the library's speed and memory as ratios to peers: ``python tests/benchmarks/run.py``.
 
-Peers other than NumPy are optional, and named when they are missing: ``pip install scipy torch
-torchdiffeq autograd mygrad diffrax``. Each pair is timed in turns, and the ratio is that of the
-shortest times. Nothing here is a test: machines are noisy.
+All are measured in the same run. Peers other than NumPy are optional, and named when they are
+missing: ``pip install scipy torch torchdiffeq autograd mygrad diffrax``. Each pair is timed in
+turns, and the ratio is that of the shortest times. Nothing here is a test: machines are noisy.
 """
 
 import compileall
@@ -69,19 +68,12 @@ def benchmark_adjoint():
                     W1, b1, W2, b2 = self.p
                     return torch.tanh((y * y * y) @ W1 + b1) @ W2 + b2
 
-            module, y0, times = (
-                Field(inputs),
-                torch.tensor(inputs[0], requires_grad=True),
-                torch.tensor([0.0, end], dtype=torch.float64),
-            )
+            module, y0 = Field(inputs), torch.tensor(inputs[0], requires_grad=True)
+            times = torch.tensor([0.0, end], dtype=torch.float64)
 
             def by_torchdiffeq(module=module, y0=y0, times=times):
-                loss = (
-                    0.5
-                    * (
-                        odeint_adjoint(module, y0, times, method="dopri5", **tolerances)[-1] ** 2
-                    ).sum()
-                )
+                y = odeint_adjoint(module, y0, times, method="dopri5", **tolerances)[-1]
+                loss = 0.5 * (y**2).sum()
                 return torch.autograd.grad(loss, [y0, *module.parameters()])
 
             functions.append(

@@ -24,10 +24,8 @@ def arenstorf(t, y):
     )
 
 
-ORBIT, PERIOD = (
-    np.array([0.994, 0.0, 0.0, -2.00158510637908252240537862224]),
-    17.0652165601579625588917206249,
-)
+ORBIT = np.array([0.994, 0.0, 0.0, -2.00158510637908252240537862224])
+PERIOD = 17.0652165601579625588917206249
 
 
 def heat(t, y):
@@ -39,9 +37,7 @@ def heat(t, y):
 
 
 def benchmark_solvers():
-    """Print our time relative to SciPy's, per evaluation of f and per solve, with the errors of
-    both.
-    """
+    """Print our time relative to SciPy's, per evaluation of f and per solve, and both errors."""
     if not PEERS["scipy"]:
         print("the solvers against SciPy's: scipy is missing")
         return
@@ -69,11 +65,9 @@ def benchmark_solvers():
             lambda: solve_ivp(f, (0, T), y0, method=theirs, rtol=tol, atol=tol * 1e-3),
         ]
         a, b = runs[0](), runs[1]()
-        errors = (
-            ""
-            if exact is None
-            else f"{np.abs(a.y[-1] - exact).max():.1e}, {np.abs(b.y[:, -1] - exact).max():.1e}"
-        )
+        errors = ""
+        if exact is not None:
+            errors = ", ".join(f"{np.abs(y - exact).max():.1e}" for y in (a.y[-1], b.y[:, -1]))
         times = fastest(runs)
         print(
             f"  {name:28} {ours:7} against {theirs:8}"
@@ -84,14 +78,10 @@ def benchmark_solvers():
 
 
 def benchmark_batch(solve_ivp):
-    """Print what 1000 pendulums of their own lengths cost, each with its own steps, in a loop, and
-    as one system.
-    """
+    """Print what 1000 pendulums cost: each with its own steps, in a loop, and as one system."""
     rng = np.random.default_rng(0)
-    y0, k = (
-        np.stack([rng.uniform(-2.5, 2.5, 1000), np.zeros(1000)], axis=1),
-        9.81 / rng.uniform(0.1, 5, (1000, 1)),
-    )
+    y0 = np.stack([rng.uniform(-2.5, 2.5, 1000), np.zeros(1000)], axis=1)
+    k = 9.81 / rng.uniform(0.1, 5, (1000, 1))  # each has its own length
     exact = tinyode.solve_batch(
         pendulums, y0, [0, 10.0], k, batched=(0,), method="dop853", rtol=1e-12, atol=1e-13
     ).y[-1]

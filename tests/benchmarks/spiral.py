@@ -1,12 +1,12 @@
-"""Fit a spiral by a neural ODE in 300 steps of Adam, by tinyode and its peers, each in a process of
-its own, and draw the race.
+"""Fit a spiral by a neural ODE in 300 steps of Adam, by tinyode and its peers, and draw the race.
 
-``python tests/benchmarks/spiral.py`` writes ``figures/gradients_spiral.png``. The problem is that
-of torchdiffeq's demonstration: y' = A^T y^3 from (2, 0), 1000 observations up to t = 25; a network
-of 50 hidden units on y^3, fitted to 20 windows of 10 observations drawn for each step; one step of
-rk4_38, which is what torchdiffeq calls rk4, from observation to observation (diffrax has none of
-order 4, and takes Tsit5), gradients through the solver. Imports and compilation count. The losses
-of tinyode and torchdiffeq agree to rounding.
+Each runs in a process of its own. ``python tests/benchmarks/spiral.py`` writes
+``figures/gradients_spiral.png``. The problem is that of torchdiffeq's demonstration: y' = A^T y^3
+from (2, 0), 1000 observations up to t = 25; a network of 50 hidden units on y^3, fitted to 20
+windows of 10 observations drawn for each step; one step of rk4_38, which is what torchdiffeq calls
+rk4, from observation to observation (diffrax has none of order 4, and takes Tsit5), gradients
+through the solver. Imports and compilation count. The losses of tinyode and torchdiffeq agree to
+rounding.
 """
 
 import importlib.util
@@ -22,8 +22,9 @@ WINDOW = TIMES[:10]
 
 
 def batches():
-    """Yield 20 windows of the spiral for each step, as their beginnings, shape (20, 2), and their
-    states, shape (10, 20, 2).
+    """Yield 20 windows of the spiral for each step.
+
+    They come as their beginnings, shape (20, 2), and their states, shape (10, 20, 2).
     """
     y, rows, h = np.array([2.0, 0.0]), [], TIMES[1] / 2
     for _ in TIMES:
@@ -119,19 +120,17 @@ def with_diffrax(parameters):
         ]
         return p, m, v, value
 
-    p, m, v = (
-        [jnp.asarray(x) for x in parameters],
-        [0 * x for x in parameters],
-        [0 * x for x in parameters],
-    )
+    p = [jnp.asarray(x) for x in parameters]
+    m = v = [0 * x for x in parameters]
     for n, (y0, target) in enumerate(batches(), 1):
         p, m, v, value = step(p, m, v, float(n), y0, target)
         yield float(value)
 
 
 def race(repeats=3):
-    """Return name -> (seconds from the start of the process to each step of Adam, losses), of the
-    fastest of the repeats.
+    """Return name -> (seconds from the start of the process to each step of Adam, losses).
+
+    They are those of the fastest of the repeats.
     """
     results = {}
     for name in ("tinyode", "torchdiffeq", "diffrax"):

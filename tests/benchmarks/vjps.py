@@ -1,7 +1,7 @@
-"""Value and vector-Jacobian product against NumPy by hand and other engines: a network, a chain of
-numbers, a loss full of reductions.
+"""Value and vector-Jacobian product against NumPy by hand and other engines.
 
-Each function is written once, for any module ``xp`` that has NumPy's names.
+They are those of a network, a chain of numbers, and a loss full of reductions. Each function is
+written once, for any module ``xp`` that has NumPy's names.
 """
 
 import functools
@@ -46,9 +46,7 @@ def chain_by_hand(x, g):
 
 
 def loss(xp, x, labels):
-    """Rows brought to mean 0 and variance 1, the log of their softmax, its mean cross entropy with
-    the labels.
-    """
+    """Return the mean cross entropy of rows, brought to mean 0 and variance 1, and labels."""
     n = x.shape[1]
     x = x - xp.sum(x, axis=1, keepdims=True) / n
     z = x / xp.sqrt(xp.sum(x * x, axis=1, keepdims=True) / n + 1e-5)
@@ -94,10 +92,8 @@ def peers(value, inputs, g):
     if PEERS["torch"]:
         import torch
 
-        leaves, seed = (
-            [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in inputs],
-            torch.tensor(g),
-        )
+        leaves = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in inputs]
+        seed = torch.tensor(g)
         functions["torch"] = lambda: torch.autograd.grad(value(torch, *leaves), leaves, seed)
     return functions
 
@@ -127,11 +123,8 @@ def benchmark_vjps():
     print("value and VJP, time relative to NumPy by hand" + missing("autograd", "mygrad", "torch"))
     for name, value, hand, inputs, budget in cases:
         f = functools.partial(value, np)
-        g, compiled, program = (
-            np.ones_like(f(*inputs)),
-            tinyode.compiled(f),
-            tinyode.program(f, *inputs, vjp=True),
-        )
+        g, compiled = np.ones_like(f(*inputs)), tinyode.compiled(f)
+        program = tinyode.program(f, *inputs, vjp=True)
         functions = {
             "by hand": lambda hand=hand, inputs=inputs, g=g: hand(*inputs, g)[1],
             "tinyode": lambda f=f, inputs=inputs, g=g: tinyode.vjp(f, *inputs)[1](g),

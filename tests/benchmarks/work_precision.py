@@ -1,9 +1,9 @@
-"""Draw the work-precision diagrams of all methods, ``figures/solvers_*.png``: ``python
-tests/benchmarks/work_precision.py``.
+"""Draw the work-precision diagrams of all methods.
 
-Work is counted, not timed, so the figures are the same on every machine: evaluations of f, and for
-implicit methods n more for each Jacobian of n equations. The problems and their reference values
-are those of the tests.
+``python tests/benchmarks/work_precision.py`` makes ``figures/solvers_*.png``. Work is counted, not
+timed, so the figures are the same on every machine: evaluations of f, and for implicit methods n
+more for each Jacobian of n equations. The problems and their reference values are those of the
+tests.
 """
 
 import sys
@@ -28,9 +28,7 @@ def work(solution, n):
 
 
 def curve(problem, method, settings):
-    """Return the work and the error at the end for each of the settings that the method gets
-    through.
-    """
+    """Return work and error at the end, for each of the settings that the method gets through."""
     f, y0, end, T, scale = problem
     points = []
     for setting in settings:

@@ -195,15 +195,13 @@ def test_a_switch_of_the_state_in_two_pieces():
     """
     exact = 4 * np.exp(-2)
     for gradient in GRADIENTS:
-        whole = lambda y0, way=gradient: odeint(
-            lambda t, y: np.where(y > 0.5, -y, -2 * y), y0, [0, 1.0], rtol=1e-8, gradient=way
-        )[-1]
+        options = {"rtol": 1e-8, "gradient": gradient}
+        switch = lambda t, y: np.where(y > 0.5, -y, -2 * y)
+        whole = lambda y0, options=options: odeint(switch, y0, [0, 1.0], **options)[-1]
 
-        def pieces(y0, way=gradient):
-            options = {"rtol": 1e-8, "gradient": way}
-            t, y = odeint_event(
-                lambda t, y: -y, y0, 0.0, event=lambda t, y: y - 0.5, t_end=1.0, **options
-            )
+        def pieces(y0, options=options):
+            at_half = {"event": lambda t, y: y - 0.5, "t_end": 1.0}
+            t, y = odeint_event(lambda t, y: -y, y0, 0.0, **at_half, **options)
             return odeint(lambda t, y: -2 * y, y, np.stack([t, 1.0]), **options)[-1]
 
         assert abs(pieces(1.0) - 2 * np.exp(-2)) < 1e-6
@@ -211,9 +209,8 @@ def test_a_switch_of_the_state_in_two_pieces():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             assert abs(grad(whole)(1.0) - exact / 2) < 1e-3
-    assert (
-        "odeint_event" in odeint.__doc__ and "A switch that depends on the state" in odeint.__doc__
-    )
+    assert "odeint_event" in odeint.__doc__
+    assert "A switch that depends on the state" in odeint.__doc__
 
 
 @pytest.mark.parametrize("gradient", GRADIENTS)

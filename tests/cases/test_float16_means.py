@@ -37,11 +37,8 @@ MEANS = {
     "nanstd": lambda x: np.nanstd(x, axis=0),
     "norm": lambda x: np.linalg.norm(x, axis=0),
 }
-BY_ONE_AXIS = [
-    name
-    for name in MEANS
-    if name not in ("mean", "method", "average", "nanmean", "var", "std", "nanvar")
-]
+OF_NUMBERS = {"mean", "method", "average", "nanmean", "var", "std", "nanvar"}
+BY_ONE_AXIS = [name for name in MEANS if name not in OF_NUMBERS]
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's variances of large numbers overflow
@@ -52,9 +49,8 @@ def test_means(how, array):
     if how in BY_ONE_AXIS and np.ndim(x) == 0:
         return
     expected = f(x)
-    atol = {"small": 5e-6, "some missing": 1e-4}.get(
-        array, 1e-7
-    )  # sums in another order; NumPy's std is the root of a float16
+    # Sums are taken in another order, and NumPy's std is the root of a float16.
+    atol = {"small": 5e-6, "some missing": 1e-4}.get(array, 1e-7)
     value, pullback = vjp(f, x)
     assert value.dtype == HALF == expected.dtype and np.shape(value) == np.shape(expected)
     np.testing.assert_allclose(value.astype(float), expected.astype(float), rtol=3e-3, atol=atol)

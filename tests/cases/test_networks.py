@@ -162,21 +162,17 @@ POINTS = RNG.normal(size=(N, 2))
 ODE, RES = models.ode_net(2, 4, 5, 3), models.res_net(2, 4, 5, 3)
 PLANAR, FLOW = models.planar_flow(2, 3), models.continuous_flow(2, 4)
 ROUGH = models.continuous_flow(2, 4, models.hutchinson_trace)
-LATENT, FORECAST = (
-    models.latent_ode(2, latent=3, hidden=4, recognition=5),
-    models.rnn_forecaster(2, 4),
-)
-P = {
-    name: model[0](RNG)
-    for name, model in {
-        "ode_net": ODE,
-        "res_net": RES,
-        "planar_flow": PLANAR,
-        "continuous_flow": FLOW,
-        "latent_ode": LATENT,
-        "rnn_forecaster": FORECAST,
-    }.items()
+LATENT = models.latent_ode(2, latent=3, hidden=4, recognition=5)
+FORECAST = models.rnn_forecaster(2, 4)
+MODELS = {
+    "ode_net": ODE,
+    "res_net": RES,
+    "planar_flow": PLANAR,
+    "continuous_flow": FLOW,
+    "latent_ode": LATENT,
+    "rnn_forecaster": FORECAST,
 }
+P = {name: model[0](RNG) for name, model in MODELS.items()}
 CALLS = {  # name: (the model, which argument is named, its right value, the call)
     "ode_net": ("ode_net", "x", POINTS, lambda p, x: ODE[1](p, x)),
     "res_net": ("res_net", "x", POINTS, lambda p, x: RES[1](p, x)),
@@ -360,9 +356,8 @@ def test_a_number_of_zeros_that_is_none(n):
 def test_what_is_augmented():
     with pytest.raises(ValueError, match=r"augmented: x has the shape \(\)"):
         models.augmented(1.0, 1)
-    assert models.augmented([1.0, 2.0], 1).tolist() == [1, 2, 0] and models.augmented(
-        np.ones(2), np.int64(0)
-    ).tolist() == [1, 1]
+    assert models.augmented([1.0, 2.0], 1).tolist() == [1, 2, 0]
+    assert models.augmented(np.ones(2), np.int64(0)).tolist() == [1, 1]
 
 
 WITH_OPTIONS = {

@@ -278,8 +278,7 @@ def test_solve_points_to_max_step_for_events():
     for where in (solve.__doc__, odeint_event.__doc__):
         assert "max_step" in where
     twice = lambda t, y: (t - 5.0) ** 2 - 1e-4  # it changes its sign twice within one long step
-    assert (
-        len(solve(lambda t, y: 0.0 * y, 1.0, [0.0, 10.0], event=twice, max_step=0.005).event.t) == 2
-    )
+    solution = solve(lambda t, y: 0.0 * y, 1.0, [0.0, 10.0], event=twice, max_step=0.005)
+    assert len(solution.event.t) == 2
     with pytest.raises(SolverError, match="needs a max_step"):
         odeint_event(lambda t, y: 0.0 * y, 1.0, 0.0, event=lambda t, y: t - 11.0, t_end=10.0)

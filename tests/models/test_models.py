@@ -1,6 +1,4 @@
-"""The models: what they compute, by hand; densities that integrate to one; gradients; the ledger's
-claims that they decide.
-"""
+"""The models: values by hand, densities that integrate to one, gradients, claims of the ledger."""
 
 import functools
 
@@ -14,8 +12,9 @@ SOLVERS = [{"rtol": 1e-8, "atol": 1e-10}, {"rtol": 1e-8, "atol": 1e-10, "gradien
 
 
 def test_S_alg1_S_alg2_the_two_algorithms():
-    """With one block for all layers and step one, Algorithm 1 is Algorithm 2 by Euler's method;
-    layers are counted from 0.
+    """With one block for all layers and step one, Algorithm 1 is Algorithm 2 by Euler's method.
+
+    Layers are counted from 0.
     """
     rng = np.random.default_rng(0)
     assert models.resnet(lambda t, h, theta: t * theta * h, 1.0, [5.0, 1.0, 3.0]) == (1 + 1) * (
@@ -74,8 +73,9 @@ def test_augmented():
 
 
 def on_a_grid(log_prob, half=9.0, n=161):
-    """Integrate a density over a square, by the trapezoid rule, which for what is zero at the edges
-    is very exact.
+    """Integrate a density over a square, by the trapezoid rule.
+
+    The rule is very exact for what is zero at the edges.
     """
     x = np.linspace(-half, half, n)
     points = np.stack(np.meshgrid(x, x), axis=-1).reshape(-1, 2)
@@ -141,11 +141,8 @@ def test_gradients_of_the_continuous_flow(options):
 def test_hutchinsons_estimate_is_the_trace_on_average():
     """Exact for noise of +-1 along each axis in turn; and its mean over many is the trace."""
     init, f = nn.mlp(3, 8, 3)
-    p, z, rng = (
-        init(np.random.default_rng(0)),
-        np.random.default_rng(1).normal(size=(4, 3)),
-        np.random.default_rng(2),
-    )
+    p, rng = init(np.random.default_rng(0)), np.random.default_rng(2)
+    z = np.random.default_rng(1).normal(size=(4, 3))
     value, trace = models.exact_trace(lambda z: f(p, z), z)
     np.testing.assert_array_equal(value, f(p, z))
     np.testing.assert_allclose(
@@ -232,21 +229,15 @@ def test_single_precision_stays():
     x = x.astype(np.float32)
     init, encode, _, elbo = models.latent_ode(2, latent=3, hidden=5, recognition=7)
     p = single(init(rng))
-    assert (
-        encode(p, t, x, which)[0].dtype
-        == elbo(p, t, x, which, np.zeros((6, 3), np.float32)).dtype
-        == np.float32
-    )
+    assert encode(p, t, x, which)[0].dtype == np.float32
+    assert elbo(p, t, x, which, np.zeros((6, 3), np.float32)).dtype == np.float32
     init, predict = models.rnn_forecaster(2, 5)
     assert predict(single(init(rng)), x, np.ones((6, 4), np.float32)).dtype == np.float32
     for trace in (models.exact_trace, models.hutchinson_trace):
         init, log_prob, move = models.continuous_flow(2, 4, trace)
         p = single(init(rng))
-        assert (
-            log_prob(p, x[0], np.ones((5, 2), np.float32)).dtype
-            == move(p, x[0], 0.0, 1.0).dtype
-            == np.float32
-        )
+        assert log_prob(p, x[0], np.ones((5, 2), np.float32)).dtype == np.float32
+        assert move(p, x[0], 0.0, 1.0).dtype == np.float32
     with pytest.raises(ValueError, match="hutchinson_trace: noise"):
         log_prob(p, x[0])
 
@@ -270,10 +261,8 @@ def test_S_rnn_the_forecaster(cell):
         ValueError, match=r"rnn_forecaster: gaps of shape \(3, 2\) for 4 observations; there are 3"
     ):
         predict(p, x, gaps[:, :2])
-    longer = predict(
-        p, np.concatenate([x, found[:, 3:4]], axis=1), gaps
-    )  # its own prediction, given as an observation
-    np.testing.assert_allclose(longer, found)
+    longer = np.concatenate([x, found[:, 3:4]], axis=1)  # its own prediction as an observation
+    np.testing.assert_allclose(predict(p, longer, gaps), found)
     check_vjp(predict, p, x, gaps, order=1)
 
 

@@ -15,11 +15,10 @@ import pytest
 import rule_cases as rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import seeds, spaced, uniform
+from strategies import broadcasting_pairs, matrices, reductions, seeds, shapes, spaced, uniform
 
 import tinyode
 from tinyode import compiled, grad, hessian, jvp, nn, odeint, program, root, tree, vjp
-from tinyode.testing import broadcasting_pairs, matrices, reductions, shapes
 
 
 def assert_same(found, expected):

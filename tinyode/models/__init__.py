@@ -1,8 +1,8 @@
 """The models of the sources, each the shortest honest code over the rest of the library.
 
-`resnet` and `neural_ode` are Algorithms 1 and 2, side by side, and the classifiers made of them;
-`flows` has densities by change of variables, layer by layer and continuous; `latent_ode` series in
-time that begin in a hidden state.
+`resnet` and `neural_ode` are Algorithms 1 and 2, side by side; `res_net` and `ode_net` are the
+classifiers made of them. `planar_flow` and `continuous_flow` are densities by change of variables.
+`latent_ode` is for series in time that begin in a hidden state.
 """
 
 from .flows import continuous_flow, exact_trace, hutchinson_trace, planar_flow

@@ -1,12 +1,16 @@
-"""What the models refuse by name: once a call, and not in the field, which a solver calls often."""
+"""What the models refuse by name.
+
+They look once a call, and not in the field, which a solver calls often.
+"""
 
 import inspect
-
-import numpy as np
+from collections.abc import Iterable
+from typing import Any
 
 from ..autodiff.numpy_calls import unbox
-from ..nn import shape_of
+from ..checks import is_whole, shape_of
 from ..sensitivity import odeint
+from ..types import Array
 
 OPTIONS = [
     name
@@ -15,14 +19,14 @@ OPTIONS = [
 ]
 
 
-def check_counts(name, **counts):
+def check_counts(name: str, **counts: object) -> None:
     """Refuse what is not a positive whole number."""
     for what, n in counts.items():
-        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
+        if not is_whole(n, 1):
             raise ValueError(f"{name}: {what}={n!r} must be a positive whole number")
 
 
-def check_options(name, options):
+def check_options(name: str, options: Iterable[str]) -> None:
     """Refuse an option that `odeint` does not have, before there is something to solve."""
     for option in options:
         if option not in OPTIONS:
@@ -31,7 +35,7 @@ def check_options(name, options):
             )
 
 
-def check_parameters(name, parameters, keys):
+def check_parameters(name: str, parameters: object, keys: set[str]) -> None:
     """Refuse parameters without these keys: those of another model."""
     if not isinstance(parameters, dict) or set(parameters) != keys:
         found = list(parameters) if isinstance(parameters, dict) else f"{parameters!r:.60}"
@@ -41,12 +45,14 @@ def check_parameters(name, parameters, keys):
         )
 
 
-def arrays(name, **expected):
+def arrays(name: str, **expected: tuple[Any, tuple[str | int, ...]]) -> list[Array]:
     """Return arrays of these shapes, lists as arrays; refuse others.
 
-    In ``arrays("f", x=(x, ("n", 2)), y=(y, ("n",)))`` a letter stands for any length, one for all.
+    In ``arrays("f", x=(x, ("n", 2)), y=(y, ("n",)))`` a letter stands for any length. It is the
+    same length wherever the letter stands.
     """
-    lengths, found = {}, []
+    lengths: dict[str | int, str | int] = {}
+    found = []
     for what, (x, shape) in expected.items():
         needed = tuple([lengths.get(length, length) for length in shape])
         of_x = shape_of(x)

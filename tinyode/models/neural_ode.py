@@ -1,36 +1,43 @@
-"""Algorithm 2: a neural ODE (S-alg2). The loop of `resnet` is the solver's business, and one theta
-is for all of time.
+"""Algorithm 2: a neural ODE (S-alg2).
 
-``f(t, h, theta)`` is a network of t and h, and h(t1) = ODESolve(h(t0), f, t0, t1, theta) (P3, G11,
-G12, N5, S3).
+The solver has the loop that `resnet` has, and one theta serves for all times. ``f(t, h, theta)`` is
+a network of t and h, and h(t1) = ODESolve(h(t0), f, t0, t1, theta) (P3, G11, G12, N5, S3).
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from .. import nn, tree
 from ..autodiff.numpy_calls import unbox
+from ..checks import check_generator, is_whole
 from ..sensitivity import odeint
+from ..types import Array, ArrayLike, Field, Generator, T, Tree
 from .checks import arrays, check_counts, check_options, check_parameters
 
 
-def neural_ode(f, h, t0, t1, *args, **options):
+def neural_ode(f: Field, h: T, t0: float, t1: float, *args: Tree, **options: Any) -> T:
     """Return h(t1) of dh/dt = f(t, h, *args), h(t0) = h; the options are those of `odeint`."""
     return tree.map(lambda y: y[-1], odeint(f, h, [t0, t1], *args, **options))
 
 
-def ode_net(features, width, hidden, classes, **options):
-    """Classifier: affine to ``width``, a neural ODE from 0 to 1 with one hidden layer of tanh,
-    affine to the scores of the classes.
+def ode_net(
+    features: int, width: int, hidden: int, classes: int, **options: Any
+) -> tuple[Callable[[Generator], dict[str, Any]], Callable[..., Array]]:
+    """Classifier: an affine map to ``width``, a neural ODE, an affine map to the scores.
 
-    It is `res_net` with one block, which is told the time, for all. Solved and differentiated as
-    ``options`` say, by `odeint`'s adjoint if they say nothing; with ``method="rk4",
-    gradient="discrete"`` it is what Chen and others (2018) call RK-Net.
+    The neural ODE goes from t = 0 to t = 1. It is `res_net` with one block for all times, which is
+    told the time. It is solved and differentiated as ``options`` say, by the adjoint of `odeint` if
+    they say nothing. With ``method="rk4", gradient="discrete"`` it is what Chen and others (2018)
+    call RK-Net.
 
     Returns
     -------
     init, apply : functions
-        ``init(rng)`` makes the parameters, ``apply(parameters, x, **more)``, x of shape (n,
-        features), the scores, shape (n, classes), with more options or others.
+        ``init(rng)`` makes the parameters. ``apply(parameters, x, **more)``, x of shape (n,
+        features), returns the scores of the classes, shape (n, classes). The options in ``more``
+        take the place of those in ``options``.
 
     Raises
     ------
@@ -42,14 +49,12 @@ def ode_net(features, width, hidden, classes, **options):
     """
     check_counts("ode_net", features=features, width=width, hidden=hidden, classes=classes)
     check_options("ode_net", options)
-    (init_in, into), (init_field, field), (init_out, out) = (
-        nn.linear(features, width),
-        nn.mlp(width + 1, hidden, width),
-        nn.linear(width, classes),
-    )
+    init_in, into = nn.linear(features, width)
+    init_field, field = nn.mlp(width + 1, hidden, width)
+    init_out, out = nn.linear(width, classes)
 
     def init(rng):
-        nn.check_generator("ode_net", rng)
+        check_generator("ode_net", rng)
         return {"in": init_in(rng), "field": init_field(rng), "out": init_out(rng)}
 
     def f(t, h, theta):
@@ -60,22 +65,20 @@ def ode_net(features, width, hidden, classes, **options):
         check_parameters("ode_net", parameters, {"in", "field", "out"})
         (x,) = arrays("ode_net", x=(x, ("n", features)))
         h = np.tanh(into(parameters["in"], x))
-        return out(
-            parameters["out"],
-            neural_ode(f, h, 0.0, 1.0, parameters["field"], **{**options, **more}),
-        )
+        h = neural_ode(f, h, 0.0, 1.0, parameters["field"], **{**options, **more})
+        return out(parameters["out"], h)
 
     return init, apply
 
 
-def augmented(x, n):
-    """Return x, shape (..., d), with n zeros appended to each row: room for trajectories to pass
-    one another.
+def augmented(x: ArrayLike, n: int) -> Array:
+    """Return x, shape (..., d), with n zeros appended to each row, shape (..., d + n).
 
-    Dupont, Doucet and Teh, "Augmented neural ODEs" (2019). It is an option of the data; the model
-    does not know. ValueError if x is one number, or n not a whole number, 0 or more.
+    In the new dimensions trajectories can pass one another: Dupont, Doucet and Teh, "Augmented
+    neural ODEs" (2019). It is an option of the data; the model does not know. ValueError if x is
+    one number, or n not a whole number, 0 or more.
     """
-    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 0:
+    if not is_whole(n, 0):
         raise ValueError(f"augmented: n={n!r} must be a whole number, 0 or more")
     x = unbox(x)
     if not x.shape:

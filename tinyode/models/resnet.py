@@ -1,20 +1,26 @@
 """Algorithm 1: a residual network (S-alg1).
 
-``f(t, h, theta_t)`` is a network of h with parameters of its own for each layer t = 0, 1, ..., and
-h <- h + f(t, h, theta_t) (P2, G5, N1, S1, which write f(h, t, theta_t); the order here is that of
-the solvers).
+``f(t, h, theta_t)`` is a network of h. Each layer t = 0, 1, ... has parameters theta_t of its own,
+and h <- h + f(t, h, theta_t) (P2, G5, N1, S1, which write f(h, t, theta_t); the order here is that
+of the solvers).
 """
+
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
 from .. import nn
 from ..autodiff.numpy_calls import unbox
+from ..checks import check_generator, shape_of
+from ..types import Generator, T
 from .checks import check_counts, check_parameters
 
 
-def resnet(f, h, thetas):
-    """Return h after h <- h + f(t, h, theta_t) for each theta_t, t = 0, 1, ...: Euler's method with
-    step one.
+def resnet(f: Callable[[int, Any, Any], Any], h: T, thetas: Iterable[Any]) -> T:
+    """Return h after h <- h + f(t, h, theta_t) for each theta_t, t = 0, 1, ...
+
+    This is Euler's method with step one.
 
     Parameters
     ----------
@@ -22,7 +28,7 @@ def resnet(f, h, thetas):
         ``f(t, h, theta_t)``, of the shape of h.
     h : array
     thetas : list
-        The parameters of each layer, of which there is one at least.
+        The parameters of each layer, one layer at least.
 
     Raises
     ------
@@ -37,24 +43,27 @@ def resnet(f, h, thetas):
         )
     for t, theta_t in enumerate(thetas):
         step = f(t, h, theta_t)
-        if nn.shape_of(step) != nn.shape_of(h):  # which NumPy may broadcast
+        if shape_of(step) != shape_of(h):  # which NumPy may broadcast
             raise ValueError(
-                f"resnet: f returned the shape {nn.shape_of(step)} in layer {t} for h "
-                f"of shape {nn.shape_of(h)}; they must agree"
+                f"resnet: f returned the shape {shape_of(step)} in layer {t} for h "
+                f"of shape {shape_of(h)}; they must agree"
             )
         h = h + step
     return h
 
 
-def res_net(features, width, hidden, classes, blocks=6):
-    """Classifier: affine to ``width``, so many residual blocks with one hidden layer of tanh,
-    affine to the scores of the classes.
+def res_net(
+    features: int, width: int, hidden: int, classes: int, blocks: int = 6
+) -> tuple[Callable[[Generator], dict[str, Any]], nn.Apply]:
+    """Classifier: an affine map to ``width``, residual blocks, an affine map to the scores.
+
+    Each of the ``blocks`` has one hidden layer of tanh, and parameters of its own.
 
     Returns
     -------
     init, apply : functions
-        ``init(rng)`` makes the parameters, ``apply(parameters, x)``, x of shape (..., features),
-        the scores, shape (..., classes).
+        ``init(rng)`` makes the parameters. ``apply(parameters, x)``, x of shape (..., features),
+        returns the scores of the classes, shape (..., classes).
 
     Raises
     ------
@@ -65,19 +74,20 @@ def res_net(features, width, hidden, classes, blocks=6):
     check_counts(
         "res_net", features=features, width=width, hidden=hidden, classes=classes, blocks=blocks
     )
-    (init_in, into), (init_block, block), (init_out, out) = (
-        nn.linear(features, width),
-        nn.mlp(width, hidden, width),
-        nn.linear(width, classes),
-    )
+    init_in, into = nn.linear(features, width)
+    init_block, block = nn.mlp(width, hidden, width)
+    init_out, out = nn.linear(width, classes)
 
     def init(rng):
-        nn.check_generator("res_net", rng)
+        check_generator("res_net", rng)
         return {
             "in": init_in(rng),
             "blocks": [init_block(rng) for _ in range(blocks)],
             "out": init_out(rng),
         }
+
+    def f(t, h, theta_t):
+        return block(theta_t, h)
 
     def apply(parameters, x):
         check_parameters("res_net", parameters, {"in", "blocks", "out"})
@@ -85,8 +95,6 @@ def res_net(features, width, hidden, classes, blocks=6):
         if x.shape[-1:] != (features,):
             raise ValueError(f"res_net: x has the shape {x.shape}; it must be (..., {features})")
         h = np.tanh(into(parameters["in"], x))
-        return out(
-            parameters["out"], resnet(lambda t, h, theta: block(theta, h), h, parameters["blocks"])
-        )
+        return out(parameters["out"], resnet(f, h, parameters["blocks"]))
 
     return init, apply

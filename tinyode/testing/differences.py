@@ -2,18 +2,20 @@
 
 Two ways to differentiate by evaluating alone:
 
-* `central_difference`. (f(x + h v) - f(x - h v)) / 2h, at h and at h/2, combined so that the error
-  of order h^2 cancels (Richardson's extrapolation). What is left is h^4 |f^(5)| / 480, and
-  rounding, 3 u |f| / h with u = 2.2e-16 and the higher derivative along v. At h = u^(1/5) = 7e-4
-  these are 6e-16 |f^(5)| and 9e-13 |f|.
-* `complex_step`. Im f(x + i h v) / h subtracts nothing, so h can be 1e-100: right to rounding, for
-  code that computes with complex numbers what it computes with real ones (Squire and Trapp, "Using
-  complex variables to estimate derivatives of real functions", 1998).
+* `central_difference`. It takes (f(x + h v) - f(x - h v)) / 2h at h and at h/2, and combines them
+  so that the error of order h^2 cancels (Richardson's extrapolation). Two errors are left:
+  h^4 |f^(5)| / 480, where f^(5) is the fifth derivative along v, and rounding, 3 u |f| / h with
+  u = 2.2e-16. At h = u^(1/5) = 7e-4 they are 6e-16 |f^(5)| and 9e-13 |f|.
+* `complex_step`. Im f(x + i h v) / h subtracts nothing, so h can be 1e-100, and the result is right
+  to rounding. It is for code that does the same with complex numbers as with real ones (Squire and
+  Trapp, "Using complex variables to estimate derivatives of real functions", 1998).
 
 `check_vjp` compares with either.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -21,22 +23,25 @@ from .. import tree
 from ..autodiff import vjp
 from ..autodiff.checks import as_primal
 from ..autodiff.numpy_calls import unbox
+from ..types import T, Tree
 
 H = np.finfo(float).eps ** 0.2
-FAR = 1e5  # x from which on a step of H has fewer than 7 digits in x + H: 1e-7 H / 3 u
+FAR = 1e5  # beyond this x, a step of H has fewer than 7 digits in x + H: 1e-7 H / 3 u
 
 
-def central_difference(f, primals, tangents, h=H):
+def central_difference(
+    f: Callable[..., T], primals: tuple[Any, ...], tangents: tuple[Any, ...], h: float = H
+) -> T:
     """Estimate the derivative of f along a direction, by differences of order four.
 
-    D(h) = (f(x + h v) - f(x - h v)) / 2h;  the estimate is (4 D(h/2) - D(h)) / 3 (Richardson,
+    With D(h) = (f(x + h v) - f(x - h v)) / 2h, the estimate is (4 D(h/2) - D(h)) / 3 (Richardson,
     1911).
 
     Parameters
     ----------
     f : function
     primals, tangents : tuples of arrays or containers, x and v
-        Of the same structure and shapes; everything is done in double precision.
+        Of the same structure and shapes. They are taken in double precision.
     h : float
         The larger step.
 
@@ -46,26 +51,24 @@ def central_difference(f, primals, tangents, h=H):
     """
 
     def at(s):
-        return f(*tree.map(lambda x, v: np.asarray(x, dtype=float) + s * v, primals, tangents))
+        return f(*tree.map(lambda x, v: _double(x) + s * v, primals, tangents))
 
     def difference(s):
-        return tree.map(
-            lambda plus, minus: (
-                (np.asarray(plus, dtype=float) - np.asarray(minus, dtype=float)) / (2 * s)
-            ),
-            at(s),
-            at(-s),
-        )
+        plus, minus = at(s), at(-s)
+        return tree.map(lambda plus, minus: (_double(plus) - _double(minus)) / (2 * s), plus, minus)
 
     coarse, fine = difference(h), difference(h / 2)
     return tree.map(lambda coarse, fine: fine + (fine - coarse) / 3, coarse, fine)
 
 
-def complex_step(f, primals, tangents, h=1e-100):
+def complex_step(
+    f: Callable[..., T], primals: tuple[Any, ...], tangents: tuple[Any, ...], h: float = 1e-100
+) -> T:
     """Compute the derivative of f along a direction, Im f(x + i h v) / h, right to rounding.
 
-    Parameters, value: as of `central_difference`. Powers, exponentials, products and their like are
-    analytic; abs, maximum and comparisons of complex numbers are not what they are of real ones.
+    Parameters and value are those of `central_difference`. f must be analytic: powers, exponentials
+    and products are, but abs, maximum and comparisons of complex numbers are not what they are of
+    real ones.
 
     Raises
     ------
@@ -81,66 +84,68 @@ def complex_step(f, primals, tangents, h=1e-100):
             )
         return np.imag(y) / h
 
-    return tree.map(
-        imaginary_part,
-        f(
-            *tree.map(
-                lambda x, v: np.asarray(x, dtype=float) + 1j * h * np.asarray(v), primals, tangents
-            )
-        ),
-    )
+    moved = tree.map(lambda x, v: _double(x) + 1j * h * np.asarray(v), primals, tangents)
+    return tree.map(imaginary_part, f(*moved))
 
 
-def inner(a, b):
+def _double(x):
+    return np.asarray(x, dtype=float)
+
+
+def inner(a: Tree, b: Tree) -> float:
     """Return the inner product of two containers, the sum over all elements of the products."""
-    return sum(
-        [
-            float(np.sum(np.asarray(x, dtype=float) * np.asarray(y, dtype=float)))
-            for x, y in zip(tree.flatten(a)[0], tree.flatten(b)[0])
-        ]
-    )
+    pairs = zip(tree.flatten(a)[0], tree.flatten(b)[0])
+    return sum([float(np.sum(_double(x) * _double(y))) for x, y in pairs])
 
 
-def size_of(a):
+def size_of(a: Tree) -> float:
     """Return the Euclidean norm of a container, whose squares may overflow or underflow."""
     return math.hypot(*[x for leaf in tree.flatten(a)[0] for x in np.ravel(leaf).tolist()])
 
 
-def random_like(rng, x):
+def random_like(rng: np.random.Generator, x: T) -> T:
     """Return standard normal numbers in the structure and shapes of x."""
     return tree.map(lambda leaf: rng.normal(size=np.shape(leaf)), x)
 
 
-RTOL = {central_difference: 1e-7, complex_step: 1e-12}
+RTOL: dict[Callable[..., Any], float] = {central_difference: 1e-7, complex_step: 1e-12}
 
 
-def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rng=None):
-    """Hold the vector-Jacobian product of f against a finite difference: <w, J v> = <J^T w, v> for
-    random v, w.
+def check_vjp(
+    f: Callable[..., Any],
+    *primals: Tree,
+    order: int = 2,
+    difference: Callable[..., Any] = central_difference,
+    rtol: float | None = None,
+    rng: np.random.Generator | None = None,
+) -> None:
+    """Hold the vector-Jacobian product of f against a finite difference.
+
+    For random v and w, <w, J v> must be <J^T w, v>.
 
     Parameters
     ----------
     f : function
     *primals : arrays or containers of arrays
-        Where; f must be smooth within `H`, 7e-4, of it. (Where |x| > 1e5 a step of 7e-4 would be
-        lost in the rounding of x: within 7e-9 |x|.) The difference is taken in double precision,
-        the product in that of the primals.
+        Where to check. f must be smooth within `H`, 7e-4, of it; where |x| > 1e5, within 7e-9 |x|,
+        since a step of 7e-4 would be lost in the rounding of x. The difference is taken in double
+        precision, the product in the precision of the primals.
     order : int
         2 checks the derivative of the vector-Jacobian product in the same way as well, and so on.
     difference : `central_difference` or `complex_step`
-        What the first derivative is held against; the engine being for real numbers, further ones
-        are by central differences.
+        What the first derivative is held against. Further ones are held against central
+        differences, because the engine is for real numbers.
     rtol : float, optional
         How far the two may differ, as a share of the largest of |w| |J v|, |J^T w| |v| and
-        1e-5 |w| |f|; a primal above 1e5 is measured in units of |x| / 1e5. By default
+        1e-5 |w| |f|. A primal above 1e5 is measured in units of |x| / 1e5. By default
 
-        * 1e-7 for central differences. Their rounding error, 9e-13 |w| |f|, is then allowed for by
-          the last of the three, and their truncation error while the fifth derivative along v is
+        * 1e-7 for central differences. The last of the three allows for their rounding error, 9e-13
+          |w| |f|, and the others for their truncation error while the fifth derivative along v is
           less than 1e8 times the first;
         * 1e-12 for complex steps, a few thousand roundings.
 
-        Ten times more for each order further, whose values are derivatives and carry the rounding
-        of the sweep.
+        It is ten times more for each order further, whose values are derivatives and carry the
+        rounding of the sweep.
     rng : numpy.random.Generator, optional
 
     Raises
@@ -155,8 +160,8 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
 
     Notes
     -----
-    It is one comparison of two numbers: outputs or primals whose share in them is less
-    than ``rtol``, because others are so much larger, are not seen. Check those by themselves.
+    It is one comparison of two numbers. An output or a primal whose share in them is less than
+    ``rtol``, because others are so much larger, is not seen. Check that one by itself.
     """
     if not isinstance(order, (int, np.integer)) or order < 1:
         raise ValueError(f"check_vjp: order={order!r} would check nothing; give 1, 2, ...")
@@ -176,56 +181,62 @@ def check_vjp(f, *primals, order=2, difference=central_difference, rtol=None, rn
                 "check_vjp: there is nothing to check, the "
                 f"{'value of f has' if size_of(u) else 'primals have'} no elements"
             )
-        unit = tree.map(
-            lambda x: np.maximum(1.0, np.abs(np.asarray(x, dtype=float)) / FAR), primals
-        )
-        v = tree.map(np.multiply, u, unit)
         cotangents = pullback(w)
-        for c, x in zip(tree.flatten(cotangents)[0], tree.flatten(primals)[0]):
-            dtype = getattr(x, "dtype", np.dtype(float))
-            if np.shape(c) != np.shape(x) or c.dtype != (dtype if dtype.kind == "f" else float):
-                raise AssertionError(
-                    f"a primal of shape {np.shape(x)}, dtype {dtype} got a cotangent of shape"
-                    f" {c.shape}, dtype {c.dtype}"
-                )
+        _check_cotangents(cotangents, primals)
         if not _close(cotangents, pullback(w), rtol):
             raise AssertionError(
                 f"derivative {derivative}: the pullback, called twice with the same cotangent,"
                 " gives something else the second time; it must not write into what it keeps, nor"
                 " count"
             )
-        along_v = difference(f, primals, v)
-        with np.errstate(over="ignore", invalid="ignore"):  # then the scale is infinite, too
-            found, expected = inner(cotangents, v), inner(w, along_v)
-        with_units = tree.map(np.multiply, cotangents, unit)
-        scale = max(
-            size_of(w) * size_of(along_v),
-            size_of(with_units) * size_of(u),
-            1e-5 * size_of(w) * size_of(value),
-        )
-        if not np.isfinite(scale):
-            raise AssertionError(
-                f"derivative {derivative}: the values or the derivatives of f are "
-                f"not finite, or too large to be compared, at {primals!r:.300}; "
-                "scale f or its arguments"
-            )
-        if not abs(found - expected) <= rtol * scale:
-            raise AssertionError(
-                f"derivative {derivative}: the vector-Jacobian product gives <J^T w, v> ="
-                f" {found!r}, finite differences give <w, J v> = {expected!r}, at {primals!r:.300}"
-            )
+        _compare(derivative, f, primals, value, (w, u, cotangents), difference, rtol)
         difference, rtol = central_difference, 10 * max(rtol, RTOL[central_difference])
         f, primals = _product(f), (w, *primals)
+
+
+def _compare(derivative, f, primals, value, products, difference, rtol):
+    """Compare <J^T w, v> with <w, J v>, where v is u in the units of the primals."""
+    w, u, cotangents = products
+    unit = tree.map(lambda x: np.maximum(1.0, np.abs(_double(x)) / FAR), primals)
+    v = tree.map(np.multiply, u, unit)
+    along_v = difference(f, primals, v)
+    with np.errstate(over="ignore", invalid="ignore"):  # then the scale is infinite, too
+        found, expected = inner(cotangents, v), inner(w, along_v)
+    with_units = tree.map(np.multiply, cotangents, unit)
+    scale = max(
+        size_of(w) * size_of(along_v),
+        size_of(with_units) * size_of(u),
+        1e-5 * size_of(w) * size_of(value),
+    )
+    if not np.isfinite(scale):
+        raise AssertionError(
+            f"derivative {derivative}: the values or the derivatives of f are "
+            f"not finite, or too large to be compared, at {primals!r:.300}; "
+            "scale f or its arguments"
+        )
+    if not abs(found - expected) <= rtol * scale:
+        raise AssertionError(
+            f"derivative {derivative}: the vector-Jacobian product gives <J^T w, v> ="
+            f" {found!r}, finite differences give <w, J v> = {expected!r}, at {primals!r:.300}"
+        )
+
+
+def _check_cotangents(cotangents, primals):
+    """Refuse a cotangent of another shape or dtype than its primal."""
+    for c, x in zip(tree.flatten(cotangents)[0], tree.flatten(primals)[0]):
+        dtype = getattr(x, "dtype", np.dtype(float))
+        if np.shape(c) != np.shape(x) or c.dtype != (dtype if dtype.kind == "f" else float):
+            raise AssertionError(
+                f"a primal of shape {np.shape(x)}, dtype {dtype} got a cotangent of shape"
+                f" {c.shape}, dtype {c.dtype}"
+            )
 
 
 def _check_value(derivative, plain, value, rtol):
     """Refuse a value, computed where f is differentiated, that is not what f returns."""
     (leaves, structure), (found, of_value) = tree.flatten(plain), tree.flatten(value)
-    if (
-        structure != of_value
-        or list(map(np.shape, leaves)) != list(map(np.shape, found))
-        or not _close(plain, value, rtol)
-    ):
+    alike = structure == of_value and list(map(np.shape, leaves)) == list(map(np.shape, found))
+    if not alike or not _close(plain, value, rtol):
         raise AssertionError(
             f"derivative {derivative}: f returns {plain!r:.100} for plain numbers, and"
             f" {value!r:.100} where it is differentiated; is the value of forward, in defvjp, that"
@@ -237,18 +248,16 @@ def _close(a, b, rtol):
     """Whether two containers of one structure agree, each leaf as far as its dtype allows."""
 
     def of_leaf(x, y):
+        x, y = unbox(x), unbox(y)
         eps = max([np.finfo(z.dtype).eps if z.dtype.kind == "f" else 0.0 for z in (x, y)])
-        return np.allclose(
-            x, y, rtol=0, atol=max(rtol, eps**0.5) * np.max(np.abs(x), initial=0.0), equal_nan=True
-        )
+        atol = max(rtol, eps**0.5) * np.max(np.abs(x), initial=0.0)
+        return np.allclose(x, y, rtol=0, atol=atol, equal_nan=True)
 
     with np.errstate(over="ignore"):
-        return all(
-            [of_leaf(unbox(x), unbox(y)) for x, y in zip(tree.flatten(a)[0], tree.flatten(b)[0])]
-        )
+        return all([of_leaf(x, y) for x, y in zip(tree.flatten(a)[0], tree.flatten(b)[0])])
 
 
-def check_rtol(name, rtol):
+def check_rtol(name: str, rtol: float) -> float:
     """Return rtol; refuse what would let everything through, or nothing."""
     if isinstance(rtol, bool) or not isinstance(rtol, (int, float, np.number)) or not 0 < rtol < 1:
         raise ValueError(f"{name}: rtol={rtol!r} must be a number between 0 and 1")

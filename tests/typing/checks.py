@@ -1,0 +1,36 @@
+"""What a user's type checker makes of `tinyode.testing`."""
+
+from typing import Any
+
+import numpy as np
+
+from tinyode.testing import (
+    central_difference,
+    check_odeint,
+    check_vjp,
+    complex_step,
+    inner,
+    random_like,
+)
+from tinyode.types import Array
+
+x: Array = np.ones(2)
+
+
+def f(x: Array) -> Array:
+    return x * np.sin(x)
+
+
+def euler(f: Any, y0: Array, t: Array, *args: Any) -> Array:
+    y = [y0]
+    for start, end in zip(t, t[1:]):
+        y.append(y[-1] + (end - start) * f(start, y[-1], *args))
+    return np.stack(y)
+
+
+check_vjp(f, x, order=2, difference=complex_step, rtol=1e-9, rng=np.random.default_rng(0))
+check_odeint(euler, rtol=0.1, max_examples=5)
+reveal_type(central_difference(f, (x,), (x,), h=1e-3))  # Array
+reveal_type(complex_step(f, (x,), (x,)))  # Array
+reveal_type(inner({"a": x}, {"a": x}))  # float
+reveal_type(random_like(np.random.default_rng(0), {"a": x}))  # dict[str, Array]
