@@ -25,8 +25,6 @@ from typing import Any
 import numpy as np
 
 from .containers import TOO_DEEP, emptied, keys_of_dict, keys_of_sequence
-from .containers import belongings as belongings
-from .containers import orders as orders
 from .files import load as load
 from .files import save as save
 from .types import Array, T, Tree

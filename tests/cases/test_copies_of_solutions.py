@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tinyode import Event, odeint, solve, solve_batch, tree
+from tinyode.containers import orders
 from tinyode.solvers import NewtonFailed, SolverError, StepTooSmall, TooManySteps
 from tinyode.solvers.tableaus import TABLEAUS, find
 
@@ -41,7 +42,7 @@ def assert_same(x, y, times):
     events = [(), ()] if x.event is None else [tuple(x.event), tuple(y.event)]
     found, structure = tree.flatten((x.t, x.y, x(times), events[0]))
     right, expected = tree.flatten((y.t, y.y, y(times), events[1]))
-    assert structure == expected and tree.orders(structure) == tree.orders(expected)
+    assert structure == expected and orders(structure) == orders(expected)
     for a, b in zip(found, right):
         np.testing.assert_array_equal(a, b)
 

@@ -149,7 +149,7 @@ class Node:
     # Operators without a derivative.
     __lt__, __le__ = _compare(operator.lt), _compare(operator.le)
     __gt__, __ge__ = _compare(operator.gt), _compare(operator.ge)
-    __eq__, __ne__ = _compare(operator.eq), _compare(operator.ne)  # type: ignore[assignment]
+    __eq__, __ne__ = _compare(operator.eq), _compare(operator.ne)
     __floordiv__ = _compare(operator.floordiv)
     __rfloordiv__ = lambda self, other: other // self.value
     __bool__ = lambda self: bool(self.value)

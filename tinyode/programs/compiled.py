@@ -30,6 +30,8 @@ from ..autodiff.node import Node, peel
 from ..autodiff.numpy_calls import unbox
 from ..autodiff.rules.table import joint
 from ..autodiff.transforms import Specialized, vjp_of_list
+from ..containers import belongings
+from ..containers import orders as orders_of
 from . import thrown_away
 from .constants import PARTS, contents
 from .program import Program
@@ -142,7 +144,7 @@ class compiled(Generic[P, R]):
         kinds = [(x.shape, x.dtype) if type(x) is ndarray else _kind(x) for x in leaves]
         key = structure, with_keywords, kinds
         last = self.last.get(wanted)
-        if last and key == last[0] and (not last[1] or tree.orders(structure) == last[1]):
+        if last and key == last[0] and (not last[1] or orders_of(structure) == last[1]):
             return last[2]  # the usual case: quicker than a hash
         if any([_may_be_traced(x) for x in leaves]):
             return None
@@ -153,9 +155,9 @@ class compiled(Generic[P, R]):
         to compare.
         """
         structure, with_keywords, kinds = key
-        orders = tree.orders(structure)  # f may loop over the items of a dict
+        orders = orders_of(structure)  # f may loop over the items of a dict
         names = tuple([(type(name), repr(name)) for order in orders for name in order])  # 1 == True
-        own = tuple([contents(x) for x in tree.belongings(structure)])
+        own = tuple([contents(x) for x in belongings(structure)])
         cache_key = structure, orders, names, own, with_keywords, wanted, tuple(kinds)
         found = self.programs.pop(cache_key, NEW)
         if found is NEW:
@@ -228,7 +230,7 @@ def _compile(f, leaves, structure, wanted, with_keywords):
     dtypes = [np.result_type(y) for y in outputs]
     if not all([dtype.kind == "f" for dtype in dtypes]):
         return None, value
-    if tree.belongings(structure):  # attributes of a container of the caller's, which may change
+    if belongings(structure):  # attributes of a container of the caller's, which may change
         structure = copy.deepcopy(structure)
     vjp = _vjp(value, pullback, dtypes, call, structure, wanted)
     viewed = _arguments([call for call in first if not call.fresh])  # a view of it may be saved
