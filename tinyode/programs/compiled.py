@@ -221,6 +221,7 @@ def _compile(f, leaves, structure, wanted, with_keywords):
     calls, results = simplified(run.calls, [*outputs, *[run.pulled[i] for i in wanted]])
     outputs, pulled = results[: len(outputs)], results[len(outputs) :]
     first, second = split(calls, outputs)
+    # what the second program reads of the first, it is given
     made = {*_symbols(run.inputs), *_results(first)}
     read = [*_arguments(second), *_symbols(pulled)]
     saved = [x for x in dict.fromkeys(read) if x in made]

@@ -111,7 +111,7 @@ class Recording(list):
         if function in SHAPES_ONLY:
             return y
         self._check_shape(function, args, kwargs, arguments)
-        found, returned = tree.flatten(y)
+        found, returned = ([y], tree.LEAF) if type(y) is np.ndarray else tree.flatten(y)
         for value in found:
             if not isinstance(value, (np.ndarray, np.generic, float, int)):
                 self.takes(f"a {type(value).__name__}")

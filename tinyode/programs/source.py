@@ -133,12 +133,12 @@ class Writer:
             return f"{self.text(args[0])}[{self._index(args[1])}]"
         if f is np.transpose and all([x is None for x in args[1:]]) and np.ndim(args[0]):
             return f"{self.text(args[0])}.T"
-        # [1.0] * 2 is [1.0, 1.0], and 2.0 * 3.0 a Python number: an operator for a ufunc needs an
-        # array, and no list
-        arrays = any([has_dtype(x) for x in args])
-        lists = any([isinstance(x, (list, tuple)) for x in args])
-        if isinstance(f, np.ufunc) and (lists or not arrays):
-            return None
+        if isinstance(f, np.ufunc):
+            # [1.0] * 2 is [1.0, 1.0], and 2.0 * 3.0 a Python number, other than by the ufunc
+            if any([isinstance(x, (list, tuple)) for x in args]):
+                return None
+            if not any([has_dtype(x) for x in args]):
+                return None
         if f in BETWEEN and len(args) == 2:
             left, right = map(self.text, args)
             if f is operator.pow and left.startswith("-"):  # -2 ** x is -(2 ** x)

@@ -156,7 +156,7 @@ class Symbol(NDArrayOperatorsMixin):
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: math.prod(self.shape))
     dtype = property(lambda self: getattr(self.value, "dtype", None) or np.result_type(self.value))
-    nbytes = property(lambda self: self.size * self.dtype.itemsize)
+    nbytes = property(lambda self: np.asarray(self.value).nbytes)
     T = property(lambda self: np.transpose(self))
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
