@@ -49,7 +49,7 @@ reveal_type(compiled(loss)(x))  # float
 written = program(f, x, vjp=True)
 reveal_type(written)  # Program
 reveal_type(written.source)  # str
-reveal_type(written.constants)  # dict[str, Any]
+reveal_type(written.constants)  # dict[str, Array]
 
 
 @custom_vjp
