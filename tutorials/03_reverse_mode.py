@@ -15,6 +15,7 @@ import math
 import numpy as np
 
 from tinyode import grad, hessian, jacobian, jvp, nn, program, vjp
+from tinyode.autodiff.tape import Tape, sweep
 from tinyode.plotting import COLOURS, panels, save
 from tinyode.testing import central_difference, check_vjp
 
@@ -176,6 +177,23 @@ assert np.isclose(grad(lambda a: (a * 2 + np.tanh(a)) ** 2)(0.5), by_hand)
 # %% [markdown]
 # ## The library's engine
 #
+# The heart of the library is not much longer than our forty lines, and you can read it now:
+# [`tinyode/autodiff/tape.py`](../tinyode/autodiff/tape.py). Where a `Var` holds its parents, the
+# library keeps one list of all operations, the tape, in the order in which they ran; walking back
+# is going through that list from its end. Its docstring says which part of it is which of ours.
+# Here are the two operations of $y = \tanh(x w)$, written on a tape by hand:
+
+# %%
+tape = Tape(n_inputs=1)  # w, at position 0
+x0, w0 = np.float64(0.5), np.float64(2.0)
+z0, y0 = x0 * w0, np.tanh(x0 * w0)
+tape.record(lambda g, z, wanted, x, w: [g * x], (1,), (0,), z0, (x0, w0))  # operand 1 is w
+tape.record(lambda g, y, wanted, z: [g * (1 - y * y)], (0,), (1,), y0, (z0,))
+(dy_dw,) = sweep(tape.records, [(2, np.float64(1.0))], n_inputs=1)
+print(f"dy/dw from the tape {dy_dw:.12f}, by hand {x0 * (1 - y0**2):.12f}")
+assert dy_dw == x0 * (1 - y0**2) and np.isclose(dy_dw, grad(lambda w: np.tanh(x0 * w))(2.0))
+
+# %% [markdown]
 # `vjp` evaluates a function and returns its *pullback*, the function from $w$ to $w^T J$. The rest
 # is a few lines each in its terms: `grad` (pull back a one), `jacobian` (pull back each unit
 # vector), `jvp`, which gives $J v$ by a neat trick: $w \mapsto w^T J$ is linear in $w$, so *its*
