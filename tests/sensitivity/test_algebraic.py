@@ -89,9 +89,8 @@ def test_containers_numbers_and_dtypes():
     )
     assert root(lambda u: u**2 - 2, np.float32(1.0)).dtype == np.float32
     assert root(lambda u: u**3, 0.0) == 0.0
-    assert (
-        grad(lambda u0: root(lambda u: u**2 - 2, u0))(1.0) == 0.0
-    )  # a root does not depend on where the search began
+    # a root does not depend on where the search began
+    assert grad(lambda u0: root(lambda u: u**2 - 2, u0))(1.0) == 0.0
 
 
 def test_what_is_refused():

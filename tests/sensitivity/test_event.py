@@ -96,16 +96,13 @@ def test_events_of_containers_and_backwards_in_time():
         np.testing.assert_allclose(
             [t, y["q"][0]], [np.sign(t_end) * np.arccos(0.3), 0.3], atol=1e-9
         )
-        of_time, of_state = (
-            grad(lambda k, t_end: when(k, t_end)[0]),
-            grad(lambda k, t_end: when(k, t_end)[1]["q"][0]),
-        )
+        of_time = grad(lambda k, t_end: when(k, t_end)[0])
+        of_state = grad(lambda k, t_end: when(k, t_end)[1]["q"][0])
         np.testing.assert_allclose(
             of_time(0.3, t_end), -np.sign(t_end) / np.sqrt(1 - 0.09), rtol=1e-8
         )
-        np.testing.assert_allclose(
-            of_state(0.3, t_end), 1.0, rtol=1e-8
-        )  # it is where k is, whatever k
+        # it is where k is, whatever k
+        np.testing.assert_allclose(of_state(0.3, t_end), 1.0, rtol=1e-8)
 
 
 def test_what_has_no_event_or_no_derivative_says_so():
@@ -126,11 +123,9 @@ def test_what_has_no_event_or_no_derivative_says_so():
                 event=lambda t, y: np.maximum(y[0] - t, 0.0) + 0 * y[1],
             )[0]
         )(np.array([1.0, 0.0]))
-    swing, start, down = (
-        lambda t, y: np.array([y[1], -y[0]]),
-        np.array([1.0, 0.0]),
-        lambda t, y: y[0],
-    )
+    swing = lambda t, y: np.array([y[1], -y[0]])
+    start = np.array([1.0, 0.0])
+    down = lambda t, y: y[0]
     for wrong, message in (
         ({"event": [down, down]}, "odeint_event is until one event; got 2 of them"),
         ({"event": None}, "got 0 of them"),

@@ -94,12 +94,8 @@ def test_P4_P5_P6_P7_closed_form_of_a_linear_field(seed, direction):
     diagonal A; dL/dT = w A z(T).
     """
     rng = np.random.default_rng(seed)
-    rates, z0, w, T = (
-        rng.normal(size=3),
-        rng.normal(size=3),
-        rng.normal(size=3),
-        direction * rng.uniform(0.3, 1.5),
-    )
+    rates, z0, w = rng.normal(size=3), rng.normal(size=3), rng.normal(size=3)
+    T = direction * rng.uniform(0.3, 1.5)
     loss = lambda z0, t, rates: np.sum(w * accurate(lambda t, z, r: r * z, z0, t, rates)[-1])
     gz, gt, gr = grad(loss, (0, 1, 2))(z0, np.array([0.0, T]), rates)
     end = np.exp(rates * T)
@@ -169,9 +165,8 @@ def test_the_backward_solve_has_its_own_settings():
         abs(grad(functools.partial(loss, adjoint_rtol=tol, adjoint_atol=tol))(1.0) - exact)
         for tol in (1e-3, 1e-6, 1e-9)
     ]
-    assert (
-        errors[0] > 10 * errors[1] > 100 * errors[2] and errors[2] < 1e-8
-    )  # P-tol: tolerance counts on both passes
+    # P-tol: tolerance counts on both passes
+    assert errors[0] > 10 * errors[1] > 100 * errors[2] and errors[2] < 1e-8
     fixed = lambda k: odeint(
         f,
         y0,
