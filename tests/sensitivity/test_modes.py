@@ -12,9 +12,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import seeds
 
-from tinyode import NewtonError, grad, hessian, jvp, odeint, solve, stop_gradient, tree, vjp
-from tinyode.sensitivity.discrete import revolve
+from tinyode import (
+    NewtonError,
+    compiled,
+    grad,
+    hessian,
+    jvp,
+    odeint,
+    solve,
+    stop_gradient,
+    tree,
+    vjp,
+)
 from tinyode.sensitivity.odeint import GRADIENTS
+from tinyode.sensitivity.taken import revolve
 from tinyode.solvers.options import Options, Stats
 from tinyode.solvers.solve import steps
 from tinyode.solvers.state import flat_field
@@ -57,12 +68,8 @@ def recorded_loop(f, method, options, y0, t, p):
     """The steps that the solver takes, written as a plain loop, for the engine to record; explicit
     methods.
     """
-    tableau, plain, start, parameters = (
-        TABLEAUS[method],
-        stop_gradient(t),
-        stop_gradient(y0),
-        stop_gradient(p),
-    )
+    tableau = TABLEAUS[method]
+    plain, start, parameters = stop_gradient(t), stop_gradient(y0), stop_gradient(p)
     field = flat_field(lambda t, y: f(t, y, parameters), [start], tree.LEAF, ())
     taken = [
         (s.t, s.t1, s.h)
@@ -88,11 +95,10 @@ def recorded_loop(f, method, options, y0, t, p):
         while i < len(plain) and abs(plain[i] - plain[0]) <= abs(end - plain[0]):
             x = (t[i] - now) / size
             inside = plain[i] != end or not (fixed or n == len(taken) - 1)
-            weights = (
-                [sum(q * x ** (d + 1) for d, q in enumerate(row)) for row in tableau.interpolant]
-                if inside
-                else tableau.b
-            )
+            weights = tableau.b
+            if inside:
+                powers = lambda row: sum(q * x ** (d + 1) for d, q in enumerate(row))
+                weights = [powers(row) for row in tableau.interpolant]
             ys.append(y + size * sum(w * x for w, x in zip(weights, k)))
             i += 1
         y = y + size * sum(b * x for b, x in zip(tableau.b, k))
@@ -110,11 +116,9 @@ def test_S_black_N_black_discrete_is_the_derivative_of_the_steps_taken(
     checkpoints.
     """
     f, y0, t, p, w = problem
-    options = (
-        {"rtol": 1e-3, "atol": 1e-4}
-        if adaptive and TABLEAUS[method].e is not None
-        else {"step_size": 0.13}
-    )
+    options = {"step_size": 0.13}
+    if adaptive and TABLEAUS[method].e is not None:
+        options = {"rtol": 1e-3, "atol": 1e-4}
     value = odeint(f, y0, t, p, method=method, gradient="discrete", **options)
     np.testing.assert_allclose(
         value, recorded_loop(f, method, options, y0, t, p), rtol=1e-12, atol=1e-12
@@ -152,18 +156,13 @@ def test_discrete_at_fixed_steps_against_finite_differences(problem, method, che
 @pytest.mark.parametrize("method", TABLEAUS)
 def test_every_mode_with_every_method(gradient, method):
     """Near the gradient of the exact solution, as near as the method is."""
-    y0, t, p = (
-        np.array([0.5, -1.0]),
-        np.array([0.0, 0.4, 1.0]),
-        np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3]),
-    )
+    y0, t = np.array([0.5, -1.0]), np.array([0.0, 0.4, 1.0])
+    p = np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3])
     w = np.array([[1, 2], [3, 4], [5, 6.0]])
     order = TABLEAUS[method].order
-    options = (
-        {"step_size": {1: 4e-3, 2: 0.02}.get(order, 0.1)}
-        if TABLEAUS[method].e is None
-        else {"rtol": 1e-5, "atol": 1e-7}
-    )
+    options = {"rtol": 1e-5, "atol": 1e-7}
+    if TABLEAUS[method].e is None:
+        options = {"step_size": {1: 4e-3, 2: 0.02}.get(order, 0.1)}
     exact = grad(lambda *a: np.sum(w * odeint(network, *a, rtol=1e-10, atol=1e-12)), (0, 1, 2))(
         y0, t, p
     )
@@ -185,12 +184,8 @@ def test_P4_P5_P6_G33_every_mode_against_the_matrix_exponential(seed, gradient, 
     e_j),   Phi_ii = T exp(e_i T).
     """
     rng = np.random.default_rng(seed)
-    A, z0, w, T = (
-        rng.normal(size=(3, 3)),
-        rng.normal(size=3),
-        rng.normal(size=3),
-        direction * rng.uniform(0.3, 1.2),
-    )
+    A, z0, w = rng.normal(size=(3, 3)), rng.normal(size=3), rng.normal(size=3)
+    T = direction * rng.uniform(0.3, 1.2)
     e, V = np.linalg.eig(A)
     apart, W = e[:, None] - e + np.eye(3), np.linalg.inv(V)
     assume(np.abs(apart).min() > 1e-2 and np.linalg.cond(V) < 100)
@@ -229,12 +224,8 @@ def test_the_modes_agree_in_the_limit_and_with_finite_differences(problem, gradi
 
 @pytest.mark.parametrize("gradient", ["adjoint", "interpolated", "forward"])
 def test_P_tol_S_black_continuous_modes_err_by_the_tolerance_and_discrete_by_rounding(gradient):
-    y0, t, p, w = (
-        np.array([0.5, -1.0]),
-        np.array([0.0, 0.7, 2.0]),
-        np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3]),
-        np.ones((3, 2)),
-    )
+    y0, t, w = np.array([0.5, -1.0]), np.array([0.0, 0.7, 2.0]), np.ones((3, 2))
+    p = np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3])
     loss = lambda p, tol, **o: np.sum(
         w * odeint(network, y0, t, p, rtol=tol, atol=tol, method="dop853", **o)
     )
@@ -374,15 +365,11 @@ def test_the_backward_solve_of_interpolated_has_its_own_settings():
         gradient="interpolated",
         **o,
     )[-1, 0]
-    errors = [
-        abs(
-            grad(
-                functools.partial(loss, adjoint_method="bosh3", adjoint_rtol=tol, adjoint_atol=tol)
-            )(1.0)
-            + 1.5 * np.sin(3.0)
-        )
-        for tol in (1e-3, 1e-6, 1e-9)
-    ]  # bosh3: in no more than the steps of the forward solve dopri5 is at 1e-6
+    # bosh3: in no more than the steps of the forward solve dopri5 is at 1e-6
+    with_tolerance = lambda tol: functools.partial(
+        loss, adjoint_method="bosh3", adjoint_rtol=tol, adjoint_atol=tol
+    )
+    errors = [abs(grad(with_tolerance(tol))(1.0) + 1.5 * np.sin(3.0)) for tol in (1e-3, 1e-6, 1e-9)]
     assert errors[0] > 10 * errors[1] > 100 * errors[2] and errors[2] < 1e-8
 
 
@@ -424,9 +411,10 @@ def test_second_derivatives_where_backwards_solving_is_not_stable(gradient):
 )
 def test_tolerances_of_each_component(gradient, rtol, atol):
     f, s, y0 = lambda t, y, k: (y[1], -k * y[0]), np.sqrt(1.7), (np.array([1.0, 0.5]), np.zeros(2))
+    # 1.5 cos(2 sqrt(k))
     end = lambda k: np.sum(
         odeint(f, y0, [0.0, 2.0], k, rtol=rtol, atol=atol, gradient=gradient)[0][-1]
-    )  # 1.5 cos(2 sqrt(k))
+    )
     np.testing.assert_allclose(grad(end)(1.7), -1.5 * np.sin(2 * s) / s, rtol=1e-6)
     np.testing.assert_allclose(
         grad(grad(end))(1.7), 1.5 * (np.sin(2 * s) / (2 * s**3) - np.cos(2 * s) / s**2), rtol=1e-5
@@ -585,15 +573,12 @@ def test_P_err_a_stiff_problem_that_the_adjoint_cannot_solve_back():
         RuntimeWarning, match=r"is off by 0.0.*, where it was 0.1,"
     ):  # though a large tolerance explains much
         grad(logistic)(1.0)
-    with (
-        warnings.catch_warnings()
-    ):  # where nothing drifts there is none, nor with observations that z restarts from
+    # where nothing drifts there is none, nor with observations that z restarts from
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
         grad(lambda k: np.sum(odeint(f, 0.0, np.linspace(0, 2, 41), k, rtol=1e-6, atol=1e-8)))(50.0)
-        pendulum, y0 = (
-            lambda t, y, k: np.stack([y[1], -k * np.sin(y[0])]),
-            np.array([0.0, 1.0]),
-        )  # a component may be zero
+        pendulum = lambda t, y, k: np.stack([y[1], -k * np.sin(y[0])])
+        y0 = np.array([0.0, 1.0])  # a component may be zero
         for T, options in (
             (1.0, {"method": "bosh3", "rtol": 1e-4}),
             (1.0, {"rtol": 1e-3}),
@@ -773,3 +758,34 @@ def test_a_component_that_is_all_rounding_is_not_warned_of():
             ]
         )(1.0)
     np.testing.assert_allclose(slope, -1.5 * np.sin(3.0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_a_field_with_its_own_derivative_is_asked_once_a_pass(gradient):
+    """However many steps there are; what it offers is used, and gives the same gradient."""
+    inside = compiled(network)
+
+    class Offering:
+        asked = 0
+
+        def __call__(self, t, y, p):
+            return inside(t, y, p)
+
+        def specialized(self, leaves, structure, wanted=()):
+            self.asked += 1
+            return inside.specialized(leaves, structure, wanted)
+
+    y0, p = np.array([0.5, -1.0]), np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3])
+    loss = lambda f, step: (
+        lambda y0, p: np.sum(
+            odeint(f, y0, [0.0, 1.0], p, method="rk4", step_size=step, gradient=gradient)[-1] ** 2
+        )
+    )
+    asked = []
+    for step in (0.5, 0.05):
+        offering = Offering()
+        found = grad(loss(offering, step), (0, 1))(y0, p)
+        asked.append(offering.asked)
+        for c, d in zip(found, grad(loss(network, step), (0, 1))(y0, p)):
+            np.testing.assert_allclose(c, d, rtol=1e-12)
+    assert asked[0] == asked[1] > 0
