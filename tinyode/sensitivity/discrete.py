@@ -38,7 +38,9 @@ def odesolve(f, z0, t, theta, settings):
         return made.observed(taken.follow(made))
 
     def backward(dL_dz, zs, wanted, t, z0, theta):
-        again = taken.again(problem(f, *plain([z0, t, list(theta)]), options))
+        again = None
+        if taken.tableau.implicit or taken.checkpoints is not None:
+            again = taken.again(problem(f, *plain([z0, t, list(theta)]), options))
         if not has_traced([t, z0, *theta]):
             return by_steps(f, taken, again, dL_dz, wanted, t, z0, theta)
         loop = lambda t, z0, theta: replay(f, taken, again, t, z0, theta)
