@@ -1,5 +1,6 @@
-"""Every way to differentiate a solution, with every method: against plain loops that are recorded,
-closed forms, and each other.
+"""Every way to differentiate a solution, with every method.
+
+They are held against plain loops that the engine records, closed forms, and each other.
 """
 
 import functools
@@ -53,8 +54,10 @@ FIELDS = {f.__name__: f for f in (linear, polynomial, network)}
 
 @st.composite
 def problems(draw):
-    """Draw (f, y0, t, p, w): a field, a state, times forwards or backwards, parameters, and the
-    weights of a loss at all times.
+    """Draw (f, y0, t, p, w).
+
+    These are a field, a state, times forwards or backwards, parameters, and the weights of a loss
+    at all times.
     """
     rng = np.random.default_rng(draw(seeds))
     t = 0.3 + np.cumsum(rng.uniform(0.15, 0.6, draw(st.integers(2, 5)))) * draw(
@@ -65,9 +68,7 @@ def problems(draw):
 
 
 def recorded_loop(f, method, options, y0, t, p):
-    """The steps that the solver takes, written as a plain loop, for the engine to record; explicit
-    methods.
-    """
+    """Take the steps of an explicit solver in a plain loop, for the engine to record."""
     tableau = TABLEAUS[method]
     plain, start, parameters = stop_gradient(t), stop_gradient(y0), stop_gradient(p)
     field = flat_field(lambda t, y: f(t, y, parameters), [start], tree.LEAF, ())
@@ -112,8 +113,9 @@ def recorded_loop(f, method, options, y0, t, p):
 def test_S_black_N_black_discrete_is_the_derivative_of_the_steps_taken(
     problem, method, adaptive, checkpoints
 ):
-    """To rounding: for y0, parameters and every time, through dense output, with any number of
-    checkpoints.
+    """It is to rounding, for y0, parameters and every time.
+
+    The states may be read off inside the steps, and there may be any number of checkpoints.
     """
     f, y0, t, p, w = problem
     options = {"step_size": 0.13}
@@ -139,7 +141,7 @@ def test_S_black_N_black_discrete_is_the_derivative_of_the_steps_taken(
 @settings(max_examples=25)
 @given(problems(), st.sampled_from(sorted(TABLEAUS)), st.sampled_from([None, 2]))
 def test_discrete_at_fixed_steps_against_finite_differences(problem, method, checkpoints):
-    """Of the numbers computed, whatever their own error; implicit methods and times too."""
+    """The differences are of the numbers computed, whatever their own error, in times too."""
     f, y0, t, p, w = problem
     step = 0.9 * np.min(np.abs(np.diff(t)))
     loss = lambda *a: np.sum(
@@ -155,7 +157,7 @@ def test_discrete_at_fixed_steps_against_finite_differences(problem, method, che
 @pytest.mark.parametrize("gradient", GRADIENTS)
 @pytest.mark.parametrize("method", TABLEAUS)
 def test_every_mode_with_every_method(gradient, method):
-    """Near the gradient of the exact solution, as near as the method is."""
+    """The gradient is as near to that of the exact solution as the method is."""
     y0, t = np.array([0.5, -1.0]), np.array([0.0, 0.4, 1.0])
     p = np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3])
     w = np.array([[1, 2], [3, 4], [5, 6.0]])
@@ -247,8 +249,9 @@ def test_P_tol_S_black_continuous_modes_err_by_the_tolerance_and_discrete_by_rou
     ids=str,
 )
 def test_second_derivatives_in_every_mode(gradient, options):
-    """The Hessian in state, parameters and time, symmetric, and the derivative of the gradient;
-    Hessian-vector products by jvp.
+    """The Hessian in state, parameters and time is symmetric, and the derivative of the gradient.
+
+    Hessian-vector products by jvp agree with it.
     """
     f = lambda t, y, k: np.array([y[1], -k * np.sin(y[0]) * np.cos(t)])
     loss = lambda p: np.sum(
@@ -336,8 +339,9 @@ def test_discrete_at_a_time_that_an_adaptive_step_happens_to_end_at():
 
 @pytest.mark.parametrize("method", [name for name in IMPLICIT if TABLEAUS[name].e is not None])
 def test_discrete_of_an_adaptive_implicit_step_is_that_of_its_equations(method):
-    """One step of size 1/2 that loose tolerances let pass: its gradient is that of the step of
-    fixed size, to rounding.
+    """Loose tolerances let one step of size 1/2 pass.
+
+    Its gradient is that of the step of fixed size, to rounding.
     """
     f = lambda t, y, k: np.array([y[1], k * (1 - y[0] ** 2) * y[1] - y[0]])
     loss = lambda y0, k, **o: np.sum(
@@ -423,9 +427,7 @@ def test_tolerances_of_each_component(gradient, rtol, atol):
 
 @pytest.mark.parametrize("method", IMPLICIT)
 def test_checkpoints_do_not_change_the_gradient_of_implicit_steps(method):
-    """To rounding: the stages are solved for to rounding, so that they are those of the second
-    time.
-    """
+    """The stages are solved for to rounding, so they come out the same the second time."""
     f = lambda t, y, k: np.stack(
         [y[1] * k[0] + np.sin(3 * t), -k[1] * np.sin(y[0]) * 3 - 0.1 * y[1] * t]
     )
@@ -508,8 +510,9 @@ def test_containers_other_arguments_and_float32(gradient):
 
 
 def test_an_implicit_step_without_a_derivative_says_so():
-    """One step of implicit Euler for y' = t y from 0 to 1: every y1 solves y1 = y0 + y1 if y0 = 0,
-    and none if not.
+    """One step of implicit Euler for y' = t y from 0 to 1 asks for y1 = y0 + y1.
+
+    Every y1 solves this if y0 = 0, and none if not.
     """
     with pytest.raises(NewtonError, match="the matrix of an implicit step's stages is singular"):
         grad(
@@ -544,8 +547,9 @@ def test_f_sees_plain_numbers_where_no_derivative_is_wanted(gradient):
 
 
 def test_P_err_a_stiff_problem_that_the_adjoint_cannot_solve_back():
-    """y' = -50 (y - cos t): backwards, errors of z grow by exp(50 t). Over the stored solution, or
-    step by step, nothing does.
+    """y' = -50 (y - cos t): backwards in time, errors of z grow by exp(50 t).
+
+    Over the stored solution, or step by step, none grows.
     """
     f = lambda t, y, k: -k * (y - np.cos(t))
     loss = lambda k, **o: odeint(f, 0.0, [0.0, 2.0], k, rtol=1e-6, atol=1e-8, **o)[-1]
@@ -623,8 +627,9 @@ def test_combinations_without_sense_are_refused_by_name(options, message):
 
 
 def test_checkpoints_cost_what_griewank_and_walther_say():
-    """r l - b(c + 1, r - 1) steps taken again for l steps and c states kept, b(c, r - 1) < l <=
-    b(c, r); and that is the least.
+    """For l steps and c states kept, r l - b(c + 1, r - 1) steps are taken again.
+
+    Here b(c, r - 1) < l <= b(c, r). That is the least.
     """
 
     @functools.cache
@@ -650,7 +655,7 @@ def test_checkpoints_cost_what_griewank_and_walther_say():
 
 @pytest.mark.parametrize("checkpoints", [1, 2, 3, 5, 10])
 def test_no_more_states_are_kept_than_asked_for(checkpoints):
-    """And the one at hand; counted, over 1500 steps."""
+    """There is one more, the one at hand; counted over 1500 steps."""
 
     class State:
         alive = most = 0
@@ -671,8 +676,9 @@ def test_no_more_states_are_kept_than_asked_for(checkpoints):
 
 
 def test_P_mem_S_mem_checkpoints_keep_the_memory():
-    """In states: 200 rk4 steps keep about 200, ten checkpoints about ten and what a step needs,
-    which is less than 30.
+    """200 rk4 steps keep about 200 states.
+
+    With ten checkpoints it is about ten, and what a step needs: less than 30.
     """
     import tracemalloc
 
@@ -725,8 +731,9 @@ def test_discrete_does_not_ask_for_f_beyond_the_end(method):
 
 @pytest.mark.parametrize("method", ["trbdf2", "kvaerno3", "kvaerno5"])
 def test_second_derivatives_of_stiff_steps(method):
-    """y' = k A y with the eigenvalues -1/2 and -2e6: y(1) = exp(-k / 2) nearly; the stages are all
-    rounding beside df/dy.
+    """y' = k A y has the eigenvalues -1/2 and -2e6, so y(1) is nearly exp(-k / 2).
+
+    The stages are all rounding beside df/dy.
     """
     A = np.array([[-1e6, 1e6], [1e6, -1e6 - 1.0]])
     end = lambda k: odeint(
@@ -762,7 +769,7 @@ def test_a_component_that_is_all_rounding_is_not_warned_of():
 
 @pytest.mark.parametrize("gradient", GRADIENTS)
 def test_a_field_with_its_own_derivative_is_asked_once_a_pass(gradient):
-    """However many steps there are; what it offers is used, and gives the same gradient."""
+    """It is asked once, however many steps there are, and gives the same gradient."""
     inside = compiled(network)
 
     class Offering:

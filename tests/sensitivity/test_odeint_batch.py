@@ -1,6 +1,4 @@
-"""odeint_batch: the gradients of a loop over samples, each with its own steps and times, and its
-refusals.
-"""
+"""odeint_batch: its gradients are those of a loop over samples with their own steps and times."""
 
 import numpy as np
 import pytest
@@ -28,7 +26,7 @@ def pendulum(t, y, k, c):
     seeds, st.sampled_from(EXPLICIT), st.integers(1, 5), st.booleans(), st.sampled_from([(0,), ()])
 )
 def test_the_gradients_of_a_loop_over_samples(seed, method, B, own_times, batched):
-    """Of states, of a parameter for each sample and of one for all, to rounding."""
+    """They agree to rounding: of states, of a parameter for each sample and of one for all."""
     rng = np.random.default_rng(seed)
     y0, k, w = rng.uniform(-2, 2, (B, 2)), rng.uniform(0.5, 9, (B, 1)), rng.normal(size=(4, B, 2))
     t = np.cumsum(rng.uniform(0.1, 0.9, (B, 4)), axis=1) * rng.choice([1, -1], (B, 1))
@@ -117,8 +115,9 @@ def test_refusals():
 
 
 def test_f_with_arrays_of_all_samples_and_a_step_of_few():
-    """One sample is rejected on the way, so a step has fewer rows, though the solve never asked f
-    for fewer than all.
+    """A sample is rejected on the way, so a step has fewer rows.
+
+    But the solve never asked f for fewer than all.
     """
     k = np.array([[1.0], [1.0]])
     run = lambda y0, f, *args: np.sum(
