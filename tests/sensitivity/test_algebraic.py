@@ -1,5 +1,7 @@
-"""root and its adjoint: the slides' worked examples against closed forms, drawn systems against
-finite differences, every refusal.
+"""root and its adjoint.
+
+The slides' worked examples are held against closed forms, drawn systems against finite differences;
+every error message is provoked.
 """
 
 import numpy as np
@@ -34,8 +36,9 @@ def test_G_ex1(p1, p2):
 
 @given(st.floats(-3, 3), st.floats(-3, 3))
 def test_G_ex2(p1, p2):
-    """One real root, u1^3 + u1 + p1 + p2 = 0 by Cardano; du1/dp = -1 / (3 u1^2 + 1) for both,
-    du2/dp = -du1/dp - (1, 0).
+    """There is one real root, u1^3 + u1 + p1 + p2 = 0, by Cardano's formula.
+
+    du1/dp = -1 / (3 u1^2 + 1) for both components of p, and du2/dp = -du1/dp - (1, 0).
     """
     q = p1 + p2
     d = np.sqrt(q**2 / 4 + 1 / 27)
@@ -50,8 +53,9 @@ def test_G_ex2(p1, p2):
 
 
 def test_G18_to_G26_the_two_bracketings_and_the_transpose():
-    """(dg/du (df/du)^-1) df/dp = dg/du ((df/du)^-1 df/dp); with (df/du) lambda in place of its
-    transpose (G26) it comes out wrong.
+    """(dg/du (df/du)^-1) df/dp = dg/du ((df/du)^-1 df/dp).
+
+    With (df/du) lambda in place of its transpose (G26) it comes out wrong.
     """
     p = np.array([0.4, -1.1])
     u = root(example_2, np.zeros(2), p)
@@ -89,9 +93,8 @@ def test_containers_numbers_and_dtypes():
     )
     assert root(lambda u: u**2 - 2, np.float32(1.0)).dtype == np.float32
     assert root(lambda u: u**3, 0.0) == 0.0
-    assert (
-        grad(lambda u0: root(lambda u: u**2 - 2, u0))(1.0) == 0.0
-    )  # a root does not depend on where the search began
+    # a root does not depend on where the search began
+    assert grad(lambda u0: root(lambda u: u**2 - 2, u0))(1.0) == 0.0
 
 
 def test_what_is_refused():
@@ -127,8 +130,9 @@ def test_what_is_refused():
 
 
 def test_what_is_returned_is_a_root():
-    """In every component, however small beside the others; where there is none, nor is one
-    returned.
+    """It is one in every component, also in one that is small beside the others.
+
+    Where there is no root, none is returned.
     """
     u = root(lambda u: np.stack([u[0] - 1e12, np.tanh(u[1]) - 0.5]), np.array([1e12, 0.3]))
     np.testing.assert_allclose(u, [1e12, np.arctanh(0.5)], rtol=1e-9)
@@ -154,7 +158,7 @@ def test_the_last_step_of_newton_is_taken():
 
 
 def test_systems_are_solved_to_rounding():
-    """Where the residual is nothing but rounding it need not become smaller with the last step."""
+    """Where the residual is all rounding, the last step need not make it smaller."""
     for seed in range(300):
         rng = np.random.default_rng(seed)
         A, u, units = rng.normal(size=(5, 5)), rng.normal(size=5), 10.0 ** rng.integers(-6, 7, 5)

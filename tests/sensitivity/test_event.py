@@ -1,4 +1,4 @@
-"""odeint_event, and integral losses: against closed forms and finite differences, in every mode."""
+"""odeint_event and integral losses, against closed forms and finite differences, in every mode."""
 
 import numpy as np
 import pytest
@@ -28,8 +28,10 @@ def above(t, y, g, floor):
 
 
 def bounces(p, n, **options):
-    """The time and speed after n bounces of a ball dropped from p[0] at p[4], of gravity p[1], on a
-    floor at p[2], which returns p[3].
+    """Return the time and speed of a ball after n bounces.
+
+    It is dropped from p[0] at the time p[4], with gravity p[1], on a floor at p[2] that returns the
+    share p[3] of its speed.
     """
     height, g, floor, e, t = p
     y = np.array([height, 0.0 * height])
@@ -61,8 +63,10 @@ def closed_form(p, n):
 @pytest.mark.parametrize("gradient", GRADIENTS)
 @pytest.mark.parametrize("n", [1, 4])
 def test_bouncing_balls_in_sequence(gradient, n):
-    """Time and speed, and their derivatives in height, gravity, floor (which event alone depends
-    upon), restitution and first time.
+    """Time and speed have the derivatives of the closed form.
+
+    These are in height, gravity, floor (on which only the event depends), restitution and first
+    time.
     """
     for which in (0, 1):
         value = lambda p, which=which: bounces(p, n, gradient=gradient)[which]
@@ -80,7 +84,7 @@ def test_second_derivatives_of_an_event(gradient):
 
 
 def test_events_of_containers_and_backwards_in_time():
-    """A swing reaches k: y = cos(t) = k at arccos(k), or, backwards, at -arccos(k)."""
+    """A swing y = cos(t) reaches k at arccos(k), and backwards in time at -arccos(k)."""
     f = lambda t, y, k: {"q": y["p"] * 1.0, "p": -y["q"]}
     when = lambda k, t_end: odeint_event(
         f,
@@ -96,16 +100,13 @@ def test_events_of_containers_and_backwards_in_time():
         np.testing.assert_allclose(
             [t, y["q"][0]], [np.sign(t_end) * np.arccos(0.3), 0.3], atol=1e-9
         )
-        of_time, of_state = (
-            grad(lambda k, t_end: when(k, t_end)[0]),
-            grad(lambda k, t_end: when(k, t_end)[1]["q"][0]),
-        )
+        of_time = grad(lambda k, t_end: when(k, t_end)[0])
+        of_state = grad(lambda k, t_end: when(k, t_end)[1]["q"][0])
         np.testing.assert_allclose(
             of_time(0.3, t_end), -np.sign(t_end) / np.sqrt(1 - 0.09), rtol=1e-8
         )
-        np.testing.assert_allclose(
-            of_state(0.3, t_end), 1.0, rtol=1e-8
-        )  # it is where k is, whatever k
+        # it is where k is, whatever k
+        np.testing.assert_allclose(of_state(0.3, t_end), 1.0, rtol=1e-8)
 
 
 def test_what_has_no_event_or_no_derivative_says_so():
@@ -126,11 +127,9 @@ def test_what_has_no_event_or_no_derivative_says_so():
                 event=lambda t, y: np.maximum(y[0] - t, 0.0) + 0 * y[1],
             )[0]
         )(np.array([1.0, 0.0]))
-    swing, start, down = (
-        lambda t, y: np.array([y[1], -y[0]]),
-        np.array([1.0, 0.0]),
-        lambda t, y: y[0],
-    )
+    swing = lambda t, y: np.array([y[1], -y[0]])
+    start = np.array([1.0, 0.0])
+    down = lambda t, y: y[0]
     for wrong, message in (
         ({"event": [down, down]}, "odeint_event is until one event; got 2 of them"),
         ({"event": None}, "got 0 of them"),
@@ -154,8 +153,10 @@ def test_what_has_no_event_or_no_derivative_says_so():
 
 @pytest.mark.parametrize("v", [10.0, 7.0, 3.0, 1.0])
 def test_the_top_of_a_throw(v):
-    """It is at v / 10; to reach it, height and all, has no derivative, as with less it is not
-    reached.
+    """It is at the time v / 10.
+
+    The time at which a throw reaches the height of its top has no derivative: with less speed it is
+    never reached.
     """
     f = lambda t, y: np.array([y[1], -10.0 + 0 * y[1]])
     when = lambda v, event: odeint_event(f, np.stack([0.0 * v, v]), 0.0, event=event, t_end=2.0)[0]
@@ -232,7 +233,7 @@ def test_an_event_that_depends_on_time():
 
 
 def test_the_direction_of_an_event_counts():
-    """sin t comes down through 1/2 at 5 pi / 6, after it has come up through it."""
+    """sin t falls through 1/2 at 5 pi / 6, after it has risen through it."""
     f, down = lambda t, y, k: np.array([y[1], -y[0]]), Event(lambda t, y, k: y[0] - k, direction=-1)
     when = lambda k: odeint_event(
         f, np.array([0.0, 1.0]), 0.0, k, event=down, t_end=6.0, **ACCURATE
@@ -253,8 +254,9 @@ def test_whole_numbers_as_the_state():
 
 
 def test_the_gradient_asked_for_is_the_one_taken():
-    """Discrete, it is the derivative of the numbers computed, however rough; in steps of Euler's
-    method z(t) = (1 - k h)^(t / h).
+    """The discrete one is the derivative of the numbers computed, however rough they are.
+
+    In steps of Euler's method z(t) = (1 - k h)^(t / h).
     """
     when = lambda k, **options: odeint_event(
         lambda t, y, k: -k * y,

@@ -1,5 +1,6 @@
-"""Every way to differentiate a solution, with every method: against plain loops that are recorded,
-closed forms, and each other.
+"""Every way to differentiate a solution, with every method.
+
+They are held against plain loops that the engine records, closed forms, and each other.
 """
 
 import functools
@@ -12,9 +13,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import seeds
 
-from tinyode import NewtonError, grad, hessian, jvp, odeint, solve, stop_gradient, tree, vjp
-from tinyode.sensitivity.discrete import revolve
+from tinyode import (
+    NewtonError,
+    compiled,
+    grad,
+    hessian,
+    jvp,
+    odeint,
+    solve,
+    stop_gradient,
+    tree,
+    vjp,
+)
 from tinyode.sensitivity.odeint import GRADIENTS
+from tinyode.sensitivity.taken import revolve
 from tinyode.solvers.options import Options, Stats
 from tinyode.solvers.solve import steps
 from tinyode.solvers.state import flat_field
@@ -42,8 +54,10 @@ FIELDS = {f.__name__: f for f in (linear, polynomial, network)}
 
 @st.composite
 def problems(draw):
-    """Draw (f, y0, t, p, w): a field, a state, times forwards or backwards, parameters, and the
-    weights of a loss at all times.
+    """Draw (f, y0, t, p, w).
+
+    These are a field, a state, times forwards or backwards, parameters, and the weights of a loss
+    at all times.
     """
     rng = np.random.default_rng(draw(seeds))
     t = 0.3 + np.cumsum(rng.uniform(0.15, 0.6, draw(st.integers(2, 5)))) * draw(
@@ -54,15 +68,9 @@ def problems(draw):
 
 
 def recorded_loop(f, method, options, y0, t, p):
-    """The steps that the solver takes, written as a plain loop, for the engine to record; explicit
-    methods.
-    """
-    tableau, plain, start, parameters = (
-        TABLEAUS[method],
-        stop_gradient(t),
-        stop_gradient(y0),
-        stop_gradient(p),
-    )
+    """Take the steps of an explicit solver in a plain loop, for the engine to record."""
+    tableau = TABLEAUS[method]
+    plain, start, parameters = stop_gradient(t), stop_gradient(y0), stop_gradient(p)
     field = flat_field(lambda t, y: f(t, y, parameters), [start], tree.LEAF, ())
     taken = [
         (s.t, s.t1, s.h)
@@ -88,11 +96,10 @@ def recorded_loop(f, method, options, y0, t, p):
         while i < len(plain) and abs(plain[i] - plain[0]) <= abs(end - plain[0]):
             x = (t[i] - now) / size
             inside = plain[i] != end or not (fixed or n == len(taken) - 1)
-            weights = (
-                [sum(q * x ** (d + 1) for d, q in enumerate(row)) for row in tableau.interpolant]
-                if inside
-                else tableau.b
-            )
+            weights = tableau.b
+            if inside:
+                powers = lambda row: sum(q * x ** (d + 1) for d, q in enumerate(row))
+                weights = [powers(row) for row in tableau.interpolant]
             ys.append(y + size * sum(w * x for w, x in zip(weights, k)))
             i += 1
         y = y + size * sum(b * x for b, x in zip(tableau.b, k))
@@ -106,15 +113,14 @@ def recorded_loop(f, method, options, y0, t, p):
 def test_S_black_N_black_discrete_is_the_derivative_of_the_steps_taken(
     problem, method, adaptive, checkpoints
 ):
-    """To rounding: for y0, parameters and every time, through dense output, with any number of
-    checkpoints.
+    """It is to rounding, for y0, parameters and every time.
+
+    The states may be read off inside the steps, and there may be any number of checkpoints.
     """
     f, y0, t, p, w = problem
-    options = (
-        {"rtol": 1e-3, "atol": 1e-4}
-        if adaptive and TABLEAUS[method].e is not None
-        else {"step_size": 0.13}
-    )
+    options = {"step_size": 0.13}
+    if adaptive and TABLEAUS[method].e is not None:
+        options = {"rtol": 1e-3, "atol": 1e-4}
     value = odeint(f, y0, t, p, method=method, gradient="discrete", **options)
     np.testing.assert_allclose(
         value, recorded_loop(f, method, options, y0, t, p), rtol=1e-12, atol=1e-12
@@ -135,7 +141,7 @@ def test_S_black_N_black_discrete_is_the_derivative_of_the_steps_taken(
 @settings(max_examples=25)
 @given(problems(), st.sampled_from(sorted(TABLEAUS)), st.sampled_from([None, 2]))
 def test_discrete_at_fixed_steps_against_finite_differences(problem, method, checkpoints):
-    """Of the numbers computed, whatever their own error; implicit methods and times too."""
+    """The differences are of the numbers computed, whatever their own error, in times too."""
     f, y0, t, p, w = problem
     step = 0.9 * np.min(np.abs(np.diff(t)))
     loss = lambda *a: np.sum(
@@ -151,19 +157,14 @@ def test_discrete_at_fixed_steps_against_finite_differences(problem, method, che
 @pytest.mark.parametrize("gradient", GRADIENTS)
 @pytest.mark.parametrize("method", TABLEAUS)
 def test_every_mode_with_every_method(gradient, method):
-    """Near the gradient of the exact solution, as near as the method is."""
-    y0, t, p = (
-        np.array([0.5, -1.0]),
-        np.array([0.0, 0.4, 1.0]),
-        np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3]),
-    )
+    """The gradient is as near to that of the exact solution as the method is."""
+    y0, t = np.array([0.5, -1.0]), np.array([0.0, 0.4, 1.0])
+    p = np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3])
     w = np.array([[1, 2], [3, 4], [5, 6.0]])
     order = TABLEAUS[method].order
-    options = (
-        {"step_size": {1: 4e-3, 2: 0.02}.get(order, 0.1)}
-        if TABLEAUS[method].e is None
-        else {"rtol": 1e-5, "atol": 1e-7}
-    )
+    options = {"rtol": 1e-5, "atol": 1e-7}
+    if TABLEAUS[method].e is None:
+        options = {"step_size": {1: 4e-3, 2: 0.02}.get(order, 0.1)}
     exact = grad(lambda *a: np.sum(w * odeint(network, *a, rtol=1e-10, atol=1e-12)), (0, 1, 2))(
         y0, t, p
     )
@@ -185,12 +186,8 @@ def test_P4_P5_P6_G33_every_mode_against_the_matrix_exponential(seed, gradient, 
     e_j),   Phi_ii = T exp(e_i T).
     """
     rng = np.random.default_rng(seed)
-    A, z0, w, T = (
-        rng.normal(size=(3, 3)),
-        rng.normal(size=3),
-        rng.normal(size=3),
-        direction * rng.uniform(0.3, 1.2),
-    )
+    A, z0, w = rng.normal(size=(3, 3)), rng.normal(size=3), rng.normal(size=3)
+    T = direction * rng.uniform(0.3, 1.2)
     e, V = np.linalg.eig(A)
     apart, W = e[:, None] - e + np.eye(3), np.linalg.inv(V)
     assume(np.abs(apart).min() > 1e-2 and np.linalg.cond(V) < 100)
@@ -229,12 +226,8 @@ def test_the_modes_agree_in_the_limit_and_with_finite_differences(problem, gradi
 
 @pytest.mark.parametrize("gradient", ["adjoint", "interpolated", "forward"])
 def test_P_tol_S_black_continuous_modes_err_by_the_tolerance_and_discrete_by_rounding(gradient):
-    y0, t, p, w = (
-        np.array([0.5, -1.0]),
-        np.array([0.0, 0.7, 2.0]),
-        np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3]),
-        np.ones((3, 2)),
-    )
+    y0, t, w = np.array([0.5, -1.0]), np.array([0.0, 0.7, 2.0]), np.ones((3, 2))
+    p = np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3])
     loss = lambda p, tol, **o: np.sum(
         w * odeint(network, y0, t, p, rtol=tol, atol=tol, method="dop853", **o)
     )
@@ -256,8 +249,9 @@ def test_P_tol_S_black_continuous_modes_err_by_the_tolerance_and_discrete_by_rou
     ids=str,
 )
 def test_second_derivatives_in_every_mode(gradient, options):
-    """The Hessian in state, parameters and time, symmetric, and the derivative of the gradient;
-    Hessian-vector products by jvp.
+    """The Hessian in state, parameters and time is symmetric, and the derivative of the gradient.
+
+    Hessian-vector products by jvp agree with it.
     """
     f = lambda t, y, k: np.array([y[1], -k * np.sin(y[0]) * np.cos(t)])
     loss = lambda p: np.sum(
@@ -345,8 +339,9 @@ def test_discrete_at_a_time_that_an_adaptive_step_happens_to_end_at():
 
 @pytest.mark.parametrize("method", [name for name in IMPLICIT if TABLEAUS[name].e is not None])
 def test_discrete_of_an_adaptive_implicit_step_is_that_of_its_equations(method):
-    """One step of size 1/2 that loose tolerances let pass: its gradient is that of the step of
-    fixed size, to rounding.
+    """Loose tolerances let one step of size 1/2 pass.
+
+    Its gradient is that of the step of fixed size, to rounding.
     """
     f = lambda t, y, k: np.array([y[1], k * (1 - y[0] ** 2) * y[1] - y[0]])
     loss = lambda y0, k, **o: np.sum(
@@ -374,15 +369,11 @@ def test_the_backward_solve_of_interpolated_has_its_own_settings():
         gradient="interpolated",
         **o,
     )[-1, 0]
-    errors = [
-        abs(
-            grad(
-                functools.partial(loss, adjoint_method="bosh3", adjoint_rtol=tol, adjoint_atol=tol)
-            )(1.0)
-            + 1.5 * np.sin(3.0)
-        )
-        for tol in (1e-3, 1e-6, 1e-9)
-    ]  # bosh3: in no more than the steps of the forward solve dopri5 is at 1e-6
+    # bosh3: in no more than the steps of the forward solve dopri5 is at 1e-6
+    with_tolerance = lambda tol: functools.partial(
+        loss, adjoint_method="bosh3", adjoint_rtol=tol, adjoint_atol=tol
+    )
+    errors = [abs(grad(with_tolerance(tol))(1.0) + 1.5 * np.sin(3.0)) for tol in (1e-3, 1e-6, 1e-9)]
     assert errors[0] > 10 * errors[1] > 100 * errors[2] and errors[2] < 1e-8
 
 
@@ -424,9 +415,10 @@ def test_second_derivatives_where_backwards_solving_is_not_stable(gradient):
 )
 def test_tolerances_of_each_component(gradient, rtol, atol):
     f, s, y0 = lambda t, y, k: (y[1], -k * y[0]), np.sqrt(1.7), (np.array([1.0, 0.5]), np.zeros(2))
+    # 1.5 cos(2 sqrt(k))
     end = lambda k: np.sum(
         odeint(f, y0, [0.0, 2.0], k, rtol=rtol, atol=atol, gradient=gradient)[0][-1]
-    )  # 1.5 cos(2 sqrt(k))
+    )
     np.testing.assert_allclose(grad(end)(1.7), -1.5 * np.sin(2 * s) / s, rtol=1e-6)
     np.testing.assert_allclose(
         grad(grad(end))(1.7), 1.5 * (np.sin(2 * s) / (2 * s**3) - np.cos(2 * s) / s**2), rtol=1e-5
@@ -435,9 +427,7 @@ def test_tolerances_of_each_component(gradient, rtol, atol):
 
 @pytest.mark.parametrize("method", IMPLICIT)
 def test_checkpoints_do_not_change_the_gradient_of_implicit_steps(method):
-    """To rounding: the stages are solved for to rounding, so that they are those of the second
-    time.
-    """
+    """The stages are solved for to rounding, so they come out the same the second time."""
     f = lambda t, y, k: np.stack(
         [y[1] * k[0] + np.sin(3 * t), -k[1] * np.sin(y[0]) * 3 - 0.1 * y[1] * t]
     )
@@ -520,8 +510,9 @@ def test_containers_other_arguments_and_float32(gradient):
 
 
 def test_an_implicit_step_without_a_derivative_says_so():
-    """One step of implicit Euler for y' = t y from 0 to 1: every y1 solves y1 = y0 + y1 if y0 = 0,
-    and none if not.
+    """One step of implicit Euler for y' = t y from 0 to 1 asks for y1 = y0 + y1.
+
+    Every y1 solves this if y0 = 0, and none if not.
     """
     with pytest.raises(NewtonError, match="the matrix of an implicit step's stages is singular"):
         grad(
@@ -556,8 +547,9 @@ def test_f_sees_plain_numbers_where_no_derivative_is_wanted(gradient):
 
 
 def test_P_err_a_stiff_problem_that_the_adjoint_cannot_solve_back():
-    """y' = -50 (y - cos t): backwards, errors of z grow by exp(50 t). Over the stored solution, or
-    step by step, nothing does.
+    """y' = -50 (y - cos t): backwards in time, errors of z grow by exp(50 t).
+
+    Over the stored solution, or step by step, none grows.
     """
     f = lambda t, y, k: -k * (y - np.cos(t))
     loss = lambda k, **o: odeint(f, 0.0, [0.0, 2.0], k, rtol=1e-6, atol=1e-8, **o)[-1]
@@ -585,15 +577,12 @@ def test_P_err_a_stiff_problem_that_the_adjoint_cannot_solve_back():
         RuntimeWarning, match=r"is off by 0.0.*, where it was 0.1,"
     ):  # though a large tolerance explains much
         grad(logistic)(1.0)
-    with (
-        warnings.catch_warnings()
-    ):  # where nothing drifts there is none, nor with observations that z restarts from
+    # where nothing drifts there is none, nor with observations that z restarts from
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
         grad(lambda k: np.sum(odeint(f, 0.0, np.linspace(0, 2, 41), k, rtol=1e-6, atol=1e-8)))(50.0)
-        pendulum, y0 = (
-            lambda t, y, k: np.stack([y[1], -k * np.sin(y[0])]),
-            np.array([0.0, 1.0]),
-        )  # a component may be zero
+        pendulum = lambda t, y, k: np.stack([y[1], -k * np.sin(y[0])])
+        y0 = np.array([0.0, 1.0])  # a component may be zero
         for T, options in (
             (1.0, {"method": "bosh3", "rtol": 1e-4}),
             (1.0, {"rtol": 1e-3}),
@@ -638,8 +627,9 @@ def test_combinations_without_sense_are_refused_by_name(options, message):
 
 
 def test_checkpoints_cost_what_griewank_and_walther_say():
-    """r l - b(c + 1, r - 1) steps taken again for l steps and c states kept, b(c, r - 1) < l <=
-    b(c, r); and that is the least.
+    """For l steps and c states kept, r l - b(c + 1, r - 1) steps are taken again.
+
+    Here b(c, r - 1) < l <= b(c, r). That is the least.
     """
 
     @functools.cache
@@ -665,7 +655,7 @@ def test_checkpoints_cost_what_griewank_and_walther_say():
 
 @pytest.mark.parametrize("checkpoints", [1, 2, 3, 5, 10])
 def test_no_more_states_are_kept_than_asked_for(checkpoints):
-    """And the one at hand; counted, over 1500 steps."""
+    """There is one more, the one at hand; counted over 1500 steps."""
 
     class State:
         alive = most = 0
@@ -686,8 +676,9 @@ def test_no_more_states_are_kept_than_asked_for(checkpoints):
 
 
 def test_P_mem_S_mem_checkpoints_keep_the_memory():
-    """In states: 200 rk4 steps keep about 200, ten checkpoints about ten and what a step needs,
-    which is less than 30.
+    """200 rk4 steps keep about 200 states.
+
+    With ten checkpoints it is about ten, and what a step needs: less than 30.
     """
     import tracemalloc
 
@@ -740,8 +731,9 @@ def test_discrete_does_not_ask_for_f_beyond_the_end(method):
 
 @pytest.mark.parametrize("method", ["trbdf2", "kvaerno3", "kvaerno5"])
 def test_second_derivatives_of_stiff_steps(method):
-    """y' = k A y with the eigenvalues -1/2 and -2e6: y(1) = exp(-k / 2) nearly; the stages are all
-    rounding beside df/dy.
+    """y' = k A y has the eigenvalues -1/2 and -2e6, so y(1) is nearly exp(-k / 2).
+
+    The stages are all rounding beside df/dy.
     """
     A = np.array([[-1e6, 1e6], [1e6, -1e6 - 1.0]])
     end = lambda k: odeint(
@@ -773,3 +765,34 @@ def test_a_component_that_is_all_rounding_is_not_warned_of():
             ]
         )(1.0)
     np.testing.assert_allclose(slope, -1.5 * np.sin(3.0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_a_field_with_its_own_derivative_is_asked_once_a_pass(gradient):
+    """It is asked once, however many steps there are, and gives the same gradient."""
+    inside = compiled(network)
+
+    class Offering:
+        asked = 0
+
+        def __call__(self, t, y, p):
+            return inside(t, y, p)
+
+        def specialized(self, leaves, structure, wanted=()):
+            self.asked += 1
+            return inside.specialized(leaves, structure, wanted)
+
+    y0, p = np.array([0.5, -1.0]), np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3])
+    loss = lambda f, step: (
+        lambda y0, p: np.sum(
+            odeint(f, y0, [0.0, 1.0], p, method="rk4", step_size=step, gradient=gradient)[-1] ** 2
+        )
+    )
+    asked = []
+    for step in (0.5, 0.05):
+        offering = Offering()
+        found = grad(loss(offering, step), (0, 1))(y0, p)
+        asked.append(offering.asked)
+        for c, d in zip(found, grad(loss(network, step), (0, 1))(y0, p)):
+            np.testing.assert_allclose(c, d, rtol=1e-12)
+    assert asked[0] == asked[1] > 0

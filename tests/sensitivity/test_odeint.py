@@ -1,5 +1,6 @@
-"""odeint: the adjoint against finite differences, against recording through a plain loop, against
-closed forms, on drawn problems.
+"""odeint by the adjoint, on drawn problems.
+
+It is held against finite differences, closed forms, and a plain loop that the engine records.
 """
 
 import functools
@@ -63,8 +64,9 @@ def problems(draw):
 
 @given(problems(), seeds)
 def test_G_alg2_adjoint_against_finite_differences(problem, seed):
-    """Algorithm 2 (G-alg2, N-pseudo): gradients for y0, t and every parameter, for a loss at many
-    times (P4 to P7, G33 to G37, N6, N7).
+    """Algorithm 2 (G-alg2, N-pseudo) has the gradients for y0, t and every parameter.
+
+    The loss is one at many times (P4 to P7, G33 to G37, N6, N7).
     """
     y0, t, parameters, w = problem
     primals = (y0, t, parameters)
@@ -76,9 +78,7 @@ def test_G_alg2_adjoint_against_finite_differences(problem, seed):
 
 @given(problems())
 def test_adjoint_against_recording_a_plain_loop(problem):
-    """Two ways that share nothing but the rules: the tape through a solver, and the adjoint
-    equation.
-    """
+    """The tape through a solver and the adjoint equation share nothing but the rules."""
     y0, t, parameters, w = problem
     recorded = grad(lambda *p: np.sum(w * rk4_loop(field, p[0], p[1], p[2], n=40)), (0, 1, 2))(
         y0, t, parameters
@@ -90,16 +90,13 @@ def test_adjoint_against_recording_a_plain_loop(problem):
 
 @given(seeds, st.sampled_from([1.0, -1.0]))
 def test_P4_P5_P6_P7_closed_form_of_a_linear_field(seed, direction):
-    """z' = A z: a(t) = exp(A^T (T - t)) w; dL/dA = int exp(A^T (T - t)) w z(t)^T dt, here for
-    diagonal A; dL/dT = w A z(T).
+    """z' = A z has a(t) = exp(A^T (T - t)) w.
+
+    dL/dA = int exp(A^T (T - t)) w z(t)^T dt, here for diagonal A; dL/dT = w A z(T).
     """
     rng = np.random.default_rng(seed)
-    rates, z0, w, T = (
-        rng.normal(size=3),
-        rng.normal(size=3),
-        rng.normal(size=3),
-        direction * rng.uniform(0.3, 1.5),
-    )
+    rates, z0, w = rng.normal(size=3), rng.normal(size=3), rng.normal(size=3)
+    T = direction * rng.uniform(0.3, 1.5)
     loss = lambda z0, t, rates: np.sum(w * accurate(lambda t, z, r: r * z, z0, t, rates)[-1])
     gz, gt, gr = grad(loss, (0, 1, 2))(z0, np.array([0.0, T]), rates)
     end = np.exp(rates * T)
@@ -111,8 +108,9 @@ def test_P4_P5_P6_P7_closed_form_of_a_linear_field(seed, direction):
 
 
 def test_P7_dL_dt0_without_integrating_it():
-    """Algorithm 2 integrates a_t from -dL/dt1; the code takes -a(t0) f(z(t0), t0). The two are
-    equal.
+    """Algorithm 2 integrates a_t from -dL/dt1.
+
+    The code takes -a(t0) f(z(t0), t0) instead. The two are equal.
     """
     f = lambda t, z: np.array([np.sin(3 * t) * z[1], -z[0] + t])
     z0, t0, t1, w = np.array([1.0, 0.5]), 0.2, 1.7, np.array([0.3, -1.0])
@@ -169,9 +167,8 @@ def test_the_backward_solve_has_its_own_settings():
         abs(grad(functools.partial(loss, adjoint_rtol=tol, adjoint_atol=tol))(1.0) - exact)
         for tol in (1e-3, 1e-6, 1e-9)
     ]
-    assert (
-        errors[0] > 10 * errors[1] > 100 * errors[2] and errors[2] < 1e-8
-    )  # P-tol: tolerance counts on both passes
+    # P-tol: tolerance counts on both passes
+    assert errors[0] > 10 * errors[1] > 100 * errors[2] and errors[2] < 1e-8
     fixed = lambda k: odeint(
         f,
         y0,
@@ -198,8 +195,9 @@ def test_the_backward_solve_has_its_own_settings():
 
 @pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
 def test_the_gradient_is_as_linear_in_the_loss_as_the_loss(size):
-    """A loss a billion times smaller has a gradient a billion times smaller, to the same relative
-    accuracy.
+    """A loss a billion times smaller has a gradient a billion times smaller.
+
+    It has the same relative accuracy.
     """
     f = lambda t, y: np.array([-y[0], 10 * np.cos(20 * t) * y[1]])
     slope = grad(lambda y0: size * odeint(f, y0, [0, 3.0])[-1, 1])(np.array([1.0, 0.0]))[1] / size
@@ -207,8 +205,9 @@ def test_the_gradient_is_as_linear_in_the_loss_as_the_loss(size):
 
 
 def test_a_gradient_that_only_the_quadrature_sees():
-    """At k = 0 neither z nor a moves; the gradient is the integral of sin 50 t, and must be
-    resolved all the same.
+    """At k = 0 neither z nor a moves.
+
+    The gradient is the integral of sin 50 t, and must be resolved all the same.
     """
     f = lambda t, y, k: k * np.sin(50 * t) * np.ones(1)
     slope = grad(lambda k: odeint(f, np.zeros(1), [0, 1.5], k)[-1, 0])(0.0)
@@ -357,8 +356,9 @@ def test_values_are_those_of_solve():
 
 
 def test_only_what_is_differentiated_is_carried_backwards():
-    """Constants in args cost the backward solve nothing: its f sees as many cotangents as there are
-    learned leaves.
+    """Constants in args cost the backward solve nothing.
+
+    Its f sees as many cotangents as there are learned leaves.
     """
     widths = []
 
@@ -428,7 +428,7 @@ def test_arguments_are_refused_by_name():
 
 
 def test_the_signs_and_terms_that_the_sources_get_wrong_fail():
-    """The mends of G33, N7, P7 and N4, each of which the conformance check must reject."""
+    """The conformance check rejects what the sources have at G33, N7, P7 and N4."""
 
     def with_rule_of(wrong):
         def broken(f, y0, t, *args):
@@ -473,8 +473,9 @@ def test_our_odeint_and_a_recorded_loop_pass_the_conformance_check():
 
 
 def test_S_mem_P_mem_memory_does_not_grow_with_the_steps():
-    """Peak memory of the adjoint gradient at 400 steps against 10, of a state of a megabyte;
-    recording the loop grows with the steps.
+    """At 400 steps the adjoint gradient has the peak memory that it has at 10.
+
+    The state takes a megabyte. If a plain loop is recorded, memory grows with the steps.
     """
     import tracemalloc
 
@@ -507,9 +508,7 @@ def test_jacobian_of_a_flow():
 
 
 def test_each_component_has_its_own_tolerance_backwards_too():
-    """A fast component, of which only the rough size is wanted, costs the backward solve few
-    evaluations.
-    """
+    """A fast component of which only the rough size is wanted costs few evaluations."""
 
     def evaluations(atol):
         count = []
@@ -524,7 +523,7 @@ def test_each_component_has_its_own_tolerance_backwards_too():
 
 
 def test_what_drift_is_warned_of():
-    """A twentieth of the state, and a thousand tolerances."""
+    """It is a twentieth of the state, or a thousand times the tolerances."""
     loss = lambda k, size=1.0, **o: (
         odeint(lambda t, y, k: -k * y, size, np.linspace(0, 1, 9), k, **o)[-1] / size
     )

@@ -1,11 +1,18 @@
-"""Losses that are integrals along a solution, L = int l(t, z(t)) dt + terms at times: one more
-component of the state.
+"""Losses that are integrals along a solution: L = int l(t, z(t)) dt, plus terms at times.
+
+The integral is one more component of the state.
 """
 
+from collections.abc import Callable
+from typing import Any
 
-def with_integral(f, integrand):
-    """Return the field of a state (y, q) in which q, from 0.0 on, is the integral of ``integrand(t,
-    y, *args)`` along y.
+from ..types import Field
+
+
+def with_integral(f: Field, integrand: Callable[..., Any]) -> Field:
+    """Return the field of a state (y, q), where q' is the integrand.
+
+    If q starts from 0.0, it is the integral of ``integrand(t, y, *args)`` along y.
 
     Examples
     --------

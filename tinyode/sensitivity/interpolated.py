@@ -1,96 +1,116 @@
-"""The adjoint over the solution as it was computed: a solved backwards, z read off the dense output
-of the forward solve.
+"""The adjoint over the solution as it was computed.
+
+a is solved for backwards, as in Algorithm 2, and z is read off the dense output of the forward
+solve:
 
     da/dt       = -a^T df/dz(z(t), t, theta)         (P4)
     da_theta/dt = -a^T df/dtheta(z(t), t, theta)     (P5)
 
-Algorithm 2 solves z backwards too, and where z decays forwards, it grows backwards, and with it
-every error. Here z is kept instead, a polynomial for each step; a alone is solved for, and where z
-decays forwards, so does a backwards. The price is memory for all steps, and that the gradient is no
-better than the dense output (Kim and others, "Stiff neural ordinary differential equations", 2021).
-The equation of a is linear, and may look smooth where f had a pulse that made z move fast. So no
-step of a is longer than the steps of z that it crosses. Derivatives of the gradient, for which the
-polynomials would have to be functions too, are those of `discrete`.
+Algorithm 2 solves for z backwards too. Where z decays forwards, it grows backwards, and every error
+grows with it. Here z is kept instead, as a polynomial for each step, and where z decays forwards, a
+decays backwards. The price is memory for all steps, and that the gradient is no better than the
+dense output (Kim and others, "Stiff neural ordinary differential equations", 2021).
+
+The equation of a is linear. It may look smooth where f had a pulse that made z move fast. So no
+step of a is longer than the steps of z that it crosses.
+
+For derivatives of the gradient, the polynomials would have to be functions of z0 and theta. So
+these are the derivatives of `discrete`.
 """
 
 import bisect
 
+import numpy as np
+
 from .. import tree
-from ..autodiff import transforms
-from ..autodiff.custom import with_rule
-from ..autodiff.numpy_calls import is_traced
+from ..autodiff.numpy_calls import has_traced
 from ..solvers.dense import evaluate, polynomial
 from . import discrete
-from .adjoint import backward_pass, backwards, vjp_of_field
-from .problem import problem, replaced
+from .adjoint import times_gradient
+from .shared import (
+    VectorField,
+    differentiable,
+    flat,
+    gradient_by_engine,
+    moment,
+    problem,
+    solution,
+    solved_backwards,
+)
 
 
-def odesolve(f, z0, t, theta, options, adjoint_options):
-    """ODESolve on lists of arrays, with the adjoint over its own dense output; see
-    `adjoint.odesolve`.
+def odesolve(f, z0, t, theta, settings):
+    """Return z at the times of t, shape (T, n), with the adjoint over it for its derivative.
+
+    The arguments are those of `adjoint.odesolve`.
     """
-    k, cut = len(z0), tree.cutter(z0)
-    taken, ends = (
-        [],
-        [],
-    )  # steps with their polynomials, and the times where they end, as distances from the first
+    path = Path()
 
-    def forward(t, *leaves):
-        taken.clear(), ends.clear()
-        forwards = problem(f, leaves[:k], t, leaves[k:], options)
+    def forward(t, z0, theta):
+        made = problem(f, z0, t, theta, settings.forward)
+        return made.observed(path.follow(made))
 
-        def kept():
-            for step in forwards.walk:
-                taken.append(
-                    step._replace(Q=polynomial(forwards.f, forwards.tableau, step, forwards.stats))
-                )
-                ends.append(abs(step.t1 - forwards.times[0]))
-                yield taken[-1]
+    @solved_backwards
+    def by_adjoint(dL_dz, zs, wanted, t, z0, theta):
+        n = len(z0)
+        vjp = f.vjp(moment(t, -1), zs[-1], theta, wanted.theta)
+        a, a_theta = np.zeros(n, zs.dtype), wanted.zeros(theta)
+        options = settings.backward._replace(limit=path.no_longer)
 
-        return forwards.observed(kept())
+        def dynamics(t, a, *theta):
+            _, pullback = vjp(t, path.state(t), theta)
+            return flat(pullback(-a))  # -a^T df/dz, -a^T df/dtheta (P4, P5)
 
-    def backward(g, zs, wanted, t, *leaves):
-        if any(is_traced(leaf) for leaf in (g, t, *leaves)):  # a derivative of the gradient
-            every = t, *leaves
+        for i in range(len(t) - 1, 0, -1):
+            parts = [a + dL_dz[i], *a_theta]
+            s0 = flat(parts)
+            of_a = VectorField.of_vectors(dynamics, s0, theta, coupled=n)
+            a, *a_theta = tree.cutter(parts)(solution(of_a, s0, t[[i, i - 1]], theta, options)[-1])
+        dL_dt = times_gradient(f, dL_dz, zs, a, t, theta) if wanted.time else None
+        return dL_dt, a + dL_dz[0], a_theta
 
-            def of_wanted(*moved):  # what is not wanted stays plain: t reaches f as a float
-                t, *leaves = replaced(every, wanted, moved)
-                return discrete.odesolve(f, leaves[:k], t, leaves[k:], options)
+    def backward(dL_dz, zs, wanted, t, z0, theta):
+        if not has_traced([dL_dz, t, z0, *theta]):
+            return by_adjoint(dL_dz, zs, wanted, t, z0, theta)
+        exact = lambda t, z0, theta: discrete.odesolve(f, z0, t, theta, settings)
+        return gradient_by_engine(exact, dL_dz, wanted, t, z0, theta)
 
-            return list(transforms.vjp(of_wanted, *[every[n] for n in wanted])[1](g))
+    return differentiable(forward, backward, f, z0, t, theta)
 
-        def z(time):
-            step = taken[min(bisect.bisect_left(ends, abs(time - taken[0].t)), len(taken) - 1)]
-            return cut(evaluate(step, step.Q, time))
 
-        def no_longer(time, size):
-            """Return a step back from this time that is no longer than any step of z that it
-            crosses.
-            """
-            n = min(bisect.bisect_left(ends, abs(time - taken[0].t)), len(taken) - 1)
-            size, crossed = min(size, abs(taken[n].t1 - taken[n].t)), abs(time - taken[n].t)
-            while size > crossed and n > 0:
-                n -= 1
-                length = abs(taken[n].t1 - taken[n].t)
-                size, crossed = max(crossed, min(size, length)), crossed + length
-            return size
+class Path:
+    """z between the times: the steps that were taken, each with its polynomial."""
 
-        def interval(i, a, a_theta, theta, learned):
-            vjp = vjp_of_field(f, k, learned)
+    def __init__(self):
+        self.taken, self.ends = [], []
 
-            def dynamics(time, a, theta):
-                return vjp(time, z(time), theta)[1]([-a_i for a_i in a])
+    def follow(self, problem):
+        """Yield the steps of a solve, and keep them."""
+        self.taken.clear()
+        self.ends.clear()
+        for step in problem.walk:
+            Q = polynomial(problem.f, problem.tableau, step, problem.stats)
+            self.taken.append(step._replace(Q=Q))
+            self.ends.append(abs(step.t1 - problem.times[0]))
+            yield self.taken[-1]
 
-            back = problem(
-                dynamics,
-                [*a, *a_theta],
-                t[i - 1 : i + 1][::-1],
-                theta,
-                adjoint_options._replace(limit=no_longer),
-                k,
-            )
-            return tree.cutter([*a, *a_theta])(backwards(back.observed, back.walk)[-1])
+    def index(self, time):
+        """Return which step a time lies in; at the end of one, that one."""
+        n = bisect.bisect_left(self.ends, abs(time - self.taken[0].t))
+        return min(n, len(self.taken) - 1)
 
-        return backward_pass(f, k, cut, interval, g, zs, wanted, t, leaves)
+    def state(self, time):
+        """Return z, shape (n,)."""
+        step = self.taken[self.index(time)]
+        return evaluate(step, step.Q, time)
 
-    return with_rule(forward, backward, (t, *z0, *theta))
+    def no_longer(self, time, size):
+        """Return a size of a step back from this time, no longer than any step that it crosses."""
+        n = self.index(time)
+        step = self.taken[n]
+        size, crossed = min(size, abs(step.t1 - step.t)), abs(time - step.t)
+        while size > crossed and n > 0:
+            n -= 1
+            length = abs(self.taken[n].t1 - self.taken[n].t)
+            size, crossed = max(crossed, min(size, length)), crossed + length
+        return size
