@@ -8,19 +8,20 @@ numbers; a row that has come to its end is dropped.
 """
 
 import math
+from functools import partial
 
 import numpy as np
 
 from .. import tree
+from . import failures
 from .dense import horner
 from .first_call import explained
-from .options import Options, SolverError, Stats, StepTooSmall, TooManySteps
+from .options import Options, SolverError, Stats, TooManySteps
 from .rows import Rows, check_batch_times
 from .solution import Solution
-from .solve import BELOW_ROUNDING, grid
+from .solve import grid
 from .state import check_function, check_state, flat_tolerance
-from .step_size import GROW, SAFETY, SHRINK, Controller, first_steps
-from .step_size import rms as rms_of_vector
+from .step_size import ARRAYS, Controller, corrected, error_norm, first_step, is_rounding
 from .tableaus import find
 
 
@@ -140,8 +141,9 @@ def prepare(f, y0, t, args, options, batched):
 
 
 def follow(rows, times, options, own_times, taken=None):
-    """Return the `Solution`; ``taken``, a list, is given (samples, t, t1, y) of the steps that were
-    accepted together.
+    """Return the `Solution`.
+
+    ``taken``, a list, is given (samples, t, t1, y) of the steps that were accepted together.
     """
     T, (B, n) = times.shape[1], rows.y.shape
     stats, ys = Stats(*np.zeros((6, B), int)), np.full((T, B, n), np.nan, rows.y.dtype)
@@ -151,261 +153,235 @@ def follow(rows, times, options, own_times, taken=None):
 
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            march(rows, times, options, stats, ys, taken)
+            march(rows, times, options, Observations(rows, times, options, stats, ys), taken)
     except SolverError as error:
         error.solution = solution()
         raise
     return solution()
 
 
-def march(f, times, options, stats, ys, taken):
-    """The loop of `solve` for rows: propose, measure, accept or reject, record; writes the states
-    at the times into ys, (T, B, n).
+def march(f, times, options, observations, taken):
+    """Take the steps of all samples: the loop of `solve`, with a row for each sample under way.
+
+    Parameters
+    ----------
+    f : Rows
+    times : array, shape (B, T)
+    options : Options
+    observations : Observations
+        What is written down.
+    taken : list or None
+        See `follow`.
     """
-    tableau, B = find(options.method), len(times)
-    t, y, end, observed, active = (
-        times[:, 0].copy(),
-        f.y.copy(),
-        times[:, -1],
-        np.ones(B, int),
-        np.arange(B),
-    )
-    sign = np.sign(end - t)
-    of = lambda tolerance, samples: tolerance if np.ndim(tolerance) == 0 else tolerance[samples]
-    scale = lambda samples, size: of(options.atol, samples) + of(options.rtol, samples) * size
-    ys[0] = y
-    k = f(active, t, f.y)
+    tableau, stats = find(options.method), observations.stats
+    samples, t, y, end = np.arange(len(times)), times[:, 0], f.y, times[:, -1]
+    k = f(samples, t, y)
     stats.nfev += 1
-    stop(
-        ~np.isfinite(k).all(axis=1),
-        active,
-        SolverError,
-        "f is not finite at the initial state; check f and y0",
-        t,
-        0 * t,
-    )
-    if options.fixed:
-        ends_of_steps = grids(times, options)
-    else:
-        controller, longest, shortest = (
-            Controllers(B, tableau),
-            options.max_step or math.inf,
-            options.min_step or 0.0,
-        )
-        size = np.full(B, options.first_step)
-        if options.first_step is None:
-            allowed = scale(active, np.abs(y))
-            size = first_steps(
-                lambda t, y: f(active, t, y),
-                t,
-                y,
-                k,
-                tableau.error_order,
-                lambda x: rms(x / allowed),
-                end - t,
-            )
-            stats.nfev += 1
-        size = np.maximum(size, shortest)
-    while active.size:
-        i, now, y0 = active, t[active], y[active]
-        if options.fixed:
-            t1 = ends_of_steps[i, stats.accepted[i]]
-            last = t1 == end[i]
-        else:
-            proposed = np.minimum(size[i], longest)
-            last = np.minimum(1.01 * proposed, longest * (1 + 1e-9)) >= np.abs(end[i] - now)
-            t1 = np.where(last, end[i], now + sign[i] * proposed)
-        h = t1 - now
-        stop(
-            stats.accepted[i] + stats.rejected[i] >= options.max_steps,
-            i,
-            TooManySteps,
-            f"max_steps={options.max_steps} steps were not enough; is the problem stiff, or the"
-            " tolerance too small? Allow more, or ask for less accuracy with rtol and atol",
-            now,
-            h,
-        )
-        stop(h == 0, i, StepTooSmall, BELOW_ROUNDING, now, h)
-        K, y1 = step(f, tableau, i, now, t1, h, y0, k[i])
-        stats.nfev[i] += tableau.stages - 1
-        good = np.isfinite(y1).all(axis=1)
-        if options.fixed:
-            stop(
-                ~good,
-                i,
-                SolverError,
-                "the state is no longer finite: the solution has blown up, or the step is too long",
-                now,
-                h,
-            )
-        else:
-            allowed = scale(i, np.maximum(np.abs(y0), np.abs(y1)))
-            error, error3 = [
-                rms(weighted(h, e, K) / allowed) if e is not None else None
-                for e in (tableau.e, tableau.e3)
-            ]
-            if tableau.e3 is not None:
-                error = np.where(error > 0, error * (error / np.hypot(error, 0.1 * error3)), error)
-            good &= error <= 1
-            size[i] = controller.next(
-                i, np.abs(h), np.where(good | (error > 1), error, math.inf), good
-            )
-            size[i[good]] = np.maximum(size[i[good]], shortest)
-            stop(
-                ~good & (size[i] < shortest),
-                i,
-                StepTooSmall,
-                "the error asks for a step below "
-                f"min_step={options.min_step}: allow a smaller step, or larger rtol and atol",
-                now,
-                h,
-            )
-            small = ~good & ~(size[i] > 4 * np.spacing(np.abs(now)))
-            stop(
-                small & ~np.isfinite(error),
-                i,
-                SolverError,
-                "f or the state is not finite beyond this time, however small the step; end "
-                "its interval earlier, or check f",
-                now,
-                h,
-            )
-            stop(small, i, StepTooSmall, BELOW_ROUNDING, now, h)
-        stats.accepted[i] += good
-        stats.rejected[i] += ~good
-        if taken is not None and good.any():
-            taken.append((i[good], now[good], t1[good], y0[good]))
-        record(f, tableau, i, good, times, observed, ys, (now, t1, h, y0, y1, K), sign[i], stats)
-        on, done = good & ~last, good & last
-        t[i[on]], y[i[on]] = t1[on], y1[on]
+    raise_first(~np.isfinite(k).all(axis=1), samples, failures.not_finite_at_start, t, y, k)
+    pace = (FixedPace if options.fixed else AdaptivePace)(f, times, options, k, stats)
+    for _ in range(pace.most_steps):
+        t1 = pace.end_of_step(samples, t, end)
+        h = t1 - t
+        too_short = partial(failures.below_rounding, tableau)
+        raise_first(h == 0, samples, too_short, t, h)
+        K, y1 = step(f, tableau, samples, t, t1, h, y, k)
+        stats.nfev[samples] += tableau.stages - 1
+        accepted = pace.accepts(samples, t, h, y, y1, K)
+        stats.accepted[samples] += accepted
+        stats.rejected[samples] += ~accepted
+        if taken is not None and accepted.any():
+            taken.append((samples[accepted], t[accepted], t1[accepted], y[accepted]))
+        observations.read(samples, accepted, t, t1, h, y, y1, K)
+        t, y = np.where(accepted, t1, t), np.where(accepted[:, None], y1, y)
+        # A sample that has come to its end is left out from now on.
+        on = t != end
+        if not on.any():
+            return
         if tableau.first_same_as_last:
-            k[i[on]] = K[-1][on]
-        elif on.any():
-            k[i[on]] = f(i[on], t1[on], y1[on])
-            stats.nfev[i[on]] += 1
-        active = i[~done]
+            k = np.where(accepted[:, None], K[-1], k)
+        samples, t, y, k, end, accepted = [x[on] for x in (samples, t, y, k, end, accepted)]
+        pace.keep(on)
+        if not tableau.first_same_as_last and accepted.any():
+            k[accepted] = f(samples[accepted], t[accepted], y[accepted])
+            stats.nfev[samples[accepted]] += 1
+    too_many = partial(failures.too_many_steps, tableau, options, 0)
+    raise_first(t != end, samples, too_many, t, pace.end_of_step(samples, t, end) - t)
 
 
-def grids(times, options):
-    """Return the ends of the steps of fixed size of each sample, shape (B, most steps), the last of
-    them repeated.
+def raise_first(bad, samples, failure, *where):
+    """Raise a failure for the first sample that is marked as bad.
+
+    ``where`` are arrays with a row for each sample: the last arguments of ``failure``.
     """
-    common, rows = (times == times[0]).all(), []
-    for sample, row in enumerate(times[:1] if common else times):
-        try:
-            rows.append([t1 for _, t1, _ in grid(row.tolist(), options)])
-        except TooManySteps as error:
-            error.sample = sample
-            raise
-    longest = max(map(len, rows))
-    ends = np.array([row + row[-1:] * (longest - len(row)) for row in rows])
-    return np.broadcast_to(ends, (len(times), longest)) if common else ends
-
-
-def rms(x):
-    """Return the root mean square of each row."""
-    result = np.sqrt(np.mean(x * x, axis=1)).astype(float)
-    huge = np.flatnonzero(np.isinf(result))  # too large to be squared, perhaps
-    result[huge] = [rms_of_vector(row) for row in x[huge]]
-    return result
-
-
-def weighted(h, weights, K):
-    """Return h sum_j weights_j k_j for as many of the stages K, (s, A, n), as there are weights; h
-    has the shape (A,).
-    """
-    m = len(weights)
-    return h[:, None].astype(K.dtype) * (weights.astype(K.dtype) @ K[:m].reshape(m, -1)).reshape(
-        K.shape[1:]
-    )
-
-
-def stop(bad, samples, kind, message, t, h):
-    """Raise an error for the first sample that is marked as bad."""
     if bad.any():
         n = int(np.argmax(bad))
-        error = kind(f"sample {samples[n]}: {message}", float(t[n]), float(h[n]))
+        error = failure(*[x[n].item() if x.ndim == 1 else x[n] for x in where])
+        error.args = (f"sample {samples[n]}: {error}",)
         error.sample = int(samples[n])
         raise error
 
 
-class Controllers(Controller):
-    """`Controller` for B samples."""
+class FixedPace:
+    """Steps of fixed size: the ends of them all, shape (B, most steps), each last one repeated."""
 
-    def __init__(self, B, tableau):
-        super().__init__(tableau.error_order, pi=tableau.e3 is None)
-        self.previous_error, self.rejected = np.full(B, self.previous_error), np.zeros(B, bool)
+    def __init__(self, f, times, options, k, stats):
+        self.tableau, self.stats, self.most_steps = find(options.method), stats, options.max_steps
+        common, rows = (times == times[0]).all(), []
+        for sample, row in enumerate(times[:1] if common else times):
+            try:
+                rows.append([t1 for _, t1, _ in grid(row.tolist(), options)])
+            except TooManySteps as error:
+                error.sample = sample
+                raise
+        longest = max(map(len, rows))
+        ends = np.array([row + row[-1:] * (longest - len(row)) for row in rows])
+        self.ends = np.broadcast_to(ends, (len(times), longest)) if common else ends
 
-    def next(self, i, h, error, good):
-        """Return the next steps of the samples i, after steps of size h with these errors, of which
-        some are good.
-        """
-        grown = (
-            SAFETY * np.maximum(error, 1e-10) ** -self.alpha * self.previous_error[i] ** self.beta
+    def end_of_step(self, samples, t, end):
+        """Return the ends of the next steps."""
+        return self.ends[samples, self.stats.accepted[samples]]
+
+    def accepts(self, samples, t, h, y, y1, K):
+        """Accept all steps, if their states are finite."""
+        bad = ~np.isfinite(y1).all(axis=1)
+        raise_first(bad, samples, partial(failures.blown_up, self.tableau), t, h)
+        return ~bad
+
+    def keep(self, on):
+        """Leave out the samples that are not marked."""
+
+
+class AdaptivePace:
+    """Steps as long as the error estimate allows, for each sample."""
+
+    def __init__(self, f, times, options, k, stats):
+        self.tableau, self.options, self.most_steps = (
+            find(options.method),
+            options,
+            options.max_steps,
         )
-        grown = np.clip(grown, SHRINK, np.where(self.rejected[i], 1.0, GROW))
-        shrunk = np.maximum(SHRINK, SAFETY * error**-self.alpha)
-        self.previous_error[i] = np.where(good, np.maximum(error, 1e-4), self.previous_error[i])
-        self.rejected[i] = ~good
-        return h * np.where(good, grown, shrunk)
+        self.control = Controller(self.tableau, options, ARRAYS)
+        self.rtol, self.atol = options.rtol, options.atol
+        t, y, span = times[:, 0], f.y, times[:, -1] - times[:, 0]
+        self.sign, samples = np.sign(span), np.arange(len(times))
+        if options.first_step is None:
+            slope = lambda t, y: f(samples, t, y)
+            norm = lambda x: error_norm(x, y, y, self.rtol, self.atol)
+            size = first_step(slope, t, y, k, self.tableau.error_order, norm, span)
+            stats.nfev += 1
+        else:
+            size = np.full(len(times), options.first_step)
+        self.size = np.clip(size, self.control.shortest, self.control.longest)
+
+    def end_of_step(self, samples, t, end):
+        """Return the ends of the next steps."""
+        return self.control.end_of_step(t, end, self.sign * self.size)
+
+    def accepts(self, samples, t, h, y, y1, K):
+        """Return which steps are accepted; choose the size of the next ones."""
+        sizes = [
+            error_norm(weighted(h, e, K), y, y1, self.rtol, self.atol)
+            for e in (self.tableau.e, self.tableau.e3)
+            if e is not None
+        ]
+        error = sizes[0] if len(sizes) == 1 else corrected(*sizes, ARRAYS)
+        accepted = (error <= 1) & np.isfinite(y1).all(axis=1)
+        error = np.where(accepted | (error > 1), error, math.inf)
+        self.size = self.control.next_size(np.abs(h), error, accepted)
+        too_short = ~accepted & (self.size < self.control.shortest)
+        below_min_step = partial(failures.below_min_step, self.tableau, self.options)
+        raise_first(too_short, samples, below_min_step, t, self.sign * self.size)
+        lost = ~accepted & is_rounding(self.size, t)
+        raise_first(lost, samples, partial(failures.no_way_on, self.tableau), error, t, h)
+        return accepted
+
+    def keep(self, on):
+        """Leave out the samples that are not marked."""
+        self.sign, self.size = self.sign[on], self.size[on]
+        self.control.previous_error = self.control.previous_error[on]
+        self.control.rejected = self.control.rejected[on]
+        self.rtol, self.atol = [x[on] if np.ndim(x) else x for x in (self.rtol, self.atol)]
+
+
+def weighted(h, weights, K):
+    """Return h sum_j weights_j k_j, shape (A, n), of as many stages as there are weights.
+
+    K has the shape (s, A, n), h the shape (A,).
+    """
+    m = len(weights)
+    total = weights.astype(K.dtype) @ K[:m].reshape(m, -1)
+    return h[:, None].astype(K.dtype) * total.reshape(K.shape[1:])
 
 
 def step(f, tableau, samples, t, t1, h, y, k):
-    """Take one step of each sample; return the stages (s, A, n) and the new states (A, n)."""
+    """Take one step of each sample; return the stages (s, A, n) and the new states (A, n).
+
+    ``k`` is the first stage.
+    """
     K = np.empty((tableau.stages, *y.shape), y.dtype)
-    K[0] = k
-    stage = y
-    for j in range(1, tableau.stages):
-        stage = y + weighted(h, tableau.a[j, :j], K)
-        K[j] = f(samples, t1 if tableau.c[j] == 1.0 else t + tableau.c[j] * h, stage)
-    return K, stage if tableau.first_same_as_last else y + weighted(h, tableau.b, K)
+    K[0], Y_i = k, y
+    for i in range(1, tableau.stages):
+        Y_i = y + weighted(h, tableau.a[i, :i], K)
+        K[i] = f(samples, time_of_stage(t, t1, h, tableau.c[i]), Y_i)
+    return K, Y_i if tableau.first_same_as_last else y + weighted(h, tableau.b, K)
 
 
-def record(f, tableau, samples, good, times, observed, ys, steps, sign, stats):
-    """Write the states at the times in the good ones of these steps: at their ends as they are,
-    inside them off the interpolant.
+def time_of_stage(t, t1, h, c_i):
+    """Return t + c_i h; the end of the step as it is, as t + h may round to beyond it."""
+    return t1 if c_i == 1.0 else t + c_i * h
+
+
+class Observations:
+    """Writes the states at the times of each sample into ys, shape (T, B, n).
+
+    At the end of a step that is its y1, inside a step it is read off the dense output.
     """
-    t, t1, h, y, y1, K = steps
-    next_time = times[samples, np.minimum(observed[samples], times.shape[1] - 1)]
-    due = good & (observed[samples] < times.shape[1]) & (sign * (next_time - t1) <= 0)
-    rows = np.flatnonzero(due)
-    if not rows.size:
-        return
-    reached = np.array(
-        [count_until(times[i], end, s) for i, end, s in zip(samples[rows], t1[rows], sign[rows])]
-    )
-    counts = reached - observed[samples[rows]]
-    row = np.repeat(rows, counts)  # of each observation
-    which = np.concatenate([np.arange(n - m, n) for n, m in zip(reached, counts)])
-    at, states = times[samples[row], which], y1[row]
-    inside = at != t1[row]
-    if inside.any():
-        some = np.unique(row[inside])
-        Q = polynomials(
-            f, tableau, samples[some], t[some], t1[some], h[some], y[some], K[:, some], stats
-        )
-        row_inside = row[inside]
-        theta = ((at[inside] - t[row_inside]) / h[row_inside])[:, None].astype(y.dtype)
-        states[inside] = y[row_inside] + horner(Q[:, np.searchsorted(some, row_inside)], theta)
-    ys[which, samples[row]] = states
-    observed[samples[rows]] = reached
 
+    def __init__(self, f, times, options, stats, ys):
+        self.f, self.times, self.tableau, self.stats = f, times, find(options.method), stats
+        self.ys, self.sign = ys, np.sign(times[:, -1] - times[:, 0])
+        self.ys[0] = f.y
+        self.done = np.ones(len(times), int)  # how many times of each sample
 
-def count_until(times, end, sign):
-    """Return how many of the times, in the direction of the sign, are not beyond the end."""
-    if sign > 0:
-        return np.searchsorted(times, end, side="right")
-    return len(times) - np.searchsorted(times[::-1], end, side="left")
+    def read(self, samples, accepted, t, t1, h, y, y1, K):
+        """Write down the states at the times inside those steps that are accepted."""
+        T = self.times.shape[1]
+        next_time = self.times[samples, np.minimum(self.done[samples], T - 1)]
+        due = accepted & (self.done[samples] < T)
+        rows = np.flatnonzero(due & (self.sign[samples] * (next_time - t1) <= 0))
+        if not rows.size:
+            return
+        reached = np.array([self.count_until(i, end) for i, end in zip(samples[rows], t1[rows])])
+        counts = reached - self.done[samples[rows]]
+        row = np.repeat(rows, counts)  # of each observation
+        which = np.concatenate([np.arange(n - m, n) for n, m in zip(reached, counts)])
+        at, states = self.times[samples[row], which], y1[row]
+        inside = at != t1[row]
+        if inside.any():
+            row, some = row[inside], np.unique(row[inside])
+            Q = self.polynomials(*[x[some] for x in (samples, t, t1, h, y)], K[:, some])
+            theta = ((at[inside] - t[row]) / h[row])[:, None].astype(y.dtype)
+            states[inside] = y[row] + horner(Q[:, np.searchsorted(some, row)], theta)
+            row = np.repeat(rows, counts)
+        self.ys[which, samples[row]] = states
+        self.done[samples[rows]] = reached
 
+    def count_until(self, sample, end):
+        """Return how many times of a sample are not beyond the end of a step."""
+        times = self.times[sample]
+        if self.sign[sample] > 0:
+            return np.searchsorted(times, end, side="right")
+        return len(times) - np.searchsorted(times[::-1], end, side="left")
 
-def polynomials(f, tableau, samples, t, t1, h, y, K, stats):
-    """Return the coefficients of the dense output of steps, shape (d, A, n); see
-    `dense.polynomial`.
-    """
-    stats.nfev[samples] += len(tableau.extra_a)
-    for row, c in zip(tableau.extra_a, tableau.extra_c):
-        stage = y + weighted(h, row[: len(K)], K)
-        K = np.concatenate(
-            [K, f(samples, t1 if c == 1.0 else t + c * h, stage)[None].astype(y.dtype)]
-        )
-    return np.stack([weighted(h, column, K) for column in tableau.interpolant.T])
+    def polynomials(self, samples, t, t1, h, y, K):
+        """Return the coefficients of the dense output of steps, shape (d, A, n).
+
+        See `dense.polynomial`.
+        """
+        tableau = self.tableau
+        self.stats.nfev[samples] += len(tableau.extra_a)
+        for a_i, c_i in zip(tableau.extra_a, tableau.extra_c):
+            Y_i = y + weighted(h, a_i[: len(K)], K)
+            k_i = self.f(samples, time_of_stage(t, t1, h, c_i), Y_i).astype(y.dtype)
+            K = np.concatenate([K, k_i[None]])
+        return np.stack([weighted(h, column, K) for column in tableau.interpolant.T])

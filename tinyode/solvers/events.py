@@ -1,19 +1,18 @@
-"""Events: the times at which a function of the solution reaches zero, or passes it, found on the
-dense output.
+"""Events: the times at which a function of the solution reaches zero, or passes it.
 
-After each accepted step an event's function g(t, y) is computed at three times within the step and
-at its end, and where a parabola through three of these comes near to zero, at the bottom of its
-dip. Where the sign has changed, the first time at which it is no longer what it was is located by
-Ridders's method, to the rounding of time; how right that is depends on the dense output (`solve`
+They are found on the dense output. After each accepted step an event's function g(t, y) is computed
+at three times within the step and at its end, and at the bottom of a dip, if there may be one
+(`dips`). Where the sign has changed, the first time at which it is no longer what it was is located
+by Ridders's method, to the rounding of time. How right that is depends on the dense output (`solve`
 says of which order that is), and so on the tolerances.
 
 Two changes of sign between two of these times are not seen: where events are short, or steps long,
 give `solve` a ``max_step``.
 
-A zero at the first time is no event, nor is one before time and state have moved by more than
+A zero at the first time is no event. Nor is one before time and state have moved by more than
 rounding (of the largest component): the sign of g there is the one that it takes on next. So a
 solution may be continued from an event, with another state, without meeting it again. Where g
-touches zero and turns back the least change makes it two events or none: it counts if a computed
+touches zero and turns back, the least change makes it two events or none: it counts if a computed
 value of g is exactly zero.
 """
 
@@ -26,9 +25,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import tree
+from ..autodiff.dispatch import is_traced
+from ..types import Array, Tree
 from .dense import evaluate, polynomial
+from .dips import with_dips
+from .state import CLOSURE
 
-PARTS = 4  # of a step, at whose ends the event functions are computed
+# A step has so many parts, at whose ends the event functions are computed.
+PARTS = 4
 
 
 @dataclass(frozen=True)
@@ -46,124 +51,163 @@ class Event:
         only those from plus to minus.
     """
 
-    function: Callable
+    function: Callable[..., Any]
     terminal: bool | int = False
     direction: float = 0
 
 
 class Events(NamedTuple):
-    """The events of a solution, in their order: times (E,), states (E, *y0.shape) or a container of
-    such, and which event each was (E,).
+    """The events of a solution, in their order.
+
+    Their times are t (E,), their states y (E, *y0.shape), or a container of such. ``index`` (E,)
+    says which of the events asked for each was.
     """
 
-    t: np.ndarray
-    y: Any
-    index: np.ndarray
+    t: Array
+    y: Tree
+    index: Array
 
 
 def check_events(event):
-    """Return what a user gives, None, one or several, functions (with SciPy's attributes, if any)
-    or `Event`, as a list of `Event`.
+    """Return what a user gives as a list of `Event`.
+
+    That is None, one or several, functions (with SciPy's attributes, if any) or `Event`.
     """
-    events = []
     if event is None:
-        return events
-    for each in event if isinstance(event, (list, tuple)) else [event]:
-        if not isinstance(each, Event):
-            each = Event(each, getattr(each, "terminal", False), getattr(each, "direction", 0))
-        function, terminal, direction = each.function, each.terminal, each.direction
-        if not callable(function):
-            raise TypeError(
-                "event must be a function (t, y, *args), an Event, or a list of such; got"
-                f" {function!r:.60}"
-            )
-        terminal = False if terminal is None else terminal
-        if not isinstance(terminal, (bool, int, np.bool_, np.integer)) or terminal < 0:
-            raise ValueError(
-                f"terminal={terminal!r} of an event must be True, False or how many times it"
-                " happens until the end"
-            )
-        if (
-            np.ndim(direction)
-            or np.asarray(direction).dtype.kind not in "fiu"
-            or math.isnan(direction)
-        ):
-            raise ValueError(
-                f"direction={direction!r} of an event must be a number: above 0, 0 or below 0"
-            )
-        events.append(Event(function, int(terminal), float(direction)))
-    return events
+        return []
+    return [check_event(each) for each in (event if isinstance(event, (list, tuple)) else [event])]
 
 
-def watch(walk, events, g, f, tableau, stats, found):
-    """Yield the steps with their polynomials, adding the events in them to ``found``; a terminal
-    one cuts its step off and ends the walk.
+def check_event(event):
+    """Return a function or `Event` as an `Event`, with numbers for ``terminal`` and ``direction``."""
+    if not isinstance(event, Event):
+        event = Event(event, getattr(event, "terminal", False), getattr(event, "direction", 0))
+    function, terminal, direction = event.function, event.terminal, event.direction
+    if not callable(function):
+        raise TypeError(
+            "event must be a function (t, y, *args), an Event, or a list of such; got"
+            f" {function!r:.60}"
+        )
+    terminal = False if terminal is None else terminal
+    if not isinstance(terminal, (bool, int, np.bool_, np.integer)) or terminal < 0:
+        raise ValueError(
+            f"terminal={terminal!r} of an event must be True, False or how many times it happens"
+            " until the end"
+        )
+    is_number = np.ndim(direction) == 0 and np.asarray(direction).dtype.kind in "fiu"
+    if not is_number or math.isnan(direction):
+        raise ValueError(
+            f"direction={direction!r} of an event must be a number: above 0, 0 or below 0"
+        )
+    return Event(function, int(terminal), float(direction))
+
+
+def flat_event(leaves, structure, args):
+    """Return a function ``g(event, t, y)``: an event's function at a flat state, with its checks."""
+    cut = tree.cutter(leaves)
+
+    def g(event, t, y):
+        y.setflags(write=False)
+        value = event.function(t, tree.unflatten(structure, cut(y)), *args)
+        if is_traced(value):
+            raise TypeError(CLOSURE.format("event"))
+        tree.refuse_masked("what event returned", value)
+        if np.size(value) != 1 or np.asarray(value).dtype.kind not in "fiu":
+            raise ValueError(
+                f"event returned {value!r:.60}; it must return one real number, which changes sign:"
+                " y[0] - 1, not y[0] > 1"
+            )
+        return float(np.reshape(value, ()))
+
+    return g
+
+
+class Watch:
+    """Looks for events in the steps of a solve.
 
     Parameters
     ----------
-    walk : iterable of Step
     events : list of Event
     g : function
         ``g(event, t, y)`` computes an event's function at a flat state. It may be NaN only beyond a
         terminal event.
     f, tableau, stats
         For the dense output.
-    found : list
-        Of (time, state, index of the event).
 
-    Yields
-    ------
-    Step
+    Attributes
+    ----------
+    found : list
+        Of (time, state, number of the event), in their order.
     """
-    signs, left, values = [0] * len(events), [event.terminal for event in events], None
-    for step in walk:
-        step = step._replace(Q=polynomial(f, tableau, step, stats))
-        at = functools.partial(evaluate, step, step.Q)
+
+    def __init__(self, events, g, f, tableau, stats):
+        self.events, self.g, self.found = events, g, []
+        self.f, self.tableau, self.stats = f, tableau, stats
+        self.signs, self.left = [0] * len(events), [event.terminal for event in events]
+        self.values = None  # of the functions at the end of the last step
+
+    def watched(self, steps):
+        """Pass steps on with their polynomials; a terminal event cuts its step off and ends them."""
+        for step in steps:
+            step = step._replace(Q=polynomial(self.f, self.tableau, step, self.stats))
+            zeros, defined = self.zeros_in(step)
+            for time, i in zeros:
+                if abs(time - step.t) > defined:
+                    break
+                y = evaluate(step, step.Q, time)
+                self.found.append((time, y, i))
+                self.left[i] -= 1
+                if self.left[i] == 0:
+                    yield step._replace(t1=time, y1=y)
+                    return
+            if defined < math.inf:
+                time = step.t + math.copysign(defined, step.h)
+                y = evaluate(step, step.Q, time)
+                raise ValueError(
+                    f"event returned nan at t = {time!r}, y = {y!s:.200}; it must return a number"
+                    " there"
+                )
+            yield step
+
+    def zeros_in(self, step):
+        """Return (time, number of the event) of the zeros in a step, in order; and ``defined``.
+
+        That is how far into the step no function is NaN: inf where none is in all of it.
+        """
         times = [step.t + j / PARTS * (step.t1 - step.t) for j in range(1, PARTS)] + [step.t1]
         states = evaluate(step, step.Q, np.array(times)[:, None])
-        first, values = values is None, values or [g(event, step.t, step.y) for event in events]
-        here, undefined = [], math.inf  # how far into the step a function is defined
-        for i, event in enumerate(events):
-            along = functools.partial(_along, g, event, at)
-            samples = [
-                (step.t, values[i]),
-                *[(time, g(event, time, state)) for time, state in zip(times, states)],
-            ]
-            undefined = min(
-                [undefined, *[abs(time - step.t) for time, value in samples if math.isnan(value)]]
-            )
-            values[i] = samples[-1][1]
-            samples = _with_dips(
-                along, list(itertools.takewhile(lambda sample: not math.isnan(sample[1]), samples))
-            )
-            if first and len(samples) > 1:  # what it takes on next is seen soon
+        first = self.values is None
+        if first:
+            self.values = [self.g(event, step.t, step.y) for event in self.events]
+        zeros, defined = [], math.inf
+        for i, event in enumerate(self.events):
+            along = functools.partial(self.along, event, step)
+            later = [self.g(event, time, state) for time, state in zip(times, states)]
+            samples = [(step.t, self.values[i]), *zip(times, later)]
+            self.values[i] = later[-1]
+            nans = [abs(time - step.t) for time, value in samples if math.isnan(value)]
+            defined = min([defined, *nans])
+            known = itertools.takewhile(lambda sample: not math.isnan(sample[1]), samples)
+            samples = with_dips(along, list(known))
+            if first and len(samples) > 1:  # what sign it takes on next is seen soon
                 soon = step.t + 1e-6 * (step.t1 - step.t)
                 samples.insert(1, (soon, along(soon)))
-            zeros, signs[i] = _zeros(along, samples, signs[i])
-            here += [
-                (time, i)
-                for time, sign in zeros
-                if event.direction * sign <= 0 and not (first and _unmoved(step, time, at(time)))
-            ]
-        for time, i in sorted(here, key=lambda zero: abs(zero[0] - step.t)):
-            if abs(time - step.t) > undefined:
-                break
-            found.append((time, at(time), i))
-            left[i] -= 1
-            if left[i] == 0:
-                yield step._replace(t1=time, y1=found[-1][1])
-                return
-        if undefined < math.inf:
-            time = step.t + math.copysign(undefined, step.h)
-            raise ValueError(
-                f"event returned nan at t = {time!r}, y = {at(time)!s:.200}; it must return a"
-                " number there"
-            )
-        yield step
+            crossed, self.signs[i] = _zeros(along, samples, self.signs[i])
+            for time, sign in crossed:
+                wanted = event.direction * sign <= 0
+                if wanted and not (first and _unmoved(step, time, evaluate(step, step.Q, time))):
+                    zeros.append((time, i))
+        return sorted(zeros, key=lambda zero: abs(zero[0] - step.t)), defined
 
+    def along(self, event, step, t):
+        """Return an event's function at a time inside a step."""
+        return self.g(event, t, evaluate(step, step.Q, t))
 
-def _along(g, event, at, t):
-    return g(event, t, at(t))
+    def happened(self, y0, shaped):
+        """Return the `Events` found; ``shaped`` makes the user's containers of flat states."""
+        times, states, numbers = zip(*self.found) if self.found else ([], [], [])
+        flat = np.array(states, y0.dtype).reshape(-1, len(y0))
+        return Events(np.array(times), shaped(flat), np.array(numbers, int))
 
 
 def _unmoved(step, t, y):
@@ -176,10 +220,9 @@ def _unmoved(step, t, y):
 
 
 def _zeros(g, samples, sign):
-    """Return (time, sign before) of each zero that the function g of time reaches between samples
-    (time, value), and its sign at the end.
+    """Return the zeros of g between samples (time, value), as (time, sign before), and g's last sign.
 
-    A sign of 0 is one that is still to be seen.
+    ``g`` is a function of time. A sign of 0 is one that is still to be seen.
     """
     zeros = []
     for (a, g_a), (b, g_b) in itertools.pairwise(samples):
@@ -217,42 +260,3 @@ def _reached(g, a, g_a, b, g_b):
                 else:
                     b, g_b = time, value
     return b
-
-
-def _with_dips(g, samples):
-    """Add to equally spaced samples the bottoms of dips through zero between them."""
-    result = list(samples)
-    for (low, a), (_, b), (high, c) in zip(samples, samples[1:], samples[2:]):
-        sign = (a > 0) - (a < 0)
-        curvature, slope = (
-            sign * (a - 2 * b + c) / 2,
-            sign * (c - a) / 2,
-        )  # b + slope x + curvature x^2, x from -1 to 1
-        if not (sign * c > 0 <= sign * b and abs(slope) < 2 * curvature):
-            continue
-        if sign * b - slope**2 / (4 * curvature) > 0.25 * (max(a, b, c) - min(a, b, c)):
-            continue  # it turns well away from zero
-        result += _bottom(g, sign, low, high)
-    return sorted(result, key=lambda sample: abs(sample[0] - samples[0][0]))
-
-
-def _bottom(g, sign, low, high):
-    """Look for the least value of sign * g by golden sections; return the first (time, value) of
-    another sign, in a list.
-    """
-    golden, width = (math.sqrt(5) - 1) / 2, abs(high - low)
-    x, y = high - golden * (high - low), low + golden * (high - low)
-    g_x, g_y = g(x), g(y)
-    while abs(high - low) > 1e-8 * width:  # a minimum is not known better
-        for time, value in ((x, g_x), (y, g_y)):
-            if sign * value < 0:
-                return [(time, value)]
-        if sign * g_x < sign * g_y:
-            high, y, g_y = y, x, g_x
-            x = high - golden * (high - low)
-            g_x = g(x)
-        else:
-            low, x, g_x = x, y, g_y
-            y = low + golden * (high - low)
-            g_y = g(y)
-    return []

@@ -148,7 +148,7 @@ class ImplicitStepper(Stepper):
     def start(self, t, y):
         """Evaluate f(t, y): the first stage where that is explicit, else a guess of all."""
         super().start(t, y)
-        self.before, self.h_before = np.tile(self.first, (len(self.K), 1)), None
+        self.before, self.h_before = np.tile(self.K[0], (len(self.K), 1)), None
 
     def advance(self, t, y):
         """Make ready for the step after the one just taken, which begins at (t, y)."""
@@ -163,7 +163,7 @@ class ImplicitStepper(Stepper):
         """Take one step of size h from t to t1. Return the state at t1, shape (n,), or None where
         Newton's method fails.
         """
-        np.multiply(self.tableau_rows, h, out=self.h_times_rows)
+        np.multiply(self.weights, h, out=self.h_weights)
         self.h_taken, self.trouble, head = h, None, y[: self.coupled]
         if self.exact:
             self.tolerance, self.rounding = 0.1, self.eps**-0.5
@@ -253,7 +253,7 @@ class ImplicitStepper(Stepper):
     def solved(self, block, t, t1, y, h, simplified=True):
         """Find the stages of a block, in K; return whether Newton's method converged."""
         first, stop, n, head = block.first, block.stop, self.coupled, y[: self.coupled]
-        rows = self.h_times_rows[first:stop]
+        rows = self.h_weights[first:stop]
         times = [t1 if c == 1.0 else t + c * h for c in self.tableau.c[first:stop].tolist()]
         Y0 = head + rows[:, :first] @ self.K[:first, :n]
         if block.eigenvalues is None:

@@ -1,4 +1,4 @@
-"""How to step, what it cost, and the error that ends it."""
+"""How to step, what it cost, and the errors that end a solve."""
 
 import math
 from collections.abc import Callable
@@ -69,23 +69,16 @@ class Stats:
     newton_failures: int = 0
 
 
-def check_constant(name, value):
-    """Raise TypeError where an option is traced: it is a constant to the derivative."""
-    if has_traced(value):
-        raise TypeError(
-            f"{name} is a traced value, and how a problem is solved is a constant to "
-            "the derivative, so its gradient would be lost; give a plain number, or "
-            "stop_gradient(...)"
-        )
-
-
-LENGTHS = frozenset(
-    {"step_size", "first_step", "max_step", "min_step"}
-)  # None where they are not given
+# None where they are not given
+LENGTHS = "step_size", "first_step", "max_step", "min_step"
 
 
 class Options(NamedTuple):
-    """How to step; the public functions take these one by one."""
+    """How to step; the public functions take these one by one.
+
+    Two are not for users. ``exact`` asks for the stages of implicit steps to rounding, whatever the
+    tolerances. ``limit(t, size)`` returns the size that an adaptive step from t may have at most.
+    """
 
     method: str = "dopri5"
     rtol: float | np.ndarray = 1e-6
@@ -96,10 +89,8 @@ class Options(NamedTuple):
     max_step: float | None = None
     min_step: float | None = None
     norm: Callable = rms
-    exact: bool = False  # the stages of implicit steps to rounding, whatever the tolerances
-    limit: Callable | None = (
-        None  # (t, size) -> size: of an adaptive step from t, no longer than another solve's there
-    )
+    exact: bool = False
+    limit: Callable | None = None
 
     @property
     def fixed(self):
@@ -107,51 +98,54 @@ class Options(NamedTuple):
         return self.step_size is not None or find(self.method).e is None
 
     def check(self, prefix=""):
-        """Return these options as plain numbers; raise ValueError, naming it, for one that cannot
-        be.
+        """Return these options as plain numbers.
 
         Tolerances that are arrays are left to `state.flat_tolerance`, a norm to `state.flat_norm`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For one that cannot be; it names it, with the prefix.
         """
         find(self.method, prefix + "method")
-        numbers = {
-            name: value
-            for name, value in self._asdict().items()
-            if name not in ("method", "norm", "exact", "limit")
-            and not (value is None and name in LENGTHS)
-            and not (isinstance(value, np.ndarray) and name in ("rtol", "atol"))
-        }
-        for name, value in numbers.items():
-            check_constant(prefix + name, value)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, (int, float, np.number))
-                or not 0 < value < math.inf
-            ):
-                raise ValueError(
-                    f"{prefix}{name}={value!r} must be a positive number"
-                    + ("; the direction of time comes from t" if name in LENGTHS else "")
-                )
+        numbers = {}
+        for name in ("rtol", "atol", "max_steps", *LENGTHS):
+            value = getattr(self, name)
+            absent = value is None and name in LENGTHS
+            if not absent and not (isinstance(value, np.ndarray) and name in ("rtol", "atol")):
+                numbers[name] = check_positive(prefix + name, value, name in LENGTHS)
         if self.max_steps != int(self.max_steps):
             raise ValueError(f"{prefix}max_steps={self.max_steps!r} must be a whole number")
-        for name in ("first_step", "max_step", "min_step"):
-            if self.fixed and getattr(self, name) is not None:
+        numbers["max_steps"] = int(self.max_steps)
+        for name in ("max_step", "first_step", "min_step"):
+            value = getattr(self, name)
+            if value is not None and self.fixed:
                 raise ValueError(
-                    f"{name}={getattr(self, name)!r} has no meaning where the steps are of fixed"
-                    " size; leave it out"
+                    f"{name}={value!r} has no meaning where the steps are of fixed size; leave it"
+                    " out"
                 )
-        for name in ("max_step", "first_step"):
-            if (
-                getattr(self, name) is not None
-                and self.min_step is not None
-                and self.min_step > getattr(self, name)
-            ):
+            if value is not None and self.min_step is not None and self.min_step > value:
                 raise ValueError(
-                    f"min_step={self.min_step!r} is larger than {name}={getattr(self, name)!r}; no"
-                    " step would be right"
+                    f"min_step={self.min_step!r} is larger than {name}={value!r}; no step would be"
+                    " right"
                 )
-        return self._replace(
-            **{
-                name: int(value) if name == "max_steps" else float(value)
-                for name, value in numbers.items()
-            }
+        return self._replace(**numbers)
+
+
+def check_constant(name, value):
+    """Raise TypeError where an option is traced: it is a constant to the derivative."""
+    if has_traced(value):
+        raise TypeError(
+            f"{name} is a traced value, and how a problem is solved is a constant to the"
+            " derivative, so its gradient would be lost; give a plain number, or stop_gradient(...)"
         )
+
+
+def check_positive(name, value, is_length=False):
+    """Return an option as a float; raise ValueError unless it is a positive number."""
+    check_constant(name, value)
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:
+        hint = "; the direction of time comes from t" if is_length else ""
+        raise ValueError(f"{name}={value!r} must be a positive number{hint}")
+    return float(value)
