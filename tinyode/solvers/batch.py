@@ -21,7 +21,7 @@ from .rows import Rows, check_batch_times
 from .solution import Solution
 from .solve import grid
 from .state import check_function, check_state, flat_tolerance
-from .step_size import ARRAYS, Controller, corrected, error_norm, first_step, is_rounding
+from .step_size import ARRAYS, GROW, Controller, corrected, error_norm, first_step, is_rounding
 from .tableaus import find
 
 
@@ -275,7 +275,8 @@ class AdaptivePace:
 
     def end_of_step(self, samples, t, end):
         """Return the ends of the next steps."""
-        return self.control.end_of_step(t, end, self.sign * self.size)
+        last = self.control.is_last(self.size, np.abs(end - t))
+        return np.where(last, end, t + self.sign * self.size)
 
     def accepts(self, samples, t, h, y, y1, K):
         """Return which steps are accepted; choose the size of the next ones."""
@@ -287,7 +288,7 @@ class AdaptivePace:
         error = sizes[0] if len(sizes) == 1 else corrected(*sizes, ARRAYS)
         accepted = (error <= 1) & np.isfinite(y1).all(axis=1)
         error = np.where(accepted | (error > 1), error, math.inf)
-        self.size = self.control.next_size(np.abs(h), error, accepted)
+        self.choose_size(np.abs(h), error, accepted)
         too_short = ~accepted & (self.size < self.control.shortest)
         below_min_step = partial(failures.below_min_step, self.tableau, self.options)
         raise_first(too_short, samples, below_min_step, t, self.sign * self.size)
@@ -295,11 +296,20 @@ class AdaptivePace:
         raise_first(lost, samples, partial(failures.no_way_on, self.tableau), error, t, h)
         return accepted
 
+    def choose_size(self, size, error, accepted):
+        """Choose the next size of each sample, as its step was accepted or rejected."""
+        control, before = self.control, self.control.previous_error
+        grown = control.after_accepted(size, error)
+        after, shrunk = control.previous_error, control.after_rejected(size, error)
+        control.previous_error = np.where(accepted, after, before)
+        control.most = np.where(accepted, GROW, 1.0)
+        self.size = np.where(accepted, grown, shrunk)
+
     def keep(self, on):
         """Leave out the samples that are not marked."""
         self.sign, self.size = self.sign[on], self.size[on]
         self.control.previous_error = self.control.previous_error[on]
-        self.control.rejected = self.control.rejected[on]
+        self.control.most = self.control.most[on]
         self.rtol, self.atol = [x[on] if np.ndim(x) else x for x in (self.rtol, self.atol)]
 
 

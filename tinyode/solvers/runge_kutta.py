@@ -71,6 +71,7 @@ class Stepper:
         s = tableau.stages
         self.f, self.tableau, self.coupled, self.stats = f, tableau, coupled, stats
         self.K = np.zeros((s, len(y)), y.dtype)
+        self.first, self.last = self.K[0], self.K[-1]
         self.weights = tableau.weights.astype(y.dtype)  # A, b, e and e3, row under row
         self.h_weights = np.zeros_like(self.weights)  # the same, times h
         self.h_b, self.h_e, self.h_e3 = self.h_weights[s:]
@@ -80,17 +81,18 @@ class Stepper:
             for i, c_i in enumerate(tableau.c.tolist())
             if i > 0
         ]
-        # first same as last: the last Y_i is the state at the end, if there are no quadratures
-        self.last_stage_is_y1 = tableau.first_same_as_last and coupled == len(y)
+        self.first_same_as_last = tableau.first_same_as_last
+        # then the last Y_i is the state at the end, if there are no quadratures
+        self.last_stage_is_y1 = self.first_same_as_last and coupled == len(y)
 
     def start(self, t, y):
         """Evaluate the first stage, f(t, y)."""
-        self.f(t, y[: self.coupled], self.K[0])
+        self.f(t, y[: self.coupled], self.first)
         self.stats.nfev += 1
 
     def slope(self, t, y):
         """Return f(t, y) of the coupled components y, in an array of its own."""
-        k = np.empty_like(self.K[0])
+        k = np.empty_like(self.first)
         self.f(t, y, k)
         self.stats.nfev += 1
         return k[: self.coupled]
@@ -118,8 +120,8 @@ class Stepper:
 
     def advance(self, t, y):
         """Make ready for the step after the one just taken, which begins at (t, y)."""
-        if self.tableau.first_same_as_last:
-            self.K[0] = self.K[-1]
+        if self.first_same_as_last:
+            self.first[:] = self.last
         else:
             self.start(t, y)
 

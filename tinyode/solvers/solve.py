@@ -114,7 +114,7 @@ def _adaptive(stepper, y, times, options):
     for _ in range(options.max_steps):
         if options.limit is not None:
             size = options.limit(t, size)
-        t1 = control.end_of_step(t, end, sign * size)
+        t1 = end if control.is_last(size, abs(end - t)) else t + sign * size
         h = t1 - t  # what t really advances by, where t is large
         if h == 0:
             raise failures.below_rounding(tableau, t, sign * size)
@@ -126,10 +126,8 @@ def _adaptive(stepper, y, times, options):
             continue
         error = _error(stepper, y, y1, abs(end - t), options)
         accepted = error <= 1 and all_finite(y1)  # beside an infinite state an error is small
-        if not (accepted or error > 1):
-            error = math.inf
-        size = control.next_size(abs(h), error, accepted)
         if accepted:
+            size = control.after_accepted(abs(h), error)
             stats.accepted += 1
             yield Step(t, t1, h, y, y1, stepper.K)
             if t1 == end:
@@ -137,6 +135,8 @@ def _adaptive(stepper, y, times, options):
             t, y = t1, y1
             stepper.advance(t, y)
         else:
+            error = error if error > 1 else math.inf
+            size = control.after_rejected(abs(h), error)
             stats.rejected += 1
             if size < control.shortest:
                 raise failures.below_min_step(tableau, options, t, sign * size)
@@ -161,24 +161,22 @@ def _first_step(stepper, t, y, end, options):
 
 
 def _error(stepper, y, y1, left, options):
-    """Return the size of the error of the step just taken: 1 is what the tolerances allow.
-
-    ``left`` is the time from the beginning of the step to the end of the solve.
-    """
-    n, rtol, atol, norm = stepper.coupled, options.rtol, options.atol, options.norm
-
-    def size(e):
-        if n == len(y):
-            return error_norm(e, y, y1, rtol, atol, norm)
-        return max(
-            error_norm(e[:n], y[:n], y1[:n], rtol, atol, norm),
-            quadrature_norm(e[n:], y[n:], y1[n:], stepper.K[-1, n:], left, rtol, atol),
-        )
-
-    error = size(stepper.error())
+    """Return the size of the error of the step just taken: 1 is what the tolerances allow."""
+    error = _size(stepper.error(), stepper, y, y1, left, options)
     if stepper.tableau.e3 is None:
         return error
-    return corrected(error, size(stepper.second_error()))
+    return corrected(error, _size(stepper.second_error(), stepper, y, y1, left, options))
+
+
+def _size(e, stepper, y, y1, left, options):
+    """Return the size of one estimate e; ``left`` is the time from t to the end of the solve."""
+    n, rtol, atol, norm = stepper.coupled, options.rtol, options.atol, options.norm
+    if n == len(y):
+        return error_norm(e, y, y1, rtol, atol, norm)
+    return max(
+        error_norm(e[:n], y[:n], y1[:n], rtol, atol, norm),
+        quadrature_norm(e[n:], y[n:], y1[n:], stepper.K[-1, n:], left, rtol, atol),
+    )
 
 
 def all_finite(y):

@@ -265,34 +265,44 @@ def flat_field(f, leaves, structure, args):
         ``field(t, y, k)`` writes the derivative at the flat state y into k. It makes y read-only
         first: the solver still needs it.
     """
-    offered = _field_of_specialized(f, leaves, structure, args)
-    if offered:
-        return offered
-    if structure is tree.LEAF or (len(leaves) == 1 and structure == ONE_IN_LIST):
-        return _field_of_array(f, leaves[0], structure is not tree.LEAF, args)
-    cut = tree.cutter(leaves)
+    offer, theta = None, ()
+    if hasattr(f, "specialized"):  # args of any other f may be what no container is made of
+        inputs, of_inputs = tree.flatten((0.0, tree.unflatten(structure, leaves), *args))
+        offer, theta = specialized(f, inputs, of_inputs), inputs[1 + len(leaves) :]
+    if offer is not None and offer.structure == structure:
+        value = offer.value
+        if len(leaves) == 1:
+            return _field_of_array(value, leaves[0], theta, returns_list=True)
+        return _field_of_leaves(lambda t, parts: value(t, *parts, *theta), leaves)
+    if structure is tree.LEAF:
+        return _field_of_array(f, leaves[0], args)
+    if len(leaves) == 1 and structure == ONE_IN_LIST:
+        return _field_of_array(f, leaves[0], args, takes_list=True, returns_list=True)
 
-    def field(t, y, k):
-        y.setflags(write=False)
-        parts, found = tree.flatten(f(t, tree.unflatten(structure, cut(y)), *args))
+    def of_parts(t, parts):
+        dy, found = tree.flatten(f(t, tree.unflatten(structure, parts), *args))
         if found != structure:
             raise ValueError(
                 f"f returned the structure {tree.describe(found)}; the state, and so its"
                 f" derivative, has the structure {tree.describe(structure)}"
             )
-        parts = [check_derivative(d, z.shape, z.dtype) for d, z in zip(parts, leaves)]
-        np.concatenate([part.reshape(-1) for part in parts], out=k)
+        return dy
 
-    return field
+    return _field_of_leaves(of_parts, leaves)
 
 
-def _field_of_array(f, leaf, listed, args):
-    """Return the flat field of a state that is one array, or a list of one: the hot path."""
+def _field_of_array(f, leaf, args, takes_list=False, returns_list=False):
+    """Return the flat field of a state that is one array: the hot path.
+
+    f may take y in a list, and may return dy/dt in a list.
+    """
     shape, dtype = leaf.shape, leaf.dtype
 
     def of_vector(t, y, k):
         y.setflags(write=False)
-        dy = f(t, [y], *args)[0] if listed else f(t, y, *args)
+        dy = f(t, [y] if takes_list else y, *args)
+        if returns_list:
+            dy = dy[0]
         if type(dy) is not ndarray or dy.dtype is not dtype or dy.shape != shape:
             dy = check_derivative(dy, shape, dtype)
         k[...] = dy
@@ -303,30 +313,13 @@ def _field_of_array(f, leaf, listed, args):
     return of_vector if len(shape) == 1 else of_array
 
 
-def _field_of_specialized(f, leaves, structure, args):
-    """Return the flat field by what f offers for arguments like these, or None.
-
-    See `transforms.specialized`. What such a function returns is always of the same shapes, so it
-    is checked at the first call alone.
-    """
-    if not hasattr(f, "specialized"):  # then args may be what no container is made of
-        return None
-    inputs, of_inputs = tree.flatten((0.0, tree.unflatten(structure, leaves), *args))
-    offer = specialized(f, inputs, of_inputs)
-    if offer is None or offer.structure != structure:
-        return None
-    value, theta, cut, checked = offer.value, inputs[1 + len(leaves) :], tree.cutter(leaves), False
+def _field_of_leaves(f, leaves):
+    """Return the flat field of a state with several arrays, ``f(t, parts)``, a list like parts."""
+    cut = tree.cutter(leaves)
 
     def field(t, y, k):
-        nonlocal checked
-        parts = value(t, *cut(y), *theta)
-        if not checked:
-            for part, leaf in zip(parts, leaves):
-                check_derivative(part, leaf.shape, leaf.dtype)
-            checked = True
-        if len(parts) == 1:
-            k.reshape(leaves[0].shape)[...] = parts[0]
-        else:
-            np.concatenate([np.reshape(part, -1) for part in parts], out=k)
+        y.setflags(write=False)
+        parts = [check_derivative(d, z.shape, z.dtype) for d, z in zip(f(t, cut(y)), leaves)]
+        np.concatenate([part.reshape(-1) for part in parts], out=k)
 
     return field

@@ -31,16 +31,15 @@ ROUNDINGS = 4
 
 
 class Arithmetic(NamedTuple):
-    """The functions that floats and arrays do not share; ``where(condition, a, b)`` is a choice."""
+    """The functions that Python has for floats and NumPy, by other names, for arrays."""
 
     lower: Callable
     higher: Callable
-    where: Callable
     hypot: Callable
 
 
-FLOATS = Arithmetic(min, max, lambda condition, a, b: a if condition else b, math.hypot)
-ARRAYS = Arithmetic(np.minimum, np.maximum, np.where, np.hypot)
+FLOATS = Arithmetic(min, max, math.hypot)
+ARRAYS = Arithmetic(np.minimum, np.maximum, np.hypot)
 
 
 def rms(x):
@@ -118,7 +117,7 @@ def first_step(f, t, y, k, order, norm, span):
         y1 = y + np.expand_dims(signed, -1).astype(y.dtype) * k
         d2 = norm(f(t + signed, y1) - k) / h0
         largest = np.maximum(d1, d2)
-        h1 = (0.01 / largest) ** (1 / (order + 1))
+        h1 = np.power(0.01 / largest, 1 / (order + 1))
         h1 = np.where(largest <= 1e-15, np.maximum(1e-6, 1e-3 * h0), h1)
         h = np.minimum(np.maximum(np.minimum(100 * h0, h1), least), longest)
     # If f was not finite there, the controller will find out from h0.
@@ -155,31 +154,32 @@ class Controller:
         self.keep = 1.2 if tableau.implicit else 1.0
         self.longest = options.max_step or math.inf
         self.shortest = options.min_step or 0.0
-        self.arithmetic = arithmetic
-        self.previous_error, self.rejected = LEAST_PREVIOUS_ERROR, False
+        self.lower, self.higher, _ = arithmetic
+        self.previous_error, self.most = LEAST_PREVIOUS_ERROR, GROW
 
-    def end_of_step(self, t, end, h):
-        """Return where a step of signed size h from t ends, on the way to the last time."""
-        lower, _, where, _ = self.arithmetic
-        reach = lower(STRETCH * abs(h), self.longest * (1 + 1e-9))
-        return where(reach >= abs(end - t), end, t + h)
+    def is_last(self, size, left):
+        """Whether a step of this size covers the time that is ``left``."""
+        return self.lower(STRETCH * size, self.longest * (1 + 1e-9)) >= left
 
-    def next_size(self, size, error, accepted):
-        """Return the size of the step after one of this size with this error."""
-        lower, higher, where, _ = self.arithmetic
+    def after_accepted(self, size, error):
+        """Return the size of the step after one whose error was at most 1."""
+        lower, higher = self.lower, self.higher
         factor = SAFETY * higher(error, LEAST_ERROR) ** -self.alpha
-        # After a rejection the step shrinks without the memory of the error before (DOPRI5).
-        shrunk = size * higher(SHRINK, factor)
-        # Right after a rejection an accepted step does not let the next one grow.
-        most = where(self.rejected, 1.0, GROW)
-        factor = lower(most, higher(SHRINK, factor * self.previous_error**self.beta))
-        grown = size * where((factor >= 1.0) & (factor <= self.keep), 1.0, factor)
-        previous_error = higher(error, LEAST_PREVIOUS_ERROR)
-        self.previous_error = where(accepted, previous_error, self.previous_error)
-        self.rejected = where(accepted, False, True)
-        return lower(where(accepted, higher(grown, self.shortest), shrunk), self.longest)
+        factor = lower(self.most, higher(SHRINK, factor * self.previous_error**self.beta))
+        if self.keep > 1.0 and 1.0 <= factor <= self.keep:  # no implicit method is for batches
+            factor = 1.0
+        self.previous_error, self.most = higher(error, LEAST_PREVIOUS_ERROR), GROW
+        return lower(higher(size * factor, self.shortest), self.longest)
+
+    def after_rejected(self, size, error):
+        """Return the size of the step to try after one whose error was above 1.
+
+        It shrinks without the memory of the error before (DOPRI5), and what follows does not grow.
+        """
+        self.most = 1.0
+        return size * self.higher(SHRINK, SAFETY * error**-self.alpha)
 
     def after_newtons_failure(self, size):
         """Return the size of the step to try after one whose stages have not been found."""
-        self.rejected = True
+        self.most = 1.0
         return size / 2
