@@ -21,7 +21,7 @@ from .rows import Rows, check_batch_times
 from .solution import Solution
 from .solve import grid
 from .state import check_function, check_state, flat_tolerance
-from .step_size import ARRAYS, GROW, Controller, corrected, error_norm, first_step, is_rounding
+from .step_size import ARRAYS, GROW, Controller, corrected, error_norm, first_step, is_lost
 from .tableaus import find
 
 
@@ -292,7 +292,7 @@ class AdaptivePace:
         too_short = ~accepted & (self.size < self.control.shortest)
         below_min_step = partial(failures.below_min_step, self.tableau, self.options)
         raise_first(too_short, samples, below_min_step, t, self.sign * self.size)
-        lost = ~accepted & is_rounding(self.size, t)
+        lost = ~accepted & is_lost(self.size, t)
         raise_first(lost, samples, partial(failures.no_way_on, self.tableau), error, t, h)
         return accepted
 

@@ -79,7 +79,7 @@ def check_events(event):
 
 
 def check_event(event):
-    """Return a function or `Event` as an `Event`, with numbers for ``terminal`` and ``direction``."""
+    """Return a function or `Event` as an `Event`, whose attributes are numbers."""
     if not isinstance(event, Event):
         event = Event(event, getattr(event, "terminal", False), getattr(event, "direction", 0))
     function, terminal, direction = event.function, event.terminal, event.direction
@@ -103,7 +103,7 @@ def check_event(event):
 
 
 def flat_event(leaves, structure, args):
-    """Return a function ``g(event, t, y)``: an event's function at a flat state, with its checks."""
+    """Return ``g(event, t, y)``: an event's function at a flat state, with its checks."""
     cut = tree.cutter(leaves)
 
     def g(event, t, y):
@@ -147,7 +147,7 @@ class Watch:
         self.values = None  # of the functions at the end of the last step
 
     def watched(self, steps):
-        """Pass steps on with their polynomials; a terminal event cuts its step off and ends them."""
+        """Pass steps on, with their polynomials, until a terminal event cuts one off."""
         for step in steps:
             step = step._replace(Q=polynomial(self.f, self.tableau, step, self.stats))
             zeros, defined = self.zeros_in(step)
@@ -220,9 +220,10 @@ def _unmoved(step, t, y):
 
 
 def _zeros(g, samples, sign):
-    """Return the zeros of g between samples (time, value), as (time, sign before), and g's last sign.
+    """Return the zeros of g between samples, as (time, sign before), and the sign after the last.
 
-    ``g`` is a function of time. A sign of 0 is one that is still to be seen.
+    ``g`` is a function of time, the samples are (time, value). A sign of 0 is one that is still to
+    be seen.
     """
     zeros = []
     for (a, g_a), (b, g_b) in itertools.pairwise(samples):
@@ -234,7 +235,10 @@ def _zeros(g, samples, sign):
 
 
 def _reached(g, a, g_a, b, g_b):
-    """Return the first time after a at which g has not the sign of g_a; at b it has not."""
+    """Return the first time after a at which g has not the sign of g_a; at b it has not.
+
+    It is enclosed ever more closely: by halving, and by Ridders's guess (Ridders, 1979).
+    """
     nearest, last = 4 * math.ulp(max(abs(a), abs(b))), math.inf
     while abs(b - a) > nearest:
         middle = a + (b - a) / 2
@@ -243,14 +247,13 @@ def _reached(g, a, g_a, b, g_b):
         if g_b == 0:
             probes.append(b - math.copysign(nearest, b - a))
         elif g_middle != 0 and math.isfinite(g_a / g_middle * (g_b / g_middle)):
-            # times an exponential of t, the three values lie on a line, which is zero here
-            # (Ridders, 1979)
-            time = middle + (middle - a) * math.copysign(1, g_a / g_middle) / math.sqrt(
-                1 - g_a / g_middle * (g_b / g_middle)
-            )
-            probes += (
-                [time] if abs(time - last) > 2 * nearest else [time, time - nearest, time + nearest]
-            )
+            # Times some exponential of t, the three values lie on a line, which is zero here.
+            ratio = g_a / g_middle
+            step = (middle - a) / math.sqrt(1 - ratio * (g_b / g_middle))
+            time = middle + math.copysign(1, ratio) * step
+            probes.append(time)
+            if abs(time - last) <= 2 * nearest:  # it has come to rest: enclose it
+                probes += [time - nearest, time + nearest]
             last = time
         for time in probes:
             if min(a, b) < time < max(a, b):

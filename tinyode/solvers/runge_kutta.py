@@ -43,9 +43,9 @@ def rk_step(f, tableau, t, y, h):
 class Stepper:
     """The steps of one solve, in arrays that are made once.
 
-    It computes what `rk_step` does, three times as fast where the state is small. The rows of A,
-    and b and e, are one matrix, which is multiplied by h once a step. The first stage is kept from
-    the step before.
+    It computes what `rk_step` does, in half the time where the state is small (21 against 45 us for
+    a step of dopri5 on Lorenz's equations). The rows of A, and b and e, are one matrix, which is
+    multiplied by h once a step. The first stage is kept from the step before.
 
     Parameters
     ----------

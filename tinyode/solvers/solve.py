@@ -30,7 +30,7 @@ from .state import (
     flat_norm,
     flat_tolerance,
 )
-from .step_size import Controller, corrected, error_norm, first_step, is_rounding, quadrature_norm
+from .step_size import Controller, corrected, error_norm, first_step, is_lost, quadrature_norm
 from .tableaus import find
 
 
@@ -121,7 +121,7 @@ def _adaptive(stepper, y, times, options):
         y1 = stepper.step(t, t1, y, h)
         if y1 is None:
             size = control.after_newtons_failure(abs(h))
-            if size < control.shortest or is_rounding(size, t):
+            if size < control.shortest or is_lost(size, t):
                 raise failures.no_stages(options, t, h, culprit(stepper, t, y, h))
             continue
         error = _error(stepper, y, y1, abs(end - t), options)
@@ -140,7 +140,7 @@ def _adaptive(stepper, y, times, options):
             stats.rejected += 1
             if size < control.shortest:
                 raise failures.below_min_step(tableau, options, t, sign * size)
-            if is_rounding(size, t):
+            if is_lost(size, t):
                 raise failures.no_way_on(tableau, error, t, h, culprit(stepper, t, y, h))
     raise failures.too_many_steps(tableau, options, stats.newton_failures, t, sign * size)
 

@@ -248,6 +248,15 @@ def check_derivative(dy, shape, dtype):
     return array
 
 
+def check_structure(found, structure):
+    """Raise ValueError unless f has returned the structure of the state."""
+    if found != structure:
+        raise ValueError(
+            f"f returned the structure {tree.describe(found)}; the state, and so its derivative,"
+            f" has the structure {tree.describe(structure)}"
+        )
+
+
 def flat_field(f, leaves, structure, args):
     """Return the flat field: the user's f as a function of flat vectors, with all checks.
 
@@ -281,11 +290,7 @@ def flat_field(f, leaves, structure, args):
 
     def of_parts(t, parts):
         dy, found = tree.flatten(f(t, tree.unflatten(structure, parts), *args))
-        if found != structure:
-            raise ValueError(
-                f"f returned the structure {tree.describe(found)}; the state, and so its"
-                f" derivative, has the structure {tree.describe(structure)}"
-            )
+        check_structure(found, structure)
         return dy
 
     return _field_of_leaves(of_parts, leaves)

@@ -22,7 +22,7 @@ import numpy as np
 SAFETY, SHRINK, GROW = 0.9, 0.2, 10.0
 # The controller takes a smaller error than this for the error of the step before (DOPRI5).
 LEAST_PREVIOUS_ERROR = 1e-4
-# An error of zero is none: a factor of 10 to 100, more than GROW, for every order.
+# No smaller error is divided by. It lets the step grow by more than GROW at any order up to 8.
 LEAST_ERROR = 1e-10
 # The last step is up to 1 % longer, where the step after it would be all rounding.
 STRETCH = 1.01
@@ -82,13 +82,15 @@ def quadrature_norm(error, q0, q1, rate, left, rtol, atol):
 
 
 def corrected(error, second, arithmetic=FLOATS):
-    """Return error^2 / sqrt(error^2 + 0.01 second^2), from two estimates of one error, HNW II.10.17."""
+    """Return error^2 / sqrt(error^2 + 0.01 second^2) of two estimates (HNW, II.10.17)."""
     both = arithmetic.higher(arithmetic.hypot(error, 0.1 * second), np.finfo(float).tiny)
     return error * (error / both)
 
 
 def first_step(f, t, y, k, order, norm, span):
-    """Guess the size of the first step, HNW II.4 "Starting Step Size"; it costs one evaluation of f.
+    """Guess the size of the first step, HNW II.4 "Starting Step Size".
+
+    It costs one evaluation of f.
 
     Parameters
     ----------
@@ -124,8 +126,8 @@ def first_step(f, t, y, k, order, norm, span):
     return np.where((h > 0) & np.isfinite(h), h, h0)
 
 
-def is_rounding(size, t):
-    """Whether a step of this size from t is no more than a few roundings of t."""
+def is_lost(size, t):
+    """Whether a step of this size is lost in t: no more than a few roundings of it."""
     return size <= ROUNDINGS * np.spacing(np.abs(t))
 
 
