@@ -34,8 +34,8 @@ class Step(NamedTuple):
     Q: np.ndarray | None = None
 
 
-def polynomial(f, tableau, step, stats):
-    """Return Q, the q_j of a step, shape (d, n); f is evaluated at the extra stages, if any."""
+def polynomial(field, tableau, step, stats):
+    """Return Q, the q_j of a step, shape (d, n); extra stages cost evaluations of the field."""
     if step.Q is not None:
         return step.Q
     t, t1, h, y, _, K, _ = step
@@ -44,7 +44,7 @@ def polynomial(f, tableau, step, stats):
         K = np.concatenate([K, np.empty((len(tableau.extra_a), len(y)), y.dtype)])
         extra_a, extra_c = tableau.extra_a.astype(y.dtype), tableau.extra_c.tolist()
         for i, (a_i, c_i) in enumerate(zip(extra_a, extra_c), tableau.stages):
-            f(t1 if c_i == 1.0 else t + c_i * h, y + h * a_i[:i].dot(K[:i]), K[i])
+            field(t1 if c_i == 1.0 else t + c_i * h, y + h * a_i[:i].dot(K[:i]), K[i])
     return (h * tableau.interpolant.T.astype(y.dtype)) @ K
 
 
@@ -67,7 +67,7 @@ def horner(Q, theta):
     return theta * value
 
 
-def observe(steps, f, y0, times, tableau, stats):
+def observe(steps, field, y0, times, tableau, stats):
     """Follow the steps; return the states at those times that they reach, shape (m, n).
 
     At the end of a step that is its y1, inside a step it is read off the dense output.
@@ -83,7 +83,7 @@ def observe(steps, f, y0, times, tableau, stats):
             if j == i + 1 and times[i] == step.t1:
                 ys[i] = step.y1
             elif j > i:
-                Q = polynomial(f, tableau, step, stats)
+                Q = polynomial(field, tableau, step, stats)
                 ys[i:j] = evaluate(step, Q, np.array(times[i:j])[:, None])
             i = j
     return ys[:i]
@@ -98,8 +98,8 @@ class Dense:
     Parameters
     ----------
     tableau : Tableau
-    f : function
-        ``f(t, y, k)`` writes dy/dt into k.
+    field : function
+        The flat field: ``field(t, y, k)`` writes dy/dt into k.
     leaves, structure
         The initial state, as `tree.flatten` returns it.
 
@@ -109,8 +109,8 @@ class Dense:
         One after the other in time.
     """
 
-    def __init__(self, tableau, f, leaves, structure):
-        self.tableau, self.f = tableau, f
+    def __init__(self, tableau, field, leaves, structure):
+        self.tableau, self.field = tableau, field
         self.leaves, self.structure = leaves, structure
         self.steps, self.ends, self.sign = [], [], 0.0
 
@@ -143,7 +143,7 @@ class Dense:
     def polynomial(self, step):
         """Return the polynomial of a step's dense output."""
         if step.Q is None and not self.tableau.implicit:
-            stepper = Stepper(self.f, self.tableau, step.y, len(step.y), Stats())
+            stepper = Stepper(self.field, self.tableau, step.y, len(step.y), Stats())
             stepper.start(step.t, step.y)
             y1 = stepper.step(step.t, step.t1, step.y, step.h)
             if not np.allclose(y1, step.y1, rtol=1e-6, atol=0):
@@ -153,10 +153,10 @@ class Dense:
                     " change what f depends on"
                 )
             step = step._replace(K=stepper.K)
-        return polynomial(self.f, self.tableau, step, Stats())
+        return polynomial(self.field, self.tableau, step, Stats())
 
     def __getstate__(self):
         """Return what a copy is made of: arrays alone."""
         with np.errstate(over="ignore", invalid="ignore"):
             steps = [step._replace(K=None, Q=self.polynomial(step)) for step in self.steps]
-        return {**self.__dict__, "steps": steps, "f": None, "tableau": None}
+        return {**self.__dict__, "steps": steps, "field": None, "tableau": None}

@@ -1,7 +1,7 @@
-"""Dips: where an event's function passes zero and comes back between two of its samples.
+"""Dips: where an event's function passes zero and comes back between two of its points.
 
-Both samples have one sign then, and nothing shows that there were two zeros between them, but that
-a parabola through three samples comes near to zero.
+Both points have one sign then, and nothing shows that there were two zeros between them, but that
+a parabola through three points comes near to zero.
 """
 
 import math
@@ -10,28 +10,25 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 # A minimum is not known better than to the square root of a rounding, of the interval's length.
 WIDTH_OF_MINIMUM = 1e-8
 # The bottom is looked for where the parabola comes to zero within this part of what the three
-# samples differ by.
+# points differ by.
 NEAR = 0.25
 
 
-def with_dips(g, samples):
-    """Add to samples (time, value) at equal distances the bottoms of dips through zero among them.
+def with_dips(g, points):
+    """Add to points (time, value) at equal distances the bottoms of dips through zero among them.
 
     ``g`` is a function of time.
     """
-    result = list(samples)
-    for (low, a), (_, b), (high, c) in zip(samples, samples[1:], samples[2:]):
-        sign = (a > 0) - (a < 0)
-        # the parabola is b + slope x + curvature x^2, x from -1 to 1, with the sign that makes a
-        # positive
-        curvature, slope = sign * (a - 2 * b + c) / 2, sign * (c - a) / 2
-        has_bottom = sign * c > 0 <= sign * b and abs(slope) < 2 * curvature
-        if not has_bottom:
-            continue
-        bottom = sign * b - slope**2 / (4 * curvature)
-        if bottom <= NEAR * (max(a, b, c) - min(a, b, c)):
+    result = list(points)
+    for (low, g_low), (_, g_middle), (high, g_high) in zip(points, points[1:], points[2:]):
+        sign = (g_low > 0) - (g_low < 0)
+        p, q, r = sign * g_low, sign * g_middle, sign * g_high  # p is positive
+        # The parabola is q + slope x + curvature x^2, x from -1 to 1.
+        curvature, slope = (p - 2 * q + r) / 2, (r - p) / 2
+        has_bottom = q >= 0 and r > 0 and abs(slope) < 2 * curvature
+        if has_bottom and q - slope**2 / (4 * curvature) <= NEAR * (max(p, q, r) - min(p, q, r)):
             result += _below_zero(g, sign, low, high)
-    return sorted(result, key=lambda sample: abs(sample[0] - samples[0][0]))
+    return sorted(result, key=lambda point: abs(point[0] - points[0][0]))
 
 
 def _below_zero(g, sign, low, high):

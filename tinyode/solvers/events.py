@@ -32,8 +32,8 @@ from .dense import evaluate, polynomial
 from .dips import with_dips
 from .state import CLOSURE
 
-# A step has so many parts, at whose ends the event functions are computed.
-PARTS = 4
+# A step has so many pieces, at whose ends the event functions are computed.
+PIECES = 4
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Watch:
     g : function
         ``g(event, t, y)`` computes an event's function at a flat state. It may be NaN only beyond a
         terminal event.
-    f, tableau, stats
+    field, tableau, stats
         For the dense output.
 
     Attributes
@@ -140,24 +140,24 @@ class Watch:
         Of (time, state, number of the event), in their order.
     """
 
-    def __init__(self, events, g, f, tableau, stats):
+    def __init__(self, events, g, field, tableau, stats):
         self.events, self.g, self.found = events, g, []
-        self.f, self.tableau, self.stats = f, tableau, stats
-        self.signs, self.left = [0] * len(events), [event.terminal for event in events]
+        self.field, self.tableau, self.stats = field, tableau, stats
+        self.signs, self.until_end = [0] * len(events), [event.terminal for event in events]
         self.values = None  # of the functions at the end of the last step
 
     def watched(self, steps):
         """Pass steps on, with their polynomials, until a terminal event cuts one off."""
         for step in steps:
-            step = step._replace(Q=polynomial(self.f, self.tableau, step, self.stats))
+            step = step._replace(Q=polynomial(self.field, self.tableau, step, self.stats))
             zeros, defined = self.zeros_in(step)
             for time, i in zeros:
                 if abs(time - step.t) > defined:
                     break
                 y = evaluate(step, step.Q, time)
                 self.found.append((time, y, i))
-                self.left[i] -= 1
-                if self.left[i] == 0:
+                self.until_end[i] -= 1
+                if self.until_end[i] == 0:
                     yield step._replace(t1=time, y1=y)
                     return
             if defined < math.inf:
@@ -174,28 +174,30 @@ class Watch:
 
         That is how far into the step no function is NaN: inf where none is in all of it.
         """
-        times = [step.t + j / PARTS * (step.t1 - step.t) for j in range(1, PARTS)] + [step.t1]
+        times = [step.t + j / PIECES * (step.t1 - step.t) for j in range(1, PIECES)] + [step.t1]
         states = evaluate(step, step.Q, np.array(times)[:, None])
-        first = self.values is None
-        if first:
+        is_first_step = self.values is None
+        if is_first_step:
             self.values = [self.g(event, step.t, step.y) for event in self.events]
         zeros, defined = [], math.inf
         for i, event in enumerate(self.events):
             along = functools.partial(self.along, event, step)
             later = [self.g(event, time, state) for time, state in zip(times, states)]
-            samples = [(step.t, self.values[i]), *zip(times, later)]
+            points = [(step.t, self.values[i]), *zip(times, later)]
             self.values[i] = later[-1]
-            nans = [abs(time - step.t) for time, value in samples if math.isnan(value)]
+            nans = [abs(time - step.t) for time, value in points if math.isnan(value)]
             defined = min([defined, *nans])
-            known = itertools.takewhile(lambda sample: not math.isnan(sample[1]), samples)
-            samples = with_dips(along, list(known))
-            if first and len(samples) > 1:  # what sign it takes on next is seen soon
+            known = itertools.takewhile(lambda point: not math.isnan(point[1]), points)
+            points = with_dips(along, list(known))
+            if is_first_step and len(points) > 1:  # what sign it takes on next is seen soon
                 soon = step.t + 1e-6 * (step.t1 - step.t)
-                samples.insert(1, (soon, along(soon)))
-            crossed, self.signs[i] = _zeros(along, samples, self.signs[i])
+                points.insert(1, (soon, along(soon)))
+            crossed, self.signs[i] = _zeros(along, points, self.signs[i])
             for time, sign in crossed:
                 wanted = event.direction * sign <= 0
-                if wanted and not (first and _unmoved(step, time, evaluate(step, step.Q, time))):
+                if wanted and not (
+                    is_first_step and _unmoved(step, time, evaluate(step, step.Q, time))
+                ):
                     zeros.append((time, i))
         return sorted(zeros, key=lambda zero: abs(zero[0] - step.t)), defined
 
@@ -219,47 +221,47 @@ def _unmoved(step, t, y):
     )
 
 
-def _zeros(g, samples, sign):
-    """Return the zeros of g between samples, as (time, sign before), and the sign after the last.
+def _zeros(g, points, sign):
+    """Return the zeros of g between points, as (time, sign before), and the sign after the last.
 
-    ``g`` is a function of time, the samples are (time, value). A sign of 0 is one that is still to
+    ``g`` is a function of time, the points are (time, value). A sign of 0 is one that is still to
     be seen.
     """
     zeros = []
-    for (a, g_a), (b, g_b) in itertools.pairwise(samples):
-        sign = sign or (g_a > 0) - (g_a < 0)
-        if sign and sign * g_b <= 0:
-            zeros.append((_reached(g, a, g_a, b, g_b), sign))
-            sign = (g_b > 0) - (g_b < 0)
+    for before, after in itertools.pairwise(points):
+        sign = sign or (before[1] > 0) - (before[1] < 0)
+        if sign and sign * after[1] <= 0:
+            zeros.append((_reached(g, *before, *after), sign))
+            sign = (after[1] > 0) - (after[1] < 0)
     return zeros, sign
 
 
-def _reached(g, a, g_a, b, g_b):
-    """Return the first time after a at which g has not the sign of g_a; at b it has not.
+def _reached(g, before, g_before, after, g_after):
+    """Return the first time at which g has no longer the sign of g_before; at ``after`` it has not.
 
     It is enclosed ever more closely: by halving, and by Ridders's guess (Ridders, 1979).
     """
-    nearest, last = 4 * math.ulp(max(abs(a), abs(b))), math.inf
-    while abs(b - a) > nearest:
-        middle = a + (b - a) / 2
+    nearest, last = 4 * math.ulp(max(abs(before), abs(after))), math.inf
+    while abs(after - before) > nearest:
+        middle = before + (after - before) / 2
         g_middle = g(middle)
         probes = [middle]
-        if g_b == 0:
-            probes.append(b - math.copysign(nearest, b - a))
-        elif g_middle != 0 and math.isfinite(g_a / g_middle * (g_b / g_middle)):
+        if g_after == 0:
+            probes.append(after - math.copysign(nearest, after - before))
+        elif g_middle != 0 and math.isfinite(g_before / g_middle * (g_after / g_middle)):
             # Times some exponential of t, the three values lie on a line, which is zero here.
-            ratio = g_a / g_middle
-            step = (middle - a) / math.sqrt(1 - ratio * (g_b / g_middle))
-            time = middle + math.copysign(1, ratio) * step
+            ratio = g_before / g_middle
+            way = (middle - before) / math.sqrt(1 - ratio * (g_after / g_middle))
+            time = middle + math.copysign(1, ratio) * way
             probes.append(time)
             if abs(time - last) <= 2 * nearest:  # it has come to rest: enclose it
                 probes += [time - nearest, time + nearest]
             last = time
         for time in probes:
-            if min(a, b) < time < max(a, b):
+            if min(before, after) < time < max(before, after):
                 value = g_middle if time == middle else g(time)
-                if (value > 0) == (g_a > 0) and value != 0:
-                    a, g_a = time, value
+                if (value > 0) == (g_before > 0) and value != 0:
+                    before, g_before = time, value
                 else:
-                    b, g_b = time, value
-    return b
+                    after, g_after = time, value
+    return after

@@ -6,6 +6,8 @@ step h. `solve` raises it as it is, `solve_batch` with the number of the sample 
 
 import math
 
+import numpy as np
+
 from .options import NewtonFailed, SolverError, StepTooSmall, TooManySteps
 
 STIFF = " (an explicit method needs short steps then; try method='kvaerno5')"
@@ -86,10 +88,10 @@ def no_way_on(tableau, error, t, h, where=""):
 
 def no_stages(options, t, h, where=""):
     """Newton's method does not find the stages of a step, however small."""
-    limit = f", and min_step={options.min_step}" if options.min_step else ""
+    least = f", and min_step={options.min_step}" if options.min_step else ""
     return NewtonFailed(
         "Newton's method does not solve the equations of a step from here, however small the"
-        f" step{limit}; is f smooth?{where}",
+        f" step{least}; is f smooth?{where}",
         t,
         h,
     )
@@ -126,3 +128,16 @@ def _adaptively(tableau, other):
     if tableau.e is not None:
         return "leave step_size out, and the steps are adaptive"
     return f"take an adaptive method such as {other}"
+
+
+def raise_first(bad, samples, failure, *where):
+    """Raise a failure for the first sample that is marked as bad.
+
+    ``where`` are arrays with a row for each sample: the last arguments of ``failure``.
+    """
+    if bad.any():
+        n = int(np.argmax(bad))
+        error = failure(*[x[n].item() if x.ndim == 1 else x[n] for x in where])
+        error.args = (f"sample {samples[n]}: {error}",)
+        error.sample = int(samples[n])
+        raise error

@@ -27,7 +27,7 @@ When is a stage solved? A small D is not enough, because a Jacobian that is much
 every D small. The iteration ends in one of three ways:
 
 * In the first iteration D and the residual are both small. No Jacobian is needed to see that.
-* D is small times rate / (1 - rate), an estimate of the error that is left, with the rate at
+* D is small times rate / (1 - rate), an estimate of the error that is remaining, with the rate at
   which D has shrunk. And every equation has shown progress: its residual is small, or has at least
   halved. (Where stages are solved to rounding, each component has its own rate, the slower one of
   D and of its residual.)
@@ -90,12 +90,12 @@ class Equations(NamedTuple):
 
 
 class Iteration(NamedTuple):
-    """What one iteration of Newton's method has found; ``size`` is that of D, 1 where allowed."""
+    """What one iteration of Newton's method has found; ``norm`` is that of D / allowed."""
 
     Y: np.ndarray
     residual: np.ndarray
     D: np.ndarray
-    size: float
+    norm: float
 
 
 class ImplicitStepper(Stepper):
@@ -103,7 +103,7 @@ class ImplicitStepper(Stepper):
 
     Parameters
     ----------
-    f, tableau, y, coupled, stats
+    field, tableau, y, coupled, stats
         See `Stepper`.
     jacobian : function
         ``jacobian(t, y)`` returns df/dy of the coupled components, shape (n, n).
@@ -123,8 +123,8 @@ class ImplicitStepper(Stepper):
         Where f was not finite.
     """
 
-    def __init__(self, f, tableau, y, coupled, stats, jacobian, options):
-        super().__init__(f, tableau, y, coupled, stats)
+    def __init__(self, field, tableau, y, coupled, stats, jacobian, options):
+        super().__init__(field, tableau, y, coupled, stats)
         self.jacobian, self.blocks, self.nodes = jacobian, blocks(tableau.a), tableau.c.tolist()
         self.J, self.fresh, self.slow = None, False, False
         self.inverses, self.h_of_inverses = {}, None
@@ -140,7 +140,7 @@ class ImplicitStepper(Stepper):
     def start(self, t, y):
         """Evaluate f(t, y): the first stage where that is explicit, else a guess of all."""
         super().start(t, y)
-        self.K_before, self.h_before = np.tile(self.first, (len(self.K), 1)), None
+        self.K_before, self.h_before = np.tile(self.k_first, (len(self.K), 1)), None
 
     def advance(self, t, y):
         """Make ready for the step after the one just taken, which begins at (t, y)."""
@@ -252,20 +252,20 @@ class ImplicitStepper(Stepper):
         """Iterate from the guess in K; return whether the iteration converged."""
         K, before = equations.K, None
         guess = K.copy()
-        for left in reversed(range(MOST_EXACT if self.exact else MOST)):
+        for remaining in reversed(range(MOST_EXACT if self.exact else MOST)):
             now = self.iterate(equations, simplified)
             if now is None:
                 return False
             if before is None:
-                small = now.size <= self.tolerance
+                small = now.norm <= self.tolerance
                 if small and largest(self.h * now.residual / self.allowed) <= self.tolerance:
                     return True
-                if now.size > 1e3 * self.tolerance and largest(now.D) > largest(guess) > 0:
+                if now.norm > 1e3 * self.tolerance and largest(now.D) > largest(guess) > 0:
                     guess = np.zeros_like(K)  # one worse than none may lead to another solution
                     K[:] = guess
                     continue
             else:
-                verdict = self.converged(equations, before, now, left, simplified)
+                verdict = self.converged(equations, before, now, remaining, simplified)
                 if verdict is not None:
                     return verdict
             before = now
@@ -283,12 +283,12 @@ class ImplicitStepper(Stepper):
         K += D
         if self.exact:
             self.allowed = self.eps * np.maximum(self.terms(K), self.tiny)
-        size = largest(self.h * D / self.allowed)
-        if not math.isfinite(size):
+        norm = largest(self.h * D / self.allowed)
+        if not math.isfinite(norm):
             bad = [i for i, k in enumerate(F) if not np.isfinite(k).all()]
             self.trouble = (times[bad[0]], Y[bad[0]]) if bad else None
             return None
-        return Iteration(Y, residual, D, size)
+        return Iteration(Y, residual, D, norm)
 
     def correction(self, block, t, y, residual, simplified):
         """Return Newton's D for a residual, or None where the matrix is singular."""
@@ -304,21 +304,21 @@ class ImplicitStepper(Stepper):
             return None
         return (block.T @ (inverse @ (block.T_inv @ residual)[:, :, None])[:, :, 0]).real
 
-    def converged(self, equations, before, now, left, simplified):
+    def converged(self, equations, before, now, remaining, simplified):
         """Return whether the iteration has converged: True, False (it will not), or None (go on).
 
-        ``left`` is how many iterations may still follow.
+        ``remaining`` is how many iterations may still follow.
         """
-        h, size, allowed, tolerance = self.h, now.size, self.allowed, self.tolerance
-        size_before = largest(h * before.D / allowed) if self.exact else before.size
-        stands = 0.5 * size_before <= size <= self.rounding
+        h, norm, allowed, tolerance = self.h, now.norm, self.allowed, self.tolerance
+        norm_before = largest(h * before.D / allowed) if self.exact else before.norm
+        stands = 0.5 * norm_before <= norm <= self.rounding
         if stands and self.is_all_rounding(equations, now):
             return True
-        if simplified and size >= size_before:
+        if simplified and norm >= norm_before:
             return False
-        rate = size / max(size_before, self.tiny)
-        self.slow = self.slow or (rate > SLOW and size > self.rounding)
-        if rate < 1 and (rate / (1 - rate) if simplified else 1.0) * size <= tolerance:
+        rate = norm / max(norm_before, self.tiny)
+        self.slow = self.slow or (rate > SLOW and norm > self.rounding)
+        if rate < 1 and (rate / (1 - rate) if simplified else 1.0) * norm <= tolerance:
             shrunk = self.shrunk(h * now.residual, h * before.residual, tolerance * allowed)
             if np.max(shrunk) > 0.5:
                 return None
@@ -327,12 +327,12 @@ class ImplicitStepper(Stepper):
             slower = np.maximum(rate, shrunk)
             if largest(slower / (1 - slower) * h * now.D / allowed) <= tolerance:
                 return True
-        elif simplified and rate**left / (1 - rate) * size > tolerance:
-            return False  # it will not be there in the iterations that are left
+        elif simplified and rate**remaining / (1 - rate) * norm > tolerance:
+            return False  # it will not be there in the iterations that are remaining
         return None
 
     def shrunk(self, residual, before, small):
-        """Return what is left of the residual of each equation, 0 where it is small."""
+        """Return what is remaining of the residual of each equation, 0 where it is small."""
         residual, before = np.abs(residual), np.maximum(np.abs(before), self.tiny)
         return np.where(residual > small, residual / before, 0.0)
 
@@ -351,7 +351,7 @@ class ImplicitStepper(Stepper):
     def evaluate(self, times, Y, F):
         """Write f at each of the stages into the rows of F."""
         for time, stage, k in zip(times, Y, F):
-            self.f(time, stage, k)
+            self.field(time, stage, k)
         self.stats.nfev += len(times)
 
     def not_finite(self, t, y, h):

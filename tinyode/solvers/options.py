@@ -108,15 +108,15 @@ class Options(NamedTuple):
             For one that cannot be; it names it, with the prefix.
         """
         find(self.method, prefix + "method")
-        numbers = {}
+        checked = {}
         for name in ("rtol", "atol", "max_steps", *LENGTHS):
             value = getattr(self, name)
             absent = value is None and name in LENGTHS
             if not absent and not (isinstance(value, np.ndarray) and name in ("rtol", "atol")):
-                numbers[name] = check_positive(prefix + name, value, name in LENGTHS)
+                checked[name] = check_positive(prefix + name, value, name in LENGTHS)
         if self.max_steps != int(self.max_steps):
             raise ValueError(f"{prefix}max_steps={self.max_steps!r} must be a whole number")
-        numbers["max_steps"] = int(self.max_steps)
+        checked["max_steps"] = int(self.max_steps)
         for name in ("max_step", "first_step", "min_step"):
             value = getattr(self, name)
             if value is not None and self.fixed:
@@ -129,7 +129,7 @@ class Options(NamedTuple):
                     f"min_step={self.min_step!r} is larger than {name}={value!r}; no step would be"
                     " right"
                 )
-        return self._replace(**numbers)
+        return self._replace(**checked)
 
 
 def check_constant(name, value):

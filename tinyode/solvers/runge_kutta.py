@@ -49,9 +49,9 @@ class Stepper:
 
     Parameters
     ----------
-    f : function
-        ``f(t, y, k)`` writes dy/dt at the first ``coupled`` components y of the state into the
-        vector k, shape (n,).
+    field : function
+        The flat field: ``field(t, y, k)`` writes dy/dt at the first ``coupled`` components y of the
+        state into the vector k, shape (n,).
     tableau : Tableau
     y : array, shape (n,)
         An initial state, for its shape and dtype.
@@ -67,11 +67,11 @@ class Stepper:
         The stages of the step just taken. The next step writes over them.
     """
 
-    def __init__(self, f, tableau, y, coupled, stats):
+    def __init__(self, field, tableau, y, coupled, stats):
         s = tableau.stages
-        self.f, self.tableau, self.coupled, self.stats = f, tableau, coupled, stats
+        self.field, self.tableau, self.coupled, self.stats = field, tableau, coupled, stats
         self.K = np.zeros((s, len(y)), y.dtype)
-        self.first, self.last = self.K[0], self.K[-1]
+        self.k_first, self.k_last = self.K[0], self.K[-1]
         self.weights = tableau.weights.astype(y.dtype)  # A, b, e and e3, row under row
         self.h_weights = np.zeros_like(self.weights)  # the same, times h
         self.h_b, self.h_e, self.h_e3 = self.h_weights[s:]
@@ -87,13 +87,13 @@ class Stepper:
 
     def start(self, t, y):
         """Evaluate the first stage, f(t, y)."""
-        self.f(t, y[: self.coupled], self.first)
+        self.field(t, y[: self.coupled], self.k_first)
         self.stats.nfev += 1
 
     def slope(self, t, y):
         """Return f(t, y) of the coupled components y, in an array of its own."""
-        k = np.empty_like(self.first)
-        self.f(t, y, k)
+        k = np.empty_like(self.k_first)
+        self.field(t, y, k)
         self.stats.nfev += 1
         return k[: self.coupled]
 
@@ -103,10 +103,10 @@ class Stepper:
         The first stage must be there already.
         """
         np.multiply(self.weights, h, out=self.h_weights)
-        head, f = y[: self.coupled], self.f
+        head, field = y[: self.coupled], self.field
         for c_i, k_i, h_a_i, k_before in self.later_stages:
             Y_i = head + h_a_i.dot(k_before)
-            f(t1 if c_i == 1.0 else t + c_i * h, Y_i, k_i)  # t + h may round to beyond t1
+            field(t1 if c_i == 1.0 else t + c_i * h, Y_i, k_i)  # t + h may round to beyond t1
         self.stats.nfev += len(self.later_stages)
         return Y_i if self.last_stage_is_y1 else y + self.h_b.dot(self.K)
 
@@ -121,7 +121,7 @@ class Stepper:
     def advance(self, t, y):
         """Make ready for the step after the one just taken, which begins at (t, y)."""
         if self.first_same_as_last:
-            self.first[:] = self.last
+            self.k_first[:] = self.k_last
         else:
             self.start(t, y)
 

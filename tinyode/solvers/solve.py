@@ -34,13 +34,13 @@ from .step_size import Controller, corrected, error_norm, first_step, is_lost, q
 from .tableaus import find
 
 
-def steps(f, y, times, options, stats, coupled=None, jacobian=None):
+def steps(field, y, times, options, stats, coupled=None, jacobian=None):
     """Generate the accepted steps from times[0] to times[-1].
 
     Parameters
     ----------
-    f : function
-        The flat field: ``f(t, y, k)`` writes dy/dt into k.
+    field : function
+        The flat field: ``field(t, y, k)`` writes dy/dt into k.
     y : array, shape (n,)
     times : list of float
     options : Options
@@ -60,7 +60,7 @@ def steps(f, y, times, options, stats, coupled=None, jacobian=None):
     SolverError
     """
     tableau = find(options.method)
-    arguments = f, tableau, y, len(y) if coupled is None else coupled, stats
+    arguments = field, tableau, y, len(y) if coupled is None else coupled, stats
     if tableau.implicit:
         stepper = ImplicitStepper(*arguments, jacobian, options)
     else:
@@ -124,7 +124,7 @@ def _adaptive(stepper, y, times, options):
             if size < control.shortest or is_lost(size, t):
                 raise failures.no_stages(options, t, h, culprit(stepper, t, y, h))
             continue
-        error = _error(stepper, y, y1, abs(end - t), options)
+        error = error_of_step(stepper, y, y1, abs(end - t), options)
         accepted = error <= 1 and all_finite(y1)  # beside an infinite state an error is small
         if accepted:
             size = control.after_accepted(abs(h), error)
@@ -160,22 +160,22 @@ def _first_step(stepper, t, y, end, options):
     ).item()
 
 
-def _error(stepper, y, y1, left, options):
-    """Return the size of the error of the step just taken: 1 is what the tolerances allow."""
-    error = _size(stepper.error(), stepper, y, y1, left, options)
+def error_of_step(stepper, y, y1, left, options):
+    """Return the norm of the error of the step just taken: 1 is what the tolerances allow."""
+    error = _scaled(stepper.error(), stepper, y, y1, left, options)
     if stepper.tableau.e3 is None:
         return error
-    return corrected(error, _size(stepper.second_error(), stepper, y, y1, left, options))
+    return corrected(error, _scaled(stepper.second_error(), stepper, y, y1, left, options))
 
 
-def _size(e, stepper, y, y1, left, options):
-    """Return the size of one estimate e; ``left`` is the time from t to the end of the solve."""
+def _scaled(estimate, stepper, y, y1, left, options):
+    """Return the norm of an estimate of it; ``left`` is the time from t to the end of the solve."""
     n, rtol, atol, norm = stepper.coupled, options.rtol, options.atol, options.norm
     if n == len(y):
-        return error_norm(e, y, y1, rtol, atol, norm)
+        return error_norm(estimate, y, y1, rtol, atol, norm)
     return max(
-        error_norm(e[:n], y[:n], y1[:n], rtol, atol, norm),
-        quadrature_norm(e[n:], y[n:], y1[n:], stepper.K[-1, n:], left, rtol, atol),
+        error_norm(estimate[:n], y[:n], y1[:n], rtol, atol, norm),
+        quadrature_norm(estimate[n:], y[n:], y1[n:], stepper.K[-1, n:], left, rtol, atol),
     )
 
 

@@ -274,15 +274,15 @@ def flat_field(f, leaves, structure, args):
         ``field(t, y, k)`` writes the derivative at the flat state y into k. It makes y read-only
         first: the solver still needs it.
     """
-    offer, theta = None, ()
+    offer, rest = None, ()
     if hasattr(f, "specialized"):  # args of any other f may be what no container is made of
         inputs, of_inputs = tree.flatten((0.0, tree.unflatten(structure, leaves), *args))
-        offer, theta = specialized(f, inputs, of_inputs), inputs[1 + len(leaves) :]
+        offer, rest = specialized(f, inputs, of_inputs), inputs[1 + len(leaves) :]
     if offer is not None and offer.structure == structure:
         value = offer.value
         if len(leaves) == 1:
-            return _field_of_array(value, leaves[0], theta, returns_list=True)
-        return _field_of_leaves(lambda t, parts: value(t, *parts, *theta), leaves)
+            return _field_of_array(value, leaves[0], rest, returns_list=True)
+        return _field_of_leaves(lambda t, parts: value(t, *parts, *rest), leaves)
     if structure is tree.LEAF:
         return _field_of_array(f, leaves[0], args)
     if len(leaves) == 1 and structure == ONE_IN_LIST:

@@ -45,10 +45,10 @@ ARRAYS = Arithmetic(np.minimum, np.maximum, np.hypot)
 def rms(x):
     """Return the root mean square of a vector, as a float, or of each row of a matrix."""
     if x.ndim == 2:
-        sizes = np.sqrt(np.mean(x * x, axis=1)).astype(float)
-        huge = np.flatnonzero(np.isinf(sizes))
-        sizes[huge] = [rms(row) for row in x[huge]]
-        return sizes
+        means = np.sqrt(np.mean(x * x, axis=1)).astype(float)
+        huge = np.flatnonzero(np.isinf(means))
+        means[huge] = [rms(row) for row in x[huge]]
+        return means
     square = float(x.dot(x))
     if math.isinf(square):  # too large to be squared, perhaps, but not to be measured
         largest = float(np.max(np.abs(x)))
@@ -153,11 +153,11 @@ class Controller:
         q = tableau.error_order + 1
         self.beta = 0.2 / q if tableau.e3 is None else 0.0
         self.alpha = 1 / q - 0.75 * self.beta
-        self.keep = 1.2 if tableau.implicit else 1.0
+        self.unchanged = 1.2 if tableau.implicit else 1.0
         self.longest = options.max_step or math.inf
         self.shortest = options.min_step or 0.0
         self.lower, self.higher, _ = arithmetic
-        self.previous_error, self.most = LEAST_PREVIOUS_ERROR, GROW
+        self.previous_error, self.most_growth = LEAST_PREVIOUS_ERROR, GROW
 
     def is_last(self, size, left):
         """Whether a step of this size covers the time that is ``left``."""
@@ -167,10 +167,12 @@ class Controller:
         """Return the size of the step after one whose error was at most 1."""
         lower, higher = self.lower, self.higher
         factor = SAFETY * higher(error, LEAST_ERROR) ** -self.alpha
-        factor = lower(self.most, higher(SHRINK, factor * self.previous_error**self.beta))
-        if self.keep > 1.0 and 1.0 <= factor <= self.keep:  # no implicit method is for batches
+        factor = lower(self.most_growth, higher(SHRINK, factor * self.previous_error**self.beta))
+        if (
+            self.unchanged > 1.0 and 1.0 <= factor <= self.unchanged
+        ):  # no implicit method is for batches
             factor = 1.0
-        self.previous_error, self.most = higher(error, LEAST_PREVIOUS_ERROR), GROW
+        self.previous_error, self.most_growth = higher(error, LEAST_PREVIOUS_ERROR), GROW
         return lower(higher(size * factor, self.shortest), self.longest)
 
     def after_rejected(self, size, error):
@@ -178,10 +180,10 @@ class Controller:
 
         It shrinks without the memory of the error before (DOPRI5), and what follows does not grow.
         """
-        self.most = 1.0
+        self.most_growth = 1.0
         return size * self.higher(SHRINK, SAFETY * error**-self.alpha)
 
     def after_newtons_failure(self, size):
         """Return the size of the step to try after one whose stages have not been found."""
-        self.most = 1.0
+        self.most_growth = 1.0
         return size / 2

@@ -97,7 +97,7 @@ class Tableau:
 _exactly = functools.cache(Fraction)  # many entries come again
 
 
-def numbers(line):
+def exact(line):
     """Read a row of fractions exactly: ``"1/2 -3"`` is [Fraction(1, 2), Fraction(-3)].
 
     A row of floats is as exact as they are.
@@ -133,15 +133,15 @@ def tableau(
     ends. For the last slope f may have to be evaluated once more. ``others`` are attributes of
     `Tableau`.
     """
-    rows, b = [[], *map(numbers, a)], numbers(b)
+    rows, b = [[], *map(exact, a)], exact(b)
     if diagonal is not None:
-        rows = [[*row, entry] for row, entry in zip(rows, numbers(diagonal))]
-    c = [sum(row, Fraction(0)) for row in rows] if c is None else numbers(c)
-    rows, extra = padded(rows, len(b)), [*map(numbers, extra)]
+        rows = [[*row, entry] for row, entry in zip(rows, exact(diagonal))]
+    c = [sum(row, Fraction(0)) for row in rows] if c is None else exact(c)
+    rows, extra = padded(rows, len(b)), [*map(exact, extra)]
     if b_hat is not None:
-        e = [x - y for x, y in zip(b, numbers(b_hat))]
+        e = [x - y for x, y in zip(b, exact(b_hat))]
     else:
-        e = e and numbers(e)
+        e = e and exact(e)
     if interpolant is None:
         if any(rows[0]):
             raise ValueError(
@@ -152,7 +152,7 @@ def tableau(
             extra = [b]
         interpolant = hermite(*padded([b], len(b) + len(extra)))
     extra_a, extra_c = padded(extra, len(b) + len(extra)), [sum(row) for row in extra]
-    e3 = e3 and numbers(e3)
+    e3 = e3 and exact(e3)
     others |= {"e": e, "e3": e3, "extra_a": extra_a, "extra_c": extra_c}
     return Tableau(name, order, rows, b, c, interpolant, **others)
 
@@ -176,7 +176,7 @@ def hairer_interpolant(b, *d):
     b_i k_i is the step, F1 = h k_1 - F0, F2 = 2 F0 - h k_1 - h k_s with k_s = f at the end, and F3,
     ... = h sum d_i k_i.
     """
-    b, *d = [np.array(numbers(row), float) for row in (b, *d)]
+    b, *d = [np.array(exact(row), float) for row in (b, *d)]
     unit = np.eye(len(b))
     b, first, last = [np.pad(x, (0, len(d[0]) - len(b))) for x in (b, unit[0], unit[-1])]
     power, total = np.array([0.0, 1.0]), 0.0  # theta
@@ -188,7 +188,7 @@ def hairer_interpolant(b, *d):
 
 def factored_interpolant(*rows):
     """Expand weights b_i(theta), each given by its factors, in powers of theta."""
-    factors = [[np.array(numbers(factor), float) for factor in row] for row in rows]
+    factors = [[np.array(exact(factor), float) for factor in row] for row in rows]
     return [functools.reduce(np.convolve, row)[1:] for row in factors]
 
 
