@@ -369,9 +369,10 @@ def test_at_fixed_steps_the_equations_are_solved_to_rounding(method, h):
     """In every step: with the stages of the dense output, y1 - y - h sum b k, and k - f(Y), are
     nothing but rounding.
     """
+    from tinyode.solvers.jacobian import flat_jacobian
     from tinyode.solvers.options import Options, Stats
     from tinyode.solvers.solve import steps
-    from tinyode.solvers.state import flat_field, flat_jacobian
+    from tinyode.solvers.state import flat_field
     from tinyode.tree import LEAF
 
     tableau, y0 = find(method), np.array([1.0, 0.0])

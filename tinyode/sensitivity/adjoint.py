@@ -38,7 +38,7 @@ from .. import tree
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..autodiff.transforms import vjp_of_list
-from ..solvers.options import SolverError
+from ..solvers.failures import SolverError
 from .problem import by_value, check_cotangent, moment, problem, replaced, warn_unless_repeatable
 
 

@@ -40,8 +40,9 @@ from .. import tree
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..autodiff.transforms import vjp, vjp_of_list
+from ..solvers.failures import NewtonFailed
 from ..solvers.implicit import ImplicitStepper, blocks
-from ..solvers.options import NewtonFailed, Stats
+from ..solvers.options import Stats
 from ..solvers.runge_kutta import Stepper
 from ..solvers.tableaus import find
 from .adjoint import vjp_of_field

@@ -18,8 +18,8 @@ from ..autodiff import vjp
 from ..autodiff.custom import with_rule
 from ..autodiff.dispatch import is_traced, plain, unbox
 from ..solvers.events import Event, check_events
+from ..solvers.failures import SolverError
 from ..solvers.first_call import explained
-from ..solvers.options import SolverError
 from ..solvers.solve import solve
 from ..solvers.state import check_leaf, check_moment, flat_tolerance
 from .adjoint import drift

@@ -13,9 +13,10 @@ from ..autodiff.dispatch import has_traced, is_traced, plain, unbox
 from ..autodiff.operators import NUMBERS
 from ..autodiff.trace import Node
 from ..solvers.dense import observe
+from ..solvers.jacobian import flat_jacobian
 from ..solvers.options import Stats
 from ..solvers.solve import steps
-from ..solvers.state import check_state, check_times, flat_field, flat_jacobian
+from ..solvers.state import check_state, check_times, flat_field
 from ..solvers.tableau import Tableau
 from ..solvers.tableaus import find
 

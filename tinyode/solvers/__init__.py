@@ -7,7 +7,7 @@ Read `tableau` (what a method is), `tableaus` (the methods), `runge_kutta` (one 
 
 from .batch import solve_batch
 from .events import Event, Events
-from .options import NewtonFailed, SolverError, StepTooSmall, TooManySteps
+from .failures import NewtonFailed, SolverError, StepTooSmall, TooManySteps
 from .solution import Solution
 from .solve import solve
 

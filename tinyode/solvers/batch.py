@@ -17,9 +17,9 @@ from .. import tree
 from ..types import ArrayLike, Field, Tree
 from . import failures
 from .batch_steps import Observations, take_step
-from .failures import raise_first
+from .failures import SolverError, raise_first
 from .first_call import explained
-from .options import Options, SolverError, Stats
+from .options import Options, Stats
 from .pace import AdaptivePace, FixedPace
 from .rows import Rows, check_batch_times
 from .solution import Solution

@@ -1,16 +1,53 @@
-"""What can go wrong in a solve: each failure is a function that returns the error to raise.
+"""What can go wrong in a solve: the errors, and for each failure a function that returns one.
 
-Every error says what has happened, what to try, where (the time t that was reached) and at which
-step h. `solve` raises it as it is, `solve_batch` with the number of the sample before it.
+An error says what has happened, what to try, where (the time t that was reached) and at which step
+h. `solve` raises it as it is, `solve_batch` with the number of the sample before it.
 """
 
 import math
 
 import numpy as np
 
-from .options import NewtonFailed, SolverError, StepTooSmall, TooManySteps
 
-STIFF = " (an explicit method needs short steps then; try method='kvaerno5')"
+class SolverError(RuntimeError):
+    """A solve that cannot go on.
+
+    Attributes
+    ----------
+    t : float
+        The time that was reached.
+    h : float
+        The size of the step that was being tried, with its sign.
+    solution : Solution or None
+        What `tinyode.solve` had until then: the states at the times asked for that were reached,
+        and at the last one that was.
+    """
+
+    def __init__(self, message, t, h):
+        super().__init__(f"{message} (at t = {t!r}, step {h:.3g})")
+        self.t, self.h, self.solution = t, h, None
+
+    def __reduce__(self):  # args is the message alone, and not what __init__ is called with
+        return _remade, (type(self), self.args), self.__dict__
+
+
+def _remade(kind, args):
+    """Return a `SolverError` without what `__setstate__` will put into it, for pickle and copy."""
+    error = kind.__new__(kind)
+    error.args = args
+    return error
+
+
+class StepTooSmall(SolverError):
+    """The error asks for a step below rounding, or below ``min_step``."""
+
+
+class TooManySteps(SolverError):
+    """``max_steps`` were not enough."""
+
+
+class NewtonFailed(SolverError):
+    """The equations of an implicit step could not be solved."""
 
 
 def not_finite_at_start(t, y, k):
@@ -52,7 +89,12 @@ def too_many_steps(tableau, options, newton_failures, t, h):
 
 def below_rounding(tableau, t, h):
     """The step does not change t."""
-    stiff = "" if tableau.implicit else f", or the problem is stiff{STIFF}"
+    stiff = ""
+    if not tableau.implicit:
+        stiff = (
+            ", or the problem is stiff (an explicit method needs short steps then; try"
+            " method='kvaerno5')"
+        )
     return StepTooSmall(
         "the step is below rounding: the solution may have a singularity here, or t is too large"
         f" to resolve it (shift its origin){stiff}, or the tolerances ask for more than this dtype"

@@ -45,7 +45,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .blocks import Block, blocks
-from .options import SolverError
+from .failures import SolverError
 from .runge_kutta import Stepper
 from .step_size import rms
 

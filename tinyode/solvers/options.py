@@ -1,4 +1,4 @@
-"""How to step, what it cost, and the errors that end a solve."""
+"""How to step, and what it cost."""
 
 import math
 from collections.abc import Callable
@@ -10,47 +10,6 @@ import numpy as np
 from ..autodiff.dispatch import has_traced
 from .step_size import rms
 from .tableaus import find
-
-
-class SolverError(RuntimeError):
-    """A solve that cannot go on.
-
-    Attributes
-    ----------
-    t : float
-        The time that was reached.
-    h : float
-        The size of the step that was being tried, with its sign.
-    solution : Solution or None
-        What `tinyode.solve` had until then: the states at the times asked for that were reached,
-        and at the last one that was.
-    """
-
-    def __init__(self, message, t, h):
-        super().__init__(f"{message} (at t = {t!r}, step {h:.3g})")
-        self.t, self.h, self.solution = t, h, None
-
-    def __reduce__(self):  # args is the message alone, and not what __init__ is called with
-        return _remade, (type(self), self.args), self.__dict__
-
-
-def _remade(kind, args):
-    """Return a `SolverError` without what `__setstate__` will put into it, for pickle and copy."""
-    error = kind.__new__(kind)
-    error.args = args
-    return error
-
-
-class StepTooSmall(SolverError):
-    """The error asks for a step below rounding, or below ``min_step``."""
-
-
-class TooManySteps(SolverError):
-    """``max_steps`` were not enough."""
-
-
-class NewtonFailed(SolverError):
-    """The equations of an implicit step could not be solved."""
 
 
 @dataclass

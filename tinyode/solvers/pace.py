@@ -12,8 +12,7 @@ import numpy as np
 
 from . import failures
 from .batch_steps import weighted
-from .failures import raise_first
-from .options import TooManySteps
+from .failures import TooManySteps, raise_first
 from .solve import grid
 from .step_size import ARRAYS, GROW, Controller, corrected, error_norm, first_step, is_lost
 from .tableaus import find

@@ -15,21 +15,14 @@ from ..types import Array, ArrayLike, Field, Tree
 from . import failures
 from .dense import Dense, Step, observe
 from .events import Event, Watch, check_events, flat_event
-from .failures import culprit
+from .failures import SolverError, culprit
 from .first_call import explained
 from .implicit import ImplicitStepper
-from .options import Options, SolverError, Stats
+from .jacobian import flat_jacobian
+from .options import Options, Stats
 from .runge_kutta import Stepper
 from .solution import Solution, solution_of
-from .state import (
-    check_function,
-    check_state,
-    check_times,
-    flat_field,
-    flat_jacobian,
-    flat_norm,
-    flat_tolerance,
-)
+from .state import check_function, check_state, check_times, flat_field, flat_norm, flat_tolerance
 from .step_size import Controller, corrected, error_norm, first_step, is_lost, quadrature_norm
 from .tableaus import find
 

@@ -10,18 +10,12 @@ import numpy as np
 from numpy import ndarray
 
 from .. import tree
-from ..autodiff.dispatch import has_traced, is_traced, unbox
-from ..autodiff.lines import is_ours, origin
-from ..autodiff.transforms import jacobian, specialized
+from ..autodiff.dispatch import has_traced, is_traced
+from ..autodiff.transforms import specialized
 from .options import check_constant
 from .step_size import rms
 
 ONE_IN_LIST = tree.flatten([0.0])[1]
-NEEDS_JACOBIAN = (
-    "an implicit method needs the Jacobian of f, for which f is differentiated "
-    "here{}. Write f so that it can be, or give its Jacobian, jacobian=lambda t, y: "
-    "..."
-)
 TRACED = (
     "{} computes plain numbers, and {} is a traced value, whose gradient would be lost; use odeint"
 )
@@ -169,56 +163,6 @@ def flat_norm(norm, leaves, structure):
         return float(value)
 
     return norm_of_vector
-
-
-def flat_jacobian(f, leaves, structure, args, given=None):
-    """Return a function ``(t, y)`` for the Jacobian df/dy of flat vectors, shape (n, n), by the
-    engine or by the user's own function.
-    """
-    cut = tree.cutter(leaves)
-
-    def by_engine(t, y):
-        def flat(y):
-            dy = f(t, tree.unflatten(structure, cut(y)), *args)
-            parts = [
-                unbox(part) for part in ([dy] if structure is tree.LEAF else tree.flatten(dy)[0])
-            ]
-            return np.concatenate(
-                [
-                    np.reshape(part if is_traced(part) else part.astype(y.dtype), (-1,))
-                    for part in parts
-                ]
-            )
-
-        try:
-            return jacobian(flat)(y)
-        except (TypeError, ValueError, AttributeError) as error:
-            if type(error) in (TypeError, ValueError) and is_ours(origin(error)):
-                raise type(error)(NEEDS_JACOBIAN.format(f", and cannot be: {error}")) from error
-            # as add_note does, which Python 3.10 has not
-            error.__dict__.setdefault("__notes__", []).append(NEEDS_JACOBIAN.format(""))
-            raise
-
-    def by_user(t, y):
-        J = given(t, tree.unflatten(structure, cut(y)), *args)
-        check_constant("what jacobian returned", J)
-        tree.refuse_masked("what jacobian returned", J)
-        try:
-            array = np.asarray(J)
-        except ValueError:  # of unequal rows
-            array = np.array(None)
-        shapes = {
-            (y.size, y.size),
-            *[leaf.shape * 2 for leaf in leaves[:1] if structure is tree.LEAF],
-        }
-        if array.shape not in shapes or array.dtype.kind not in "fiu":
-            raise ValueError(
-                f"jacobian returned {J!r:.80}; it must return df/dy, real numbers of shape"
-                f" {(y.size, y.size)}, rows for the elements of f, columns for those of y, in order"
-            )
-        return array.reshape(y.size, y.size)
-
-    return by_engine if given is None else by_user
 
 
 def check_derivative(dy, shape, dtype):
