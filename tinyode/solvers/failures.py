@@ -5,6 +5,7 @@ h. `solve` raises it as it is, `solve_batch` with the number of the sample befor
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +20,13 @@ class SolverError(RuntimeError):
     h : float
         The size of the step that was being tried, with its sign.
     solution : Solution or None
-        What `tinyode.solve` had until then: the states at the times asked for that were reached,
-        and at the last one that was.
+        What `tinyode.solve` has computed until then: the states at those of the times asked for
+        that it has reached, and at the end of its last step.
     """
 
-    def __init__(self, message, t, h):
+    solution: Any
+
+    def __init__(self, message: str, t: float, h: float) -> None:
         super().__init__(f"{message} (at t = {t!r}, step {h:.3g})")
         self.t, self.h, self.solution = t, h, None
 
