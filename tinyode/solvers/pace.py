@@ -14,7 +14,7 @@ from . import failures
 from .batch_steps import weighted
 from .failures import TooManySteps, raise_first
 from .solve import grid
-from .step_size import ARRAYS, GROW, Controller, corrected, error_norm, first_step, is_lost
+from .step_size import ARRAYS, GROW, Controller, corrected, error_norm, guess_first_step, is_lost
 from .tableaus import find
 
 
@@ -61,7 +61,7 @@ class AdaptivePace:
         if options.first_step is None:
             slope = lambda t, y: rows(samples, t, y)
             norm = lambda x: error_norm(x, y, y, self.rtol, self.atol)
-            size = first_step(slope, t, y, k, self.tableau.error_order, norm, span)
+            size = guess_first_step(slope, t, y, k, self.tableau.error_order, norm, span)
             stats.nfev += 1
         else:
             size = np.full(len(times), options.first_step)

@@ -23,34 +23,32 @@ from .options import Options, Stats
 from .runge_kutta import Stepper
 from .solution import Solution, solution_of
 from .state import check_function, check_state, check_times, flat_field, flat_norm, flat_tolerance
-from .step_size import Controller, corrected, error_norm, first_step, is_lost, quadrature_norm
+from .step_size import Controller, corrected, error_norm, guess_first_step, is_lost, quadrature_norm
 from .tableaus import find
 
 
 def steps(field, y, times, options, stats, coupled=None, jacobian=None):
-    """Generate the accepted steps from times[0] to times[-1].
+    """Generate the accepted steps from times[0] to times[-1], each a `Step`.
 
     Parameters
     ----------
     field : function
         The flat field: ``field(t, y, k)`` writes dy/dt into k.
     y : array, shape (n,)
+        The initial state.
     times : list of float
     options : Options
     stats : Stats
         Counted up.
     coupled : int, optional
-        See `Stepper`.
+        See `Stepper`; by default f depends on all components.
     jacobian : function, optional
         See `ImplicitStepper`; implicit methods need it.
-
-    Yields
-    ------
-    Step
 
     Raises
     ------
     SolverError
+        If the solve cannot go on.
     """
     tableau = find(options.method)
     arguments = field, tableau, y, len(y) if coupled is None else coupled, stats
@@ -118,8 +116,7 @@ def _adaptive(stepper, y, times, options):
                 raise failures.no_stages(options, t, h, culprit(stepper, t, y, h))
             continue
         error = error_of_step(stepper, y, y1, abs(end - t), options)
-        accepted = error <= 1 and all_finite(y1)  # beside an infinite state an error is small
-        if accepted:
+        if error <= 1 and all_finite(y1):  # beside an infinite state an error is small
             size = control.after_accepted(abs(h), error)
             stats.accepted += 1
             yield Step(t, t1, h, y, y1, stepper.K)
@@ -128,7 +125,7 @@ def _adaptive(stepper, y, times, options):
             t, y = t1, y1
             stepper.advance(t, y)
         else:
-            error = error if error > 1 else math.inf
+            error = error if error > 1 else math.inf  # it is NaN, or the state is infinite
             size = control.after_rejected(abs(h), error)
             stats.rejected += 1
             if size < control.shortest:
@@ -142,7 +139,7 @@ def _first_step(stepper, t, y, end, options):
     """Guess the size of the first step."""
     n = stepper.coupled
     y, k = y[:n], stepper.K[0, :n]
-    return first_step(
+    return guess_first_step(
         lambda t, y: stepper.slope(float(t), y),
         t,
         y,
@@ -195,72 +192,78 @@ def solve(
     jacobian: Callable[..., Array] | None = None,
     event: Callable[..., Any] | Event | Sequence[Callable[..., Any] | Event] | None = None,
 ) -> Solution:
-    """Solve dy/dt = f(t, y, *args), y(t[0]) = y0, in plain numbers; `tinyode.odeint` is the
-    differentiable one.
+    """Solve dy/dt = f(t, y, *args), y(t[0]) = y0, in plain numbers.
+
+    `tinyode.odeint` does the same and can be differentiated.
 
     Parameters
     ----------
     f : function
-        ``f(t, y, *args)``, t a float, y and the returned derivative of the structure and shapes of
+        ``f(t, y, *args)`` returns dy/dt. t is a float; y and dy/dt have the structure and shapes of
         y0.
     y0 : array or container of arrays
+        The initial state.
     t : array, shape (T,)
-        Strictly increasing or decreasing times, at which the solution is returned; the first is
-        that of y0.
+        Strictly increasing or decreasing times, at which the solution is returned. The first is the
+        time of y0.
     *args
         Passed on to f.
     method : str
         A name of `tinyode.solvers.tableaus.TABLEAUS`.
     rtol, atol : float, or array or container like y0
-        For adaptive methods: the error of a step, per component, is held below about atol + rtol
-        |y|, in root mean square.
+        For adaptive steps: the root mean square of error / (atol + rtol |y|), over the components
+        of y, is 1 at most in each step.
     step_size : float, optional
         Take steps of fixed size: each interval of t is cut into equal steps no longer than this.
-        None: adaptive where the method has an error estimate, else one step per interval.
+        Without it a method with an error estimate takes adaptive steps, any other one step per
+        interval.
     first_step : float, optional
-        The first step of an adaptive method; by default Hairer's guess.
+        The size of the first adaptive step; by default Hairer's guess.
     max_steps : int
         After so many steps, accepted, rejected and failed, the solve stops with an error.
     max_step : float, optional
-        No step of an adaptive method is longer than this, so that it does not step over what f or
-        ``event`` does for a short time only.
+        No adaptive step is longer than this. Give it where f or ``event`` does something for a
+        short time only, which a longer step could miss.
     min_step : float, optional
-        Where the error asks for a step shorter than this the solve stops with an error. (The last
+        Where the error asks for a shorter step than this, the solve stops with an error. (The last
         step may be shorter.)
     norm : function, optional
-        ``norm(x)`` returns the size of x = error / (atol + rtol |y|), which has the shape, or the
-        structure, of y; a step is accepted at 1 or below. By default the root mean square, which
-        decides about Newton's iteration in any case.
+        ``norm(x)`` measures x = error / (atol + rtol |y|), which has the shape, or the structure,
+        of y, instead of the root mean square. (Newton's iteration keeps the root mean square.)
     jacobian : function, optional
         For implicit methods: ``jacobian(t, y, *args)`` returns df/dy, shape (n, n) for a state of n
-        elements. By default it is computed by the engine, so f must be one that can be
-        differentiated.
+        elements. Without it f is differentiated by the engine, and must be such that it can be.
     event : function, Event, or list of such, optional
         ``event(t, y, *args)`` returns a number, whose changes of sign are the events; see
-        `tinyode.solvers.events`. It is computed a few times in each step: where two changes may lie
-        inside one long step, give ``max_step``.
+        `tinyode.solvers.events`. It is computed a few times in each step: give ``max_step`` where
+        two changes may lie inside one long step.
 
     Returns
     -------
     Solution
-        Where a terminal event has ended it, its last time is that of the event.
+        Its last time is that of a terminal event, if there was one.
 
     Raises
     ------
     SolverError
-        If the solve cannot go on; it says where and what to try, and its ``solution`` is what there
-        was until then. `StepTooSmall`, `TooManySteps` and `NewtonFailed` are kinds of it.
+        If the solve cannot go on. It says where, and what to try; its ``solution`` goes up to that
+        time.
+        `StepTooSmall`, `TooManySteps` and `NewtonFailed` are kinds of it.
     TypeError, ValueError
-        If an argument cannot be; they name it.
+        If an argument is not as it must be; they name it.
 
     Notes
     -----
     Hairer, Norsett and Wanner I (1993), sections II.4 to II.6; for implicit methods
-    Hairer and Wanner II (1996), section IV.8. ``kvaerno5`` evaluates f beyond the last time, by up
-    to 0.23 of the last step; no other method does. Inside a step the solution is a polynomial whose
-    error is of order h^8 for ``dop853``, h^5 for ``dopri5`` and ``tsit5``, h^(s + 1) for the
-    implicit methods of s stages at fixed steps, and h^4, by Hermite's cubic, for all others: it is
-    less accurate than the ends of steps where these are long, as those of ``kvaerno5`` are.
+    Hairer and Wanner II (1996), section IV.8.
+
+    ``kvaerno5`` evaluates f beyond the last time, by up to 0.23 of the last step; no other method
+    does.
+
+    Inside a step the solution is a polynomial. Its error is of order h^8 for ``dop853``, h^5 for
+    ``dopri5`` and ``tsit5``, h^(s + 1) for the implicit methods of s stages at fixed steps, and h^4
+    for all others, whose polynomial is Hermite's cubic. Where steps are long, as those of
+    ``kvaerno5`` are, it is less accurate than the states at their ends.
     """
     # The arguments, in their order.
     check_function(f)

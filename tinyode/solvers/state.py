@@ -116,8 +116,8 @@ def check_leaf(leaf, name="y0"):
 def flat_tolerance(value, leaves, structure, name):
     """Return a tolerance as a number, or as a vector with one for each component of the flat state.
 
-    It may be one number, an array that broadcasts to the state, or, where the state is a container,
-    a container of such of its structure.
+    The user may give one number, or an array that broadcasts to the state. Where the state is a
+    container, it may also be a container of such, with the same structure.
     """
     check_constant(name, value)
     parts, found = tree.flatten(value)
@@ -216,7 +216,12 @@ def flat_field(f, leaves, structure, args):
     -------
     function
         ``field(t, y, k)`` writes the derivative at the flat state y into k. It makes y read-only
-        first: the solver still needs it.
+        first, as the solver still needs it.
+
+    Notes
+    -----
+    f may offer a faster way to its value for arguments like these (`transforms.specialized`). It is
+    asked for it once, here.
     """
     offer, rest = None, ()
     if hasattr(f, "specialized"):  # args of any other f may be what no container is made of

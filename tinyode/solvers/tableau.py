@@ -5,16 +5,18 @@ A method with s stages takes one step of size h from (t, y) by
     k_i = f(t + c_i h, y + h sum_j a_ij k_j),     i = 1 ... s
     y(t + h) ~ y + h sum_i b_i k_i
 
-so the numbers a, b and c say all there is to say (Hairer, Norsett and Wanner, "Solving Ordinary
-Differential Equations I", 2nd edition, 1993, section II.1; below: HNW). Where a is strictly lower
-triangular each stage follows from those before it, and the method is explicit; otherwise stages are
-solved for, singly where a is lower triangular, and all together where it is full (Hairer and Wanner
-II, 2nd edition, 1996, chapter IV; below: HW). An embedded method gives a second set of weights on
-the same stages, of another order, and the difference of the two estimates the error:
+so the numbers a, b and c say all about it (Hairer, Norsett and Wanner, "Solving Ordinary
+Differential Equations I", 2nd edition, 1993, section II.1; below: HNW). If a is strictly lower
+triangular, each stage follows from those before it, and the method is explicit. Otherwise it is
+implicit: stages are the unknowns of equations, one stage at a time if a is lower triangular, all
+together if a is full (Hairer and Wanner II, 2nd edition, 1996, chapter IV; below: HW).
+
+An embedded method has a second set of weights b_hat on the same stages, of another order. The
+difference of the two results estimates the error:
 
     error = h sum_i e_i k_i,     e = b - b_hat
 
-Here is what a tableau is, and how one is written down; the methods themselves are in `tableaus`.
+This file says what a tableau is, and how one is written down; the methods are in `tableaus`.
 """
 
 import functools
@@ -124,14 +126,29 @@ def tableau(
     diagonal=None,
     **others,
 ):
-    """Write down a method by the rows of its matrix, below the diagonal and from the second one on.
+    """Write down a method; a row of numbers is a list, or a text of fractions with spaces between.
 
-    An implicit one has a ``diagonal``. The nodes follow from the row sums, c_i = sum_j a_ij (HNW,
-    equation II.1.9), taken exactly; ``c`` gives them where the rows are rounded decimals. The error
-    estimate is given by its weights ``e``, or by the other method's, ``b_hat``. A method without an
-    interpolant of its own gets Hermite's cubic, with the values and slopes of the step at both
-    ends. For the last slope f may have to be evaluated once more. ``others`` are attributes of
-    `Tableau`.
+    Parameters
+    ----------
+    name, order
+        See `Tableau`.
+    a : list of rows
+        The matrix below its diagonal, from the second row on.
+    b : row
+    c : row, optional
+        By default c_i = sum_j a_ij (HNW, equation II.1.9), exactly. To be given where the rows are
+        rounded decimals.
+    b_hat, e, e3 : rows, optional
+        The error estimate, by the other method's weights or by its own; and the second estimate.
+    interpolant : array, optional
+        By default Hermite's cubic, with the values and slopes of the step at both ends. For the
+        last slope f may have to be evaluated once more.
+    extra : list of rows
+        ``extra_a`` of `Tableau`.
+    diagonal : row, optional
+        The diagonal of an implicit method's matrix.
+    **others
+        ``error_order`` and ``reference``.
     """
     rows, b = [[], *map(exact, a)], exact(b)
     if diagonal is not None:
