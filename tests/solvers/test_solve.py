@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds
 
-from tinyode import SolverError, grad, solve
+from tinyode import SolverError, grad, solve, tree
+from tinyode.autodiff.transforms import Specialized
 from tinyode.solvers import StepTooSmall, TooManySteps
 from tinyode.solvers.tableaus import TABLEAUS
 
@@ -813,3 +814,54 @@ def test_arrays_of_which_a_part_would_be_lost_are_refused():
             TypeError, match="y0 is a MaskedArray, of which only the numbers would be used"
         ):
             solve(lambda t, y: y, y0, [0, 1.0])
+
+
+class Offering:
+    """A function that offers another way to its value, as a compiled one does, and counts."""
+
+    def __init__(self, f):
+        self.f, self.asked, self.called, self.evaluated = f, 0, 0, 0
+
+    def __call__(self, *args):
+        self.called += 1
+        return self.f(*args)
+
+    def specialized(self, leaves, structure, wanted=()):
+        self.asked += 1
+        _, found = tree.flatten(self.f(*tree.unflatten(structure, leaves)))
+
+        def value(*leaves):
+            self.evaluated += 1
+            return tree.flatten(self.f(*tree.unflatten(structure, leaves)))[0]
+
+        return Specialized(value, None, found, False)
+
+
+OFFERS = [
+    (lambda t, y, w: -w * y + t, np.array([1.0, 2.0]), (0.5,)),
+    (lambda t, y, w: -w["a"] * y, np.ones((2, 3)), ({"a": 0.5},)),
+    (lambda t, y: -t * y, 1.0, ()),
+    (lambda t, y: [-y[0] + t], [np.ones((2, 2))], ()),
+    (lambda t, y: {"a": -sum(y["b"]), "b": y["a"] * np.ones(2)}, {"a": 1.0, "b": np.ones(2)}, ()),
+]
+
+
+@pytest.mark.parametrize(("f", "y0", "args"), OFFERS)
+@pytest.mark.parametrize("method", ["dopri5", "rk4", "kvaerno5"])
+def test_what_f_offers_is_asked_for_once_and_then_taken(f, y0, args, method):
+    offering, times = Offering(f), [0.0, 0.3, 1.0]
+    found, plain = [solve(g, y0, times, *args, method=method) for g in (offering, f)]
+    assert offering.asked == 1
+    assert offering.evaluated == found.stats.nfev
+    assert offering.called == found.stats.jacobians
+    for a, b in zip(tree.flatten(found.y)[0], tree.flatten(plain.y)[0]):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_offer_of_another_structure_is_not_taken():
+    """A list where y is an array: what f itself returns is looked at, and said to be wrong."""
+    offering = Offering(lambda t, y: [-y[0], -y[1]])
+    assert solve(offering, np.ones(2), [0.0, 1.0]).y[-1] == pytest.approx(np.exp(-1) * np.ones(2))
+    assert offering.evaluated == 0 < offering.called
+    with pytest.raises(ValueError, match=r"f returned an array of shape \(1,\)"):
+        solve(Offering(lambda t, y: y[:1]), np.ones(2), [0.0, 1.0])

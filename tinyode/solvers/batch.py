@@ -1,10 +1,10 @@
-"""Many initial value problems at once, `solve_batch`: each with its own step size, error, and
-times.
+"""Many initial value problems at once, `solve_batch`: each has its own times and step sizes.
 
-One system for all samples takes the steps that the hardest of them asks for. Here every sample has
-a clock of its own, and one call of f still serves them all: the state is a matrix with a row for
-each sample, and time, step size and error are columns. It is the loop of `solve`, with rows for
-numbers; a row that has come to its end is dropped.
+To solve all samples as one system takes the steps that the hardest of them asks for. Here every
+sample has a clock of its own, and one call of f still serves them all. The state is a matrix with a
+row for each sample; time, step size and error are vectors with an element for each. The loop is
+that of `solve`, and a sample that has come to its end is left out. (There are two loops, as a
+system alone would take nine times as long in this one; `step_size` says why.)
 """
 
 from collections.abc import Sequence
@@ -50,11 +50,11 @@ def solve_batch(
     Parameters
     ----------
     f : function
-        ``f(t, y, *args)`` computes the derivatives of several samples at once, row by row: y has
-        the shape (A, ...), or is a container of such, and t the shape (A, 1, ...) with as many axes
-        (as the part of y that has most), so that it broadcasts. A is B at first; samples that have
-        come to their end are left out, if f then gives the same for the others. (It does not, and
-        is called with all, where it closes over arrays with a row for each sample.)
+        ``f(t, y, *args)`` computes the derivatives of A samples at once, row by row. y has the
+        shape (A, ...), or is a container of such. t has the shape (A, 1, ...), with as many axes as
+        the part of y that has most, so that it broadcasts. At first A is B. Samples that have come
+        to their end are left out, unless f then gives something else for the others. (So it is
+        where f closes over arrays with a row for each sample; it is called with all samples then.)
     y0 : array, shape (B, ...), or container of such
     t : array, shape (T,) or (B, T)
         Times as in `solve`, the same for all samples or a row for each. Rows may differ in their
@@ -71,16 +71,16 @@ def solve_batch(
     Returns
     -------
     Solution
-        Its ``y`` has the shape (T, *y0.shape), its ``stats`` an array of shape (B,) for each
-        number: what the same sample takes by itself. It has no dense output and no events.
+        Its ``y`` has the shape (T, *y0.shape). Its ``stats`` have an array of shape (B,) for each
+        number: what each sample would take by itself. It has no dense output and no events.
 
     Raises
     ------
     SolverError
-        If a sample cannot go on. It has its index, ``sample``; its ``solution`` is NaN where
-        samples have not come to.
+        If a sample cannot go on. The error's ``sample`` is the number of that sample; its
+        ``solution`` is NaN at all times that a sample has not reached.
     TypeError, ValueError
-        If an argument cannot be; they name it.
+        If an argument is not as it must be; they name it.
 
     Examples
     --------

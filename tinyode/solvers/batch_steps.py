@@ -48,7 +48,7 @@ class Observations:
         self.rows, self.times, self.tableau, self.stats = rows, times, find(options.method), stats
         self.ys, self.sign = ys, np.sign(times[:, -1] - times[:, 0])
         self.ys[0] = rows.y
-        self.done = np.ones(len(times), int)  # how many times of each sample
+        self.done = np.ones(len(times), int)  # how many times of each sample are written down
 
     def read(self, samples, accepted, t, t1, h, y, y1, K):
         """Write down the states at the times inside those steps that are accepted."""
@@ -65,13 +65,16 @@ class Observations:
         at, states = self.times[samples[row], which], y1[row]
         inside = at != t1[row]
         if inside.any():
-            row, some = row[inside], np.unique(row[inside])
-            Q = self.polynomials(*[x[some] for x in (samples, t, t1, h, y)], K[:, some])
-            theta = ((at[inside] - t[row]) / h[row])[:, None].astype(y.dtype)
-            states[inside] = y[row] + horner(Q[:, np.searchsorted(some, row)], theta)
-            row = np.repeat(reach, counts)
+            states[inside] = self.evaluate(row[inside], at[inside], samples, t, t1, h, y, K)
         self.ys[which, samples[row]] = states
         self.done[samples[reach]] = reached
+
+    def evaluate(self, row, at, samples, t, t1, h, y, K):
+        """Return the states at times inside the steps of these rows; see `dense.evaluate`."""
+        some = np.unique(row)
+        Q = self.polynomials(*[x[some] for x in (samples, t, t1, h, y)], K[:, some])
+        theta = ((at - t[row]) / h[row])[:, None].astype(y.dtype)
+        return y[row] + horner(Q[:, np.searchsorted(some, row)], theta)
 
     def count_until(self, sample, end):
         """Return how many times of a sample are not beyond the end of a step."""

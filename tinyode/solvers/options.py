@@ -33,10 +33,10 @@ LENGTHS = "step_size", "first_step", "max_step", "min_step"
 
 
 class Options(NamedTuple):
-    """How to step; the public functions take these one by one.
+    """How to step; users give these one by one, to `solve` and its kin, where they are explained.
 
     Two are not for users. ``exact`` asks for the stages of implicit steps to rounding, whatever the
-    tolerances. ``limit(t, size)`` returns the size that an adaptive step from t may have at most.
+    tolerances. ``limit(t, size)`` returns the size, or a smaller one, for an adaptive step from t.
     """
 
     method: str = "dopri5"
@@ -59,12 +59,12 @@ class Options(NamedTuple):
     def check(self, prefix=""):
         """Return these options as plain numbers.
 
-        Tolerances that are arrays are left to `state.flat_tolerance`, a norm to `state.flat_norm`.
+        `state.flat_tolerance` checks tolerances that are arrays, `state.flat_norm` a norm.
 
         Raises
         ------
         TypeError, ValueError
-            For one that cannot be; it names it, with the prefix.
+            If an option is not as it must be. They name it, with the prefix.
         """
         find(self.method, prefix + "method")
         checked = {}
