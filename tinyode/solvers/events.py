@@ -205,10 +205,13 @@ class Watch:
         """Return an event's function at a time inside a step."""
         return self.g(event, t, evaluate(step, step.Q, t))
 
-    def happened(self, y0, shaped):
-        """Return the `Events` found; ``shaped`` makes the user's containers of flat states."""
+    def happened(self, ys, shaped):
+        """Return the `Events` found, with flat states of the size and dtype of ys.
+
+        ``shaped`` makes the user's containers of them.
+        """
         times, states, numbers = zip(*self.found) if self.found else ([], [], [])
-        flat = np.array(states, y0.dtype).reshape(-1, len(y0))
+        flat = np.array(states, ys.dtype).reshape(-1, ys.shape[1])
         return Events(np.array(times), shaped(flat), np.array(numbers, int))
 
 

@@ -67,15 +67,16 @@ class Solution:
         return self._dense(t)
 
 
-def solution_of(times, ys, dense, stats, event):
-    """Return the `Solution` as far as it got: to the last time, or to the end of the last step.
+def solution_of(times, ys, dense, watch):
+    """Return the `Solution` as far as it goes: to the last time, or to the end of the last step.
 
     ``ys`` are the flat states at those times that were reached.
     """
+    event = watch.happened(ys, dense.shaped) if watch.events else None
     if len(ys) == len(times):
-        return Solution(np.array(times), dense.shaped(ys), stats, event, dense)
+        return Solution(np.array(times), dense.shaped(ys), watch.stats, event, dense)
     end = dense.steps[-1].t1
     before = [t for t in times if abs(t - times[0]) < abs(end - times[0])]
     reached = np.array([*before, end])
     with np.errstate(all="ignore"):
-        return Solution(reached, dense(reached), stats, event, dense)
+        return Solution(reached, dense(reached), watch.stats, event, dense)

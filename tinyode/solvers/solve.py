@@ -137,17 +137,11 @@ def _adaptive(stepper, y, times, options):
 
 def _first_step(stepper, t, y, end, options):
     """Guess the size of the first step."""
-    n = stepper.coupled
+    n, order = stepper.coupled, stepper.tableau.error_order
     y, k = y[:n], stepper.K[0, :n]
-    return guess_first_step(
-        lambda t, y: stepper.slope(float(t), y),
-        t,
-        y,
-        k,
-        stepper.tableau.error_order,
-        lambda x: error_norm(x, y, y, options.rtol, options.atol, options.norm),
-        end - t,
-    ).item()
+    slope = lambda t, y: stepper.slope(float(t), y)
+    norm = lambda x: error_norm(x, y, y, options.rtol, options.atol, options.norm)
+    return guess_first_step(slope, t, y, k, order, norm, end - t).item()
 
 
 def error_of_step(stepper, y, y1, left, options):
@@ -172,6 +166,22 @@ def _scaled(estimate, stepper, y, y1, left, options):
 def all_finite(y):
     """Whether all of y is finite; by its square, which is quick, where that does not overflow."""
     return math.isfinite(y.dot(y)) or bool(np.isfinite(y).all())
+
+
+def followed(walk, y, times, dense, watch):
+    """Return the `Solution` that steps make, which are kept in ``dense``.
+
+    Where they end with an error, it has the solution as far as it goes.
+    """
+    if watch.events:
+        walk = watch.watched(walk)
+    try:
+        ys = observe(dense.kept(walk), dense.field, y, times, dense.tableau, watch.stats)
+    except SolverError as error:
+        if dense.steps:
+            error.solution = solution_of(times, y[None], dense, watch)
+        raise
+    return solution_of(times, ys, dense, watch)
 
 
 @explained
@@ -247,8 +257,7 @@ def solve(
     ------
     SolverError
         If the solve cannot go on. It says where, and what to try; its ``solution`` goes up to that
-        time.
-        `StepTooSmall`, `TooManySteps` and `NewtonFailed` are kinds of it.
+        time. `StepTooSmall`, `TooManySteps` and `NewtonFailed` are kinds of it.
     TypeError, ValueError
         If an argument is not as it must be; they name it.
 
@@ -295,17 +304,7 @@ def solve(
     # The problem for flat vectors.
     stats, y = Stats(), np.concatenate([leaf.reshape(-1) for leaf in leaves])
     field = flat_field(f, leaves, structure, args)
-    flat_J = flat_jacobian(f, leaves, structure, args, jacobian)
+    J = flat_jacobian(f, leaves, structure, args, jacobian)
     dense = Dense(tableau, field, leaves, structure)
     watch = Watch(events, flat_event(leaves, structure, args), field, tableau, stats)
-
-    walk = steps(field, y, times, options, stats, jacobian=flat_J)
-    walk = dense.kept(watch.watched(walk) if events else walk)
-    happened = lambda: watch.happened(y, dense.shaped) if events else None
-    try:
-        ys = observe(walk, field, y, times, tableau, stats)
-    except SolverError as error:
-        if dense.steps:
-            error.solution = solution_of(times, y[None], dense, stats, happened())
-        raise
-    return solution_of(times, ys, dense, stats, happened())
+    return followed(steps(field, y, times, options, stats, jacobian=J), y, times, dense, watch)
