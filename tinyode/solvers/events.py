@@ -65,7 +65,7 @@ class Events(NamedTuple):
 
     t: Array
     y: Tree
-    index: Array
+    index: Array  # type: ignore[assignment]  # of the same name as a method of tuples
 
 
 def check_events(event):

@@ -13,7 +13,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -77,7 +77,7 @@ def explained(solver: Solver) -> Solver:
             kind = next(kind for kind in WRONG_KIND if isinstance(error, kind))
             raise kind(f"{meant} (As it stands: {error})") from error
 
-    return with_explanation
+    return cast(Solver, with_explanation)
 
 
 def _meant(solver, names, error, args, options):
@@ -86,8 +86,9 @@ def _meant(solver, names, error, args, options):
     try:
         first = names[: 2 + timed]
         given = [options[name] if name in options else args[i] for i, name in enumerate(first)]
-        f, y0, *t = given[0], *plain(given[1:])
-        args, t = plain(args[2 + timed :]), t[0] if timed else None
+        f, states_and_times = given[0], plain(given[1:])
+        y0, t = states_and_times if timed else (*states_and_times, None)
+        args = plain(args[2 + timed :])
     except (IndexError, RecursionError):  # an argument is not there, or nested too deep
         return None
     if not callable(f):

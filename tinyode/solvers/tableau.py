@@ -39,6 +39,8 @@ class Tableau:
     interpolant : array, shape (s + x, d)
         Coefficients of the dense output: y(t + theta h) ~ y + h sum_i b_i(theta) k_i, with
         b_i(theta) = sum_j interpolant[i, j-1] theta^j.
+    extra_a, extra_c : arrays, shapes (x, s + x), (x,)
+        Rows of a, and nodes, for x more explicit stages, which the dense output alone needs.
     reference : str
     e : array, shape (s,), or None
         Weights of the error estimate; None for a method without one, which runs at fixed steps.
@@ -47,8 +49,6 @@ class Tableau:
     e3 : array, shape (s,), or None
         Weights of a second estimate, of lower order, which corrects the first: error^2 /
         sqrt(error^2 + 0.01 error3^2) (HNW, II.10.17).
-    extra_a, extra_c : arrays, shapes (x, s + x), (x,)
-        Rows of a, and nodes, for x more explicit stages, which the dense output alone needs.
     """
 
     name: str
@@ -57,12 +57,12 @@ class Tableau:
     b: np.ndarray
     c: np.ndarray
     interpolant: np.ndarray
+    extra_a: np.ndarray
+    extra_c: np.ndarray
     reference: str
     e: np.ndarray | None = None
     error_order: int | None = None
     e3: np.ndarray | None = None
-    extra_a: np.ndarray = ()
-    extra_c: np.ndarray = ()
 
     def __post_init__(self):
         for name in ("a", "b", "c", "interpolant", "e", "e3", "extra_a", "extra_c"):
@@ -169,9 +169,8 @@ def tableau(
             extra = [b]
         interpolant = hermite(*padded([b], len(b) + len(extra)))
     extra_a, extra_c = padded(extra, len(b) + len(extra)), [sum(row) for row in extra]
-    e3 = e3 and exact(e3)
-    others |= {"e": e, "e3": e3, "extra_a": extra_a, "extra_c": extra_c}
-    return Tableau(name, order, rows, b, c, interpolant, **others)
+    others |= {"e": e, "e3": e3 and exact(e3)}
+    return Tableau(name, order, rows, b, c, interpolant, extra_a, extra_c, **others)
 
 
 def hermite(b):
@@ -223,4 +222,5 @@ def collocation(name, order, c, reference):
     def weights(theta):
         return [sum(q * theta**n for n, q in enumerate(row, 1)) for row in integral.tolist()]
 
-    return Tableau(name, order, [*map(weights, c)], weights(1.0), c, integral, reference)
+    a = [*map(weights, c)]
+    return Tableau(name, order, a, weights(1.0), c, integral, [], [], reference)
