@@ -34,6 +34,12 @@ from .state import CLOSURE
 
 # A step has so many pieces, at whose ends the event functions are computed.
 PIECES = 4
+# After a zero at the first time the sign of g is the one that it has after this part of the step.
+SOON = 1e-6
+# The state has not moved where it differs by no more than so many roundings, ...
+FEW = 8
+# ... and the time where it differs by no more than this part of it, nine roundings.
+FEW_OF_TIME = 2e-15
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,7 @@ class Watch:
             known = itertools.takewhile(lambda point: not math.isnan(point[1]), points)
             points = with_dips(along, list(known))
             if is_first_step and len(points) > 1:  # what sign it takes on next is seen soon
-                soon = step.t + 1e-6 * (step.t1 - step.t)
+                soon = step.t + SOON * (step.t1 - step.t)
                 points.insert(1, (soon, along(soon)))
             crossed, self.signs[i] = _zeros(along, points, self.signs[i])
             for time, sign in crossed:
@@ -217,9 +223,9 @@ class Watch:
 
 def _unmoved(step, t, y):
     """Whether time and state are still those of the beginning of a step, but for rounding."""
-    few = 8 * np.finfo(y.dtype).eps
-    return abs(t - step.t) < 1e-6 * abs(step.h) and (
-        abs(t - step.t) <= 2e-15 * abs(step.t)
+    few = FEW * np.finfo(y.dtype).eps
+    return abs(t - step.t) < SOON * abs(step.h) and (
+        abs(t - step.t) <= FEW_OF_TIME * abs(step.t)
         or np.max(np.abs(y - step.y)) <= few * np.max(np.abs(step.y))
     )
 

@@ -56,6 +56,8 @@ SLOW = 0.1
 NOISE = 10
 # A change of h by so much hardly slows Newton's method; the inverses are kept.
 SAME_STEP = 1e-3
+# A first D so many times too large, and larger than the guess, says that the guess was bad.
+FAR = 1e3
 # So many iterations at most: to the tolerances (as in the code RADAU5), and to rounding.
 MOST, MOST_EXACT = 7, 50
 
@@ -260,7 +262,7 @@ class ImplicitStepper(Stepper):
                 small = now.norm <= self.tolerance
                 if small and largest(self.h * now.residual / self.allowed) <= self.tolerance:
                     return True
-                if now.norm > 1e3 * self.tolerance and largest(now.D) > largest(guess) > 0:
+                if now.norm > FAR * self.tolerance and largest(now.D) > largest(guess) > 0:
                     guess = np.zeros_like(K)  # one worse than none may lead to another solution
                     K[:] = guess
                     continue

@@ -26,6 +26,8 @@ UNCHANGED = 1.2
 LEAST_PREVIOUS_ERROR = 1e-4
 # Nor does an error that is divided by. With this one a step grows by GROW, at any order up to 8.
 LEAST_ERROR = 1e-10
+# It keeps zero from being divided by zero.
+TINY = float(np.finfo(float).tiny)
 # The last step may be 1 % longer than proposed, so that no tiny step has to follow it, ...
 STRETCH = 1.01
 # ... and longer than max_step by its rounding.
@@ -87,8 +89,8 @@ def quadrature_norm(error, q0, q1, rate, left, rtol, atol):
 
 def corrected(error, second, arithmetic=FLOATS):
     """Return error^2 / sqrt(error^2 + 0.01 second^2) of two estimates (HNW, II.10.17)."""
-    both = arithmetic.higher(arithmetic.hypot(error, 0.1 * second), np.finfo(float).tiny)
-    return error * (error / both)
+    both = arithmetic.hypot(error, 0.1 * second)
+    return error * (error / arithmetic.higher(both, TINY))
 
 
 def guess_first_step(f, t, y, k, order, norm, span):
@@ -117,11 +119,14 @@ def guess_first_step(f, t, y, k, order, norm, span):
     least, longest = 10 * np.spacing(np.abs(t)), np.abs(span)
     d0, d1 = np.asarray(norm(y)), np.asarray(norm(k))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # h0: a step that changes y by a hundredth
         h0 = np.where((d0 < 1e-5) | (d1 < 1e-5), 1e-6, 0.01 * d0 / d1)
         h0 = np.minimum(np.maximum(h0, least), longest)
+        # d2: the second derivative, from one step of Euler's method
         signed = np.copysign(h0, span)
         y1 = y + np.expand_dims(signed, -1).astype(y.dtype) * k
         d2 = norm(f(t + signed, y1) - k) / h0
+        # h1: a step whose error, h1^(order + 1) max(d1, d2), is 0.01
         largest = np.maximum(d1, d2)
         h1 = np.power(0.01 / largest, 1 / (order + 1))
         h1 = np.where(largest <= 1e-15, np.maximum(1e-6, 1e-3 * h0), h1)
