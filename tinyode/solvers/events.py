@@ -195,16 +195,16 @@ class Watch:
             defined = min([defined, *nans])
             known = itertools.takewhile(lambda point: not math.isnan(point[1]), points)
             points = with_dips(along, list(known))
-            if is_first_step and len(points) > 1:  # what sign it takes on next is seen soon
+            if is_first_step and len(points) > 1:  # a zero at the first time is no event
                 soon = step.t + SOON * (step.t1 - step.t)
                 points.insert(1, (soon, along(soon)))
             crossed, self.signs[i] = _zeros(along, points, self.signs[i])
             for time, sign in crossed:
-                wanted = event.direction * sign <= 0
-                if wanted and not (
-                    is_first_step and _unmoved(step, time, evaluate(step, step.Q, time))
-                ):
-                    zeros.append((time, i))
+                if event.direction * sign > 0:
+                    continue  # from the wrong side
+                if is_first_step and _unmoved(step, time, evaluate(step, step.Q, time)):
+                    continue
+                zeros.append((time, i))
         return sorted(zeros, key=lambda zero: abs(zero[0] - step.t)), defined
 
     def along(self, event, step, t):
