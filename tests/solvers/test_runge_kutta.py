@@ -44,6 +44,17 @@ def test_one_step_in_place_is_rk_step(tableau, coupled, t, h, sign):
 
 
 @pytest.mark.parametrize("tableau", EXPLICIT, ids=NAMES)
+def test_stages_at_the_end_are_at_the_end_itself(tableau):
+    """And not at t + h, which may round to a time after it."""
+    times, t, h = [], 0.1, 0.2
+    stepper = Stepper(lambda t, y, k: times.append(t), tableau, Y, 3, Stats())
+    stepper.start(t, Y)
+    stepper.step(t, 0.3, Y, h)
+    assert t + h > 0.3 and max(times) <= 0.3
+    assert times.count(0.3) == np.count_nonzero(tableau.c == 1.0)
+
+
+@pytest.mark.parametrize("tableau", EXPLICIT, ids=NAMES)
 @pytest.mark.parametrize("coupled", [2, 3])
 def test_steps_one_after_the_other_are_rk_steps(tableau, coupled):
     """The first stage that is kept from the step before is f there."""

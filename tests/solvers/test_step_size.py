@@ -129,3 +129,31 @@ def test_first_steps_of_a_batch_are_those_of_each_system(values, t, backwards):
         alone = guess_first_step(f, time, y, f(time, y), 4, norm_at(y), length)
         np.testing.assert_allclose(alone, size, rtol=1e-12)
         assert 0 < size <= abs(length)
+
+
+def test_quadratures_are_compared_with_what_they_will_be():
+    e, q0, q1, rate = [np.array([x, x]) for x in (0.1, 1.0, 2.0, 5.0)]
+    assert quadrature_norm(e, q0, q1, rate, 3.0, 0.01, 0.5) == pytest.approx(0.1 / (0.5 + 0.15))
+    assert quadrature_norm(e, q0, q1, rate, 0.1, 0.01, 0.5) == pytest.approx(0.1 / (0.5 + 0.02))
+    assert quadrature_norm(e, q1, q0, rate, 0.1, 0.01, 0.5) == pytest.approx(0.1 / (0.5 + 0.02))
+
+
+@pytest.mark.parametrize(
+    ("size", "slope", "expected"),
+    [
+        (1.0, 1.0, 0.01 ** (1 / 5)),  # h1: the slope does not change, so max(d1, d2) is d1
+        (0.01, 1.0, 100 * 0.01 * 0.01),  # 100 h0: y is so small
+        (1.0, 1e-20, 1e-6),  # nothing moves
+        (1.0, 0.01, 10.0),  # the whole interval
+    ],
+)
+def test_the_first_step_is_that_of_the_book(size, slope, expected):
+    """HNW II.4: h0 = 0.01 d0 / d1, h1 = (0.01 / max(d1, d2))^(1/(p + 1)), h = min(100 h0, h1)."""
+    k, span = np.array([slope]), 0.99 if slope == 0.01 else 10.0
+    h = guess_first_step(lambda t, y: k, 0.0, np.array([size]), k, 4, rms, span)
+    assert h == pytest.approx(min(expected, span))
+
+
+@pytest.mark.parametrize("t", [1.0, -3.7, 1e9])
+def test_a_step_of_a_few_roundings_is_lost(t):
+    assert is_lost(4 * math.ulp(t), t) and not is_lost(5 * math.ulp(t), t)
