@@ -1,4 +1,4 @@
-"""Which stages of an implicit method depend on one another: the blocks of its tableau.
+"""What a tableau says of implicit steps: which stages depend on one another, and first guesses.
 
 A block is a square part A of the tableau's matrix on its diagonal, so small that all of it must be
 solved at once: one stage where the tableau is lower triangular, all stages where it is full. With
@@ -43,3 +43,16 @@ def _block(first, stop, A):
     kept = values.imag >= 0
     twice = np.where(values.imag > 0, 2, 1)
     return Block(first, stop, values[kept], (T * twice)[:, kept], np.linalg.inv(T)[kept])
+
+
+def extrapolation(c, x, most):
+    """Return weights w of the guess k(x) ~ sum_j w_j k_j.
+
+    It is the polynomial through the last slopes, so many at most.
+    """
+    nodes = {node: j for j, node in enumerate(c.tolist())}  # the later one of two at the same place
+    chosen = sorted(nodes.values())[-most:]
+    w = np.zeros(len(c))
+    for j in chosen:
+        w[j] = np.prod([(x - c[m]) / (c[j] - c[m]) for m in chosen if m != j])
+    return w

@@ -44,7 +44,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .blocks import Block, blocks
+from .blocks import Block, blocks, extrapolation
 from .failures import SolverError
 from .runge_kutta import Stepper
 from .step_size import rms
@@ -61,19 +61,6 @@ SAME_STEP = 1e-3
 FAR = 1e3
 # So many iterations at most: to the tolerances (as in the code RADAU5), and to rounding.
 MOST, MOST_EXACT = 7, 50
-
-
-def extrapolation(c, x, most):
-    """Return weights w of the guess k(x) ~ sum_j w_j k_j.
-
-    It is the polynomial through the last slopes, so many at most.
-    """
-    nodes = {node: j for j, node in enumerate(c.tolist())}  # the later one of two at the same place
-    chosen = sorted(nodes.values())[-most:]
-    w = np.zeros(len(c))
-    for j in chosen:
-        w[j] = np.prod([(x - c[m]) / (c[j] - c[m]) for m in chosen if m != j])
-    return w
 
 
 def largest(X):
