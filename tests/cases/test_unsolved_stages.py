@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from tinyode import odeint, solve, value_and_grad
 from tinyode.solvers import NewtonFailed, SolverError
+from tinyode.solvers.jacobian import flat_jacobian
 from tinyode.solvers.options import Options, Stats
 from tinyode.solvers.solve import steps
-from tinyode.solvers.state import flat_field, flat_jacobian
+from tinyode.solvers.state import flat_field
 from tinyode.solvers.tableaus import TABLEAUS, find
 from tinyode.tree import LEAF
 

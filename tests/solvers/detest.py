@@ -100,8 +100,9 @@ PLANETS = [
 
 
 def five_bodies(t, y):
-    """Jupiter to Pluto as seen from the Sun: five positions, then five velocities, in astronomical
-    units and hundreds of days.
+    """Jupiter to Pluto as seen from the Sun: five positions, then five velocities.
+
+    The units are astronomical, and hundreds of days.
     """
     x = np.reshape(y[:15], (5, 3))
     between = x - x[:, None]  # [j, k]: from planet j to planet k
@@ -121,8 +122,9 @@ def two_bodies(t, y):
 
 
 def pericentre(e):
-    """Return the state of a body where its orbit, of eccentricity e and period 2 pi, is nearest to
-    the centre.
+    """Return the state of a body where its orbit is nearest to the centre.
+
+    The orbit has an eccentricity e and a period 2 pi.
     """
     return [1 - e, 0.0, 0.0, ((1 + e) / (1 - e)) ** 0.5]
 

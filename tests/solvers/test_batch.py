@@ -1,6 +1,4 @@
-"""solve_batch: the numbers of a loop over samples, at the cost that each sample has, and its
-refusals.
-"""
+"""solve_batch: the numbers of a loop over samples, each at its own cost; and its refusals."""
 
 import numpy as np
 import pytest
@@ -33,8 +31,9 @@ def one_pendulum(t, y, k):
     st.sampled_from([(0,), ()]),
 )
 def test_the_same_numbers_as_a_loop_over_samples(seed, method, B, T, own_times, batched):
-    """States to rounding, and the very same statistics; rows of t with their own intervals,
-    directions and numbers of steps.
+    """States are the same to rounding, and statistics exactly.
+
+    Rows of t have their own intervals, directions and numbers of steps.
     """
     rng = np.random.default_rng(seed)
     y0, k = rng.uniform(-2, 2, (B, 2)), rng.uniform(0.1, 9, (B, 1))
@@ -100,8 +99,9 @@ def test_containers():
 
 
 def test_samples_that_have_ended_are_left_out():
-    """f sees fewer and fewer rows: less than half of what it would see if all samples took as many
-    steps as the slowest.
+    """f sees fewer and fewer rows.
+
+    They are less than half of what it would see if all samples took as many steps as the slowest.
     """
     rates, rows = np.geomspace(1, 1000, 10)[:, None], []
 
@@ -112,14 +112,14 @@ def test_samples_that_have_ended_are_left_out():
     solution = solve_batch(f, np.tile([1.0, 0.0], (10, 1)), [0, 1.0], rates, batched=(0,))
     np.testing.assert_allclose(solution.y[-1, :, 0], np.cos(rates[:, 0]), atol=1e-2)
     assert rows == sorted(rows, reverse=True) and rows[0] == 10 and rows[-1] == 1
-    assert (
-        sum(rows) == solution.stats.nfev.sum() + 10 < 0.4 * 10 * solution.stats.nfev.max()
-    )  # 10 to see that f does not mind
+    # 10 more, to see that f does not mind
+    assert sum(rows) == solution.stats.nfev.sum() + 10 < 0.4 * 10 * solution.stats.nfev.max()
 
 
 def test_a_closure_over_all_samples_is_given_all_samples():
-    """Or over an argument with a row for each, which was not said to be one; the numbers are the
-    same.
+    """Or over an argument with a row for each sample that was not said to be one.
+
+    The numbers are the same.
     """
     k, rows = np.array([[1.0], [20.0], [300.0]]), []
     own = solve_batch(

@@ -22,8 +22,9 @@ def first(t, y):
 
 @pytest.mark.parametrize("method", TABLEAUS)
 def test_zeros_of_cos(method):
-    """All of them, of either direction, as near as the solution is; g at the state is zero to
-    rounding.
+    """All are found, of either direction, as near as the solution is.
+
+    g at the state is zero to rounding.
     """
     order = TABLEAUS[method].order
     options = {"step_size": 0.02} if TABLEAUS[method].e is None else {"rtol": 1e-7, "atol": 1e-9}
@@ -132,8 +133,9 @@ def test_several_events_in_one_step_come_in_their_order():
 
 @pytest.mark.parametrize("depth", [1e-2, 1e-4, 1e-6, 1e-8])
 def test_grazing_contact(depth):
-    """cos t - (1 - depth) is above zero for a moment around 2 pi, much shorter than a step, and
-    never if depth is negative.
+    """cos t - (1 - depth) is above zero for a moment around 2 pi, much shorter than a step.
+
+    It never is if depth is negative.
     """
     solution = solve(
         circle,
@@ -187,8 +189,9 @@ def test_an_event_at_the_ends():
 
 
 def test_a_ball_bounces():
-    """A bounce starts where the last ended, and does not meet its own start: times are those of the
-    geometric series.
+    """A bounce starts where the last ended, and does not meet its own start.
+
+    The times are those of the geometric series.
     """
     g, e, t, y, times = 9.81, 0.8, 0.0, np.array([1.0, 0.0]), []
     for _ in range(8):
@@ -287,8 +290,9 @@ def test_an_event_cannot_write_into_the_state():
     ],
 )
 def test_crossings_that_are_hard_to_locate(g):
-    """At t = 0, where numbers have no end; of tiny, flat, one-sided, discontinuous and infinite
-    functions.
+    """Zeros at t = 0, where there are ever smaller numbers, and of strange functions.
+
+    They are tiny, flat, one-sided, discontinuous or infinite.
     """
     calls = []
     event = solve(

@@ -1,6 +1,4 @@
-"""Implicit methods: stiff problems against values from elsewhere, what they conserve, what they
-count, and how Newton's method fails.
-"""
+"""Implicit methods: stiff problems, what they conserve and count, how Newton's method fails."""
 
 import numpy as np
 import pytest
@@ -29,8 +27,9 @@ def energy(y):
     [("robertson", [1.0, 1e-5, 1.0]), ("van_der_pol", 1e-3), ("hires", 1e-3), ("oregonator", 1.0)],
 )
 def test_stiff_problems(method, name, size):
-    """Robertson's to t = 1e11, van der Pol's with mu = 1000, HIRES, the Oregonator: the relative
-    error falls with the tolerance.
+    """The relative error falls with the tolerance on four stiff problems.
+
+    They are Robertson's to t = 1e11, van der Pol's with mu = 1000, HIRES and the Oregonator.
     """
     f, y0, times, states = PROBLEMS[name]
     for rtol in (1e-4, 1e-6) if method == "kvaerno5" else (1e-4, 1e-5):
@@ -61,8 +60,9 @@ def test_stiff_problems(method, name, size):
     ["implicit_euler", "sdirk2", "radau_iia3", "radau_iia5", "trbdf2", "kvaerno3", "kvaerno5"],
 )
 def test_fixed_steps_on_a_stiff_problem(method):
-    """Robertson's problem in 200 steps, one per interval of t, of which the last are a thousand
-    times what an explicit method can take.
+    """Robertson's problem in 200 steps, one per interval of t.
+
+    The last are a thousand times as long as an explicit method could take.
     """
     f, y0, _, states = PROBLEMS["robertson"]
     t = np.append(0, np.geomspace(1e-5, 40.0, 200))
@@ -76,8 +76,9 @@ def test_fixed_steps_on_a_stiff_problem(method):
 
 
 def test_newtons_method_with_a_jacobian_in_every_iteration():
-    """Robertson's problem from its start, where the Jacobian knows nothing of what comes: the
-    simplified method fails.
+    """Robertson's problem from its start, where the simplified method fails.
+
+    The Jacobian there knows nothing of what comes.
     """
     f, y0, _, _ = PROBLEMS["robertson"]
     solution = solve(f, np.array(y0), [0, 0.25], method="implicit_euler")
@@ -100,8 +101,9 @@ def test_an_explicit_method_gives_up_with_the_right_advice():
     ],
 )
 def test_L_stable_methods_damp_at_once(method):
-    """The Prothero-Robinson problem y' = -1e6 (y - cos t) - sin t, off its solution by 1, in steps
-    of 0.1.
+    """The Prothero-Robinson problem, off its solution by 1, in steps of 0.1.
+
+    It is y' = -1e6 (y - cos t) - sin t.
     """
     y = solve(
         lambda t, y: -1e6 * (y - np.cos(t)) - np.sin(t), 2.0, [0, 2.0], method=method, step_size=0.1
@@ -111,8 +113,9 @@ def test_L_stable_methods_damp_at_once(method):
 
 @pytest.mark.parametrize("method", ["implicit_midpoint", "gauss_legendre4", "gauss_legendre6"])
 def test_gauss_methods_conserve_quadratic_invariants(method):
-    """The length of y' = y x w over 2000 long steps, to rounding; explicit methods and Radau's lose
-    it (HNW, Theorem IV.2.2 of HLW).
+    """The length of y' = y x w over 2000 long steps is kept to rounding.
+
+    Explicit methods and Radau's lose it (HNW, Theorem IV.2.2 of HLW).
     """
     rigid = lambda t, y: np.array([y[1] * y[2], -y[0] * y[2], -0.51 * y[0] * y[1]])
     drift = lambda method: abs(
@@ -193,8 +196,9 @@ def test_a_linear_problem_needs_one_jacobian(method):
 
 @pytest.mark.parametrize("method", IMPLICIT)
 def test_a_jacobian_of_the_users_own(method):
-    """It is used as the engine's is, of any shape that has as many elements; f then need not be
-    differentiable.
+    """It is used as the engine's is, of any shape that has as many elements.
+
+    f need not be differentiable then.
     """
     f, y0, _, _ = PROBLEMS["oregonator"]
     by_hand, calls = jacobian(f, 1), []
@@ -277,9 +281,8 @@ def test_a_wrong_jacobian_costs_steps_and_not_accuracy():
 
 
 def test_newtons_method_failing_says_so():
-    unsolvable = lambda t, y: np.array(
-        [10 * (1 + y[0] ** 2)]
-    )  # Y = 1 + 2.5 (1 + Y^2) has no real solution
+    # Y = 1 + 2.5 (1 + Y^2) has no real solution.
+    unsolvable = lambda t, y: np.array([10 * (1 + y[0] ** 2)])
     with pytest.raises(
         NewtonFailed,
         match="Newton's method did not solve the equations of this step; try a smaller step_size",
@@ -325,8 +328,9 @@ def test_closures_over_differentiated_values_are_found():
 
 
 def test_quadratures_of_the_adjoint():
-    """The gradient through a stiff problem, with an implicit method both ways: y' = -k (y - cos t),
-    whose end is nearly cos(1).
+    """The gradient through a stiff problem, with an implicit method both ways.
+
+    It is y' = -k (y - cos t), whose end is nearly cos(1).
     """
     f = lambda t, y, k: -k * (y - np.cos(t))
     end = lambda k, method: odeint(f, 0.0, [0, 1.0], k, method=method, rtol=1e-6, atol=1e-8)[-1]
@@ -366,12 +370,14 @@ def test_fixed_steps_know_no_scale(method, size):
 @pytest.mark.parametrize("method", IMPLICIT)
 @pytest.mark.parametrize("h", [0.02, 0.01, 0.005])
 def test_at_fixed_steps_the_equations_are_solved_to_rounding(method, h):
-    """In every step: with the stages of the dense output, y1 - y - h sum b k, and k - f(Y), are
-    nothing but rounding.
+    """In every step the equations are solved to rounding.
+
+    With the stages of the dense output, so are y1 - y - h sum b k, and k - f(Y).
     """
+    from tinyode.solvers.jacobian import flat_jacobian
     from tinyode.solvers.options import Options, Stats
     from tinyode.solvers.solve import steps
-    from tinyode.solvers.state import flat_field, flat_jacobian
+    from tinyode.solvers.state import flat_field
     from tinyode.tree import LEAF
 
     tableau, y0 = find(method), np.array([1.0, 0.0])
@@ -417,8 +423,9 @@ def test_newtons_method_does_not_heed_a_tiny_rtol_or_a_lax_norm():
 
 
 def test_what_the_stiff_problems_cost():
-    """A third more than measured; a Jacobian that is not kept, a guess or an inverse lost, shows
-    here.
+    """A third more than measured is allowed.
+
+    A Jacobian that is not kept, a guess or an inverse that is lost, shows here.
     """
     for name, method, nfev, jacobians, factorisations in (
         ("robertson", "kvaerno5", 3052, 48, 152),

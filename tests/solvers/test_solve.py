@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds
 
-from tinyode import SolverError, grad, solve
+from tinyode import SolverError, grad, solve, tree
+from tinyode.autodiff.transforms import Specialized
 from tinyode.solvers import StepTooSmall, TooManySteps
 from tinyode.solvers.tableaus import TABLEAUS
 
@@ -37,18 +38,19 @@ def slope(sizes, errors):
 @pytest.mark.parametrize("method", TABLEAUS)
 @pytest.mark.parametrize("t", [(0.0, END), (END, 0.0)], ids=["forwards", "backwards"])
 def test_P1_G3_N3_order_of_convergence(method, t):
-    """The error falls as h^p: first order for Euler (P1, G3, N3), for each method what its tableau
-    says.
+    """The error falls as h^p: first order for Euler (P1, G3, N3).
+
+    For each method it is the order that its tableau says.
     """
     sizes = END / np.array([6, 8, 10, 12] if TABLEAUS[method].order > 5 else [32, 48, 64, 96])
     errors = [
         np.abs(solve(f, exact(t[0]), t, method=method, step_size=h).y[-1] - exact(t[1])).max()
         for h in sizes
     ]
-    above = slope(sizes, errors) - TABLEAUS[method].order
-    assert (
-        abs(above) < 0.15 if TABLEAUS[method].order < 6 else -0.25 < above < 1.2
-    )  # its steps are long still, where rounding begins
+    order = TABLEAUS[method].order
+    above = slope(sizes, errors) - order
+    # The steps of a method of high order are long still, where rounding begins.
+    assert abs(above) < 0.15 if order < 6 else -0.25 < above < 1.2
 
 
 def test_N_tangent_local_error_is_of_second_order():
@@ -59,8 +61,10 @@ def test_N_tangent_local_error_is_of_second_order():
 
 @pytest.mark.parametrize("method", TABLEAUS)
 def test_order_of_dense_output(method):
-    """The error at a point inside the steps: h^4 for Hermite's cubic and the interpolants of dopri5
-    and tsit5, h^7 for that of dop853.
+    """The error at a point inside the steps falls as it should.
+
+    That is h^4 for Hermite's cubic and the interpolants of dopri5 and tsit5, h^7 for that of
+    dop853.
     """
     sizes = END / np.array([32, 48, 64, 96] if method != "dop853" else [4, 6, 8, 10])
     inside = [np.arange(math.ceil(END / h)) * h + 0.37 * h for h in sizes]
@@ -87,9 +91,8 @@ def test_dense_output_joins_smoothly_and_keeps_shapes(method):
         assert np.abs(solution.y - exact(solution.t)).max() < 1e-4
         counted = []
         solve(lambda t, y: counted.append(t) or f(t, y), Y0, np.linspace(0, END, 7), method=method)
-        assert (
-            len(counted) == solution.stats.nfev + solution.stats.jacobians
-        )  # the engine, too, calls f
+        # The engine calls f, too.
+        assert len(counted) == solution.stats.nfev + solution.stats.jacobians
     assert (
         solution(1.0).shape == (3,)
         and solution(np.ones((2, 4))).shape == (2, 4, 3)
@@ -157,9 +160,8 @@ def test_step_size_cuts_each_interval_into_equal_parts():
     np.testing.assert_allclose(met, [0, 1 / 3, 2 / 3, 1.0, 1.25])
     met.clear()
     solve(lambda t, y: met.append(t) or -y, 1.0, [0.0, 0.3], method="euler", step_size=0.1)
-    assert (
-        len(met) == 3
-    )  # 0.3 / 0.1 is a little less than 3 in doubles, (0.1 + 0.2) / 0.1 a little more
+    # 0.3 / 0.1 is a little less than 3 in doubles, (0.1 + 0.2) / 0.1 a little more.
+    assert len(met) == 3
 
 
 def test_a_discontinuity_is_passed():
@@ -195,10 +197,8 @@ def test_dtypes():
     assert solve(lambda t, y: -1.0 * y, 1, [0, 1]).y.dtype == np.float64
     both = solve(lambda t, y: (-y[0], -y[1]), (np.float32(1), np.float64(1)), [0, 1]).y
     assert both[0].dtype == np.float32 and both[1].dtype == np.float64
-    assert solve(lambda t, y: [y[1], -y[0]], np.ones(2), [0, 1]).y.shape == (
-        2,
-        2,
-    )  # a list, as SciPy takes it
+    # f may return a list, as for SciPy.
+    assert solve(lambda t, y: [y[1], -y[0]], np.ones(2), [0, 1]).y.shape == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -353,9 +353,8 @@ def test_what_f_does_to_its_argument_does_not_reach_the_solver():
         return -y
 
     solve(greedy, np.ones(2), [0, 1])
-    assert (
-        len({tuple(y) for y in kept}) > 5
-    )  # each its own array, not a buffer that is written over
+    # Each is an array of its own, not a buffer that is written over.
+    assert len({tuple(y) for y in kept}) > 5
 
 
 def test_f_cannot_write_into_the_state():
@@ -457,8 +456,9 @@ def test_ragged_input_is_refused_by_name():
     "method", [name for name, tableau in TABLEAUS.items() if tableau.e is not None]
 )
 def test_longest_and_shortest_step(method):
-    """A pulse between long steps is missed, and seen by steps no longer than it; without limits
-    nothing changes.
+    """A pulse between long steps is missed, and steps no longer than it see it.
+
+    Without limits nothing changes.
     """
     pulse = lambda t, y: np.exp(-(((t - 5.0) / 0.05) ** 2)) * np.ones(1)
     area = 0.05 * np.sqrt(np.pi)
@@ -540,8 +540,9 @@ def test_an_error_before_the_first_step_has_no_solution():
 
 
 def test_tolerances_per_component():
-    """A fast oscillation of no interest beside a slow decay: told so, the solver follows the decay
-    alone, in a third of the steps.
+    """A fast oscillation of no interest beside a slow decay can be left out of the norm.
+
+    The solver then follows the decay alone, in a third of the steps.
     """
     f = lambda t, y: np.array([-y[0], 30 * y[2], -30 * y[1]])
     y0, one = np.array([1.0, 1e-3, 0.0]), solve(lambda t, y: -y, np.ones(1), [0, 3.0])
@@ -592,8 +593,9 @@ def test_tolerances_are_refused_by_name(tolerance, message):
 
 
 def test_a_norm_of_the_users_own():
-    """The maximum is stricter than the root mean square, one component alone laxer, and so are the
-    steps.
+    """The maximum is stricter than the root mean square, one component alone laxer.
+
+    So are the steps.
     """
     met = []
     largest = solve(f, Y0, [0, END], norm=lambda x: met.append(x.shape) or np.max(np.abs(x)))
@@ -626,8 +628,9 @@ def test_a_norm_of_the_users_own():
     ids=["in time", "in state", "pulse"],
 )
 def test_discontinuities_are_rejected_and_passed(method, jump):
-    """Whatever the jump, the solve goes on, and is as right as the tolerance; sliding along y = 1
-    too, for a while.
+    """Whatever the jump, the solve goes on, and is as right as the tolerance.
+
+    It slides along y = 1, too, for a while.
     """
     if jump(0.0, np.full(1, 2.0))[0] == -1:
         with pytest.raises(
@@ -666,13 +669,13 @@ def test_what_is_not_finite_is_shown():
 
 @pytest.mark.parametrize("name", DETEST)
 def test_detest(name):
-    """The 25 problems of DETEST at three tolerances: errors follow the tolerance for every family
-    of methods.
+    """The 25 problems of DETEST at three tolerances.
+
+    Errors follow the tolerance for every family of methods.
     """
     f, y0, end = DETEST[name]
-    allowed = (
-        3000 if name[0] == "D" else 1000
-    )  # an orbit multiplies errors by the time along it, and by its eccentricity
+    # An orbit multiplies errors by the time along it, and by its eccentricity.
+    allowed = 3000 if name[0] == "D" else 1000
     for method, tolerances in (
         ("dopri5", (1e-3, 1e-6, 1e-9)),
         ("tsit5", (1e-3, 1e-6, 1e-9)),
@@ -701,8 +704,9 @@ def test_detest(name):
     [name for name, tableau in TABLEAUS.items() if tableau.e is not None and name != "heun_euler"],
 )
 def test_the_error_is_proportional_to_the_tolerance(method):
-    """Log error against log tolerance has a slope near 1 (for trbdf2, whose estimate is of a higher
-    order than it, 2/3).
+    """Log error against log tolerance has a slope near 1.
+
+    For trbdf2, whose estimate is of a higher order than it, that is 2/3.
     """
     tolerances = 10.0 ** -np.arange(3, 8 if TABLEAUS[method].order < 4 else 10)
     errors = [
@@ -731,8 +735,9 @@ def test_time_reversed(method, tolerance):
 
 @pytest.mark.parametrize("method", ["dopri5", "tsit5", "dop853"])
 def test_conserved_quantities_over_a_long_run(method):
-    """Energy and angular momentum over fifty Kepler orbits of eccentricity 0.5 drift no faster than
-    the tolerance and the time allow.
+    """Energy and angular momentum over fifty Kepler orbits of eccentricity 0.5 hardly drift.
+
+    They do so no faster than the tolerance and the time allow.
     """
     kepler = lambda t, y: np.array([y[2], y[3], *(-y[:2] / np.sum(y[:2] ** 2) ** 1.5)])
     y = solve(
@@ -813,3 +818,54 @@ def test_arrays_of_which_a_part_would_be_lost_are_refused():
             TypeError, match="y0 is a MaskedArray, of which only the numbers would be used"
         ):
             solve(lambda t, y: y, y0, [0, 1.0])
+
+
+class Offering:
+    """A function that offers another way to its value, as a compiled one does, and counts."""
+
+    def __init__(self, f):
+        self.f, self.asked, self.called, self.evaluated = f, 0, 0, 0
+
+    def __call__(self, *args):
+        self.called += 1
+        return self.f(*args)
+
+    def specialized(self, leaves, structure, wanted=()):
+        self.asked += 1
+        _, found = tree.flatten(self.f(*tree.unflatten(structure, leaves)))
+
+        def value(*leaves):
+            self.evaluated += 1
+            return tree.flatten(self.f(*tree.unflatten(structure, leaves)))[0]
+
+        return Specialized(value, None, found, False)
+
+
+OFFERS = [
+    (lambda t, y, w: -w * y + t, np.array([1.0, 2.0]), (0.5,)),
+    (lambda t, y, w: -w["a"] * y, np.ones((2, 3)), ({"a": 0.5},)),
+    (lambda t, y: -t * y, 1.0, ()),
+    (lambda t, y: [-y[0] + t], [np.ones((2, 2))], ()),
+    (lambda t, y: {"a": -sum(y["b"]), "b": y["a"] * np.ones(2)}, {"a": 1.0, "b": np.ones(2)}, ()),
+]
+
+
+@pytest.mark.parametrize(("f", "y0", "args"), OFFERS)
+@pytest.mark.parametrize("method", ["dopri5", "rk4", "kvaerno5"])
+def test_what_f_offers_is_asked_for_once_and_then_taken(f, y0, args, method):
+    offering, times = Offering(f), [0.0, 0.3, 1.0]
+    found, plain = [solve(g, y0, times, *args, method=method) for g in (offering, f)]
+    assert offering.asked == 1
+    assert offering.evaluated == found.stats.nfev
+    assert offering.called == found.stats.jacobians
+    for a, b in zip(tree.flatten(found.y)[0], tree.flatten(plain.y)[0]):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_offer_of_another_structure_is_not_taken():
+    """A list where y is an array: what f itself returns is looked at, and said to be wrong."""
+    offering = Offering(lambda t, y: [-y[0], -y[1]])
+    assert solve(offering, np.ones(2), [0.0, 1.0]).y[-1] == pytest.approx(np.exp(-1) * np.ones(2))
+    assert offering.evaluated == 0 < offering.called
+    with pytest.raises(ValueError, match=r"f returned an array of shape \(1,\)"):
+        solve(Offering(lambda t, y: y[:1]), np.ones(2), [0.0, 1.0])

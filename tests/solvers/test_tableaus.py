@@ -37,8 +37,9 @@ COLLOCATION = [
 
 
 def order_conditions(a, weights, c, order):
-    """Yield (found, required) for every rooted tree up to this order (HNW I, table II.2.1 and
-    section II.2; weights b or b(theta)).
+    """Yield (found, required) for every rooted tree up to this order.
+
+    See HNW I, table II.2.1 and section II.2. The weights are b or b(theta).
     """
     ac, acc = a @ c, a @ (c * c)
     yield weights.sum(), 1
@@ -106,8 +107,9 @@ def test_the_error_estimate_is_of_the_order_it_says(method):
 
 @pytest.mark.parametrize("method", COLLOCATION, ids=lambda m: m.name)
 def test_collocation(method):
-    """C(s), sum_j a_ij c_j^(k-1) = c_i^k / k, and the same of the dense output; and the tables that
-    the books print.
+    """C(s), sum_j a_ij c_j^(k-1) = c_i^k / k, and the same of the dense output.
+
+    The tables that the books print, too.
     """
     k = np.arange(1, method.stages + 1)
     powers = method.c[:, None] ** (k - 1)
@@ -155,8 +157,9 @@ def test_collocation_against_the_tables_in_the_books():
     ],
 )
 def test_implicit_methods_are_A_stable(name, at_infinity):
-    """R(z) = 1 + z b^T (I - z A)^-1 1 is at most 1 on the imaginary axis and left of it, and 0 at
-    infinity if the method is L-stable.
+    """R(z) = 1 + z b^T (I - z A)^-1 1 is at most 1 on the imaginary axis and left of it.
+
+    It is 0 at infinity if the method is L-stable.
     """
     method = find(name)
     R = lambda z: (
@@ -173,8 +176,9 @@ def test_implicit_methods_are_A_stable(name, at_infinity):
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_hermites_cubic_where_a_method_has_nothing_better(method):
-    """Values and slopes at both ends, exactly those of the step: y, y1 and k_1 = f(t, y), the last
-    stage or one more f(t1, y1).
+    """Values and slopes at both ends are exactly those of the step.
+
+    They are y, y1 and k_1 = f(t, y), the last stage or one more f(t1, y1).
     """
     if method in COLLOCATION or method.name in ("sdirk2", "dopri5", "tsit5", "dop853"):
         return
@@ -193,8 +197,9 @@ def test_hermites_cubic_where_a_method_has_nothing_better(method):
     "method", [find(name) for name in ("dopri5", "tsit5", "dop853")], ids=lambda m: m.name
 )
 def test_the_interpolant_meets_the_order_conditions_everywhere(method):
-    """b(theta) must satisfy each condition of order k with its right side times theta^k, and be b
-    at the end, C1 at both.
+    """b(theta) must satisfy each condition of order k with its right side times theta^k.
+
+    It must be b at the end, and C1 at both ends.
     """
     powers, more = (
         np.arange(1, method.interpolant.shape[1] + 1),
@@ -217,8 +222,9 @@ def test_the_interpolant_meets_the_order_conditions_everywhere(method):
 
 
 def test_the_interpolant_of_dopri5_against_the_form_in_the_code():
-    """b_1(theta) as HNW write it out, equation II.6.12 in the first edition's form, at theta = 1/2:
-    exact in fractions.
+    """b_1(theta) as HNW write it out, equation II.6.12 in the first edition's form.
+
+    At theta = 1/2 it is exact in fractions.
     """
     b1 = sum(
         Fraction(x).limit_denominator(10**13) * Fraction(1, 2) ** j

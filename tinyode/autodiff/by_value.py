@@ -18,17 +18,21 @@ def by_value(f):
         starts = [(tape.records, len(tape.records)) for tape in _tapes(tree.flatten(args)[0])]
         value = f(*args)
         for records, start in starts:
-            for i, (rule, wanted, parents, y, operands, kwargs) in enumerate(
-                records[start:], start
-            ):
-                if len(wanted) < len(operands):
-                    kept = [*map(_copy, operands)]
-                    for operand in wanted:  # nothing writes into what is traced
-                        kept[operand] = operands[operand]
-                    records[i] = rule, wanted, parents, y, kept, kwargs
+            records[start:] = map(_with_copies, records[start:])
         return _copy(value)
 
     return called
+
+
+def _with_copies(record):
+    """Return a record with copies of its operands, but for the traced ones: nothing writes there."""
+    rule, wanted, parents, y, operands, kwargs = record
+    if len(wanted) == len(operands):
+        return record
+    kept = [*map(_copy, operands)]
+    for operand in wanted:
+        kept[operand] = operands[operand]
+    return rule, wanted, parents, y, kept, kwargs
 
 
 def _tapes(leaves):

@@ -22,8 +22,9 @@ from ..autodiff.by_value import by_value
 from ..autodiff.custom import with_rule
 from ..autodiff.numpy_calls import is_traced, plain, unbox
 from ..solvers.events import Event, check_events
+from ..solvers.failures import SolverError
 from ..solvers.first_call import explained
-from ..solvers.options import Options, SolverError
+from ..solvers.options import Options
 from ..solvers.solve import solve
 from ..solvers.state import check_moment
 from ..types import Array, Field, Tree

@@ -21,9 +21,11 @@ from ..autodiff.numpy_calls import is_traced, plain, unbox
 from ..autodiff.specialized import specialized
 from ..autodiff.transforms import vjp, vjp_of_list
 from ..solvers.dense import Step, observe
-from ..solvers.options import SolverError, Stats
+from ..solvers.failures import SolverError
+from ..solvers.jacobian import flat_jacobian
+from ..solvers.options import Stats
 from ..solvers.solve import steps
-from ..solvers.state import check_leaf, check_state, check_times, flat_field, flat_jacobian
+from ..solvers.state import check_leaf, check_state, check_times, flat_field
 from ..solvers.tableau import Tableau
 from ..solvers.tableaus import find
 from .repeatable import warn_unless_repeatable

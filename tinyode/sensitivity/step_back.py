@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..autodiff.numpy_calls import is_traced
-from ..solvers.implicit import blocks
+from ..solvers.blocks import blocks
 from .algebraic import adjoint_solve
 
 

@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 
+from ..solvers.failures import NewtonFailed
 from ..solvers.implicit import ImplicitStepper
-from ..solvers.options import NewtonFailed, Stats
+from ..solvers.options import Stats
 from ..solvers.runge_kutta import Stepper
 from ..solvers.tableaus import find
 

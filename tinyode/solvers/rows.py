@@ -1,12 +1,10 @@
-"""A batch of states as a matrix with a row for each sample, and the user's f as one of such
-matrices.
-"""
+"""A batch of states as a matrix with a row for each sample, and f as a function of it."""
 
 import numpy as np
 
 from .. import tree
 from ..autodiff.numpy_calls import has_traced
-from .state import check_derivative, check_times
+from .state import check_derivative, check_structure, check_times
 
 
 def check_batch_times(t, B):
@@ -35,26 +33,31 @@ def check_batch_times(t, B):
 class Rows:
     """The user's f as one of matrices, with a row for each sample.
 
+    Parameters
+    ----------
+    f, args
+        The user's.
+    leaves, structure
+        The initial states, as `tree.flatten` returns them.
+    batched : tuple of int
+        Which of args have a row for each sample.
+
     Attributes
     ----------
     y : array, shape (B, n)
         The initial states.
+    whole : bool or None
+        Whether f must be called with all samples, even if some are asked for; None until that has
+        been tried.
     """
 
     def __init__(self, f, leaves, structure, args, batched):
-        self.f, self.structure, self.args, self.batched, self.whole = (
-            f,
-            structure,
-            args,
-            batched,
-            None,
-        )
-        self.leaves, self.cut, self.axes = (
-            leaves,
-            tree.cutter([leaf[0] for leaf in leaves]),
-            max(leaf.ndim for leaf in leaves),
-        )
+        self.f, self.args, self.batched = f, args, batched
+        self.leaves, self.structure = leaves, structure
+        self.cut = tree.cutter([leaf[0] for leaf in leaves])
+        self.axes = max(leaf.ndim for leaf in leaves)
         self.y = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+        self.whole = None
 
     def shaped(self, y):
         """Return an array of shape (..., n) as the user's container of arrays."""
@@ -65,9 +68,8 @@ class Rows:
         if np.ndim(tolerance) == 0:
             return tolerance
         ends = np.cumsum([leaf.size for leaf in self.leaves])[:-1]
-        return np.concatenate(
-            [part.reshape(len(self.y), -1) for part in np.split(tolerance, ends)], axis=1
-        )
+        parts = [part.reshape(len(self.y), -1) for part in np.split(tolerance, ends)]
+        return np.concatenate(parts, axis=1)
 
     def __call__(self, samples, t, y):
         """Return f for the samples with these numbers, at t of shape (A,) and y of shape (A, n)."""
@@ -79,28 +81,29 @@ class Rows:
         self.latest_t, self.latest_y = self.latest_t.copy(), self.latest_y.copy()
         self.latest_t[samples], self.latest_y[samples] = t, y
         dy = self.call(self.latest_t, self.latest_y, self.args)[samples]
-        if (
-            self.whole is None
-        ):  # the first time that some are left out: does f of the others, in another order, mind?
-            try:
-                others = self.of_some(samples[::-1], t[::-1], y[::-1].copy())[::-1]
-                self.whole = not np.allclose(
-                    others, dy, rtol=0, atol=np.finfo(dy.dtype).eps ** 0.6 * np.max(np.abs(dy))
-                )
-            except (ValueError, IndexError):  # shapes that do not go together
-                self.whole = True
+        if self.whole is None:
+            self.whole = self.depends_on_others(samples, t, y, dy)
         return dy
+
+    def depends_on_others(self, samples, t, y, dy):
+        """Whether f gives something else than dy where the other samples are left out.
+
+        The samples are also put into another order.
+        """
+        try:
+            alone = self.of_some(samples[::-1], t[::-1], y[::-1].copy())[::-1]
+        except (ValueError, IndexError):  # shapes that do not go together
+            return True
+        rounding = np.finfo(dy.dtype).eps ** 0.6 * np.max(np.abs(dy))
+        return not np.allclose(alone, dy, rtol=0, atol=rounding)
 
     def of_some(self, samples, t, y):
         """Return f with nothing but the rows of these samples."""
-        return self.call(
-            t,
-            y,
-            [
-                tree.map(lambda x: x[samples], arg) if n in self.batched else arg
-                for n, arg in enumerate(self.args)
-            ],
-        )
+        args = [
+            tree.map(lambda x: x[samples], arg) if n in self.batched else arg
+            for n, arg in enumerate(self.args)
+        ]
+        return self.call(t, y, args)
 
     def call(self, t, y, args):
         """Return f of as many samples as there are rows."""
@@ -109,21 +112,16 @@ class Rows:
             check_derivative(part, (len(y), *leaf.shape[1:]), leaf.dtype)
             for part, leaf in zip(self.parts(t, y, args), self.leaves)
         ]
-        return np.concatenate([part.reshape(len(y), -1) for part in parts], axis=1).astype(
-            self.y.dtype, copy=False
-        )
+        dy = np.concatenate([part.reshape(len(y), -1) for part in parts], axis=1)
+        return dy.astype(self.y.dtype, copy=False)
 
     def parts(self, t, y, args):
         """Return the parts of what f returns; y may be traced."""
         t = t.reshape(-1, *[1] * (self.axes - 1)).view()
         t.setflags(write=False)
         dy = self.f(t, self.shaped(y), *args)
-        parts, structure = (
-            ([dy], self.structure) if self.structure is tree.LEAF else tree.flatten(dy)
-        )
-        if structure != self.structure:
-            raise ValueError(
-                f"f returned the structure {tree.describe(structure)}; the state, and so its"
-                f" derivative, has the structure {tree.describe(self.structure)}"
-            )
+        if self.structure is tree.LEAF:
+            return [dy]
+        parts, found = tree.flatten(dy)
+        check_structure(found, self.structure)
         return parts

@@ -1,5 +1,7 @@
-"""The state of a solver is one flat vector: the way there from what users write, and the checks on
-that way.
+"""The state of a solver is one flat vector: the way there from what users write, with its checks.
+
+`check_times`, `check_state` and their kin look at arguments once. `flat_field` and `flat_norm`
+turn functions of the user's containers into functions of flat vectors.
 """
 
 import math
@@ -8,40 +10,43 @@ import numpy as np
 from numpy import ndarray
 
 from .. import tree
-from ..autodiff.lines import is_ours, origin
-from ..autodiff.numpy_calls import has_traced, is_traced, unbox
-from ..autodiff.transforms import jacobian
+from ..autodiff.numpy_calls import has_traced, is_traced
+from ..autodiff.specialized import specialized
 from .options import check_constant
 from .step_size import rms
 
 ONE_IN_LIST = tree.flatten([0.0])[1]
-NEEDS_JACOBIAN = (
-    "an implicit method needs the Jacobian of f, for which f is differentiated "
-    "here{}. Write f so that it can be, or give its Jacobian, jacobian=lambda t, y: "
-    "..."
+TRACED = (
+    "{} computes plain numbers, and {} is a traced value, whose gradient would be lost; use odeint"
 )
 CLOSURE = (
-    "{} returned a traced value although its arguments are plain: it closes over a value "
-    "that is being differentiated (or has been given one by solve, which computes plain "
-    "numbers), and the gradient would be lost; pass that value to f through *args of odeint "
-    "(or of odeint_event, odeint_batch)"
+    "{} returned a traced value although its arguments are plain: it closes over a value that is"
+    " being differentiated (or has been given one by solve, which computes plain numbers), and the"
+    " gradient would be lost; pass that value to f through *args of odeint (or of odeint_event,"
+    " odeint_batch)"
 )
+
+
+def as_array(x):
+    """Return x as an array; an array of None for rows of unequal length."""
+    try:
+        return np.asarray(x)
+    except ValueError:
+        return np.array(None)
 
 
 def check_times(t):
-    """Return t as a list of floats; raise ValueError unless it is two or more finite times,
-    strictly increasing or decreasing.
+    """Return t as a list of floats.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Unless it is two or more finite times, strictly increasing or decreasing.
     """
     tree.refuse_masked("t", t)
     if has_traced(t):
-        raise TypeError(
-            "solve computes plain numbers, and t is a traced value, whose gradient would be lost;"
-            " use odeint"
-        )
-    try:
-        array = np.asarray(t)
-    except ValueError:  # of unequal rows
-        array = np.array(None)
+        raise TypeError(TRACED.format("solve", "t"))
+    array = as_array(t)
     if array.dtype.kind not in "fiu" or array.ndim != 1 or array.size < 2:
         raise ValueError(
             f"t must be a vector of two or more times, the first of them that of y0; got {t!r:.80}"
@@ -95,10 +100,7 @@ def check_state(y0, name="y0"):
 def check_leaf(leaf, name="y0"):
     """Return a part of a state as a floating array."""
     if is_traced(leaf):
-        raise TypeError(
-            f"solve computes plain numbers, and {name} is a traced value, whose gradient would be"
-            " lost; use odeint"
-        )
+        raise TypeError(TRACED.format("solve", name))
     tree.refuse_masked(name, leaf)
     array = np.asarray(leaf)
     if array.dtype.kind not in "fiub":
@@ -112,144 +114,66 @@ def check_leaf(leaf, name="y0"):
 
 
 def flat_tolerance(value, leaves, structure, name):
-    """Return a tolerance as a float, or as a vector with one for each component of the flat state.
+    """Return a tolerance as a number, or as a vector with one for each component of the flat state.
 
-    It may be one number, an array that broadcasts to the state, or, where the state is a container,
-    a container of such of its structure.
+    The user may give one number, or an array that broadcasts to the state. Where the state is a
+    container, it may also be a container of such, with the same structure.
     """
     check_constant(name, value)
-    for leaf in tree.flatten(value)[0]:
-        tree.refuse_masked(name, leaf)
-    if (
-        isinstance(value, (int, float, np.number, str))
-        or value is None
-        or (isinstance(value, np.ndarray) and value.ndim == 0)
-    ):
-        return value.item() if isinstance(value, np.ndarray) else value
-    parts, found = ([value], structure) if structure is tree.LEAF else tree.flatten(value)
+    parts, found = tree.flatten(value)
+    for part in parts:
+        tree.refuse_masked(name, part)
+    if found is tree.LEAF and np.ndim(value) == 0:
+        return value.item() if isinstance(value, ndarray) else value
+    if structure is tree.LEAF:
+        parts, found = [value], structure
     try:
         if found != structure:
             raise ValueError
-        flat = np.concatenate(
-            [
-                np.broadcast_to(np.asarray(part, float), leaf.shape).reshape(-1)
-                for part, leaf in zip(parts, leaves)
-            ]
-        )
+        shaped = [
+            np.broadcast_to(np.asarray(part, float), leaf.shape)
+            for part, leaf in zip(parts, leaves)
+        ]
     except (TypeError, ValueError):
         raise ValueError(
             f"{name} must be one number, or one for each component of y0, in the shape (or the"
             f" container) of y0; got {value!r:.80}"
         ) from None
+    flat = np.concatenate([part.reshape(-1) for part in shaped])
     if not ((flat > 0) & np.isfinite(flat)).all():
         raise ValueError(f"{name} must be positive in every component; got {value!r:.80}")
     return flat
 
 
 def flat_norm(norm, leaves, structure):
-    """Turn the user's norm of states into one of flat vectors; None is the root mean square."""
+    """Return the user's norm of states as one of flat vectors; None is the root mean square."""
     if norm is None:
         return rms
     cut = tree.cutter(leaves)
 
-    def flat(x):
+    def norm_of_vector(x):
         value = norm(tree.unflatten(structure, cut(x)))
         check_constant("what norm returned", value)
         tree.refuse_masked("what norm returned", value)
-        if (
-            np.ndim(value)
-            or np.asarray(value).dtype.kind not in "fiu"
-            or not (value >= 0 or np.isnan(x).any())
-        ):
+        is_number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiu"
+        if not is_number or not (value >= 0 or np.isnan(x).any()):
             raise ValueError(
                 f"norm returned {value!r:.60}; it must return a number that is not negative"
             )
         return float(value)
 
-    return flat
-
-
-def flat_event(leaves, structure, args):
-    """Return a function ``(event, t, y)`` that computes an event's function at a flat state, with
-    its checks.
-    """
-    cut = tree.cutter(leaves)
-
-    def flat(event, t, y):
-        y.setflags(write=False)
-        value = event.function(t, tree.unflatten(structure, cut(y)), *args)
-        if is_traced(value):
-            raise TypeError(CLOSURE.format("event"))
-        tree.refuse_masked("what event returned", value)
-        if np.size(value) != 1 or np.asarray(value).dtype.kind not in "fiu":
-            raise ValueError(
-                f"event returned {value!r:.60}; it must return one real number, which changes sign:"
-                " y[0] - 1, not y[0] > 1"
-            )
-        return float(np.reshape(value, ()))
-
-    return flat
-
-
-def flat_jacobian(f, leaves, structure, args, given=None):
-    """Return a function ``(t, y)`` for the Jacobian df/dy of flat vectors, shape (n, n), by the
-    engine or by the user's own function.
-    """
-    cut = tree.cutter(leaves)
-
-    def by_engine(t, y):
-        def flat(y):
-            dy = f(t, tree.unflatten(structure, cut(y)), *args)
-            parts = [
-                unbox(part) for part in ([dy] if structure is tree.LEAF else tree.flatten(dy)[0])
-            ]
-            return np.concatenate(
-                [
-                    np.reshape(part if is_traced(part) else part.astype(y.dtype), (-1,))
-                    for part in parts
-                ]
-            )
-
-        try:
-            return jacobian(flat)(y)
-        except (TypeError, ValueError, AttributeError) as error:
-            if type(error) in (TypeError, ValueError) and is_ours(origin(error)):
-                raise type(error)(NEEDS_JACOBIAN.format(f", and cannot be: {error}")) from error
-            # as add_note does, which Python 3.10 has not
-            error.__dict__.setdefault("__notes__", []).append(NEEDS_JACOBIAN.format(""))
-            raise
-
-    def by_user(t, y):
-        J = given(t, tree.unflatten(structure, cut(y)), *args)
-        check_constant("what jacobian returned", J)
-        tree.refuse_masked("what jacobian returned", J)
-        try:
-            array = np.asarray(J)
-        except ValueError:  # of unequal rows
-            array = np.array(None)
-        shapes = {
-            (y.size, y.size),
-            *[leaf.shape * 2 for leaf in leaves[:1] if structure is tree.LEAF],
-        }
-        if array.shape not in shapes or array.dtype.kind not in "fiu":
-            raise ValueError(
-                f"jacobian returned {J!r:.80}; it must return df/dy, real numbers of shape"
-                f" {(y.size, y.size)}, rows for the elements of f, columns for those of y, in order"
-            )
-        return array.reshape(y.size, y.size)
-
-    return by_engine if given is None else by_user
+    return norm_of_vector
 
 
 def check_derivative(dy, shape, dtype):
-    """Return what f gave as an array; it must have the shape of the state, and be made of plain
-    real numbers.
+    """Return what f gave as an array.
+
+    It must have the shape of the state, and be made of plain real numbers.
     """
+    if type(dy) is ndarray and dy.shape == shape and dy.dtype is dtype:  # the usual case
+        return dy
     tree.refuse_masked("what f returned", dy)
-    try:
-        array = np.asarray(dy)
-    except ValueError:  # of unequal rows
-        array = np.array(None)
+    array = as_array(dy)
     if is_traced(array):
         raise TypeError(CLOSURE.format("f"))
     if array.dtype == object:
@@ -268,8 +192,17 @@ def check_derivative(dy, shape, dtype):
     return array
 
 
+def check_structure(found, structure):
+    """Raise ValueError unless f has returned the structure of the state."""
+    if found != structure:
+        raise ValueError(
+            f"f returned the structure {tree.describe(found)}; the state, and so its derivative,"
+            f" has the structure {tree.describe(structure)}"
+        )
+
+
 def flat_field(f, leaves, structure, args):
-    """Turn the user's f into one of flat vectors, with all checks.
+    """Return the flat field: the user's f as a function of flat vectors, with all checks.
 
     Parameters
     ----------
@@ -282,40 +215,65 @@ def flat_field(f, leaves, structure, args):
     Returns
     -------
     function
-        ``flat(t, y, k)`` writes the derivative at the flat state y into k. It makes y read-only
-        first: the solver still needs it.
+        ``field(t, y, k)`` writes the derivative at the flat state y into k. It makes y read-only
+        first, as the solver still needs it.
+
+    Notes
+    -----
+    f may offer a faster way to its value for arguments like these (`transforms.specialized`). It is
+    asked for it once, here.
     """
+    offer, rest = None, ()
+    if hasattr(f, "specialized"):  # args of any other f may be what no container is made of
+        inputs, of_inputs = tree.flatten((0.0, tree.unflatten(structure, leaves), *args))
+        offer, rest = specialized(f, inputs, of_inputs), inputs[1 + len(leaves) :]
+    if offer is not None and offer.structure == structure:
+        value = offer.value
+        if len(leaves) == 1:
+            return _field_of_array(value, leaves[0], rest, returns_list=True)
+        return _field_of_leaves(lambda t, parts: value(t, *parts, *rest), leaves)
+    if structure is tree.LEAF:
+        return _field_of_array(f, leaves[0], args)
+    if len(leaves) == 1 and structure == ONE_IN_LIST:
+        return _field_of_array(f, leaves[0], args, takes_list=True, returns_list=True)
+
+    def of_parts(t, parts):
+        dy, found = tree.flatten(f(t, tree.unflatten(structure, parts), *args))
+        check_structure(found, structure)
+        return dy
+
+    return _field_of_leaves(of_parts, leaves)
+
+
+def _field_of_array(f, leaf, args, takes_list=False, returns_list=False):
+    """Return the flat field of a state that is one array: the hot path.
+
+    f may take y in a list, and may return dy/dt in a list.
+    """
+    shape, dtype = leaf.shape, leaf.dtype
+
+    def of_vector(t, y, k):
+        y.setflags(write=False)
+        dy = f(t, [y] if takes_list else y, *args)
+        if returns_list:
+            dy = dy[0]
+        if type(dy) is not ndarray or dy.dtype is not dtype or dy.shape != shape:
+            dy = check_derivative(dy, shape, dtype)
+        k[...] = dy
+
+    def of_array(t, y, k):
+        of_vector(t, y.reshape(shape), k.reshape(shape))
+
+    return of_vector if len(shape) == 1 else of_array
+
+
+def _field_of_leaves(f, leaves):
+    """Return the flat field of a state with several arrays, ``f(t, parts)``, a list like parts."""
     cut = tree.cutter(leaves)
 
-    def check(d, leaf):
-        if type(d) is np.ndarray and d.shape == leaf.shape and d.dtype is leaf.dtype:
-            return d
-        return check_derivative(d, leaf.shape, leaf.dtype)
-
-    if structure is tree.LEAF or (len(leaves) == 1 and structure == ONE_IN_LIST):
-        (leaf,) = leaves
-        shape, dtype, listed = leaf.shape, leaf.dtype, structure is not tree.LEAF
-
-        def flat_vector(t, y, k):  # the hot path
-            y.setflags(write=False)
-            dy = f(t, [y], *args)[0] if listed else f(t, y, *args)
-            if type(dy) is not ndarray or dy.dtype is not dtype or dy.shape != shape:
-                dy = check_derivative(dy, shape, dtype)
-            k[...] = dy
-
-        def flat_array(t, y, k):
-            flat_vector(t, y.reshape(shape), k.reshape(shape))
-
-        return flat_vector if len(shape) == 1 else flat_array
-
-    def flat(t, y, k):
+    def field(t, y, k):
         y.setflags(write=False)
-        dy, dy_structure = tree.flatten(f(t, tree.unflatten(structure, cut(y)), *args))
-        if dy_structure != structure:
-            raise ValueError(
-                f"f returned the structure {tree.describe(dy_structure)}; the state, and so its"
-                f" derivative, has the structure {tree.describe(structure)}"
-            )
-        np.concatenate([check(d, leaf).reshape(-1) for d, leaf in zip(dy, leaves)], out=k)
+        parts = [check_derivative(d, z.shape, z.dtype) for d, z in zip(f(t, cut(y)), leaves)]
+        np.concatenate([part.reshape(-1) for part in parts], out=k)
 
-    return flat
+    return field

@@ -1,5 +1,6 @@
-"""The methods, as data: a new method is a new entry here and nothing else. What the numbers mean
-stands in `tableau`.
+"""The methods, as data: a new method is a new entry here and nothing else.
+
+What the numbers mean stands in `tableau`.
 
 HNW and HW are Hairer, Norsett and Wanner, "Solving Ordinary Differential Equations" I (1993) and
 Hairer and Wanner II (1996).
@@ -7,7 +8,7 @@ Hairer and Wanner II (1996).
 
 import math
 
-from .tableau import collocation, hairer_interpolant, tableau, tsit5_interpolant
+from .tableau import collocation, factored_interpolant, hairer_interpolant, tableau
 
 # fmt: off
 DOP853_B = ("0.054293734116568765 0 0 0 0 4.450312892752409 1.8915178993145003 -5.801203960010585 0.3111643669578199 "
@@ -89,7 +90,15 @@ TABLEAUS = {method.name: method for method in [
         b=TSIT5_B,
         e="-0.00178001105222577714 -0.0008164344596567469 0.007880878010261995 -0.1447110071732629 0.5823571654525552 "
           "-0.45808210592918697 1/66",
-        error_order=4, interpolant=tsit5_interpolant(),
+        error_order=4,
+        interpolant=factored_interpolant(
+            ["0 -1.0530884977290216", "-1.3299890189751412 1", "0.7139816917074209 -1.4364028541716351 1"],
+            ["0 0 0.1017", "1.2949852507374631 -2.1966568338249754 1"],
+            ["0 0 2.490627285651252793", "1.57803468208092486 -2.38535645472061657 1"],
+            ["0 0 -16.54810288924490272", "-1.21712927295533244 1", "-0.61620406037800089 1"],
+            ["0 0 47.37952196281928122", "-1.203071208372362603 1", "-0.658047292653547382 1"],
+            ["0 0 -34.87065786149660974", "-1.2 1", "-2/3 1"],
+            ["0 0 2.5", "-1 1", "-0.6 1"]),
         reference="Tsitouras (2011), Runge-Kutta pairs of order 5(4) satisfying only the first column simplifying assumption"),
     tableau(
         "dop853", 8,
