@@ -25,7 +25,7 @@ def by_value(f):
 
 
 def _with_copies(record):
-    """Return a record with copies of its operands, but for the traced ones: nothing writes there."""
+    """Return a record with copies of its operands, except traced ones, which nothing changes."""
     rule, wanted, parents, y, operands, kwargs = record
     if len(wanted) == len(operands):
         return record

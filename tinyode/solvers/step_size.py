@@ -1,14 +1,15 @@
 """How long a step may be: the error norm, the first step and the controller.
 
-Hairer, Norsett and Wanner I, section II.4, and II ("Stiff and Differential-Algebraic Problems"),
-section IV.2.
+HNW is Hairer, Norsett and Wanner, "Solving Ordinary Differential Equations I" (1993), sections II.4
+and II.10. HW is the second volume, by Hairer and Wanner (1996), sections IV.2 and IV.8. DOPRI5 and
+DOP853 are the programs of HNW's appendix; dopri5 and dop853 are our tableaus of the same methods.
 
-Each formula stands here once, for one system and for a batch. For one system times, step sizes and
-errors are floats, and a state is a vector (n,). For a batch they are arrays with an element for
-each sample, (B,), and the states are the rows of a matrix, (B, n). The few functions that Python
-and NumPy call by different names are in an `Arithmetic`. (One system could be solved as a batch of
-one. But then a step of dopri5 on Lorenz's equations takes 178 us instead of 20: an array of one
-element costs NumPy much more time than a float costs Python.)
+A formula stands here once, for one system and for a batch. For one system step sizes and errors are
+floats, and a state is a vector (n,). For a batch they are arrays with an element for each sample,
+(B,), and the states are the rows of a matrix, (B, n). The few functions that have another name in
+Python than in NumPy are in an `Arithmetic`. (One system could be solved as a batch of one. But then
+a step of dopri5 on Lorenz's equations takes nine times as long, measured in one process: NumPy
+needs much more time for an array of one element than Python for a float.)
 """
 
 import math
@@ -24,15 +25,15 @@ SAFETY, SHRINK, GROW = 0.9, 0.2, 10.0
 UNCHANGED = 1.2
 # The error of the step before counts as no smaller than this (DOPRI5).
 LEAST_PREVIOUS_ERROR = 1e-4
-# Nor does an error that is divided by. With this one a step grows by GROW, at any order up to 8.
+# An error below this counts as this. Otherwise no error would mean a division by zero.
 LEAST_ERROR = 1e-10
-# It keeps zero from being divided by zero.
+# The least positive normal number, in place of a divisor that is zero.
 TINY = float(np.finfo(float).tiny)
-# The last step may be 1 % longer than proposed, so that no tiny step has to follow it, ...
+# The last step may be 1 % longer than proposed: otherwise a tiny step might have to follow it.
 STRETCH = 1.01
-# ... and longer than max_step by its rounding.
+# It may be longer than max_step by what rounding makes of times that are a multiple of it.
 ROUNDED = 1 + 1e-9
-# A step is longer than so many roundings of t.
+# A step as short as so many distances from t to the next float is an error.
 ROUNDINGS = 4
 
 
@@ -56,7 +57,7 @@ def rms(x):
         means[huge] = [rms(row) for row in x[huge]]
         return means
     square = float(x.dot(x))
-    if math.isinf(square):  # too large to be squared, perhaps, but not to be measured
+    if math.isinf(square):  # the sum has overflowed; divide by the largest component first
         largest = float(np.max(np.abs(x)))
         return largest * rms(x / largest) if math.isfinite(largest) else largest
     return math.sqrt(square / x.size)
@@ -72,29 +73,34 @@ def error_norm(error, y0, y1, rtol, atol, norm=rms):
 
 
 def quadrature_norm(error, q0, q1, rate, left, rtol, atol):
-    """Return the same for quadratures q, which nothing depends on.
+    """Return the norm of the error of quadratures q, components that no derivative depends on.
 
-    The error of the whole vector is compared with the size that the whole vector will have. It will
-    be at least as large as it is now, and as what it becomes if it goes on at its present ``rate``
-    for the time that is ``left``. Where each component has its own tolerance, the least counts.
+    It is rms(error) / (atol + rtol size) of all of them together. ``size`` is a guess of how large
+    they will be in the end: as large as before or after this step, or as what they become at their
+    present ``rate`` in the time that is ``left``, positive. Where each component has a tolerance of
+    its own, the least counts.
 
-    Quadratures begin at zero, so a comparison of each component with its present size wastes steps.
-    To leave quadratures out of the norm (Kidger, Chen and Lyons, "Hey, that's not an ODE", 2021)
-    saves as many steps as this does. But then nothing measures a quadrature where nothing else
-    moves: the gradient of a network's last layer, while that layer is zero.
+    A gradient is such a vector, and starts from zero. To compare each component with its present
+    size would waste steps. To leave quadratures out of the norm (Kidger, Chen and Lyons, "Hey,
+    that's not an ODE", 2021) saves as many steps, but then their error may not be seen: where the
+    state does not move, every step is accepted.
     """
     rtol, atol = [x if isinstance(x, float) else float(np.min(x)) for x in (rtol, atol)]
     return rms(error) / (atol + rtol * max(rms(q0), rms(q1), left * rms(rate)))
 
 
 def corrected(error, second, arithmetic=FLOATS):
-    """Return error^2 / sqrt(error^2 + 0.01 second^2) of two estimates (HNW, II.10.17)."""
+    """Return error^2 / sqrt(error^2 + 0.01 second^2), HNW II.10.17.
+
+    These are the norms of two estimates of one step's error, in dop853 of orders 5 and 3. They do
+    not overflow here where their squares would.
+    """
     both = arithmetic.hypot(error, 0.1 * second)
     return error * (error / arithmetic.higher(both, TINY))
 
 
 def guess_first_step(f, t, y, k, order, norm, span):
-    """Guess the size of the first step, HNW II.4 "Starting Step Size".
+    """Guess the size of the first step: HNW II.4, "Starting Step Size", with its numbers.
 
     It costs one evaluation of f.
 
@@ -105,7 +111,7 @@ def guess_first_step(f, t, y, k, order, norm, span):
     t, y, k : float and arrays, shapes (n,), or arrays, shapes (B,), (B, n), (B, n)
         Where to start, and f there.
     order : int
-        Of the error estimate's lower method.
+        The lower one of the pair of methods whose difference is the error estimate.
     norm : function
         ``norm(x)`` returns the norm of a vector, or of each row, relative to the tolerances at y.
     span : float, or array, shape (B,)
@@ -131,24 +137,29 @@ def guess_first_step(f, t, y, k, order, norm, span):
         h1 = np.power(0.01 / largest, 1 / (order + 1))
         h1 = np.where(largest <= 1e-15, np.maximum(1e-6, 1e-3 * h0), h1)
         h = np.minimum(np.maximum(np.minimum(100 * h0, h1), least), longest)
-    # If f was not finite there, the controller will find out from h0.
-    return np.where((h > 0) & np.isfinite(h), h, h0)
+    # Where f(t + h0, y1) is not finite, the step of size h0 will fail, and be made shorter.
+    return np.where(np.isfinite(largest), h, h0)
 
 
 def is_lost(size, t):
-    """Whether a step of this size is lost in t: no more than a few roundings of it."""
+    """Whether a step of this size is so small that t + size is t, or nearly so."""
     return size <= ROUNDINGS * np.spacing(np.abs(t))
 
 
 class Controller:
-    """A PI controller: the next step from the error of this one and of the last accepted one.
+    """The next step from the error of this one and of the last accepted one.
 
-    h_new = h * 0.9 err_n^(-alpha) err_(n-1)^beta, alpha = 1 / q - 0.75 beta, beta = 0.2 / q (0.04
-    for dopri5, as in the code DOPRI5). q is one more than the order of the error estimate's lower
-    method. Where stability and not accuracy holds the step down, this is smoother than
-    h * 0.9 err^(-1/q) (Hairer and Wanner II, section IV.2). Methods with a second error estimate
-    have beta = 0, as in the code DOP853. An implicit method keeps a step that could grow by no more
-    than the factor 1.2, which saves it a factorisation (the same, section IV.8).
+    h_new = h * 0.9 err_n^(-alpha) err_(n-1)^beta, alpha = 1 / q - 0.75 beta, beta = 0.2 / q
+
+    The error of a step is proportional to h^q, where q - 1 is the lower one of the orders of the
+    pair: q = 5 for dopri5. With beta = 0 this is the formula that follows from it. With beta > 0 it
+    is a PI controller (proportional and integral): where the error has grown, the step is made
+    shorter than that. This is smoother where the step is held down by stability and not by accuracy
+    (HW, section IV.2). For dopri5 beta is 0.04, as in DOPRI5; a method with a second error estimate
+    has beta = 0, as DOP853. An implicit method keeps its step where it could grow by no more than
+    the factor 1.2, and with it the factorisation of its matrix (HW, section IV.8).
+
+    For a batch, `pace.AdaptivePace` keeps what is remembered of the last steps of all samples.
 
     Parameters
     ----------
