@@ -19,8 +19,6 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "tests" / "typing").glob("*.py"))
 NAMED = re.compile(r"(\w+\.)+(?=\w)")  # the module before a name
 ARRAY = re.compile(r"ndarray\[(?:[^\[\]]|\[(?:[^\[\]]|\[[^\[\]]*\])*\])*\]")
-# PENDING: their annotations are being written; take a name out when its file passes.
-PENDING = {"solutions.py", "sensitivities.py"}
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +46,7 @@ def revealed(message):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_users_file(path, said, request):
-    if path.name in PENDING:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="not yet annotated"))
+def test_a_users_file(path, said):
     own = [(line, kind, message) for file, line, kind, message in said if file == path.name]
     assert [(line, message) for line, kind, message in own if kind == "error"] == []
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -100,7 +100,7 @@ def written_into(values, operands):
 
 def by_name(x):
     """Return the name by which pickle finds a decorated function in its module, or None."""
-    found = sys.modules.get(x.__module__)
+    found: Any = sys.modules.get(x.__module__)
     for name in getattr(x, "__qualname__", "").split("."):
         found = getattr(found, name, None)
     return x.__qualname__ if found is x else None
@@ -129,8 +129,8 @@ class custom_vjp(Generic[P, T]):
 
     def __init__(self, f: Callable[P, T]) -> None:
         self.f = f
-        self.forward: Callable[..., Any] | None = None
-        self.backward: Callable[..., Any] | None = None
+        self.forward: Any = None
+        self.backward: Any = None
         self.__name__ = type(f).__name__
         functools.update_wrapper(self, f)
 

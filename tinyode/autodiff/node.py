@@ -205,7 +205,7 @@ class Node:
 
     def __getattr__(self, name):
         """Find ``x.sum()``, and ``x.sin()``, which NumPy calls on the elements of object arrays."""
-        function = getattr(np, name, None)
+        function: Any = getattr(np, name, None)
         known = callable(function) and any([function in t for t in (RULES, DERIVED, PLAIN)])
         is_method = isinstance(function, np.ufunc) or hasattr(ndarray, name)
         if known and is_method and name not in IN_PLACE:

@@ -42,6 +42,7 @@ and never the other way round, and Python frees all of it when the last referenc
 """
 
 import itertools
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ class Tape:
 
     def __init__(self, n_inputs):
         self.level = next(_levels)
-        self.records = [None] * n_inputs
+        self.records: Any = [None] * n_inputs
 
     def record(self, rule, wanted, parents, value, args, kwargs=NO_KEYWORDS):
         """Append one operation, and return its position."""

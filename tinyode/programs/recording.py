@@ -173,7 +173,7 @@ class Recording(list):
         raise self.refusal
 
 
-def equal(x, y) -> bool:
+def equal(x: Any, y: Any) -> bool:
     """Whether two constants are the same."""
     nan = isinstance(x, (np.ndarray, np.generic, float)) and np.result_type(x).kind in "fc"
     return np.array_equal(x, y, equal_nan=nan)

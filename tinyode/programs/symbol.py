@@ -76,12 +76,12 @@ class Method:
 METHODS = {name: Method(name) for name in ("astype", "copy", "reshape", "transpose")}
 
 
-def is_elementwise(function) -> bool:
+def is_elementwise(function: Any) -> bool:
     """Whether a function is a ufunc of single elements, as np.matmul is not."""
     return isinstance(function, np.ufunc) and function.signature is None
 
 
-def has_dtype(x) -> bool:
+def has_dtype(x: Any) -> bool:
     """Whether x is of NumPy, or stands for what is."""
     return hasattr(x.value if type(x) is Symbol else x, "dtype")
 

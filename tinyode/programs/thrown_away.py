@@ -38,7 +38,7 @@ class Count:
 counts: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # by the code of f
 
 
-def count(made, value, began: float) -> None:
+def count(made: Any, value: Any, began: float) -> None:
     """Count a compiled function, by its first program and the time when its recording began.
 
     Warn if too many like it have been thrown away.

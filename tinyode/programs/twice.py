@@ -35,7 +35,7 @@ class Run(NamedTuple):
     calls: Recording  # those of f, then those of the pullback
 
 
-def recorded(f, leaves, structure, name: str) -> Run:
+def recorded(f: Any, leaves: list, structure: Any, name: str) -> Run:
     """Record f and its pullback at these leaves of its arguments.
 
     Parameters
@@ -59,7 +59,7 @@ def recorded(f, leaves, structure, name: str) -> Run:
     return first
 
 
-def is_number(x) -> bool:
+def is_number(x: Any) -> bool:
     """Whether a leaf may differ from call to call; any other is a constant of the program."""
     return isinstance(x, (np.ndarray, np.floating, float))
 

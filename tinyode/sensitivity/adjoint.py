@@ -63,7 +63,7 @@ def odesolve(f, z0, t, theta, settings):
     @solved_backwards
     def backward(dL_dz, zs, wanted, t, z0, theta):
         n = len(z0)
-        # `wanted`: for which of t, z0 and theta a gradient is asked; vjp is for all arguments like these
+        # `wanted` says for which of t, z0 and theta; vjp serves all arguments like these
         vjp = f.vjp(moment(t, -1), zs[-1], theta, wanted.theta)
         of_z_and_a = settings.of_z_and_a(n)
 

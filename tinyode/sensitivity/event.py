@@ -27,7 +27,7 @@ from ..solvers.first_call import explained
 from ..solvers.options import Options
 from ..solvers.solve import solve
 from ..solvers.state import check_moment
-from ..types import Array, Field, Tree
+from ..types import Array, Field, T, Tree
 from .drift import drift
 from .odeint import GRADIENTS
 from .settings import Adjoint, check_settings
@@ -37,7 +37,7 @@ from .shared import VectorField, check_parameters, check_start, flat, replaced
 @explained
 def odeint_event(
     f: Field,
-    y0: Tree,
+    y0: T,
     t0: float | Array,
     *args: Tree,
     event: Callable[..., Any] | Event,
@@ -54,7 +54,7 @@ def odeint_event(
     adjoint_rtol: Tree | None = None,
     adjoint_atol: Tree | None = None,
     checkpoints: int | None = None,
-) -> tuple[float, Tree]:
+) -> tuple[Any, T]:
     """Solve dy/dt = f(t, y, *args), y(t0) = y0, until an event; return its time and the state.
 
     Parameters

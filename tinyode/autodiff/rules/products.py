@@ -73,9 +73,8 @@ def outer(a, b):
 def tensordot(a, b, axes=2):
     """``np.tensordot`` as a product of two matrices: axes summed over go last in a, first in b."""
     a, b = unbox(a), unbox(b)
-    if isinstance(axes, (int, np.integer)):
-        axes = range(-axes, 0), range(axes)
-    left, right = ([i] if np.ndim(i) == 0 else list(i) for i in axes)
+    pair = (range(-axes, 0), range(axes)) if isinstance(axes, (int, np.integer)) else axes
+    left, right = [tuple(np.atleast_1d(i).tolist()) for i in pair]
     n = len(left)
     a, b = np.moveaxis(a, left, range(-n, 0)), np.moveaxis(b, right, range(n))
     rows, columns = a.shape[: a.ndim - n], b.shape[n:]

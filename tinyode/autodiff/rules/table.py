@@ -130,13 +130,14 @@ def joint(vjps):
     Its g has the dtype of y.
     """
 
-    def made(g, y, wanted, *args, **kwargs):
+    def rule(g, y, wanted, *args, **kwargs):
         g = g if g.dtype == y.dtype else g.astype(y.dtype)
         cotangents = vjps(g, y, wanted, *args, **kwargs)
         if len(cotangents) != len(wanted):
             raise ValueError(f"a rule returned {len(cotangents)} cotangents, not {len(wanted)}")
         return cotangents
 
+    made: Any = rule
     made.vjps = None
     made.__name__ = "a rule"
     return made
