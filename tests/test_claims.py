@@ -171,7 +171,7 @@ def test_P_lower_S_control_P_param_S_param_the_table_of_the_digits():
     error = {name: np.mean([run["error"] for run in of_one]) for name, of_one in runs.items()}
     assert error["ODE-Net"] < error["ResNet"] + 0.5 and error["RK-Net"] < error["ResNet"] + 0.5
     assert runs["ODE-Net"][0]["parameters"] < 0.4 * runs["ResNet"][0]["parameters"]
-    init, apply = models.ode_net(64, 32, 32, 10)
+    init, apply = models.ode_classifier(64, 32, 32, 10)
     parameters, x = init(np.random.default_rng(0)), datasets.digits()[1][0]
     assert tree.ravel(parameters)[0].size == runs["ODE-Net"][0]["parameters"]
     exact = np.argmax(apply(parameters, x, rtol=1e-8, atol=1e-10), axis=1)

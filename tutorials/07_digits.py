@@ -63,9 +63,9 @@ def scores(parameters, x, **options):
 ODE = {"rtol": 1e-3, "atol": 1e-4}
 RK4 = {"method": "rk4", "step_size": 0.25, "gradient": "discrete"}
 networks = {
-    "ResNet": models.res_net(64, WIDTH, HIDDEN, 10, blocks=6),
-    "RK-Net": models.ode_net(64, WIDTH, HIDDEN, 10, **RK4),
-    "ODE-Net": models.ode_net(64, WIDTH, HIDDEN, 10, **ODE),
+    "ResNet": models.resnet_classifier(64, WIDTH, HIDDEN, 10, blocks=6),
+    "RK-Net": models.ode_classifier(64, WIDTH, HIDDEN, 10, **RK4),
+    "ODE-Net": models.ode_classifier(64, WIDTH, HIDDEN, 10, **ODE),
 }
 rng = np.random.default_rng(0)
 by_hand = {"in": init_in(rng), "field": init_field(rng), "out": init_out(rng)}

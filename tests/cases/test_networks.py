@@ -159,14 +159,14 @@ TIMES = np.linspace(0.0, 1.0, T)
 WHICH = np.sort(np.stack([RNG.choice(T, K, replace=False) for _ in range(N)]))
 SERIES, NORMAL, GAPS = RNG.normal(size=(N, K, 2)), RNG.normal(size=(N, 3)), np.ones((N, K + 1))
 POINTS = RNG.normal(size=(N, 2))
-ODE, RES = models.ode_net(2, 4, 5, 3), models.res_net(2, 4, 5, 3)
+ODE, RES = models.ode_classifier(2, 4, 5, 3), models.resnet_classifier(2, 4, 5, 3)
 PLANAR, FLOW = models.planar_flow(2, 3), models.continuous_flow(2, 4)
 ROUGH = models.continuous_flow(2, 4, models.hutchinson_trace)
 LATENT = models.latent_ode(2, latent=3, hidden=4, recognition=5)
 FORECAST = models.rnn_forecaster(2, 4)
 MODELS = {
-    "ode_net": ODE,
-    "res_net": RES,
+    "ode_classifier": ODE,
+    "resnet_classifier": RES,
     "planar_flow": PLANAR,
     "continuous_flow": FLOW,
     "latent_ode": LATENT,
@@ -174,8 +174,8 @@ MODELS = {
 }
 P = {name: model[0](RNG) for name, model in MODELS.items()}
 CALLS = {  # name: (the model, which argument is named, its right value, the call)
-    "ode_net": ("ode_net", "x", POINTS, lambda p, x: ODE[1](p, x)),
-    "res_net": ("res_net", "x", POINTS, lambda p, x: RES[1](p, x)),
+    "ode_classifier": ("ode_classifier", "x", POINTS, lambda p, x: ODE[1](p, x)),
+    "resnet_classifier": ("resnet_classifier", "x", POINTS, lambda p, x: RES[1](p, x)),
     "planar": ("planar_flow", "x", POINTS, lambda p, x: PLANAR[1](p, x)),
     "flow": ("continuous_flow", "x", POINTS, lambda p, x: FLOW[1](p, x)),
     "hutchinson": ("continuous_flow", "x", POINTS, lambda p, x: ROUGH[1](p, x, np.ones((N, 2)))),
@@ -211,7 +211,7 @@ SHAPES = {
 def test_data_of_another_shape(call, kind):
     name, what, right, f = CALLS[call]
     x = SHAPES[kind](right)
-    if call == "res_net" and kind in ("one axis too few", "one axis too many"):
+    if call == "resnet_classifier" and kind in ("one axis too few", "one axis too many"):
         assert f(P[name], x).shape == (*np.shape(x)[:-1], 3)  # any axes before the features
     elif call == "encode t" and kind in ("wider", "narrower", "one column"):
         pass  # another number of times
@@ -279,9 +279,12 @@ def test_series_without_observations():
 
 
 COUNTS = {
-    "ode_net": (models.ode_net, {"features": 2, "width": 4, "hidden": 5, "classes": 3}),
-    "res_net": (
-        models.res_net,
+    "ode_classifier": (
+        models.ode_classifier,
+        {"features": 2, "width": 4, "hidden": 5, "classes": 3},
+    ),
+    "resnet_classifier": (
+        models.resnet_classifier,
         {"features": 2, "width": 4, "hidden": 5, "classes": 3, "blocks": 2},
     ),
     "planar_flow": (models.planar_flow, {"d": 2, "layers": 3}),
@@ -361,8 +364,8 @@ def test_what_is_augmented():
 
 
 WITH_OPTIONS = {
-    "ode_net": lambda **options: models.ode_net(2, 4, 5, 3, **options),
-    "ode_net, applied": lambda **options: ODE[1](P["ode_net"], POINTS, **options),
+    "ode_classifier": lambda **options: models.ode_classifier(2, 4, 5, 3, **options),
+    "ode_classifier, applied": lambda **options: ODE[1](P["ode_classifier"], POINTS, **options),
     "continuous_flow": lambda **options: models.continuous_flow(2, 4, **options),
     "latent_ode": lambda **options: models.latent_ode(2, **options),
 }
@@ -420,8 +423,8 @@ INITS = {
     "mlp": MLP[0],
     "rnn_cell": RNN[0],
     "gru_cell": GRU[0],
-    "ode_net": ODE[0],
-    "res_net": RES[0],
+    "ode_classifier": ODE[0],
+    "resnet_classifier": RES[0],
     "planar_flow": PLANAR[0],
     "continuous_flow": FLOW[0],
     "latent_ode": LATENT[0],
@@ -496,8 +499,8 @@ def test_one_number_has_no_classes():
 def test_what_fits_is_trained():
     """One step of Adam on each model, whose gradient is a container like its parameters."""
     losses = {
-        "ode_net": lambda p: np.mean(ODE[1](p, POINTS) ** 2),
-        "res_net": lambda p: np.mean(RES[1](p, POINTS) ** 2),
+        "ode_classifier": lambda p: np.mean(ODE[1](p, POINTS) ** 2),
+        "resnet_classifier": lambda p: np.mean(RES[1](p, POINTS) ** 2),
         "planar_flow": lambda p: -np.mean(PLANAR[1](p, POINTS)),
         "continuous_flow": lambda p: -np.mean(FLOW[1](p, POINTS)),
         "latent_ode": lambda p: -LATENT[3](p, TIMES, SERIES, WHICH, NORMAL),

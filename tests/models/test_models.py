@@ -42,8 +42,8 @@ def test_S_alg1_S_alg2_the_two_algorithms():
 def test_P_param_S_param_the_classifiers():
     rng, x = np.random.default_rng(0), np.random.default_rng(1).normal(size=(5, 7))
     (init, apply), (init_ode, apply_ode) = (
-        models.res_net(7, 4, 6, 3, blocks=5),
-        models.ode_net(7, 4, 6, 3, rtol=1e-6),
+        models.resnet_classifier(7, 4, 6, 3, blocks=5),
+        models.ode_classifier(7, 4, 6, 3, rtol=1e-6),
     )
     p, q = init(rng), init_ode(rng)
     h = np.tanh(x @ p["in"]["W"] + p["in"]["b"])
@@ -297,3 +297,11 @@ def test_planar_layers_far_from_invertible_keep_their_digits():
         np.testing.assert_allclose(
             found, np.log(np.logaddexp(along, 0)) - 0.5 * np.log(2 * np.pi), rtol=1e-12
         )
+
+
+def test_classifiers_are_found_under_their_old_names():
+    for old, new in (("res_net", "resnet_classifier"), ("ode_net", "ode_classifier")):
+        with pytest.warns(DeprecationWarning, match=f"{old} is now called tinyode.models.{new}"):
+            assert getattr(models, old) is getattr(models, new)
+    with pytest.raises(AttributeError, match="no attribute 'rez_net'"):
+        models.rez_net  # noqa: B018

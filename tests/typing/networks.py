@@ -81,7 +81,10 @@ def field(t: float, h: Array, theta: Any) -> Array:
 reveal_type(models.resnet(block, x, [parameters, parameters]))  # Array
 reveal_type(models.neural_ode(field, x, 0.0, 1.0, parameters, method="rk4"))  # Array
 reveal_type(models.augmented(x, 1))  # Array
-for make, classify in (models.res_net(2, 4, 5, 3, blocks=2), models.ode_net(2, 4, 5, 3, rtol=1e-3)):
+for make, classify in (
+    models.resnet_classifier(2, 4, 5, 3, blocks=2),
+    models.ode_classifier(2, 4, 5, 3, rtol=1e-3),
+):
     reveal_type(make(rng))  # dict[str, Any]
     reveal_type(classify(make(rng), x))  # Array
 init_planar, log_prob = models.planar_flow(2, 3)

@@ -22,15 +22,15 @@ def neural_ode(f: Field, h: T, t0: float, t1: float, *args: Tree, **options: Any
     return tree.map(lambda y: y[-1], odeint(f, h, [t0, t1], *args, **options))
 
 
-def ode_net(
+def ode_classifier(
     features: int, width: int, hidden: int, classes: int, **options: Any
 ) -> tuple[Callable[[Generator], dict[str, Any]], Callable[..., Array]]:
     """Classifier: an affine map to ``width``, a neural ODE, an affine map to the scores.
 
-    The neural ODE goes from t = 0 to t = 1. It is `res_net` with one block for all times, which is
-    told the time. It is solved and differentiated as ``options`` say, by the adjoint of `odeint` if
-    they say nothing. With ``method="rk4", gradient="discrete"`` it is what Chen and others (2018)
-    call RK-Net.
+    The neural ODE goes from t = 0 to t = 1. It is `resnet_classifier` with one block for all times,
+    which is told the time. It is solved and differentiated as ``options`` say, by the adjoint of
+    `odeint` if they say nothing. With ``method="rk4", gradient="discrete"`` it is what Chen and
+    others (2018) call RK-Net.
 
     Returns
     -------
@@ -47,23 +47,23 @@ def ode_net(
     TypeError
         If an option is not one of `odeint`.
     """
-    check_counts("ode_net", features=features, width=width, hidden=hidden, classes=classes)
-    check_options("ode_net", options)
+    check_counts("ode_classifier", features=features, width=width, hidden=hidden, classes=classes)
+    check_options("ode_classifier", options)
     init_in, into = nn.linear(features, width)
     init_field, field = nn.mlp(width + 1, hidden, width)
     init_out, out = nn.linear(width, classes)
 
     def init(rng):
-        check_generator("ode_net", rng)
+        check_generator("ode_classifier", rng)
         return {"in": init_in(rng), "field": init_field(rng), "out": init_out(rng)}
 
     def f(t, h, theta):
         return field(theta, np.concatenate([h, t * np.ones((len(h), 1), h.dtype)], axis=1))
 
     def apply(parameters, x, **more):
-        check_options("ode_net", more)
-        check_parameters("ode_net", parameters, {"in", "field", "out"})
-        (x,) = arrays("ode_net", x=(x, ("n", features)))
+        check_options("ode_classifier", more)
+        check_parameters("ode_classifier", parameters, {"in", "field", "out"})
+        (x,) = arrays("ode_classifier", x=(x, ("n", features)))
         h = np.tanh(into(parameters["in"], x))
         h = neural_ode(f, h, 0.0, 1.0, parameters["field"], **{**options, **more})
         return out(parameters["out"], h)

@@ -52,7 +52,7 @@ def resnet(f: Callable[[int, Any, Any], Any], h: T, thetas: Iterable[Any]) -> T:
     return h
 
 
-def res_net(
+def resnet_classifier(
     features: int, width: int, hidden: int, classes: int, blocks: int = 6
 ) -> tuple[Callable[[Generator], dict[str, Any]], nn.Apply]:
     """Classifier: an affine map to ``width``, residual blocks, an affine map to the scores.
@@ -72,14 +72,19 @@ def res_net(
         parameters are not of this model.
     """
     check_counts(
-        "res_net", features=features, width=width, hidden=hidden, classes=classes, blocks=blocks
+        "resnet_classifier",
+        features=features,
+        width=width,
+        hidden=hidden,
+        classes=classes,
+        blocks=blocks,
     )
     init_in, into = nn.linear(features, width)
     init_block, block = nn.mlp(width, hidden, width)
     init_out, out = nn.linear(width, classes)
 
     def init(rng):
-        check_generator("res_net", rng)
+        check_generator("resnet_classifier", rng)
         return {
             "in": init_in(rng),
             "blocks": [init_block(rng) for _ in range(blocks)],
@@ -90,10 +95,12 @@ def res_net(
         return block(theta_t, h)
 
     def apply(parameters, x):
-        check_parameters("res_net", parameters, {"in", "blocks", "out"})
+        check_parameters("resnet_classifier", parameters, {"in", "blocks", "out"})
         x = unbox(x)
         if x.shape[-1:] != (features,):
-            raise ValueError(f"res_net: x has the shape {x.shape}; it must be (..., {features})")
+            raise ValueError(
+                f"resnet_classifier: x has the shape {x.shape}; it must be (..., {features})"
+            )
         h = np.tanh(into(parameters["in"], x))
         return out(parameters["out"], resnet(f, h, parameters["blocks"]))
 

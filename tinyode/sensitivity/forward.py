@@ -37,8 +37,8 @@ def odesolve(f, z0, t, theta, settings):
         of_z0 = np.eye(n, dtype=zs.dtype)[:, : n * wanted.state]
         of_t0 = [-np.reshape(rate, (n, 1)).astype(zs.dtype) for rate in rates[:1]]
         of_theta = [np.zeros((n, x.size), zs.dtype) for x in parameters]
-        S0 = np.concatenate([of_z0, *of_t0, *of_theta], axis=1)
-        S = sensitivities(f, zs, S0, wanted, t, z0, theta, settings)
+        S_start = np.concatenate([of_z0, *of_t0, *of_theta], axis=1)
+        S = sensitivities(f, zs, S_start, wanted, t, z0, theta, settings)
         dL_dt, time = None, n * wanted.state
         if wanted.time:  # z(t0) is given, whatever t0
             others = [np.sum(dL_dz[i] * rates[i]) for i in range(1, len(t))]
@@ -50,9 +50,9 @@ def odesolve(f, z0, t, theta, settings):
     return differentiable(forward, backward, f, z0, t, theta)
 
 
-def sensitivities(f, zs, S0, wanted, t, z0, theta, settings):
-    """Return S at the times, shape (T, *S0.shape); z is solved for again, together with S."""
-    n, columns = S0.shape
+def sensitivities(f, zs, S_start, wanted, t, z0, theta, settings):
+    """Return S at the times, shape (T, *S_start.shape); z is solved for again, together with S."""
+    n, columns = S_start.shape
     vjp = f.vjp(moment(t, 0), zs[0], theta, wanted.theta)
     units = np.eye(n, dtype=zs.dtype)
     # df/dtheta is zero in the columns of z0 and t0
@@ -73,11 +73,11 @@ def sensitivities(f, zs, S0, wanted, t, z0, theta, settings):
             return tolerance
         return np.concatenate([tolerance, np.repeat(tolerance, columns)])
 
-    s0 = flat([z0, S0])
+    s0 = flat([z0, S_start])
     both = settings._replace(forward=spread(settings.forward, of_z_and_S))
     s = odesolve(VectorField.of_vectors(dynamics, s0, theta), s0, t, theta, both)
     if not is_traced(s):
         farthest = int(np.argmax(np.max(np.abs(s[:, :n] - plain(zs)), axis=1)))
         z = s[farthest, :n]
         warn_if_drifted(WITH_SENSITIVITIES, z, zs, farthest, t, settings.forward)
-    return np.reshape(s[:, n:], (len(t), *S0.shape))
+    return np.reshape(s[:, n:], (len(t), *S_start.shape))
