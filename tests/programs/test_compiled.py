@@ -7,7 +7,7 @@ from test_composed_programs import composed
 from test_program import assert_same
 
 from tinyode import compiled, grad, jvp, tree, vjp
-from tinyode.autodiff.transforms import specialized
+from tinyode.autodiff.specialized import specialized
 
 X = np.array([1.0, 2.0])
 

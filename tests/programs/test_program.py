@@ -182,8 +182,8 @@ def test_the_source_is_what_a_person_would_write():
         ("x / 3.0", lambda x: x / np.float64(3.0)),
         ("np.reshape(x, (3, 2), order='F')", lambda x: np.reshape(x, (3, 2), order="F")),
         ("x.T", np.transpose),
-        ("x.reshape((2, 1, 3))", lambda x: np.expand_dims(x, 1)),
-        ("x.reshape((2, 1, 3, 1))", lambda x: np.expand_dims(x, axis=(1, -1))),
+        ("np.expand_dims(x, 1)", lambda x: np.expand_dims(x, 1)),
+        ("np.expand_dims(x, axis=(1, -1))", lambda x: np.expand_dims(x, axis=(1, -1))),
     ],
 )
 def test_lines(line, f):

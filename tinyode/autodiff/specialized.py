@@ -1,9 +1,10 @@
 """What a callable may offer besides its value: the one protocol by which others join the engine.
 
 The engine differentiates a function by calling it with Nodes. A callable that knows a faster way to
-its value and its vector-Jacobian products, as a compiled function does, can say so. It has one
-method, ``specialized``, and whoever calls it often (a solver, say) asks once, and then uses what it
-got at every evaluation. The engine, the solvers and the sensitivities know nothing else of it.
+its value and its vector-Jacobian products, as a compiled function does, can say so by one method,
+``__tinyode_specialized__(leaves, structure, wanted)``. Whoever calls it often (a solver, say) asks
+once, and then uses what it got at every evaluation. The engine, the solvers and the sensitivities
+know nothing else of it.
 """
 
 from collections.abc import Callable
@@ -33,10 +34,13 @@ class Specialized(NamedTuple):
     owned: bool
 
 
+def offers(f):
+    """Whether a callable can be asked for a `Specialized`."""
+    return hasattr(f, "__tinyode_specialized__")
+
+
 def specialized(f, leaves, structure, wanted=()):
     """Return what a callable offers for arguments like these, a `Specialized`, or None.
-
-    It is asked by its method ``specialized(leaves, structure, wanted)``, if it has one.
 
     Parameters
     ----------
@@ -50,8 +54,7 @@ def specialized(f, leaves, structure, wanted=()):
     Returns
     -------
     Specialized or None
-        None where f has no such method, or offers nothing for these: a leaf is traced, for one. The
-        caller then calls f, and differentiates it by the tape.
+        None where f has no ``__tinyode_specialized__``, or that returns None for these: a leaf is
+        traced, for one. The caller then calls f, and differentiates it by the tape.
     """
-    offer = getattr(f, "specialized", None)
-    return offer(leaves, structure, wanted) if offer else None
+    return f.__tinyode_specialized__(leaves, structure, wanted) if offers(f) else None

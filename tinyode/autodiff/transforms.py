@@ -43,8 +43,7 @@ from .checks import (
 )
 from .lines import say_line
 from .node import Node
-from .specialized import Specialized as Specialized
-from .specialized import specialized as specialized
+from .specialized import specialized
 from .tape import Tape, sweep
 
 P = ParamSpec("P")

@@ -27,7 +27,7 @@ fresh, owned   of an array: made by the call itself, no view; given away, so it 
 =============  ====================================================================================
 
 This room knows the engine, and the engine does not know it. A compiled function offers its value
-and its derivative by the method that `tinyode.autodiff.transforms.specialized` describes.
+and its derivative by the method that `tinyode.autodiff.specialized` describes.
 """
 
 from .compiled import compiled

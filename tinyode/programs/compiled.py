@@ -11,8 +11,8 @@ the contents of constants among them (see `constants`), and which of the argumen
 wanted for. For each key there are two programs, ``value`` and ``pullback``. The first returns the
 outputs and the *saved* arrays, which are those that the second needs.
 
-A compiled function hands its programs to whoever asks, by the method `compiled.specialized`, as
-`tinyode.autodiff.transforms.specialized` describes it. On a tape, a call of one is a single record.
+A compiled function hands its programs to whoever asks, by the method `__tinyode_specialized__`, as
+`tinyode.autodiff.specialized` describes it. On a tape, a call of one is a single record.
 """
 
 import collections
@@ -29,7 +29,8 @@ from ..autodiff.custom import by_name, written_into
 from ..autodiff.node import Node, peel
 from ..autodiff.numpy_calls import unbox
 from ..autodiff.rules.table import joint
-from ..autodiff.transforms import Specialized, vjp_of_list
+from ..autodiff.specialized import Specialized
+from ..autodiff.transforms import vjp_of_list
 from ..containers import belongings
 from ..containers import orders as orders_of
 from . import thrown_away
@@ -111,8 +112,10 @@ class compiled(Generic[P, R]):
         outputs = found.value(*leaves)
         return tree.unflatten(found.structure, outputs if found.owned else _copies(outputs))
 
-    def specialized(self, leaves: list, structure: Any, wanted: tuple = ()) -> Specialized | None:
-        """Offer the programs for arguments like these; see `transforms.specialized`."""
+    def __tinyode_specialized__(
+        self, leaves: list, structure: Any, wanted: tuple = ()
+    ) -> Specialized | None:
+        """Offer the programs for arguments like these; see `autodiff.specialized`."""
         return self._find(leaves, structure, wanted, False)
 
     def _on_tape(self, leaves, structure, args, kwargs):
@@ -232,7 +235,7 @@ def _compile(f, leaves, structure, wanted, with_keywords):
     if not all([dtype.kind == "f" for dtype in dtypes]):
         return None, value
     if belongings(structure):  # attributes of a container of the caller's, which may change
-        structure = copy.deepcopy(structure)
+        structure = _copied(structure)
     vjp = _vjp(value, pullback, dtypes, call, structure, wanted)
     viewed = _arguments([call for call in first if not call.fresh])  # a view of it may be saved
     # a seed without axes may be an array, and then so may be a cotangent: they count as arrays
@@ -240,9 +243,17 @@ def _compile(f, leaves, structure, wanted, with_keywords):
     return Specialized(lambda *leaves: value(*leaves)[0], vjp, run.structure, owned), value
 
 
+def _copied(structure):
+    """Return a copy of a structure, or itself where an object in it cannot be copied."""
+    try:
+        return copy.deepcopy(structure)
+    except Exception:  # of any kind: what a container of the user's raises
+        return structure
+
+
 def _writer(f, run):
     """Return a writer that has names for inputs and seeds, and lists of these names."""
-    writer = Writer(f)
+    writer = Writer(f, same_types=True)  # as the cache key says
     writer.taken |= {"value", "pullback"}
     inputs = [writer.free(f"x{i}") for i in range(len(run.inputs))]
     seeds = [writer.free(f"g{i}") for i in range(len(run.seeds))]

@@ -48,9 +48,13 @@ class Writer:
         The constant arrays, by name.
     taken : set
         All names in use.
+    same_types : bool
+        Whether what is an array in the example is one in every call, and never a number of Python's
+        or a list.
     """
 
-    def __init__(self, f: Callable) -> None:
+    def __init__(self, f: Callable, same_types: bool = False) -> None:
+        self.same_types = same_types
         self.names: dict[Any, str] = {}
         self.constants: dict[str, Array] = {}
         self.taken = {*USED}
@@ -118,7 +122,8 @@ class Writer:
         short = None if out or kwargs else self._short(f, args)
         if short:
             return short
-        if f is np.expand_dims and has_dtype(args[0]):  # which calls that, in six times the time
+        # np.expand_dims calls reshape, in six times the time
+        if self.same_types and f is np.expand_dims and has_dtype(args[0]):
             return f"{self.text(args[0])}.reshape({call.results[0].shape})"
         words = [self.text(x) for x in args]
         words += [f"{key}={self.text(value)}" for key, value in kwargs.items()]

@@ -18,7 +18,7 @@ import numpy as np
 from ..autodiff import vjp
 from ..autodiff.numpy_calls import has_traced, plain
 from .algebraic import root
-from .shared import differentiable, flat, gradient_by_engine, moment, problem
+from .shared import differentiable, flat, gradient_by_engine, moment, problem, without_levels
 from .step_back import both_coefficients, inside_weights, rate_inside, step_back, weighted_sum
 from .taken import Taken
 
@@ -40,7 +40,7 @@ def odesolve(f, z0, t, theta, settings):
     def backward(dL_dz, zs, wanted, t, z0, theta):
         again = None
         if taken.tableau.implicit or taken.checkpoints is not None:
-            again = taken.again(problem(f, *plain([z0, t, list(theta)]), options))
+            again = taken.again(problem(f, plain(z0), plain(t), without_levels(theta), options))
         if not has_traced([t, z0, *theta]):
             return by_steps(f, taken, again, dL_dz, wanted, t, z0, theta)
         loop = lambda t, z0, theta: replay(f, taken, again, t, z0, theta)

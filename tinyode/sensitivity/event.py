@@ -31,7 +31,7 @@ from ..types import Array, Field, T, Tree
 from .drift import drift
 from .odeint import GRADIENTS
 from .settings import Adjoint, check_settings
-from .shared import VectorField, check_parameters, check_start, flat, replaced
+from .shared import VectorField, check_parameters, check_start, flat, replaced, without_levels
 
 
 @explained
@@ -172,7 +172,7 @@ class Meeting:
         (z, _), pull = vjp(ahead, *[leaves[i] for i in positions])
         t0, z0, *theta = leaves
         slope, G_t, dG_dz = self.rate(t, z, theta)
-        found = [plain(x) for x in (t, z, theta, slope)]
+        found = plain(t), plain(z), without_levels(theta), plain(slope)
         self.check_same(plain(ty[1:]), *plain([t0, z0]), *found)
         if not self.crosses(plain(z0), *found, plain(G_t), plain(dG_dz)):
             raise ValueError(

@@ -29,7 +29,8 @@ def warn_unless_repeatable(f, evaluate, *args):
     code = getattr(getattr(f, "__wrapped__", f), "__code__", None)
     if code in _steady or has_traced(args):
         return
-    first, second = evaluate(*args), evaluate(*args)
+    first = np.array(evaluate(*args))  # a copy: f may fill an array of its own at each call
+    second = evaluate(*args)
     rtol = np.finfo(first.dtype).eps ** 0.5 if first.dtype.kind == "f" else 0.0
     if not np.allclose(first, second, rtol=rtol, atol=0, equal_nan=True):
         warnings.warn(

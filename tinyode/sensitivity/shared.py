@@ -111,7 +111,7 @@ class VectorField:
 
             return vjp_of_list(f, [leaves[i] for i in positions])
 
-        example = plain([time(t), *cut(z), *theta])
+        example = without_levels([time(t), *cut(z), *theta])
         arguments = tuple, None, (tree.LEAF, self.structure, *self.args_structure[2])
         own = specialized(self.f, example, arguments, positions)
         of_numbers = own.vjp if own and own.structure == self.structure else by_tape
@@ -271,6 +271,11 @@ def check_parameters(args):
     for leaf in leaves:
         tree.refuse_masked("a parameter in *args", leaf)
     return [unbox(leaf) if is_traced(leaf) else leaf for leaf in leaves], structure
+
+
+def without_levels(leaves):
+    """Return the values below the traced ones; whatever else f takes stays as it is."""
+    return [plain(leaf) if is_traced(leaf) else leaf for leaf in leaves]
 
 
 def moment(t, i):

@@ -183,6 +183,7 @@ def raise_first(bad, samples, failure, *where):
     if bad.any():
         n = int(np.argmax(bad))
         error = failure(*[x[n].item() if x.ndim == 1 else x[n] for x in where])
-        error.args = (f"sample {samples[n]}: {error}",)
+        of_solve = str(error).replace("try method=", "call solve for this sample, with method=")
+        error.args = (f"sample {samples[n]}: {of_solve}",)
         error.sample = int(samples[n])
         raise error

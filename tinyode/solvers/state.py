@@ -11,11 +11,10 @@ from numpy import ndarray
 
 from .. import tree
 from ..autodiff.numpy_calls import has_traced, is_traced
-from ..autodiff.specialized import specialized
+from ..autodiff.specialized import offers, specialized
 from .options import check_constant
 from .step_size import rms
 
-ONE_IN_LIST = tree.flatten([0.0])[1]
 TRACED = (
     "{} computes plain numbers, and {} is a traced value, whose gradient would be lost; use odeint"
 )
@@ -123,8 +122,10 @@ def flat_tolerance(value, leaves, structure, name):
     parts, found = tree.flatten(value)
     for part in parts:
         tree.refuse_masked(name, part)
-    if found is tree.LEAF and np.ndim(value) == 0:
-        return value.item() if isinstance(value, ndarray) else value
+    if isinstance(value, ndarray) and value.ndim == 0:
+        return value.item()
+    if value is None or isinstance(value, (int, float, np.number, str)):
+        return value
     if structure is tree.LEAF:
         parts, found = [value], structure
     try:
@@ -220,22 +221,20 @@ def flat_field(f, leaves, structure, args):
 
     Notes
     -----
-    f may offer a faster way to its value for arguments like these (`transforms.specialized`). It is
+    f may offer a faster way to its value for arguments like these (`autodiff.specialized`). It is
     asked for it once, here.
     """
     offer, rest = None, ()
-    if hasattr(f, "specialized"):  # args of any other f may be what no container is made of
+    if offers(f):  # args of any other f may be what no container is made of
         inputs, of_inputs = tree.flatten((0.0, tree.unflatten(structure, leaves), *args))
         offer, rest = specialized(f, inputs, of_inputs), inputs[1 + len(leaves) :]
     if offer is not None and offer.structure == structure:
         value = offer.value
         if len(leaves) == 1:
-            return _field_of_array(value, leaves[0], rest, returns_list=True)
+            return _field_of_array(lambda t, y: value(t, y, *rest)[0], leaves[0])
         return _field_of_leaves(lambda t, parts: value(t, *parts, *rest), leaves)
     if structure is tree.LEAF:
         return _field_of_array(f, leaves[0], args)
-    if len(leaves) == 1 and structure == ONE_IN_LIST:
-        return _field_of_array(f, leaves[0], args, takes_list=True, returns_list=True)
 
     def of_parts(t, parts):
         dy, found = tree.flatten(f(t, tree.unflatten(structure, parts), *args))
@@ -245,18 +244,13 @@ def flat_field(f, leaves, structure, args):
     return _field_of_leaves(of_parts, leaves)
 
 
-def _field_of_array(f, leaf, args, takes_list=False, returns_list=False):
-    """Return the flat field of a state that is one array: the hot path.
-
-    f may take y in a list, and may return dy/dt in a list.
-    """
+def _field_of_array(f, leaf, args=()):
+    """Return the flat field of a state that is one array: the hot path."""
     shape, dtype = leaf.shape, leaf.dtype
 
     def of_vector(t, y, k):
         y.setflags(write=False)
-        dy = f(t, [y] if takes_list else y, *args)
-        if returns_list:
-            dy = dy[0]
+        dy = f(t, y, *args)
         if type(dy) is not ndarray or dy.dtype is not dtype or dy.shape != shape:
             dy = check_derivative(dy, shape, dtype)
         k[...] = dy

@@ -143,7 +143,7 @@ def guess_first_step(f, t, y, k, order, norm, span):
 
 def is_lost(size, t):
     """Whether a step of this size is so small that t + size is t, or nearly so."""
-    return size <= ROUNDINGS * np.spacing(np.abs(t))
+    return ~(size > ROUNDINGS * np.spacing(np.abs(t)))  # NaN, too
 
 
 class Controller:
