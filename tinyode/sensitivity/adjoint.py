@@ -18,9 +18,10 @@ changes what is computed, within the tolerances:
   one interval to the next.
 * One vector-Jacobian product, of f with -a, gives -a^T df/dz and -a^T df/dtheta together.
 * a_t is not integrated. The solution that starts from z0 at t0 + d is, to first order, the one that
-  starts from z0 - d f at t0. So dL/dt0 = -a(t0)^T f(z0, t0, theta), as follows from (P7) too, since
-  d(a^T f)/dt = a^T df/dt. A later time ti only says where z is read: dL/dti = dL/dz(ti)^T f.
-* No derivative depends on a_theta, so a step needs it at its end only, and not at its stages.
+  starts from z0 - d f at t0. So dL/dt0 = -a(t0)^T f(z0, t0, theta), with a before dL/dz(t0) is
+  added; the same follows from (P7), since d(a^T f)/dt = a^T df/dt. A later time ti only says where
+  z is read: dL/dti = dL/dz(ti)^T f.
+* No derivative depends on a_theta. So the stages of a step need its slope and not its value.
   ``coupled`` says so: the derivatives depend on the first 2n components of s, z and a. In the error
   norm a_theta counts as a whole (`step_size.quadrature_norm`).
 * The adjoint equation is linear. So dL/dz is scaled to size one before the backward solve, and the
@@ -53,8 +54,8 @@ def odesolve(f, z0, t, theta, settings):
 
     Notes
     -----
-    The backward solve is an `odesolve`, too. So Algorithm 2 is also the derivative of its own
-    result, to any order.
+    The backward solve is an `odesolve`, too. So a second derivative comes from Algorithm 2 applied
+    to the backward solve, and so on to any order.
     """
 
     def forward(t, z0, theta):
@@ -63,9 +64,10 @@ def odesolve(f, z0, t, theta, settings):
     @solved_backwards
     def backward(dL_dz, zs, wanted, t, z0, theta):
         n = len(z0)
-        # `wanted` says for which of t, z0 and theta; vjp serves all arguments like these
+        # `wanted` says which gradients are asked for: of t, of z0, of which of theta. The VJP is
+        # prepared once, and called with other t, z and theta of the same shapes and dtypes.
         vjp = f.vjp(moment(t, -1), zs[-1], theta, wanted.theta)
-        of_z_and_a = settings.of_z_and_a(n)
+        of_z_and_a = settings.of_z_and_a(n)  # the backward settings, with z's tolerances for a too
 
         def aug_dynamics(t, s, *theta):
             z, a = s[:n], s[n : 2 * n]
@@ -91,6 +93,7 @@ def times_gradient(f, dL_dz, zs, a, t, theta):
 
     ``a`` is a(t0) without dL/dz(t0), since z(t0) is z0 wherever t0 is.
     """
-    f = f.by_value()  # f may fill an array of its own at each call; a second derivative needs all
+    # f may return the same array each time, filled anew; by_value copies what must be kept
+    f = f.by_value()
     weights = [-a, *[dL_dz[i] for i in range(1, len(t))]]
     return np.stack([np.sum(w * f(moment(t, i), zs[i], theta)) for i, w in enumerate(weights)])

@@ -4,12 +4,13 @@ HNW is Hairer, Norsett and Wanner, "Solving Ordinary Differential Equations I" (
 and II.10. HW is the second volume, by Hairer and Wanner (1996), sections IV.2 and IV.8. DOPRI5 and
 DOP853 are the programs of HNW's appendix; dopri5 and dop853 are our tableaus of the same methods.
 
-A formula stands here once, for one system and for a batch. For one system step sizes and errors are
-floats, and a state is a vector (n,). For a batch they are arrays with an element for each sample,
-(B,), and the states are the rows of a matrix, (B, n). The few functions that have another name in
-Python than in NumPy are in an `Arithmetic`. (One system could be solved as a batch of one. But then
-a step of dopri5 on Lorenz's equations takes nine times as long, measured in one process: NumPy
-needs much more time for an array of one element than Python for a float.)
+Each formula stands here once, for one system and for a batch (which has no quadratures). For one
+system step sizes and errors are floats, and a state is a vector (n,). For a batch they are arrays
+with an element for each sample, (B,), and the states are the rows of a matrix, (B, n). The few
+functions that have another name in Python than in NumPy are in an `Arithmetic`. (One system could
+be solved as a batch of one. But then a step of dopri5 on Lorenz's equations takes nine times as
+long, measured in one process: NumPy needs much more time for an array of one element than Python
+for a float.)
 """
 
 import math
@@ -25,7 +26,7 @@ SAFETY, SHRINK, GROW = 0.9, 0.2, 10.0
 UNCHANGED = 1.2
 # The error of the step before counts as no smaller than this (DOPRI5).
 LEAST_PREVIOUS_ERROR = 1e-4
-# An error below this counts as this. Otherwise no error would mean a division by zero.
+# An error below this counts as this: where it is exactly zero, error^-alpha would divide by zero.
 LEAST_ERROR = 1e-10
 # The least positive normal number, in place of a divisor that is zero.
 TINY = float(np.finfo(float).tiny)
@@ -33,7 +34,7 @@ TINY = float(np.finfo(float).tiny)
 STRETCH = 1.01
 # It may be longer than max_step by what rounding makes of times that are a multiple of it.
 ROUNDED = 1 + 1e-9
-# A step as short as so many distances from t to the next float is an error.
+# A solve gives up where the step is no longer than so many distances from t to the next float.
 ROUNDINGS = 4
 
 
@@ -75,10 +76,10 @@ def error_norm(error, y0, y1, rtol, atol, norm=rms):
 def quadrature_norm(error, q0, q1, rate, left, rtol, atol):
     """Return the norm of the error of quadratures q, components that no derivative depends on.
 
-    It is rms(error) / (atol + rtol size) of all of them together. ``size`` is a guess of how large
-    they will be in the end: as large as before or after this step, or as what they become at their
-    present ``rate`` in the time that is ``left``, positive. Where each component has a tolerance of
-    its own, the least counts.
+    It is rms(error) / (atol + rtol size) of all of them together. ``size``, the largest of rms(q0),
+    rms(q1) and left * rms(rate), is a guess of how large they will be in the end: ``rate`` is
+    dq/dt, and ``left`` the time that is left, positive. Where each component has a tolerance of its
+    own, the least counts.
 
     A gradient is such a vector, and starts from zero. To compare each component with its present
     size would waste steps. To leave quadratures out of the norm (Kidger, Chen and Lyons, "Hey,
@@ -151,15 +152,18 @@ class Controller:
 
     h_new = h * 0.9 err_n^(-alpha) err_(n-1)^beta, alpha = 1 / q - 0.75 beta, beta = 0.2 / q
 
-    The error of a step is proportional to h^q, where q - 1 is the lower one of the orders of the
-    pair: q = 5 for dopri5. With beta = 0 this is the formula that follows from it. With beta > 0 it
-    is a PI controller (proportional and integral): where the error has grown, the step is made
-    shorter than that. This is smoother where the step is held down by stability and not by accuracy
-    (HW, section IV.2). For dopri5 beta is 0.04, as in DOPRI5; a method with a second error estimate
-    has beta = 0, as DOP853. An implicit method keeps its step where it could grow by no more than
-    the factor 1.2, and with it the factorisation of its matrix (HW, section IV.8).
+    The error of a step is nearly C h^q, where q - 1 is the lower one of the orders of the pair: q =
+    5 for dopri5. So h err_n^(-1/q) would make it 1, which is the formula for beta = 0. With beta >
+    0 it is a PI controller (proportional and integral): of two steps with the same error, the one
+    that came after a smaller error, and so sees the error grow, is followed by the shorter step.
+    This is smoother where the step is held down by stability and not by accuracy (HW, section IV.2;
+    the factor 0.75 is that of DOPRI5). For dopri5 beta is 0.04, as in DOPRI5; a method with a
+    second error estimate has beta = 0, as DOP853. An implicit method keeps its step where it could
+    grow by no more than the factor 1.2, and with it the factorisation of its matrix (HW, section
+    IV.8).
 
-    For a batch, `pace.AdaptivePace` keeps what is remembered of the last steps of all samples.
+    For a batch, `pace.AdaptivePace` makes ``previous_error`` and ``most_growth`` arrays again after
+    each step, with what belongs to each sample.
 
     Parameters
     ----------
@@ -196,7 +200,8 @@ class Controller:
     def after_rejected(self, size, error):
         """Return the size of the step to try after one whose error was above 1.
 
-        The error of the step before does not count (DOPRI5), and the next step does not grow.
+        The error of the step before does not count (DOPRI5). When the shorter step is accepted, the
+        one after it is no longer than that.
         """
         self.most_growth = 1.0
         return size * self.higher(SHRINK, SAFETY * error**-self.alpha)
