@@ -43,7 +43,7 @@ from .checks import (
 )
 from .lines import say_line
 from .node import Node
-from .specialized import specialized
+from .specialized import offers, specialized
 from .tape import Tape, sweep
 
 P = ParamSpec("P")
@@ -75,7 +75,9 @@ def vjp(f: Callable[..., T], *primals: Any) -> tuple[T, Callable[[T], tuple[Any,
     """
     leaves, structure = tree.flatten(primals)
     leaves = [x if type(x) is ndarray and x.dtype is FLOAT64 else as_primal(x) for x in leaves]
-    fast = specialized(f, leaves, structure, tuple(range(len(leaves))))
+    fast = None
+    if offers(f):
+        fast = specialized(f, leaves, structure, tuple(range(len(leaves))))
     if fast:
         values, pull = fast.vjp(*leaves)
         out_structure, owned = fast.structure, fast.owned
@@ -144,11 +146,14 @@ def close_tape(tape, outputs, leaves):
     positions, values = [], []
     for y in outputs:
         y = y if type(y) is Node else as_output(y)
-        of_this = type(y) is Node and y.tape is tape
-        if type(y) is Node and (y.tape.level > tape.level or not y.tape.records) and not of_this:
+        if type(y) is Node and y.tape is tape:
+            positions.append(y.index)
+            values.append(y.value)
+            continue
+        if type(y) is Node and (y.tape.level > tape.level or not y.tape.records):
             y + 0.0  # a Node of a tape that is closed, which this says
-        positions.append(y.index if of_this else None)
-        values.append(y.value if of_this else y)
+        positions.append(None)
+        values.append(y)
     records = tape.close()
 
     def pull(seeds):

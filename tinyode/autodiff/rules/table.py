@@ -105,9 +105,14 @@ def _of_two(first, second):
             return ((second if wanted[0] else first)(g, y, a, b),)
         if y.size < LARGE:
             return first(g, y, a, b), second(g, y, a, b)
-        return (vjp(g, y, a, b) for vjp in (first, second))  # one after the other, see `LARGE`
+        return _one_by_one((first, second), g, y, a, b)
 
     return made
+
+
+def _one_by_one(vjps, *arguments):
+    for vjp in vjps:
+        yield vjp(*arguments)
 
 
 def _of_many(vjps):
