@@ -56,14 +56,14 @@ def is_raised_by_hand(error):
     return not is_ours(trace.tb_frame) and code[at : at + 1] == RAISE
 
 
-def place(name, line):
+def line_of_file(name, line):
     """Write a line of a file for a message."""
     code = linecache.getline(name, line).strip()
     return f"{os.path.basename(name)}, line {line}" + (f", `{code}`" if code else "")
 
 
 def line_of(error):
-    """Return the last line of a user's code that an error has passed, as `place` writes it.
+    """Return the last line of a user's code that an error has passed, as `line_of_file` writes it.
 
     Where that calls a library, the library is named too.
     """
@@ -74,7 +74,7 @@ def line_of(error):
         return "a function of NumPy"
     name, line = lines[-1]
     name = name.rpartition("site-packages" + os.sep)[2]
-    return place(*own[-1]) + (LIBRARY.format(name, line) if lines[-1] != own[-1] else "")
+    return line_of_file(*own[-1]) + (LIBRARY.format(name, line) if lines[-1] != own[-1] else "")
 
 
 def say_line(error, more=""):

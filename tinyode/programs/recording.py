@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from .. import tree
-from ..autodiff.lines import is_ours, place
+from ..autodiff.lines import is_ours, line_of_file
 from ..autodiff.node import NUMBERS
 from ..autodiff.numpy_calls import IN_PLACE
 from ..autodiff.rules.table import name_of
@@ -168,7 +168,7 @@ class Recording(list):
         frame = sys._getframe()
         while frame.f_back is not None and is_ours(frame):
             frame = frame.f_back
-        line = place(frame.f_code.co_filename, frame.f_lineno)
+        line = line_of_file(frame.f_code.co_filename, frame.f_lineno)
         self.refusal = self.refusal or TypeError(f"{line}: {what}. {remedy}{OR_WITHOUT}")
         raise self.refusal
 
