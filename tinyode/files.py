@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import json
 import os
 import stat
 from typing import Any
@@ -41,7 +40,8 @@ def save(path: str | bytes | os.PathLike[Any], tree: Tree) -> None:
     OSError
         If the file cannot be written, or no new one can be made in its folder.
     """
-    import tempfile  # which takes longer to import than all of this module
+    import json  # these two take longer to import than all of this module
+    import tempfile
 
     arrays: list[Any] = []
     try:
@@ -104,6 +104,8 @@ def load(path: str | bytes | os.PathLike[Any]) -> Tree:
     MemoryError
         If an array in it is, or says it is, larger than the memory.
     """
+    import json
+
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             return _decode(json.loads(str(file["structure"])), file)

@@ -20,6 +20,7 @@ This file says what a tableau is, and how one is written down; the methods are i
 """
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -140,7 +141,7 @@ def tableau(
         rounded decimals.
     b_hat, e, e3 : rows, optional
         The error estimate, by the other method's weights or by its own; and the second estimate.
-    interpolant : array, optional
+    interpolant : array, or function that returns it, optional
         By default Hermite's cubic, with the values and slopes of the step at both ends. For the
         last slope f may have to be evaluated once more.
     extra : list of rows
@@ -159,6 +160,7 @@ def tableau(
         e = [x - y for x, y in zip(b, exact(b_hat))]
     else:
         e = e and exact(e)
+    interpolant = interpolant() if callable(interpolant) else interpolant
     if interpolant is None:
         if any(rows[0]):
             raise ValueError(
@@ -224,3 +226,32 @@ def collocation(name, order, c, reference):
 
     a = [*map(weights, c)]
     return Tableau(name, order, a, weights(1.0), c, integral, [], [], reference)
+
+
+class Methods(Mapping[str, Tableau]):
+    """The methods by name. A tableau is made when it is first asked for.
+
+    To make all of them would take a sixth of the time of ``import tinyode``.
+    """
+
+    def __init__(self, entries):
+        self._makers, self._made = dict(entries), {}
+
+    def __getitem__(self, name):
+        if name not in self._made:
+            self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    def __contains__(self, name):
+        return name in self._makers
+
+    def __iter__(self):
+        return iter(self._makers)
+
+    def __len__(self):
+        return len(self._makers)
+
+
+def later(make):
+    """Return a function with the arguments of ``make`` that returns the name and the call."""
+    return lambda name, *args, **others: (name, functools.partial(make, name, *args, **others))

@@ -7,8 +7,9 @@ Hairer and Wanner II (1996).
 """
 
 import math
+from functools import partial
 
-from .tableau import collocation, factored_interpolant, hairer_interpolant, tableau
+from .tableau import Methods, collocation, factored_interpolant, hairer_interpolant, later, tableau
 
 # fmt: off
 DOP853_B = ("0.054293734116568765 0 0 0 0 4.450312892752409 1.8915178993145003 -5.801203960010585 0.3111643669578199 "
@@ -33,39 +34,41 @@ KVAERNO5_ROWS = [
     "0.13855640231268224 0 -0.04245337201752043 0.02446657898003141 0.61943039072480676",
     "0.13659751177640291 0 -0.05496908796538376 -0.04118626728321046 0.62993304899016403 0.06962479448202728"]
 
-TABLEAUS = {method.name: method for method in [
-    tableau(
+method, by_collocation = later(tableau), later(collocation)
+
+TABLEAUS = Methods([
+    method(
         "euler", 1, a=[], b="1",
         reference="Euler, Institutiones calculi integralis (1768); HNW, section I.7"),
-    tableau(
+    method(
         "midpoint", 2, a=["1/2"], b="0 1",
         reference="Runge (1895); HNW, equation II.1.4"),
-    tableau(
+    method(
         "heun", 2, a=["1"], b="1/2 1/2",
         reference="Heun (1900), the explicit trapezoidal rule; HNW, section II.1"),
-    tableau(
+    method(
         "ralston", 2, a=["2/3"], b="1/4 3/4",
         reference="Ralston (1962), the least bound of the error of all methods of two stages and order 2"),
-    tableau(
+    method(
         "rk4", 4, a=["1/2", "0 1/2", "0 0 1"], b="1/6 1/3 1/3 1/6",
         reference="Kutta (1901), 'the' Runge-Kutta method; HNW, table II.1.2"),
-    tableau(
+    method(
         "rk4_38", 4, a=["1/3", "-1/3 1", "1 -1 1"], b="1/8 3/8 3/8 1/8",
         reference="Kutta (1901), the 3/8 rule; HNW, table II.1.2"),
-    tableau(
+    method(
         "heun_euler", 2, a=["1"], b="1/2 1/2", b_hat="1 0", error_order=1,
         reference="Heun's method with Euler's in it"),
-    tableau(
+    method(
         "bosh3", 3, a=["1/2", "0 3/4", "2/9 1/3 4/9"], b="2/9 1/3 4/9 0", b_hat="7/24 1/4 1/3 1/8", error_order=2,
         reference="Bogacki and Shampine (1989); its dense output is Hermite's cubic"),
-    tableau(
+    method(
         "fehlberg45", 4,
         a=["1/4", "3/32 9/32", "1932/2197 -7200/2197 7296/2197", "439/216 -8 3680/513 -845/4104",
            "-8/27 2 -3544/2565 1859/4104 -11/40"],
         b="25/216 0 1408/2565 2197/4104 -1/5 0",
         b_hat="16/135 0 6656/12825 28561/56430 -9/50 2/55", error_order=4,
         reference="Fehlberg (1969), which advances by the method of order 4; HNW, table II.5.1"),
-    tableau(
+    method(
         "dopri5", 5,
         a=["1/5",
            "3/40 9/40",
@@ -75,11 +78,11 @@ TABLEAUS = {method.name: method for method in [
            DOPRI5_B],
         b=DOPRI5_B,
         b_hat="5179/57600 0 7571/16695 393/640 -92097/339200 187/2100 1/40", error_order=4,
-        interpolant=hairer_interpolant(
+        interpolant=partial(hairer_interpolant,
             DOPRI5_B, "-12715105075/11282082432 0 87487479700/32700410799 -10690763975/1880347072 701980252875/199316789632 "
                       "-1453857185/822651844 69997945/29380423"),
         reference="Dormand and Prince (1980); HNW, table II.5.2"),
-    tableau(
+    method(
         "tsit5", 5, c="0 0.161 0.327 0.9 0.9800255409045097 1 1",
         a=["0.161",
            "-0.008480655492356989 0.335480655492357",
@@ -91,7 +94,7 @@ TABLEAUS = {method.name: method for method in [
         e="-0.00178001105222577714 -0.0008164344596567469 0.007880878010261995 -0.1447110071732629 0.5823571654525552 "
           "-0.45808210592918697 1/66",
         error_order=4,
-        interpolant=factored_interpolant(
+        interpolant=partial(factored_interpolant,
             ["0 -1.0530884977290216", "-1.3299890189751412 1", "0.7139816917074209 -1.4364028541716351 1"],
             ["0 0 0.1017", "1.2949852507374631 -2.1966568338249754 1"],
             ["0 0 2.490627285651252793", "1.57803468208092486 -2.38535645472061657 1"],
@@ -100,7 +103,7 @@ TABLEAUS = {method.name: method for method in [
             ["0 0 -34.87065786149660974", "-1.2 1", "-2/3 1"],
             ["0 0 2.5", "-1 1", "-0.6 1"]),
         reference="Tsitouras (2011), Runge-Kutta pairs of order 5(4) satisfying only the first column simplifying assumption"),
-    tableau(
+    method(
         "dop853", 8,
         c="0 0.05260015195876773 0.0789002279381516 0.1183503419072274 0.2816496580927726 0.3333333333333333 0.25 "
           "0.3076923076923077 0.6512820512820513 0.6 0.8571428571428571 1 1",
@@ -130,7 +133,7 @@ TABLEAUS = {method.name: method for method in [
                "0.0003825710908356584 -0.00034046500868740456 0.1413124436746325",
                "-0.42889630158379194 0 0 0 0 -4.697621415361164 7.683421196062599 4.06898981839711 0.3567271874552811 0 0 0 "
                "-0.0013990241651590145 2.9475147891527724 -9.15095847217987"],
-        interpolant=hairer_interpolant(
+        interpolant=partial(hairer_interpolant,
             DOP853_B,
             "-8.428938276109013 0 0 0 0 0.5667149535193777 -3.0689499459498917 2.38466765651207 2.117034582445028 "
             "-0.871391583777973 2.2404374302607883 0.6315787787694688 -0.08899033645133331 18.148505520854727 -9.194632392478356 "
@@ -144,44 +147,44 @@ TABLEAUS = {method.name: method for method in [
             "-37.45832313645163 104.0996495089623 29.8402934266605 -43.53345659001114 96.32455395918828 -39.17726167561544 "
             "-149.72683625798564"),
         reference="Dormand and Prince (1989), Hairer's code DOP853; HNW, section II.10"),
-    collocation(
+    by_collocation(
         "implicit_euler", 1, [1.0],
         reference="HW, section IV.3; L-stable"),
-    collocation(
+    by_collocation(
         "implicit_midpoint", 2, [0.5],
         reference="HW, section IV.3; Gauss's with one stage, symplectic"),
-    collocation(
+    by_collocation(
         "trapezoid", 2, [0.0, 1.0],
         reference="Crank and Nicolson (1947); HW, section IV.3; A-stable, and damps nothing"),
-    tableau(
+    method(
         "sdirk2", 2, a=[[1 - ALEXANDER]], b=[1 - ALEXANDER, ALEXANDER], diagonal=[ALEXANDER] * 2,
         interpolant=[[2 - 2 * ALEXANDER, ALEXANDER - 1], [2 * ALEXANDER - 1, 1 - ALEXANDER]],
         reference="Alexander (1977), L-stable; its dense output is the parabola with both end values and the slope at the end"),
-    collocation(
+    by_collocation(
         "gauss_legendre4", 4, [0.5 - SQRT3 / 6, 0.5 + SQRT3 / 6],
         reference="Hammer and Hollingsworth (1955); HNW, table II.7.3; symplectic"),
-    collocation(
+    by_collocation(
         "gauss_legendre6", 6, [0.5 - SQRT15 / 10, 0.5, 0.5 + SQRT15 / 10],
         reference="Kuntzmann (1961), Butcher (1964); HNW, table II.7.4; symplectic"),
-    collocation(
+    by_collocation(
         "radau_iia3", 3, [1 / 3, 1.0],
         reference="Ehle (1969), Axelsson (1969); HW, table IV.5.5; L-stable"),
-    collocation(
+    by_collocation(
         "radau_iia5", 5, [(4 - SQRT6) / 10, (4 + SQRT6) / 10, 1.0],
         reference="Ehle (1969); HW, table IV.5.6; L-stable"),
-    tableau(
+    method(
         "trbdf2", 2, a=[[ALEXANDER], TRBDF2_B], b=[*TRBDF2_B, ALEXANDER], diagonal=[0, ALEXANDER, ALEXANDER],
         b_hat=[(1 - SQRT2 / 4) / 3, (3 * SQRT2 / 4 + 1) / 3, ALEXANDER / 3], error_order=2,
         reference="Bank and others (1985); Hosea and Shampine (1996), who give it the estimate, of order 3; L-stable"),
-    tableau(
+    method(
         "kvaerno3", 3, a=KVAERNO3_ROWS, b=[*KVAERNO3_ROWS[-1], KVAERNO3], diagonal=[0, *[KVAERNO3] * 3],
         b_hat=[*KVAERNO3_ROWS[-2], KVAERNO3, 0], error_order=2,
         reference="Kvaerno (2004), Singly diagonally implicit Runge-Kutta methods with an explicit first stage; L-stable"),
-    tableau(
+    method(
         "kvaerno5", 5, a=KVAERNO5_ROWS, b=KVAERNO5_ROWS[-1] + " 0.26", diagonal="0 0.26 0.26 0.26 0.26 0.26 0.26",
         b_hat=KVAERNO5_ROWS[-2] + " 0.26 0", error_order=4,
         reference="Kvaerno (2004); L-stable; its third stage lies beyond the step, by 0.23 of it, and so beyond the end of the last one"),
-]}
+])
 
 ELSEWHERE = {  # names of the same method, or the nearest, elsewhere: their letters and digits alone
     "euler": "forwardeuler expliciteuler",

@@ -6,7 +6,6 @@ matrix product, from which the others follow, is in the docstring of `tinyode.au
 """
 
 import math
-import string
 
 import numpy as np
 
@@ -85,7 +84,7 @@ def tensordot(a, b, axes=2):
 
 # ---- einsum
 
-LETTERS = string.ascii_uppercase + string.ascii_lowercase
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def parse_einsum(operands):
