@@ -7,7 +7,7 @@ annotated with one type variable, `T`, for both.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,5 +18,36 @@ Tree: TypeAlias = Any  # an array, or a nested tuple, list or dict of arrays
 Generator: TypeAlias = "np.random.Generator"
 Field: TypeAlias = Callable[..., Any]  # f(t, y, *args), which returns dy/dt, nested like y
 T = TypeVar("T")
+
+
+class BatchOptions(TypedDict, total=False):
+    """The keywords of `odeint_batch`."""
+
+    method: str
+    rtol: Tree
+    atol: Tree
+    step_size: float | None
+    first_step: float | None
+    max_step: float | None
+    max_steps: int
+    batched: tuple[int, ...]
+
+
+class OdeintOptions(TypedDict, total=False):
+    """The keywords of `odeint`."""
+
+    method: str
+    rtol: Tree
+    atol: Tree
+    step_size: float | None
+    first_step: float | None
+    max_step: float | None
+    max_steps: int
+    gradient: str
+    adjoint_method: str | None
+    adjoint_rtol: Tree | None
+    adjoint_atol: Tree | None
+    checkpoints: int | None
+
 
 __all__ = ["Array", "ArrayLike", "Field", "Generator", "T", "Tree"]

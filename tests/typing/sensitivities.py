@@ -21,11 +21,11 @@ def energy(t: float, y: Array, k: float) -> Any:
 
 
 y0, times = np.ones(2), np.linspace(0.0, 1.0, 5)
-# Any: the values have one axis more than y0, so that of a float they are an array
-reveal_type(odeint(f, y0, times, 1.0))  # Any
-reveal_type(odeint(f, 1.0, [0.0, 1.0], 1.0, gradient="discrete", checkpoints=3))  # Any
+reveal_type(odeint(f, y0, times, 1.0))  # Array
+reveal_type(odeint(f, 1.0, [0.0, 1.0], 1.0, gradient="discrete", checkpoints=3))  # Array
+# Any: of a container of floats the values are arrays
 reveal_type(odeint(f, {"a": y0}, times, 1.0, atol={"a": 1e-9})["a"])  # Any
-reveal_type(odeint_batch(f, np.ones((3, 2)), times, 1.0))  # Any
+reveal_type(odeint_batch(f, np.ones((3, 2)), times, 1.0))  # Array
 
 when, where = odeint_event(f, y0, 0.0, 1.0, event=crossing, t_end=9.0)
 reveal_type(where)  # Array

@@ -4,6 +4,8 @@ It is `discrete` with a row for each sample. The steps that samples took togethe
 from the last to the first, each with as many rows as it had.
 """
 
+from typing import TYPE_CHECKING, overload
+
 import numpy as np
 
 from .. import tree
@@ -15,12 +17,23 @@ from ..solvers.batch import follow, prepare
 from ..solvers.first_call import explained
 from ..solvers.options import Options
 from ..solvers.tableaus import find
-from ..types import ArrayLike, Field, Tree
+from ..types import Array, ArrayLike, BatchOptions, Field, Tree
 from .repeatable import warn_unless_repeatable
 from .shared import NOT_FINITE, check_parameters, check_start, replaced
 from .step_back import both_coefficients, step_back, weighted_sum
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
+
+@overload
+def odeint_batch(
+    f: Field, y0: Array, t: ArrayLike, *args: Tree, **options: "Unpack[BatchOptions]"
+) -> Array: ...
+@overload
+def odeint_batch(
+    f: Field, y0: Tree, t: ArrayLike, *args: Tree, **options: "Unpack[BatchOptions]"
+) -> Tree: ...
 @explained
 def odeint_batch(
     f: Field,

@@ -1,14 +1,19 @@
 """`odeint`: the solution of an initial value problem, differentiable in all that it depends on."""
 
+from typing import TYPE_CHECKING, overload
+
 from .. import tree
 from ..autodiff.numpy_calls import plain, unbox
 from ..solvers.first_call import explained
 from ..solvers.options import Options
 from ..solvers.state import check_function, check_times
-from ..types import ArrayLike, Field, Tree
+from ..types import Array, ArrayLike, Field, OdeintOptions, Tree
 from . import adjoint, discrete, forward, interpolated
 from .settings import Adjoint, Way, check_settings
 from .shared import VectorField, check_parameters, check_start, flat
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 GRADIENTS = {
     "adjoint": Way(adjoint.odesolve, solves_back=True),
@@ -18,6 +23,14 @@ GRADIENTS = {
 }
 
 
+@overload
+def odeint(
+    f: Field, y0: Array | float, t: ArrayLike, *args: Tree, **options: "Unpack[OdeintOptions]"
+) -> Array: ...
+@overload
+def odeint(
+    f: Field, y0: Tree, t: ArrayLike, *args: Tree, **options: "Unpack[OdeintOptions]"
+) -> Tree: ...
 @explained
 def odeint(
     f: Field,
