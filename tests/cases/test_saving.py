@@ -236,8 +236,8 @@ def test_what_may_not_be_written_is_an_error_and_stays(what):
         path.chmod(0o444 if what == "file" else 0o644)
         path.parent.chmod(0o555 if what == "folder" else 0o755)
         code = (
-            "import json, os, sys, tempfile; from tinyode import tree; os.geteuid() or os.setuid(65534); "
-            "tree.save(sys.argv[1], 2.0)"
+            "import json, os, sys, tempfile; from tinyode import tree; "
+            "os.geteuid() or os.setuid(65534); tree.save(sys.argv[1], 2.0)"
         )
         ran = subprocess.run(
             [sys.executable, "-c", code, str(path)],
