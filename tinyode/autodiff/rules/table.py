@@ -86,10 +86,11 @@ def per_operand(*vjps, of=None):
     makes the sweep of a small network a sixth faster than the general one.
     """
     n = len(vjps)
-    if n not in (1, 2) or any([_has_settings(vjp, n) for vjp in vjps]):
-        made = _of_many(vjps)
+    alone = n in (1, 2) and not any([_has_settings(vjp, n) for vjp in vjps])
+    if n == 1:
+        made = _of_one(*vjps) if alone else _of_one_with_settings(*vjps)
     else:
-        made = _of_one(*vjps) if n == 1 else _of_two(*vjps)
+        made = _of_two(*vjps) if alone else _of_many(vjps)
     made.vjps = vjps
     made.__name__ = "a rule" if of is None else name_of(of)
     return made
@@ -97,6 +98,10 @@ def per_operand(*vjps, of=None):
 
 def _of_one(vjp):
     return lambda g, y, wanted, x: (vjp(g, y, x),)
+
+
+def _of_one_with_settings(vjp):
+    return lambda g, y, wanted, *args, **kwargs: (vjp(g, y, *args, **kwargs),)
 
 
 def _of_two(first, second):
