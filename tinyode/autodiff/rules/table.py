@@ -86,11 +86,11 @@ def per_operand(*vjps, of=None):
     makes the sweep of a small network a sixth faster than the general one.
     """
     n = len(vjps)
-    alone = n in (1, 2) and not any([_has_settings(vjp, n) for vjp in vjps])
+    without_settings = n in (1, 2) and not any([_has_settings(vjp, n) for vjp in vjps])
     if n == 1:
-        made = _of_one(*vjps) if alone else _of_one_with_settings(*vjps)
+        made = _of_one(*vjps) if without_settings else _of_one_with_settings(*vjps)
     else:
-        made = _of_two(*vjps) if alone else _of_many(vjps)
+        made = _of_two(*vjps) if without_settings else _of_many(vjps)
     made.vjps = vjps
     made.__name__ = "a rule" if of is None else name_of(of)
     return made
