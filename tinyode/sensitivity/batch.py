@@ -23,17 +23,21 @@ from .shared import NOT_FINITE, check_parameters, check_start, replaced
 from .step_back import both_coefficients, step_back, weighted_sum
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing import Unpack  # of Python 3.11
 
 
-@overload
-def odeint_batch(
-    f: Field, y0: Array, t: ArrayLike, *args: Tree, **options: "Unpack[BatchOptions]"
-) -> Array: ...
-@overload
-def odeint_batch(
-    f: Field, y0: Tree, t: ArrayLike, *args: Tree, **options: "Unpack[BatchOptions]"
-) -> Tree: ...
+if TYPE_CHECKING:
+
+    @overload
+    def odeint_batch(
+        f: Field, y0: Array, t: ArrayLike, *args: Tree, **options: Unpack[BatchOptions]
+    ) -> Array: ...
+    @overload
+    def odeint_batch(
+        f: Field, y0: Tree, t: ArrayLike, *args: Tree, **options: Unpack[BatchOptions]
+    ) -> Tree: ...
+
+
 @explained
 def odeint_batch(
     f: Field,

@@ -13,7 +13,7 @@ from .settings import Adjoint, Way, check_settings
 from .shared import VectorField, check_parameters, check_start, flat
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing import Unpack  # of Python 3.11
 
 GRADIENTS = {
     "adjoint": Way(adjoint.odesolve, solves_back=True),
@@ -23,14 +23,18 @@ GRADIENTS = {
 }
 
 
-@overload
-def odeint(
-    f: Field, y0: Array | float, t: ArrayLike, *args: Tree, **options: "Unpack[OdeintOptions]"
-) -> Array: ...
-@overload
-def odeint(
-    f: Field, y0: Tree, t: ArrayLike, *args: Tree, **options: "Unpack[OdeintOptions]"
-) -> Tree: ...
+if TYPE_CHECKING:
+
+    @overload
+    def odeint(
+        f: Field, y0: Array | float, t: ArrayLike, *args: Tree, **options: Unpack[OdeintOptions]
+    ) -> Array: ...
+    @overload
+    def odeint(
+        f: Field, y0: Tree, t: ArrayLike, *args: Tree, **options: Unpack[OdeintOptions]
+    ) -> Tree: ...
+
+
 @explained
 def odeint(
     f: Field,
