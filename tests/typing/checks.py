@@ -25,7 +25,8 @@ def euler(f: Any, y0: Array, t: Array, *args: Any) -> Array:
     y = [y0]
     for start, end in zip(t, t[1:]):
         y.append(y[-1] + (end - start) * f(start, y[-1], *args))
-    return np.stack(y)
+    ys: Array = np.stack(y)
+    return ys
 
 
 check_vjp(f, x, order=2, difference=complex_step, rtol=1e-9, rng=np.random.default_rng(0))
