@@ -18,7 +18,8 @@ x: Array = np.ones(2)
 
 
 def f(x: Array) -> Array:
-    return x * np.sin(x)
+    y: Array = x * np.sin(x)
+    return y
 
 
 def euler(f: Any, y0: Array, t: Array, *args: Any) -> Array:
