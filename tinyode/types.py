@@ -20,8 +20,8 @@ Field: TypeAlias = Callable[..., Any]  # f(t, y, *args), which returns dy/dt, ne
 T = TypeVar("T")
 
 
-class BatchOptions(TypedDict, total=False):
-    """The keywords of `odeint_batch`."""
+class SolveOptions(TypedDict, total=False):
+    """The keywords that all differentiable solvers have."""
 
     method: str
     rtol: Tree
@@ -30,19 +30,17 @@ class BatchOptions(TypedDict, total=False):
     first_step: float | None
     max_step: float | None
     max_steps: int
+
+
+class BatchOptions(SolveOptions, total=False):
+    """The keywords of `odeint_batch`."""
+
     batched: tuple[int, ...]
 
 
-class OdeintOptions(TypedDict, total=False):
+class OdeintOptions(SolveOptions, total=False):
     """The keywords of `odeint`."""
 
-    method: str
-    rtol: Tree
-    atol: Tree
-    step_size: float | None
-    first_step: float | None
-    max_step: float | None
-    max_steps: int
     gradient: str
     adjoint_method: str | None
     adjoint_rtol: Tree | None
