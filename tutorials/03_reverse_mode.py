@@ -60,8 +60,8 @@ assert np.allclose(from_the_left, from_the_right)
 class Var:
     """A number or array that remembers how it was made.
 
-    With each parent it keeps a function from its own cotangent to that of the parent. Operands
-    have equal shapes here; the library also undoes broadcasting, by summing.
+    With each parent it keeps a function from its own cotangent to what that adds to the parent's.
+    The operands of + and * have equal shapes here; the library also undoes broadcasting.
     """
 
     def __init__(self, value, parents=()):
@@ -110,8 +110,8 @@ def gradient(output, inputs):
 
 
 # %% [markdown]
-# That is all. A small network with it, and the same network for the library, which needs no class
-# of its own: it takes NumPy code as it is.
+# That is all. A small network with it, and the same network for the library. It needs no `Var` in
+# your code: NumPy tells the library of each function that is called.
 
 # %%
 rng = np.random.default_rng(0)
@@ -178,18 +178,35 @@ assert np.isclose(grad(lambda a: (a * 2 + np.tanh(a)) ** 2)(0.5), by_hand)
 # ## The library's engine
 #
 # The heart of the library is not much longer than our forty lines, and you can read it now:
-# [`tinyode/autodiff/tape.py`](../tinyode/autodiff/tape.py). Where a `Var` holds its parents, the
-# library keeps one list of all operations, the tape, in the order in which they ran; walking back
-# is going through that list from its end. Its docstring says which part of it is which of ours.
-# Here are the two operations of $y = \tanh(x w)$, written on a tape by hand:
+# [`tinyode/autodiff/tape.py`](../tinyode/autodiff/tape.py). A `Var` holds its parents. The library
+# keeps one list of all operations instead, the *tape*. Inputs take its first positions, and each
+# operation takes the next one. An operation is recorded after its operands, so the list is in the
+# order that `visit` had to find, and `sweep`, which is our `gradient`, goes through it from the
+# end.
+#
+# A record has five parts: the rule; which of the operands need a derivative, by their number in the
+# call; where these operands stand on the tape; the value; all operands. The rule is the function
+# that a `Var` kept with each parent. It is given the cotangent, the value, which operands are
+# wanted (not needed here) and the operands, and returns one cotangent for each wanted operand. Here
+# are the two operations of $y = \tanh(x w)$, written on a tape by hand; $x$ is a constant:
 
 # %%
-tape = Tape(n_inputs=1)  # w, at position 0
 x0, w0 = np.float64(0.5), np.float64(2.0)
 z0, y0 = x0 * w0, np.tanh(x0 * w0)
-tape.record(lambda g, z, wanted, x, w: [g * x], (1,), (0,), z0, (x0, w0))  # operand 1 is w
-tape.record(lambda g, y, wanted, z: [g * (1 - y * y)], (0,), (1,), y0, (z0,))
-(dy_dw,) = sweep(tape.records, [(2, np.float64(1.0))], n_inputs=1)
+
+
+def rule_of_product(g, value, wanted, x, w):
+    return [g * x]  # of w alone
+
+
+def rule_of_tanh(g, value, wanted, z):
+    return [g * (1 - value * value)]
+
+
+tape = Tape(n_inputs=1)  # position 0 is w
+tape.record(rule_of_product, wanted=(1,), parents=(0,), value=z0, args=(x0, w0))  # position 1: z
+tape.record(rule_of_tanh, wanted=(0,), parents=(1,), value=y0, args=(z0,))  # position 2: y
+(dy_dw,) = sweep(tape.records, seeds=[(2, np.float64(1.0))], n_inputs=1)  # begin with dy/dy = 1
 print(f"dy/dw from the tape {dy_dw:.12f}, by hand {x0 * (1 - y0**2):.12f}")
 assert dy_dw == x0 * (1 - y0**2) and np.isclose(dy_dw, grad(lambda w: np.tanh(x0 * w))(2.0))
 
@@ -234,9 +251,9 @@ for lost in (lambda x: math.sin(x), lambda x: np.fft.fft(x)):
 
 # %% [markdown]
 # The tape is a list in memory. `program` writes it down as text: first what the function did, then
-# the walk back, one operation a line. Its last argument, `g`, is the cotangent of the value, 1 for
-# a gradient; it returns the value, and the cotangents of the arguments. (`np.add.reduce` is what
-# `np.sum` calls.) It is NumPy and nothing else, so it can be run where there is nothing else, and
+# the walk back, one operation a line. The last argument of the written function, `g`, is the
+# cotangent of the value, 1 for a gradient; it returns the value, and the cotangents of the
+# arguments. (`np.add.reduce` is what `np.sum` calls.) It is NumPy and nothing else, so it can be run where there is nothing else, and
 # gives the numbers of the engine to the last bit.
 
 
