@@ -156,10 +156,12 @@ def problem(f, z0, t, theta, options):
     args = tree.unflatten(f.args_structure, theta)
     write = flat_field(f.f, leaves, f.structure, args)
     if f.coupled is None:
-        jacobian = flat_jacobian(f.f, leaves, f.structure, args)
+        jacobian = flat_jacobian(write, f.f, leaves, f.structure, args, options)
     else:
-        coupled = lambda t, y, *args: f.f(t, y, *args)[: f.coupled]
-        jacobian = flat_jacobian(coupled, [y[: f.coupled]], tree.LEAF, args)
+        coupled, head = lambda t, y, *args: f.f(t, y, *args)[: f.coupled], [y[: f.coupled]]
+        jacobian = flat_jacobian(
+            write, coupled, head, tree.LEAF, args, options, total=len(y)
+        )
     walk = steps(write, y, times, options, stats, f.coupled, jacobian)
     return Problem(write, y, times, find(options.method), stats, jacobian, walk)
 

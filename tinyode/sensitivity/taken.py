@@ -122,7 +122,8 @@ class Taken:
 
         def again(m, y):
             t, t1, h, *_ = self.steps[m]
-            stepper.J = None
+            if self.tableau.implicit:
+                stepper.newton.J = None
             with np.errstate(over="ignore", invalid="ignore"):  # as in the forward solve
                 stepper.start(t, y)
                 y1 = stepper.step(t, t1, y, h)

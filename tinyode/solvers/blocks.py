@@ -13,14 +13,15 @@ import numpy as np
 class Block(NamedTuple):
     """Stages first ... stop - 1, and A = T diag(eigenvalues) T_inv.
 
-    There are no eigenvalues where the one stage is explicit.
+    There are no eigenvalues where the one stage is explicit. Of a conjugate pair one is kept. Then
+    its column of T counts twice: the sum of both terms is twice the real part of one.
     """
 
     first: int
     stop: int
-    eigenvalues: np.ndarray | None
-    T: np.ndarray | None
-    T_inv: np.ndarray | None
+    eigenvalues: list | None  # floats, and complex numbers with a positive imaginary part
+    T: list | None  # for each of them its column of T, (s, 1), and its row of T_inv, (s,)
+    T_inv: list | None
 
 
 def blocks(a):
@@ -36,23 +37,28 @@ def blocks(a):
 
 
 def _block(first, stop, A):
-    """Return the `Block` of these stages, with one of each conjugate pair of eigenvalues."""
+    """Return the `Block` of these stages."""
     if not A.any():
         return Block(first, stop, None, None, None)
     values, T = np.linalg.eig(A)
-    kept = values.imag >= 0
-    twice = np.where(values.imag > 0, 2, 1)
-    return Block(first, stop, values[kept], (T * twice)[:, kept], np.linalg.inv(T)[kept])
+    T_inv, found = np.linalg.inv(T), []
+    for value, column, row in zip(values.tolist(), T.T, T_inv):
+        if value.imag > 0:
+            found.append((value, 2 * column[:, None], row))
+        elif value.imag == 0:
+            found.append((value.real, column[:, None].real, row.real))
+    return Block(first, stop, *map(list, zip(*found)))
 
 
-def extrapolation(c, x, most):
-    """Return weights w of the guess k(x) ~ sum_j w_j k_j.
+def extrapolation(c, most):
+    """Return a function from places x, in a list, to the weights of guesses there.
 
-    It is the polynomial through the last slopes, so many at most.
+    The guess is k(x) ~ sum_j w_j k_j, the polynomial through the last slopes, so many at most. The
+    weights have a row for each x.
     """
     nodes = {node: j for j, node in enumerate(c.tolist())}  # the later one of two at the same place
     chosen = sorted(nodes.values())[-most:]
-    w = np.zeros(len(c))
-    for j in chosen:
-        w[j] = np.prod([(x - c[m]) / (c[j] - c[m]) for m in chosen if m != j])
-    return w
+    powers, identity = np.arange(len(chosen)), np.zeros((len(chosen), len(c)))
+    identity[powers, chosen] = 1.0
+    lagrange = np.linalg.solve(np.vander(c[chosen], increasing=True), identity)
+    return lambda x: np.array([[place] for place in x]) ** powers @ lagrange

@@ -1,52 +1,87 @@
-"""The Jacobian df/dy that an implicit method needs: by the engine, or the user's own."""
+"""The Jacobian df/dy that an implicit method needs: the user's own, by differences or the engine.
+
+It decides how fast Newton's method converges, and not what it converges to. So it need not be
+exact. For a small system differences are quickest:
+
+    column j is (f(t, y + d_j e_j) - f(t, y)) / d_j
+
+which is n + 1 evaluations of f. The engine needs one on the tape, and one sweep for all rows
+together: that takes longer than one evaluation, but not n times as long.
+"""
+
+import math
 
 import numpy as np
 
 from .. import tree
-from ..autodiff.lines import is_ours, origin
 from ..autodiff.numpy_calls import is_traced, unbox
 from ..autodiff.transforms import jacobian
 from .options import check_constant
 from .state import as_array
 
-NEEDS_JACOBIAN = (
-    "an implicit method needs the Jacobian of f, for which f is differentiated here{}. Write f so"
-    " that it can be, or give its Jacobian, jacobian=lambda t, y: ..."
-)
+# Up to so many equations differences are quicker than the engine.
+FEW = 20
+# A difference is at least this part of the error that the tolerances allow in the component: within
+# that error f may be taken for linear. Rounding errors of f, which a small difference enlarges, do
+# no harm then: they are as much smaller than a change of f that matters.
+SHARE = 0.01
 
 
-def flat_jacobian(f, leaves, structure, args, given=None):
+def flat_jacobian(field, f, leaves, structure, args, options, given=None, total=None):
     """Return a function ``(t, y)`` for the Jacobian df/dy of flat vectors, shape (n, n).
 
     Parameters
     ----------
+    field : function
+        The flat field of f: ``field(t, y, k)`` writes dy/dt into k.
     f, leaves, structure, args
         See `state.flat_field`.
+    options : Options
+        Of the solve, for its tolerances.
     given : function, optional
-        The user's own Jacobian; without it f is differentiated.
+        The user's own Jacobian.
+    total : int, optional
+        How many components ``field`` writes, where these are the first of more.
     """
-    cut = tree.cutter(leaves)
-
-    def by_engine(t, y):
-        def field(y):
-            dy = f(t, tree.unflatten(structure, cut(y)), *args)
-            parts = [dy] if structure is tree.LEAF else tree.flatten(dy)[0]
-            return np.concatenate([_flat(unbox(part), y.dtype) for part in parts])
-
-        try:
-            return jacobian(field)(y)
-        except (TypeError, ValueError, AttributeError) as error:
-            if type(error) in (TypeError, ValueError) and is_ours(origin(error)):
-                raise type(error)(NEEDS_JACOBIAN.format(f", and cannot be: {error}")) from error
-            # as add_note does, which Python 3.10 has not
-            error.__dict__.setdefault("__notes__", []).append(NEEDS_JACOBIAN.format(""))
-            raise
+    cut, n = tree.cutter(leaves), sum([leaf.size for leaf in leaves])
 
     def by_user(t, y):
         J = given(t, tree.unflatten(structure, cut(y)), *args)
         return _check_jacobian(J, y.size, leaves[0].shape if structure is tree.LEAF else None)
 
-    return by_engine if given is None else by_user
+    def by_differences(t, y):
+        return differences(field, t, y, options.rtol, options.atol, total or n)
+
+    def by_engine(t, y):
+        def of_vector(y):
+            dy = f(t, tree.unflatten(structure, cut(y)), *args)
+            parts = [dy] if structure is tree.LEAF else tree.flatten(dy)[0]
+            return np.concatenate([_flat(unbox(part), y.dtype) for part in parts])
+
+        try:
+            return jacobian(of_vector)(y)
+        except Exception:  # of any kind: f takes numbers, and fails with what the tape gives it
+            return by_differences(t, y)
+
+    if given is not None:
+        return by_user
+    return by_differences if n <= FEW else by_engine
+
+
+def differences(field, t, y, rtol, atol, total):
+    """Return df/dy by differences of f, each in the direction in which the component moves."""
+    n, k, f0 = len(y), np.empty(total, y.dtype), np.empty(total, y.dtype)
+    field(t, y, f0)
+    allowed = atol + rtol * np.abs(y)
+    size = np.maximum(math.sqrt(np.finfo(y.dtype).eps) * np.abs(y), SHARE * allowed)
+    moved = y + np.copysign(size, f0[:n]).astype(y.dtype)
+    J = np.empty((n, n), y.dtype)
+    for j, distance in enumerate((moved - y).tolist()):
+        y_j = y.copy()
+        y_j[j] = moved[j]
+        field(t, y_j, k)
+        np.divide(k[:n] - f0[:n], distance, out=J[:, j])
+    return J
 
 
 def _flat(part, dtype):

@@ -73,7 +73,11 @@ class Stepper:
     ----------
     K : array, shape (s, n)
         The stages of the step just taken, until `advance`.
+    rate : float
+        How fast Newton's method converged in it; 0 for explicit methods.
     """
+
+    rate = 0.0
 
     def __init__(self, field, tableau, y, coupled, stats):
         s = tableau.stages

@@ -115,9 +115,9 @@ def _adaptive(stepper, y, times, options):
             if size < control.shortest or is_lost(size, t):
                 raise failures.no_stages(options, t, h, culprit(stepper, t, y, h))
             continue
-        error = error_of_step(stepper, y, y1, abs(end - t), options)
+        error = error_of_step(stepper, t, y, y1, abs(end - t), options)
         if error <= 1 and all_finite(y1):  # beside an infinite state an error is small
-            size = control.after_accepted(abs(h), error)
+            size = control.after_accepted(abs(h), error, stepper.rate)
             stats.accepted += 1
             yield Step(t, t1, h, y, y1, stepper.K)
             if t1 == end:
@@ -144,9 +144,12 @@ def _first_step(stepper, t, y, end, options):
     return guess_first_step(slope, t, y, k, order, norm, end - t).item()
 
 
-def error_of_step(stepper, y, y1, left, options):
+def error_of_step(stepper, t, y, y1, left, options):
     """Return the norm of the error of the step just taken: 1 is what the tolerances allow."""
-    error = _scaled(stepper.error(), stepper, y, y1, left, options)
+    estimate = stepper.error()
+    error = _scaled(estimate, stepper, y, y1, left, options)
+    if stepper.tableau.filter is not None and error > 1:
+        return _scaled(stepper.error_again(t, y, estimate), stepper, y, y1, left, options)
     if stepper.tableau.e3 is None:
         return error
     return corrected(error, _scaled(stepper.second_error(), stepper, y, y1, left, options))
@@ -304,7 +307,7 @@ def solve(
     # The problem for flat vectors.
     stats, y = Stats(), np.concatenate([leaf.reshape(-1) for leaf in leaves])
     field = flat_field(f, leaves, structure, args)
-    J = flat_jacobian(f, leaves, structure, args, jacobian)
+    J = flat_jacobian(field, f, leaves, structure, args, options, jacobian)
     dense = Dense(tableau, field, leaves, structure)
     watch = Watch(events, flat_event(leaves, structure, args), field, tableau, stats)
     return followed(steps(field, y, times, options, stats, jacobian=J), y, times, dense, watch)

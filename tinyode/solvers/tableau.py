@@ -21,7 +21,7 @@ This file says what a tableau is, and how one is written down; the methods are i
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -50,6 +50,9 @@ class Tableau:
     e3 : array, shape (s,), or None
         Weights of a second estimate, of lower order, which corrects the first: error^2 /
         sqrt(error^2 + 0.01 error3^2) (HNW, II.10.17).
+    filter : float or None
+        gamma, where the estimate is (I - h gamma J)^-1 h sum e_i k_i, with J = df/dy. This keeps
+        stiff components, which the method damps, from counting (HW, equation IV.8.19).
     """
 
     name: str
@@ -64,6 +67,7 @@ class Tableau:
     e: np.ndarray | None = None
     error_order: int | None = None
     e3: np.ndarray | None = None
+    filter: float | None = None
 
     def __post_init__(self):
         for name in ("a", "b", "c", "interpolant", "e", "e3", "extra_a", "extra_c"):
@@ -210,12 +214,12 @@ def factored_interpolant(*rows):
     return [functools.reduce(np.convolve, row)[1:] for row in factors]
 
 
-def collocation(name, order, c, reference):
+def collocation(name, order, c, reference, estimate=False):
     """Write down the method that makes a polynomial satisfy the equation at the nodes c.
 
     The polynomial has degree s (HNW, section II.7): a_ij = int_0^(c_i) l_j, b_j = int_0^1 l_j, with
     l_j the Lagrange polynomials of the nodes. The polynomial itself, with weights b_j(theta) =
-    int_0^theta l_j, is the dense output.
+    int_0^theta l_j, is the dense output. With ``estimate`` it gets one from `with_first_slope`.
     """
     s = len(c)
     l = np.linalg.inv(np.vander(c, increasing=True))  # column j: the coefficients of l_j
@@ -225,7 +229,33 @@ def collocation(name, order, c, reference):
         return [sum(q * theta**n for n, q in enumerate(row, 1)) for row in integral.tolist()]
 
     a = [*map(weights, c)]
-    return Tableau(name, order, a, weights(1.0), c, integral, [], [], reference)
+    method = Tableau(name, order, a, weights(1.0), c, integral, [], [], reference)
+    return with_first_slope(method) if estimate else method
+
+
+def with_first_slope(method):
+    """Give a method of Radau IIA an error estimate: HW, equations IV.8.16 to IV.8.20.
+
+    No weights on its s stages give a second result of order s. So k_0 = f(t, y) becomes one more
+    stage, on which the method itself does not depend. Its weight is gamma, the real eigenvalue of
+    A. The other weights then follow from the conditions of order s, sum_i b_hat_i c_i^(n - 1) = 1 /
+    n. The difference of the results is multiplied by (I - h gamma J)^-1, a matrix that Newton's
+    method has already.
+    """
+    s, (gamma,) = method.stages, [x.real for x in np.linalg.eigvals(method.a) if x.imag == 0]
+    conditions = np.vander(method.c, increasing=True).T
+    right = 1 / np.arange(1.0, s + 1) - gamma * (np.arange(s) == 0)
+    e = method.b - np.linalg.solve(conditions, right)
+    return replace(
+        method,
+        a=np.pad(method.a, ((1, 0), (1, 0))),
+        b=np.append(0.0, method.b),
+        c=np.append(0.0, method.c),
+        interpolant=np.pad(method.interpolant, ((1, 0), (0, 0))),
+        e=np.append(-gamma, e),
+        error_order=s,
+        filter=gamma,
+    )
 
 
 class Methods(Mapping[str, Tableau]):

@@ -170,8 +170,8 @@ TABLEAUS = Methods([
         "radau_iia3", 3, [1 / 3, 1.0],
         reference="Ehle (1969), Axelsson (1969); HW, table IV.5.5; L-stable"),
     by_collocation(
-        "radau_iia5", 5, [(4 - SQRT6) / 10, (4 + SQRT6) / 10, 1.0],
-        reference="Ehle (1969); HW, table IV.5.6; L-stable"),
+        "radau_iia5", 5, [(4 - SQRT6) / 10, (4 + SQRT6) / 10, 1.0], estimate=True,
+        reference="Ehle (1969); HW, table IV.5.6 and section IV.8, the method of the code RADAU5; L-stable"),
     method(
         "trbdf2", 2, a=[[ALEXANDER], TRBDF2_B], b=[*TRBDF2_B, ALEXANDER], diagonal=[0, ALEXANDER, ALEXANDER],
         b_hat=[(1 - SQRT2 / 4) / 3, (3 * SQRT2 / 4 + 1) / 3, ALEXANDER / 3], error_order=2,
