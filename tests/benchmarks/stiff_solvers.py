@@ -87,7 +87,9 @@ def medical_akzo(t, y):
     above = np.concatenate([u[1:], u[-1:]])
     reaction = 100 * u * v
     drift = ALPHA * (above - below) * (POINTS / 2)
-    return np.concatenate([drift + BETA * (below - 2 * u + above) * POINTS**2 - reaction, -reaction])
+    return np.concatenate(
+        [drift + BETA * (below - 2 * u + above) * POINTS**2 - reaction, -reaction]
+    )
 
 
 def e5(t, y):

@@ -43,6 +43,7 @@ from .checks import (
 )
 from .lines import say_line
 from .node import Node
+from .rows import TOGETHER, sweep_rows
 from .specialized import offers, specialized
 from .tape import Tape, sweep
 
@@ -73,17 +74,7 @@ def vjp(f: Callable[..., T], *primals: Any) -> tuple[T, Callable[[T], tuple[Any,
     ValueError
         By the pullback, if its argument does not match ``value``.
     """
-    leaves, structure = tree.flatten(primals)
-    leaves = [x if type(x) is ndarray and x.dtype is FLOAT64 else as_primal(x) for x in leaves]
-    fast = None
-    if offers(f):
-        fast = specialized(f, leaves, structure, tuple(range(len(leaves))))
-    if fast:
-        values, pull = fast.vjp(*leaves)
-        out_structure, owned = fast.structure, fast.owned
-    else:
-        values, pull, out_structure = _by_tape(f, leaves, structure)
-        owned = False
+    _, structure, values, pull, out_structure, owned = _prepared(f, primals)
 
     def pullback(cotangent):
         seeds, seed_structure = tree.flatten(cotangent)
@@ -95,6 +86,27 @@ def vjp(f: Callable[..., T], *primals: Any) -> tuple[T, Callable[[T], tuple[Any,
     # the caller may write into the value, and the pullback still needs it
     theirs = values if owned else [y.copy()[()] if type(y) is ndarray else y for y in values]
     return tree.unflatten(out_structure, theirs), pullback
+
+
+def _prepared(f, primals):
+    """Evaluate f with its derivative by the tape, or with one that it offers.
+
+    Returns
+    -------
+    leaves, structure
+        The primals, taken apart.
+    values, pull, out_structure
+        The leaves of f's value, their pullback, and its structure.
+    owned : bool
+        Whether nothing of it shares memory; see `specialized`.
+    """
+    leaves, structure = tree.flatten(primals)
+    leaves = [x if type(x) is ndarray and x.dtype is FLOAT64 else as_primal(x) for x in leaves]
+    if offers(f):
+        fast = specialized(f, leaves, structure, tuple(range(len(leaves))))
+        if fast:
+            return leaves, structure, *fast.vjp(*leaves), fast.structure, fast.owned
+    return leaves, structure, *_by_tape(f, leaves, structure), False
 
 
 def _by_tape(f, leaves, structure):
@@ -154,19 +166,34 @@ def close_tape(tape, outputs, leaves):
             y + 0.0  # a Node of a tape that is closed, which this says
         positions.append(None)
         values.append(y)
-    records = tape.close()
+    return values, Pull(tape.close(), positions, leaves)
 
-    def pull(seeds):
-        of_outputs = [(i, g) for i, g in zip(positions, seeds) if i is not None]
-        cotangents = sweep(records, of_outputs, len(leaves))
-        for i, (c, x) in enumerate(zip(cotangents, leaves)):
+
+class Pull:
+    """The pullback of a tape: from cotangents of its outputs to those of its inputs, in lists."""
+
+    __slots__ = ("leaves", "positions", "records")
+
+    def __init__(self, records, positions, leaves):
+        self.records, self.positions, self.leaves = records, positions, leaves
+
+    def __call__(self, seeds):
+        """Pull back one cotangent of each output."""
+        return self._swept(sweep, seeds, ())
+
+    def rows(self, seeds):
+        """Pull back many cotangents together, which are stacked along a new first axis."""
+        return self._swept(sweep_rows, seeds, seeds[0].shape[:1])
+
+    def _swept(self, sweep, seeds, stacked):
+        of_outputs = [(i, g) for i, g in zip(self.positions, seeds) if i is not None]
+        cotangents = sweep(self.records, of_outputs, len(self.leaves))
+        for i, (c, x) in enumerate(zip(cotangents, self.leaves)):
             if c is None:  # nothing depends on x
-                cotangents[i] = np.zeros(x.shape, x.dtype)[()]
+                cotangents[i] = np.zeros((*stacked, *x.shape), x.dtype)[()]
             elif c.dtype is not x.dtype:
                 cotangents[i] = c.astype(x.dtype)
         return cotangents
-
-    return values, pull
 
 
 def jvp(f: Callable[..., T], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[T, T]:
@@ -283,7 +310,8 @@ def grad(f: Callable[P, Any], argnum: int | tuple[int, ...] = 0) -> Callable[P, 
 def jacobian(f: Callable[P, Any], argnum: int | tuple[int, ...] = 0) -> Callable[P, Any]:
     """Return a function that computes the Jacobian of f, one row for each element of its value.
 
-    A row is one vector-Jacobian product; f is evaluated once.
+    A row is one vector-Jacobian product; f is evaluated once, and the tape is swept for all rows
+    together (`rows`).
 
     Returns
     -------
@@ -296,31 +324,41 @@ def jacobian(f: Callable[P, Any], argnum: int | tuple[int, ...] = 0) -> Callable
     @functools.wraps(f)
     def of_arguments(*args, **kwargs):
         of_selected, selected = _select(f, argnum, args, kwargs)
-        value, pullback = vjp(of_selected, *selected)
-        leaves, structure = tree.flatten(value)
-        for leaf in leaves:
-            check_floating("jacobian", leaf)
-        like = tuple(selected) if isinstance(argnum, tuple) else selected[0]
-        blocks = []
-        for k, leaf in enumerate(leaves):
-            rows = []
-            for j in range(np.size(leaf)):
-                seeds = [np.zeros(np.shape(other)) for other in leaves]
-                seeds[k].flat[j] = 1.0
-                row = pullback(tree.unflatten(structure, seeds))
-                rows.append(row if isinstance(argnum, tuple) else row[0])
-            blocks.append(tree.map(functools.partial(_join_rows, np.shape(leaf)), like, *rows))
-        return tree.unflatten(structure, blocks)
+        leaves, structure, values, pull, out_structure, _ = _prepared(of_selected, selected)
+        for y in values:
+            check_floating("jacobian", y)
+        rows = _all_rows(pull, values, leaves)
+        ends, blocks = np.cumsum([np.size(y) for y in values]).tolist(), []
+        for y, end in zip(values, ends):
+            parts = [
+                np.reshape(c[end - y.size : end], y.shape + x.shape) for c, x in zip(rows, leaves)
+            ]
+            block = tree.unflatten(structure, parts)
+            blocks.append(block if isinstance(argnum, tuple) else block[0])
+        return tree.unflatten(out_structure, blocks)
 
     return of_arguments
 
 
-def _join_rows(shape, x, *rows):
-    """Return the rows, each shaped like x, as one array of shape ``shape + x.shape``."""
-    if rows:
-        return np.reshape(np.stack(rows), shape + np.shape(x))
-    dtype = np.result_type(x)
-    return np.zeros(shape + np.shape(x), dtype if dtype.kind == "f" else float)
+def _all_rows(pull, values, leaves):
+    """Return the cotangents of all leaves for each element of the values, stacked: (m, *shape)."""
+    m = sum([y.size for y in values])
+    if not m:
+        return [np.zeros((0, *x.shape), x.dtype) for x in leaves]
+    parts = []
+    for start in range(0, m, TOGETHER):
+        units = np.eye(min(TOGETHER, m - start), m, start)
+        seeds, end = [], 0
+        for y in values:
+            of_y = units[:, end : end + y.size].astype(y.dtype)
+            seeds.append(np.reshape(of_y, (len(units), *y.shape)))
+            end += y.size
+        if isinstance(pull, Pull):
+            parts.append(pull.rows(seeds))
+        else:
+            rows = [pull([g[j] for g in seeds]) for j in range(len(units))]
+            parts.append([np.stack(column) for column in zip(*rows)])
+    return [np.concatenate(column) if len(column) > 1 else column[0] for column in zip(*parts)]
 
 
 def hessian(f: Callable[P, Any], argnum: int | tuple[int, ...] = 0) -> Callable[P, Any]:

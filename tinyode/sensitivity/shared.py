@@ -159,9 +159,7 @@ def problem(f, z0, t, theta, options):
         jacobian = flat_jacobian(write, f.f, leaves, f.structure, args, options)
     else:
         coupled, head = lambda t, y, *args: f.f(t, y, *args)[: f.coupled], [y[: f.coupled]]
-        jacobian = flat_jacobian(
-            write, coupled, head, tree.LEAF, args, options, total=len(y)
-        )
+        jacobian = flat_jacobian(write, coupled, head, tree.LEAF, args, options, total=len(y))
     walk = steps(write, y, times, options, stats, f.coupled, jacobian)
     return Problem(write, y, times, find(options.method), stats, jacobian, walk)
 

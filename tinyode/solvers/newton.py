@@ -278,7 +278,9 @@ class Newton:
         if np.max(shrunk) > 0.5:
             return False
         slower = np.maximum(rate, shrunk)
-        return not simplified or largest(slower / (1 - slower) * self.scale * now.D) <= self.tolerance
+        return (
+            not simplified or largest(slower / (1 - slower) * self.scale * now.D) <= self.tolerance
+        )
 
     def is_all_rounding(self, equations, now):
         """Whether the residual is what a few roundings of the terms of Y make of f."""

@@ -1,0 +1,154 @@
+"""Many pullbacks in one sweep: all rows of a Jacobian together.
+
+A row of the Jacobian is the pullback of a unit vector. Here the cotangents of all rows go backwards
+through the tape together, stacked along a new first axis. NumPy broadcasts from the last axis on,
+so the rules of elementwise functions serve as they are: in ``g * (1 - y * y)`` with g of shape (m,
+n) and y of shape (n,), each of the m rows is multiplied. Functions that sum, cut or join along an
+axis have a rule of their own here, in which the axes count from 1. For all others the rule is
+called once for each row.
+
+    f       elementwise         x @ W               x[i]                 others
+    rule    the same            the same            [:, i]               row by row
+"""
+
+import functools
+import operator
+
+import numpy as np
+
+from .numpy_calls import STACK
+from .rules.elementwise import WHERE
+from .rules.indexing import is_basic, place
+from .rules.reductions import axes_of
+from .rules.shapes import JOIN
+from .rules.table import RULES
+from .tape import fit
+
+# So many rows at most go through the tape together: for each of them all cotangents are in memory.
+# With 100 rows the cost of a call of NumPy is already small beside that of its numbers.
+TOGETHER = 128
+
+
+def sweep_rows(records, seeds, n_inputs):
+    """Do what `tape.sweep` does, for cotangents with one more axis in front, of length m.
+
+    Returns
+    -------
+    list
+        The cotangent of each input, with that axis in front; None where no output depends on it.
+    """
+    cotangents = [None] * len(records)
+    for position, g in seeds:
+        known = cotangents[position]
+        cotangents[position] = g if known is None else known + g
+    for position in range(len(records) - 1, n_inputs - 1, -1):
+        g = cotangents.pop()
+        if g is None:
+            continue
+        rule, wanted, parents, y, args, kwargs = records[position]
+        for i, parent, c in zip(wanted, parents, _pulled(rule, g, y, wanted, args, kwargs)):
+            c = fit_rows(c, args[i].shape, rule)
+            known = cotangents[parent]
+            cotangents[parent] = c if known is None else known + c
+    return cotangents
+
+
+def _pulled(rule, g, y, wanted, args, kwargs):
+    """Return the cotangents of the wanted operands of one record, a row for each row of g."""
+    if rule in elementwise_rules():
+        return rule(g, y, wanted, *args, **kwargs)
+    if rule in STACKED:
+        found = [STACKED[rule](g, y, i, *args, **kwargs) for i in wanted]
+        if all([c is not None for c in found]):
+            return found
+    rows = [
+        [
+            fit(c, args[i].shape, rule)
+            for i, c in zip(wanted, rule(g[j], y, wanted, *args, **kwargs))
+        ]
+        for j in range(len(g))
+    ]
+    return [np.stack(column) for column in zip(*rows)]
+
+
+def fit_rows(c, shape, rule):
+    """Bring cotangents to the shape of their operand, as `tape.fit` does, behind the first axis."""
+    if c.shape[1:] == shape:
+        return c
+    leading = c.ndim - 1 - len(shape)
+    if leading > 0:
+        c = np.sum(c, axis=tuple(range(1, 1 + leading)))
+    return fit(c, (len(c), *shape), rule)
+
+
+@functools.cache
+def elementwise_rules():
+    """Return the rules that are right for stacked cotangents as they are."""
+    ufuncs = [f for f in RULES if isinstance(f, np.ufunc) and f.signature is None]
+    return {WHERE, *[RULES[f] for f in (np.broadcast_to, *ufuncs)]}
+
+
+# What follows has g, y, the position i of an operand, and the arguments of the function; it returns
+# None where this is one of the rarer cases.
+
+
+def reshape_rows(g, y, i, a, *_, order="C"):
+    """Reshape each row back."""
+    return np.reshape(g, (len(g), *a.shape)) if order == "C" else None
+
+
+def transpose_rows(g, y, i, a, axes=None):
+    """Permute the axes of each row back."""
+    axes = range(a.ndim)[::-1] if axes is None else np.atleast_1d(axes) % a.ndim
+    return np.transpose(g, (0, *[1 + k for k in np.argsort(axes).tolist()]))
+
+
+def getitem_rows(g, y, i, x, index):
+    """Write each row to where y was read."""
+    if not is_basic(index):
+        return None
+    index = index if type(index) is tuple else (index,)
+    return place(g, (slice(None), *index), (len(g), *x.shape))
+
+
+def sum_rows(g, y, i, a, axis=None, **others):
+    """Give every term of a sum its cotangent."""
+    if others:
+        return None
+    axes = axes_of(a, axis)
+    kept = [1 if k in axes else length for k, length in enumerate(a.shape)]
+    return np.reshape(g, (len(g), *kept))
+
+
+def join_rows(g, y, i, *arrays, axis=0):
+    """Cut each row where the arrays were joined."""
+    axis = axis % y.ndim
+    end = sum([a.shape[axis] for a in arrays[: i + 1]])
+    before = (slice(None),) * (1 + axis)
+    return g[(*before, slice(end - arrays[i].shape[axis], end))]
+
+
+def matmul_rows(g, y, i, a, b):
+    """Y = A B, of matrices or vectors: G B^T or A^T G for each row."""
+    if a.ndim > 2 or b.ndim > 2:
+        return None
+    if b.ndim == 1:
+        g = g[..., None]
+    if a.ndim == 1:
+        g = g[:, None]  # rows of one matrix (1, k) each
+    A, B = a if a.ndim == 2 else a[None], b if b.ndim == 2 else b[:, None]
+    c = g @ B.T if i == 0 else A.T @ g
+    return np.reshape(c, (len(g), *(a, b)[i].shape))
+
+
+STACKED = {
+    RULES[np.reshape]: reshape_rows,
+    RULES[np.expand_dims]: reshape_rows,
+    RULES[np.squeeze]: reshape_rows,
+    RULES[np.transpose]: transpose_rows,
+    RULES[operator.getitem]: getitem_rows,
+    RULES[np.sum]: sum_rows,
+    RULES[np.matmul]: matmul_rows,
+    JOIN: join_rows,
+    STACK: lambda g, y, i, *items: g[:, i],
+}
