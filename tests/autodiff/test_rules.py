@@ -27,7 +27,7 @@ from rule_cases import (
 )
 from strategies import broadcasting_pairs, matrices, reductions, seeds, shapes, spaced, uniform
 
-from tinyode import grad, hessian, jvp, tree, vjp
+from tinyode import grad, hessian, jacobian, jvp, tree, vjp
 from tinyode.autodiff import rules
 from tinyode.autodiff.rules.table import DERIVED, PLAIN, RULES
 from tinyode.testing import central_difference, check_vjp, inner
@@ -46,12 +46,28 @@ def check_rule(function, *primals):
     else:
         for c, x in zip(vjp(function, *primals)[1](value), primals):
             assert np.shape(c) == np.shape(x) and c.dtype == float and not np.any(c)
+    check_rows(function, *primals)
     singles = [np.asarray(x, np.float32)[()] for x in primals]
     value, pullback = vjp(function, *singles)
     for y, z in zip(tree.flatten(value)[0], tree.flatten(function(*singles))[0]):
         assert y.dtype == z.dtype
     for c, x in zip(pullback(tree.map(np.ones_like, value)), singles):
         assert c.dtype == np.float32 and c.shape == x.shape
+
+
+def check_rows(function, *primals):
+    """All rows of the Jacobian, from one sweep, add up to the pullback of any cotangent."""
+    value, pullback = vjp(function, *primals)
+    rng = np.random.default_rng(0)
+    g = tree.map(lambda y: rng.normal(size=np.shape(y)), value)
+    found = [np.zeros(np.shape(x)) for x in primals]
+    J = jacobian(function, tuple(range(len(primals))))(*primals)
+    cotangents, rows = tree.flatten(g)[0], tree.flatten(J)[0]
+    for k, c in enumerate(cotangents):
+        for i in range(len(primals)):
+            found[i] += np.tensordot(c, rows[k * len(primals) + i], np.ndim(c))
+    for c, x in zip(found, pullback(g)):
+        np.testing.assert_allclose(c, x, rtol=1e-9, atol=1e-9 * (1 + np.max(np.abs(x), initial=0)))
 
 
 @pytest.mark.filterwarnings("ignore:numpy.fix is deprecated")

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import seeds
 
-from tinyode import grad, hessian, jacobian, jvp, stop_gradient, tree, value_and_grad, vjp
+from tinyode import compiled, grad, hessian, jacobian, jvp, stop_gradient, tree, value_and_grad, vjp
+from tinyode.autodiff.rows import TOGETHER
 from tinyode.testing import central_difference, check_vjp
 
 
@@ -344,6 +345,32 @@ def test_the_value_can_be_written_into():
     value = vjp(lambda x: x, x)[0]
     value += 1
     assert x.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("size", [1, TOGETHER - 1, TOGETHER, 2 * TOGETHER + 3])
+def test_jacobians_of_many_rows(size):
+    """The rows go through the tape a bounded number at a time."""
+    x, W = np.linspace(0.1, 1, size), np.random.default_rng(0).normal(size=(size, 2))
+    J, K = jacobian(lambda x, W: (x * x, W.T @ np.sin(x)), (0, 1))(x, W)
+    np.testing.assert_allclose(J[0], np.diag(2 * x), rtol=1e-12)
+    np.testing.assert_array_equal(J[1], np.zeros((size, size, 2)))
+    np.testing.assert_allclose(K[0], W.T * np.cos(x), rtol=1e-12)
+    np.testing.assert_allclose(K[1][1, :, 1], np.sin(x), rtol=1e-12)
+
+
+def test_jacobians_of_jacobians():
+    """A third derivative, and the gradient of an element of a Jacobian, by sweeps of sweeps."""
+    f = lambda x: np.array([x[0] ** 3 * x[1], np.sin(x[1]) * x[0], 2.0])
+    x, y = np.array([0.3, 0.8])
+    second = jacobian(jacobian(f))(np.array([x, y]))
+    np.testing.assert_allclose(second[0], [[6 * x * y, 3 * x**2], [3 * x**2, 0]], atol=1e-14)
+    np.testing.assert_allclose(second[1], [[0, np.cos(y)], [np.cos(y), -x * np.sin(y)]])
+    third = jacobian(hessian(lambda x: f(x)[0]))(np.array([x, y]))
+    np.testing.assert_allclose(third[0], [[6 * y, 6 * x], [6 * x, 0]], atol=1e-14)
+    of_element = grad(lambda x: jacobian(f)(x)[0, 1] * jacobian(compiled(f))(x)[1, 1])
+    np.testing.assert_allclose(
+        of_element(np.array([x, y])), [4 * x**3 * np.cos(y), -(x**4) * np.sin(y)], rtol=1e-12
+    )
 
 
 def test_jacobian_refuses_whole_numbers():

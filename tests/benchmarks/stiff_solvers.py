@@ -117,7 +117,7 @@ PROBLEMS = {
     ),
     "van der Pol": (van_der_pol, [2.0, 0.0], 2000.0, 1e-3, 0.0),
     "Medical Akzo": (medical_akzo, np.repeat([0.0, 1.0], POINTS), 20.0, 1e-3, 1e-3),
-    "E5": (e5, [1.76e-3, 0.0, 0.0, 0.0], 1e11, 1e-22, 0.0),
+    "E5": (e5, [1.76e-3, 0.0, 0.0, 0.0], 1e5, 1e-15, 0.0),
 }
 ERRORS = 10.0 ** -np.arange(3, 8)
 TOLERANCES = 10.0 ** -np.arange(2, 9.5, 0.5)

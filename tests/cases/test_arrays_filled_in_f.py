@@ -125,9 +125,14 @@ def calls(f):
     """Return calls that differentiate f(y, k) in every way there is."""
     field = lambda t, y, k: f(y, k)
     of_k = [
-        lambda k, way=way, method=method: odeint(field, Y, T, k, gradient=way, method=method)
+        lambda k, way=way, options=options: odeint(field, Y, T, k, gradient=way, **options)
         for way in WAYS
-        for method in ("dopri5", "rk4", "kvaerno3", "implicit_midpoint")
+        for options in (
+            {"method": "dopri5"},
+            {"method": "rk4"},
+            {"method": "kvaerno3"},
+            {"method": "implicit_midpoint", "step_size": 0.1},
+        )
     ]
     of_k += [
         lambda k: odeint(compiled(field), Y, T, k),
@@ -158,7 +163,6 @@ def calls(f):
         lambda: program(lambda y: f(y, 1.0), Y),
         lambda: compiled(f)(Y, 1.0),
         lambda: grad(lambda k: grad(lambda k: np.sum(f(Y, k)))(k))(1.0),
-        lambda: solve(lambda t, y: f(y, 1.0), Y, T, method="kvaerno5"),
     ]
     return found
 

@@ -174,7 +174,7 @@ def test_a_step_size_that_is_not_a_number_ends_the_solve(call):
 
 def test_a_batch_is_not_told_to_take_a_method_that_is_not_for_batches():
     stiff = lambda t, y: -1e6 * (y - np.cos(t))
-    with pytest.raises(SolverError, match=r"call solve for this sample, with method='kvaerno5'"):
+    with pytest.raises(SolverError, match=r"call solve for this sample, with method='radau_iia5'"):
         solve_batch(stiff, np.ones((2, 1)), [0.0, 10.0], max_steps=50)
     with pytest.raises(SolverError, match=r"sample \d: "):
         odeint_batch(stiff, np.ones((2, 1)), [0.0, 10.0], max_steps=50)

@@ -237,6 +237,15 @@ def test_the_interpolant_of_dopri5_against_the_form_in_the_code():
     assert abs(float(b1 - by_hand)) < 1e-14
 
 
+def test_the_estimate_of_radau_against_the_form_in_the_book():
+    """HW, equation IV.8.18: gamma_0 h f(x_0, y_0) + e_1 z_1 + e_2 z_2 + e_3 z_3, with z = h A k."""
+    method, r6 = find("radau_iia5"), np.sqrt(6)
+    gamma = 1 / ((6 + 81 ** (1 / 3) - 9 ** (1 / 3)) / 30) ** -1
+    of_z = gamma / 3 * np.array([-13 - 7 * r6, -13 + 7 * r6, -1])
+    np.testing.assert_allclose(method.filter, gamma, rtol=1e-14)
+    np.testing.assert_allclose(-method.e, [gamma, *(of_z @ method.a[1:, 1:])], atol=1e-14)
+
+
 def test_unknown_methods_are_refused_with_the_nearest_names():
     with pytest.raises(ValueError, match="method='dopri' is not known; did you mean 'dopri5'"):
         find("dopri")

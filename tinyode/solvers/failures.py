@@ -82,7 +82,7 @@ def too_many_steps(tableau, options, newton_failures, t, h):
             " it is given? Is f smooth?"
         )
     else:
-        stiff = "" if tableau.implicit else "the problem stiff (try method='kvaerno5'), or "
+        stiff = "" if tableau.implicit else "the problem stiff (try method='radau_iia5'), or "
         message += (
             f"; is {stiff}the tolerance too small? Allow more with max_steps, or ask for less"
             " accuracy with rtol and atol"
@@ -96,7 +96,7 @@ def below_rounding(tableau, t, h):
     if not tableau.implicit:
         stiff = (
             ", or the problem is stiff (an explicit method needs short steps then; try"
-            " method='kvaerno5')"
+            " method='radau_iia5')"
         )
     return StepTooSmall(
         "the step is below rounding: the solution may have a singularity here, or t is too large"
@@ -109,7 +109,7 @@ def below_rounding(tableau, t, h):
 
 def below_min_step(tableau, options, t, h):
     """The error asks for a step shorter than ``min_step``."""
-    other = "" if tableau.implicit else " (try method='kvaerno5')"
+    other = "" if tableau.implicit else " (try method='radau_iia5')"
     return StepTooSmall(
         f"the error asks for a step below min_step={options.min_step}: the problem is stiff"
         f" here{other}, or the solution has a singularity; allow a smaller step, or larger rtol"
@@ -146,7 +146,7 @@ def no_stages_at_fixed_step(tableau, t, h, where=""):
     """Newton's method does not find the stages of a step of fixed size."""
     return NewtonFailed(
         "Newton's method did not solve the equations of this step; try a smaller step_size, or"
-        f" {_adaptively(tableau, 'kvaerno5')}; is jacobian= right, where it is given?{where}",
+        f" {_adaptively(tableau, 'radau_iia5')}; is jacobian= right, where it is given?{where}",
         t,
         h,
     )

@@ -251,7 +251,7 @@ def with_first_slope(method):
         a=np.pad(method.a, ((1, 0), (1, 0))),
         b=np.append(0.0, method.b),
         c=np.append(0.0, method.c),
-        interpolant=np.pad(method.interpolant, ((1, 0), (0, 0))),
+        interpolant=collocation("", 0, [0.0, *method.c], "").interpolant,
         e=np.append(-gamma, e),
         error_order=s,
         filter=gamma,

@@ -202,11 +202,10 @@ ELSEWHERE = {  # names of the same method, or the nearest, elsewhere: their lett
     "trapezoid": "cranknicolson ode23t",
     "gauss_legendre4": "gl4",
     "gauss_legendre6": "gl6",
-    "radau_iia5": "radau radau5",
+    "radau_iia5": "radau radau5 bdf lsoda vode scipysolver zvode cvode cvodebdf ode15s ode23s rodas4 rodas5 qndf fbdf",
     "trbdf2": "ode23tb rosenbrock23",
     "kvaerno3": "kencarp3",
-    "kvaerno5": "radau radau5 bdf lsoda vode scipysolver zvode cvode cvodebdf ode15s ode23s "
-                "kvaerno4 kencarp4 kencarp5 rodas4 rodas5 qndf fbdf"}
+    "kvaerno5": "kvaerno4 kencarp4 kencarp5"}
 # fmt: on
 
 
