@@ -80,7 +80,7 @@ def calls_float(y, k):
 
 
 def formats(y, k):
-    return float("%.3f" % (k * y[0])) * y
+    return float("%.17f" % (k * y[0])) * y
 
 
 def takes_item(y, k):

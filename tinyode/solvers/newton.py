@@ -145,7 +145,6 @@ class Newton:
             self.tolerance, self.rounding = 0.1, self.eps**-0.5
             return
         self.allowed = self.atol + self.rtol * np.abs(y)
-        self.scale = h / self.allowed
         near_rounding = 10 * self.eps * rms(y / self.allowed)
         self.tolerance = self.rounding = min(SMALL_NEAR_ROUNDING, max(SMALL, near_rounding))
 
@@ -210,7 +209,6 @@ class Newton:
         K += D
         if self.exact:
             self.allowed = self.eps * np.maximum(self.terms(K), self.tiny)
-            self.scale = self.h / self.allowed
         norm = self.norm(D)
         if not math.isfinite(norm):
             bad = [i for i, k in enumerate(F) if not np.isfinite(k).all()]
@@ -220,7 +218,7 @@ class Newton:
 
     def norm(self, X):
         """Return the root mean square of h X, relative to what is allowed."""
-        return rms((self.scale * X).reshape(-1))
+        return rms((self.h * X / self.allowed).reshape(-1))
 
     def correction(self, block, t, y, residual, simplified):
         """Return Newton's D for a residual, or None where the matrix is singular."""
@@ -265,22 +263,21 @@ class Newton:
 
     def shows_progress(self, before, now, rate, simplified):
         """Whether the residual of each equation is small, or has at least halved."""
-        small = np.abs(self.tolerance / self.scale)
+        small = self.tolerance / abs(self.h) * self.allowed
         enough = np.maximum(small, 0.5 * np.abs(before.residual))
         return (np.abs(now.residual) <= enough).all()
 
     def converges_everywhere(self, before, now, rate, simplified):
         """Whether each component has converged, by its own rate; where all is to be rounding."""
-        small = np.abs(self.tolerance / self.scale)
+        small = self.tolerance / abs(self.h) * self.allowed
         residual = np.abs(now.residual)
         shrunk = residual / np.maximum(np.abs(before.residual), self.tiny / abs(self.h))
         shrunk = np.where(residual > small, shrunk, 0.0)
         if np.max(shrunk) > 0.5:
             return False
         slower = np.maximum(rate, shrunk)
-        return (
-            not simplified or largest(slower / (1 - slower) * self.scale * now.D) <= self.tolerance
-        )
+        remaining = slower / (1 - slower) * self.h * now.D / self.allowed
+        return not simplified or largest(remaining) <= self.tolerance
 
     def is_all_rounding(self, equations, now):
         """Whether the residual is what a few roundings of the terms of Y make of f."""
