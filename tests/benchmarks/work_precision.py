@@ -3,9 +3,11 @@
 ``python tests/benchmarks/work_precision.py`` makes ``figures/solvers_*.png``. Work is counted, not
 timed, so the figures are the same on every machine: evaluations of f, and for implicit methods n
 more for each Jacobian of n equations. The problems and their reference values are those of the
-tests.
+tests. SciPy's Radau and BDF are drawn beside ours, from ``scipy_work.json``; ``--scipy`` computes
+that file anew, with the SciPy that is installed.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from tinyode.solvers.tableaus import TABLEAUS
 
 MARKERS = "os^Dv<>pPX*hd"
 MOST_STEPS = 30_000
+OF_SCIPY = Path(__file__).with_name("scipy_work.json")
 
 
 def work(solution, n):
@@ -43,7 +46,31 @@ def curve(problem, method, settings):
     return np.array(points).reshape(-1, 2)
 
 
-def draw(axes, title, problem, methods, settings):
+def curve_of_scipy(problem, method, settings):
+    """Return the same of a method of SciPy's, as lists."""
+    from scipy.integrate import solve_ivp
+
+    f, y0, end, T, scale = problem
+    points = []
+    for setting in settings:
+        found = solve_ivp(f, (0, T), y0, method=method, t_eval=[T], **setting)
+        error = np.max(np.abs(found.y[:, -1] - end) / scale)
+        points.append((found.nfev + len(y0) * found.njev, float(f"{error:.3g}")))
+    return points
+
+
+def compute_scipy():
+    """Write SciPy's curves of the stiff problems, with its version."""
+    import scipy
+
+    curves = {
+        title: {name: curve_of_scipy(problem, name, TOLERANCES) for name in ("Radau", "BDF")}
+        for title, problem in STIFF_PANELS.items()
+    }
+    OF_SCIPY.write_text(json.dumps({"version": scipy.__version__, "curves": curves}, indent=1))
+
+
+def draw(axes, title, problem, methods, settings, others=None):
     axes.set_title(title)
     for n, method in enumerate(methods):
         points = curve(problem, method, settings)
@@ -59,6 +86,9 @@ def draw(axes, title, problem, methods, settings):
             linewidth=1.6,
             label=method if len(points) else f"{method}: over {MOST_STEPS:,} steps",
         )
+    for style, (name, points) in zip((":", "-."), (others or {}).items()):
+        points = np.array([(work, error) for work, error in points if error < 3])
+        axes.loglog(points[:, 1], points[:, 0], style, color="0.45", linewidth=2.2, label=name)
     axes.invert_xaxis()
     axes.set_xlabel("error at the end")
     axes.set_ylabel("evaluations")
@@ -96,20 +126,22 @@ def main():
         tolerances,
     )
     plotting.save(figure, "solvers_work_precision")
+    scipy = json.loads(OF_SCIPY.read_text())
     figure, panels = plotting.panels(2, width=13, height=7)
-    for axes, title, problem in (
-        (panels[0], "stiff: van der Pol, mu = 1000, to t = 500", stiff("van_der_pol", 0)),
-        (panels[1], "stiff: HIRES, 8 equations", stiff("hires", 0)),
-    ):
-        draw(
-            axes,
-            title,
-            problem,
-            [*implicit, "dopri5", "bosh3"],
-            [{"rtol": tol, "atol": 1e-6 * tol} for tol in 10.0 ** -np.arange(2, 10)],
-        )
+    for axes, (title, problem) in zip(panels, STIFF_PANELS.items()):
+        others = scipy["curves"][title].items()
+        others = {f"SciPy {scipy['version']}, {name}": points for name, points in others}
+        draw(axes, title, problem, [*implicit, "dopri5", "bosh3"], TOLERANCES, others)
     plotting.save(figure, "solvers_stiff_work_precision")
 
 
+STIFF_PANELS = {
+    "stiff: van der Pol, mu = 1000, to t = 500": stiff("van_der_pol", 0),
+    "stiff: HIRES, 8 equations": stiff("hires", 0),
+}
+TOLERANCES = [{"rtol": tol, "atol": 1e-6 * tol} for tol in 10.0 ** -np.arange(2, 10)]
+
 if __name__ == "__main__":
+    if "--scipy" in sys.argv:
+        compute_scipy()
     main()
