@@ -89,12 +89,29 @@ def root(
         value = f(tree.unflatten(structure, cut(u)), *tree.unflatten(args_structure, theta))
         return flat_residual(value, u)
 
-    def forward(*theta):
-        return newton(lambda u: residual(u, theta), start, tol, atol, max_steps)
+    find = lambda *theta: newton(lambda u: residual(u, theta), start, tol, atol, max_steps)
+    return tree.unflatten(
+        structure, cut(implicit(residual, find, theta, "root: df/du at the root"))
+    )
+
+
+def implicit(residual, find, theta, name):
+    """Return u, which solves f(u, theta) = 0, as a function of theta (G26).
+
+    Parameters
+    ----------
+    residual : function
+        ``residual(u, theta)`` returns f, a vector like u.
+    find : function
+        ``find(*theta)`` returns u for plain theta.
+    theta : list
+    name : str
+        That of df/du, for the error where it is singular.
+    """
 
     def backward(dg_du, u, positions, *theta):
         df_du = jacobian(lambda u: residual(u, theta))(u)
-        lam = adjoint_solve(df_du, dg_du, "root: df/du at the root")
+        lam = adjoint_solve(df_du, dg_du, name)
 
         def of_wanted(*moved):
             return residual(u, replaced(theta, positions, moved))
@@ -102,7 +119,7 @@ def root(
         _, pullback = vjp(of_wanted, *[theta[k] for k in positions])
         return pullback(-lam)  # -lambda^T df/dp
 
-    return tree.unflatten(structure, cut(with_rule(forward, backward, theta)))
+    return with_rule(find, backward, theta)
 
 
 def check_numbers(tol, atol, max_steps):

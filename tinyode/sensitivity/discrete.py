@@ -17,9 +17,16 @@ import numpy as np
 
 from ..autodiff import vjp
 from ..autodiff.numpy_calls import has_traced, plain
-from .algebraic import root
+from .algebraic import implicit
 from .shared import differentiable, flat, gradient_by_engine, moment, problem, without_levels
-from .step_back import both_coefficients, inside_weights, rate_inside, step_back, weighted_sum
+from .step_back import (
+    STAGES,
+    both_coefficients,
+    inside_weights,
+    rate_inside,
+    step_back,
+    weighted_sum,
+)
 from .taken import Taken
 
 
@@ -63,7 +70,7 @@ def by_steps(f, taken, again, dL_dz, wanted, t, z0, theta):
             lam = lam + dL_dz[at_end]
         read = [((times[i] - step.t) / step.h, dL_dz[i]) for i in inside]
         used = coefficients[bool(inside)]
-        known = again(m, y)[1] if implicit else ()
+        known = used.of(again(m, y)[1]) if implicit else []
         K, pulls = stages(f, vjp_of_f, used, step, y, theta, known)
         lam, of_inputs, of_size[m] = step_back(used, K, pulls, step.h, lam, read, wanted.time)
         dL_dtheta = [c + d for c, d in zip(dL_dtheta, of_inputs)]
@@ -106,7 +113,7 @@ def replay(f, taken, again, t, z0, theta):
         start, h, used = moment(starts, m), moment(sizes, m), coefficients[bool(inside)]
         K = []
         if tableau.implicit:
-            K = list(solved_stages(f, tableau, again(m, plain(y))[1], y, start, h, theta))
+            K = used.of(solved_stages(f, tableau, again(m, plain(y))[1], y, start, h, theta))
         for row, c in list(zip(used.a, used.c.tolist()))[len(K) :]:
             K.append(f(start + c * h, y + h * weighted_sum(row, K), theta))
         for i in inside:
@@ -119,10 +126,15 @@ def replay(f, taken, again, t, z0, theta):
 
 
 def solved_stages(f, tableau, K, y, start, h, theta):
-    """Return the stages K of an implicit step as a function of all that they depend on."""
+    """Return the stages K of an implicit step, solved for already, as a function of all else."""
+    shape = K.shape
 
-    def equations(K, y, start, h, *theta):
+    def residual(K, inputs):
+        (y, start, h, *theta), K = inputs, np.reshape(K, shape)
         Y = [y + h * (row @ K) for row in tableau.a]
-        return np.stack([f(start + c * h, Y_i, theta) - k for c, Y_i, k in zip(tableau.c, Y, K)])
+        slopes = [f(start + c * h, Y_i, theta) for c, Y_i in zip(tableau.c, Y)]
+        return np.reshape(np.stack(slopes) - K, (-1,))
 
-    return root(equations, K, y, start, h, *theta)
+    find = lambda *inputs: np.reshape(K, (-1,))
+    found = implicit(residual, find, (y, start, h, *theta), STAGES)
+    return np.reshape(found, shape)

@@ -30,29 +30,45 @@ from ..autodiff.numpy_calls import is_traced
 from ..solvers.blocks import blocks
 from .algebraic import adjoint_solve
 
+STAGES = "the matrix of an implicit step's stages"  # for the error where it is singular
+
 
 class Coefficients(NamedTuple):
-    """The numbers of those stages of a tableau that the states of a step depend on."""
+    """The numbers of those stages of a tableau that the states of a step depend on.
 
+    ``kept`` are the positions of these stages in the tableau.
+    """
+
+    kept: np.ndarray
     a: np.ndarray
     b: np.ndarray
     c: np.ndarray
     blocks: list
     interpolant: np.ndarray
 
+    def of(self, K):
+        """Return those of these stages that an implicit step has solved for, in a list."""
+        return [K[i] for i in self.kept.tolist() if i < len(K)]
+
 
 def coefficients(tableau, dense):
     """Return the `Coefficients` of a step, with the stages of its dense output or without.
 
-    Without them, a last stage that y1 does not depend on is left out, too.
+    Stages on which nothing of that depends are left out, as the last one of dopri5, or the first
+    one of radau_iia5: they are for the error estimate alone.
     """
     s, extra = tableau.stages, len(tableau.extra_a)
     a = np.vstack([np.pad(tableau.a, ((0, 0), (0, extra))), tableau.extra_a])
     b = np.pad(tableau.b, (0, extra))
     c = np.append(tableau.c, tableau.extra_c)
-    used = s + extra if dense else s - (tableau.b[-1] == 0 and not tableau.implicit)
-    a = a[:used, :used]
-    return Coefficients(a, b[:used], c[:used], blocks(a), tableau.interpolant[:used])
+    needed = b != 0
+    if dense:
+        needed |= tableau.interpolant.any(axis=1)
+    for _ in range(s + extra):  # what a needed stage depends on
+        needed |= a[needed].any(axis=0)
+    kept = np.flatnonzero(needed)
+    a = a[np.ix_(kept, kept)]
+    return Coefficients(kept, a, b[kept], c[kept], blocks(a), tableau.interpolant[kept])
 
 
 def both_coefficients(tableau):
@@ -96,7 +112,7 @@ def step_back(coefficients, K, pulls, h, lam, inside, timed):
     of_h : number
         0.0 unless timed.
     """
-    a, b, c, blocks, interpolant = coefficients
+    _, a, b, c, blocks, interpolant = coefficients
     weights = [(inside_weights(interpolant, x), mu) for x, mu in inside]
     of_y, of_inputs, of_h, nu = lam, [], 0.0, {}
     for _, mu in inside:
@@ -149,7 +165,7 @@ def transposed(a, block, pulls, h, right, lam):
         for i in members
     ]
     given = np.concatenate([0.0 * lam if right[i] is None else right[i] for i in members])
-    kappa = adjoint_solve(np.concatenate(rows), given, "the matrix of an implicit step's stages")
+    kappa = adjoint_solve(np.concatenate(rows), given, STAGES)
     inverse = np.linalg.inv(a[block.first : block.stop, block.first : block.stop].T)
     nu = inverse @ np.reshape(kappa - given, (len(members), n)) / h
     return dict(zip(members, np.reshape(kappa, nu.shape))), dict(zip(members, nu))
