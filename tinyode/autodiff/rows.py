@@ -29,6 +29,40 @@ from .tape import fit
 TOGETHER = 128
 
 
+def all_rows(pull, values, leaves):
+    """Return all rows of the Jacobian of a function.
+
+    Parameters
+    ----------
+    pull : function
+        From cotangents of the values to those of the leaves, in lists: of a tape, or any other.
+    values, leaves : lists of arrays
+        What the function returned, and what it was given.
+
+    Returns
+    -------
+    list of arrays
+        For each leaf its cotangents, stacked: (m, *leaf.shape), where m elements are in the values.
+    """
+    m = sum([y.size for y in values])
+    if not m:
+        return [np.zeros((0, *x.shape), x.dtype) for x in leaves]
+    parts = []
+    for start in range(0, m, TOGETHER):
+        units = np.eye(min(TOGETHER, m - start), m, start)
+        seeds, end = [], 0
+        for y in values:
+            of_y = units[:, end : end + y.size].astype(y.dtype)
+            seeds.append(np.reshape(of_y, (len(units), *y.shape)))
+            end += y.size
+        if hasattr(pull, "rows"):
+            parts.append(pull.rows(seeds))
+        else:
+            rows = [pull([g[j] for g in seeds]) for j in range(len(units))]
+            parts.append([np.stack(column) for column in zip(*rows)])
+    return [np.concatenate(column) if len(column) > 1 else column[0] for column in zip(*parts)]
+
+
 def sweep_rows(records, seeds, n_inputs):
     """Do what `tape.sweep` does, for cotangents with one more axis in front, of length m.
 

@@ -43,7 +43,7 @@ from .checks import (
 )
 from .lines import say_line
 from .node import Node
-from .rows import TOGETHER, sweep_rows
+from .rows import all_rows, sweep_rows
 from .specialized import offers, specialized
 from .tape import Tape, sweep
 
@@ -327,7 +327,7 @@ def jacobian(f: Callable[P, Any], argnum: int | tuple[int, ...] = 0) -> Callable
         leaves, structure, values, pull, out_structure, _ = _prepared(of_selected, selected)
         for y in values:
             check_floating("jacobian", y)
-        rows = _all_rows(pull, values, leaves)
+        rows = all_rows(pull, values, leaves)
         ends, blocks = np.cumsum([np.size(y) for y in values]).tolist(), []
         for y, end in zip(values, ends):
             parts = [
@@ -338,27 +338,6 @@ def jacobian(f: Callable[P, Any], argnum: int | tuple[int, ...] = 0) -> Callable
         return tree.unflatten(out_structure, blocks)
 
     return of_arguments
-
-
-def _all_rows(pull, values, leaves):
-    """Return the cotangents of all leaves for each element of the values, stacked: (m, *shape)."""
-    m = sum([y.size for y in values])
-    if not m:
-        return [np.zeros((0, *x.shape), x.dtype) for x in leaves]
-    parts = []
-    for start in range(0, m, TOGETHER):
-        units = np.eye(min(TOGETHER, m - start), m, start)
-        seeds, end = [], 0
-        for y in values:
-            of_y = units[:, end : end + y.size].astype(y.dtype)
-            seeds.append(np.reshape(of_y, (len(units), *y.shape)))
-            end += y.size
-        if isinstance(pull, Pull):
-            parts.append(pull.rows(seeds))
-        else:
-            rows = [pull([g[j] for g in seeds]) for j in range(len(units))]
-            parts.append([np.stack(column) for column in zip(*rows)])
-    return [np.concatenate(column) if len(column) > 1 else column[0] for column in zip(*parts)]
 
 
 def hessian(f: Callable[P, Any], argnum: int | tuple[int, ...] = 0) -> Callable[P, Any]:

@@ -16,8 +16,9 @@ from .tableaus import find
 class Stats:
     """What a solve cost: evaluations of f, steps accepted and rejected.
 
-    Of an implicit method also: evaluations of the Jacobian (for each of which the engine calls f
-    once more), factorisations of I - h lambda J, and steps at which Newton's method failed.
+    Of an implicit method also: evaluations of the Jacobian, factorisations of I - h lambda J, and
+    steps at which Newton's method failed. What the Jacobian takes is not in ``nfev``: by
+    differences that is n + 1 evaluations of f for n equations.
     """
 
     nfev: int = 0

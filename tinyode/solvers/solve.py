@@ -245,7 +245,8 @@ def solve(
         of y, instead of the root mean square. (Newton's iteration keeps the root mean square.)
     jacobian : function, optional
         For implicit methods: ``jacobian(t, y, *args)`` returns df/dy, shape (n, n) for a state of n
-        elements. Without it f is differentiated by the engine, and must be such that it can be.
+        elements. Without it the Jacobian is computed by differences of f, or by the engine
+        (`tinyode.solvers.jacobian`).
     event : function, Event, or list of such, optional
         ``event(t, y, *args)`` returns a number, whose changes of sign are the events; see
         `tinyode.solvers.events`. It is computed a few times in each step: give ``max_step`` where
@@ -273,8 +274,8 @@ def solve(
     does.
 
     Inside a step the solution is a polynomial. Its error is of order h^8 for ``dop853``, h^5 for
-    ``dopri5`` and ``tsit5``, h^(s + 1) for the implicit methods of s stages at fixed steps, and h^4
-    for all others, whose polynomial is Hermite's cubic. Where steps are long, as those of
+    ``dopri5``, ``tsit5`` and ``radau_iia5``, h^(s + 1) for the other collocation methods of s
+    stages, and h^4 for all others, whose polynomial is Hermite's cubic. Where steps are long, as those of
     ``kvaerno5`` are, it is less accurate than the states at their ends.
     """
     # The arguments, in their order.
