@@ -13,6 +13,7 @@ called once for each row.
 
 import functools
 import operator
+from collections.abc import Callable
 
 import numpy as np
 
@@ -175,7 +176,7 @@ def matmul_rows(g, y, i, a, b):
     return np.reshape(c, (len(g), *(a, b)[i].shape))
 
 
-STACKED = {
+STACKED: dict[Callable, Callable] = {
     RULES[np.reshape]: reshape_rows,
     RULES[np.expand_dims]: reshape_rows,
     RULES[np.squeeze]: reshape_rows,

@@ -275,8 +275,8 @@ def solve(
 
     Inside a step the solution is a polynomial. Its error is of order h^8 for ``dop853``, h^5 for
     ``dopri5``, ``tsit5`` and ``radau_iia5``, h^(s + 1) for the other collocation methods of s
-    stages, and h^4 for all others, whose polynomial is Hermite's cubic. Where steps are long, as those of
-    ``kvaerno5`` are, it is less accurate than the states at their ends.
+    stages, and h^4 for all others, whose polynomial is Hermite's cubic. Where steps are long, as
+    those of ``kvaerno5`` are, it is less accurate than the states at their ends.
     """
     # The arguments, in their order.
     check_function(f)
