@@ -2,9 +2,9 @@
 
 Read `tableau` (what a method is), `tableaus` (the methods), `runge_kutta` (one step), `step_size`
 (its length) and `solve` (the loop), in this order; then `dense` (what lies inside a step). Beside
-this way stand `implicit` (steps of stiff problems), `events`, `batch` (a clock for each sample),
-`state` (how the user's containers become vectors, and checks), `failures` and `first_call` (what
-error messages say).
+this way stand `implicit` (steps of stiff problems, with `newton` and `jacobian`), `events`, `batch`
+(a clock for each sample), `state` (how the user's containers become vectors, and checks),
+`failures` and `first_call` (what error messages say).
 
 The letters are those of Hairer, Norsett and Wanner, and each name means one thing in this package:
 
@@ -15,6 +15,10 @@ The letters are those of Hairer, Norsett and Wanner, and each name means one thi
     field         f as a function of flat vectors: field(t, y, k) writes dy/dt into k
     s, a, b, c    number of stages, matrix (s, s), weights (s,) and nodes (s,) of a tableau
     e, e3         the weights of the error estimate, and of a second one
+    gamma         `Tableau.filter`: the estimate is multiplied by (I - h gamma J)^-1
+    K_before      the stages of the step before
+    A, lambda     a block of a, for stages that are solved for together, and its eigenvalues
+    D, rate       a correction of K by Newton's method, and how much smaller the next one is
     Y_i           the state at which stage i evaluates f, y + h sum_j a_ij k_j
     k_i, K        the stages f(t + c_i h, Y_i), each (n,), and all of them, (s, n)
     theta         where in a step, from 0 at t to 1 at t1
