@@ -721,16 +721,13 @@ def test_detest(name):
     [name for name, tableau in TABLEAUS.items() if tableau.e is not None and name != "heun_euler"],
 )
 def test_the_error_is_proportional_to_the_tolerance(method):
-    """Log error against log tolerance has a slope near 1.
-
-    For trbdf2, whose estimate is of a higher order than it, that is 2/3.
-    """
+    """Log error against log tolerance has a slope near 1."""
     tolerances = 10.0 ** -np.arange(3, 8 if TABLEAUS[method].order < 4 else 10)
     errors = [
         np.abs(solve(f, Y0, [0, END], method=method, rtol=tol, atol=tol).y[-1] - exact(END)).max()
         for tol in tolerances
     ]
-    assert (0.55 if method == "trbdf2" else 0.7) < slope(tolerances, errors) < 1.25
+    assert 0.7 < slope(tolerances, errors) < 1.25
 
 
 @pytest.mark.parametrize(

@@ -183,8 +183,9 @@ TABLEAUS = Methods([
         reference="Ehle (1969); HW, table IV.5.6; L-stable"),
     method(
         "trbdf2", 2, a=[[ALEXANDER], TRBDF2_B], b=[*TRBDF2_B, ALEXANDER], diagonal=[0, ALEXANDER, ALEXANDER],
-        b_hat=[(1 - SQRT2 / 4) / 3, (3 * SQRT2 / 4 + 1) / 3, ALEXANDER / 3], error_order=2,
-        reference="Bank and others (1985); Hosea and Shampine (1996), who give it the estimate, of order 3; L-stable"),
+        b_hat="1/2 1/2 0", error_order=1,
+        reference="Bank and others (1985); Hosea and Shampine (1996); L-stable. It is compared with the line through y and Y_2, and "
+                  "not with their method of order 3: then error / rtol is 0.8 to 1.0 on HIRES, rtol 1e-2 to 1e-6, and not 2 to 220"),
     method(
         "kvaerno3", 3, a=KVAERNO3_ROWS, b=[*KVAERNO3_ROWS[-1], KVAERNO3], diagonal=[0, *[KVAERNO3] * 3],
         b_hat=[*KVAERNO3_ROWS[-2], KVAERNO3, 0], error_order=2,
