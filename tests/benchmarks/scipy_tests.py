@@ -40,10 +40,10 @@ def solve_ivp(
 ):
     """Call `tinyode.solve`, with the arguments and results of SciPy's `solve_ivp`.
 
-    ``vectorized`` allows SciPy to call f less often; here it says nothing. Nor does
-    ``dense_output``: it is always there.
+    ``vectorized`` and ``jac_sparsity`` allow SciPy to call f less often; here they say nothing. Nor
+    does ``dense_output``: it is always there.
     """
-    set_aside_what_only_scipy_has(t_span, y0, jac_sparsity, rtol)
+    set_aside_what_only_scipy_has(t_span, y0, rtol)
     method = EXPLICIT.get(getattr(method, "__name__", method), STIFF)
     solution = solve(
         lambda t, y, *args: np.reshape(np.array(fun(t, y, *args)), -1),
@@ -68,14 +68,13 @@ def solve_ivp(
     )
 
 
-def set_aside_what_only_scipy_has(t_span, y0, jac_sparsity, rtol):
+def set_aside_what_only_scipy_has(t_span, y0, rtol):
     """Skip the test that is running where its problem is none of ours."""
     for found, what in (
         (np.iscomplexobj(y0), "complex states"),
         (np.size(y0) == 0, "states without elements"),
         (t_span[0] == t_span[1], "intervals of length zero"),
         (np.isinf(t_span[1]), "intervals without an end"),
-        (jac_sparsity is not None, "Jacobians of sparse differences"),
         (np.min(rtol) < 100 * np.finfo(float).eps, "a warning of an rtol below rounding"),
     ):
         if found:
