@@ -436,14 +436,15 @@ def test_what_the_stiff_problems_cost():
 
     A Jacobian that is not kept, a guess or an inverse that is lost, shows here.
     """
-    for name, method, rtol, nfev, jacobians, factorisations in (
-        ("robertson", "kvaerno5", 1e-6, 3052, 48, 152),
-        ("van_der_pol", "kvaerno5", 1e-6, 9125, 126, 446),
-        ("hires", "kvaerno3", 1e-6, 3812, 34, 166),
-        ("oregonator", "trbdf2", 1e-4, 16765, 103, 2117),
+    for name, method, nfev, jacobians, factorisations in (
+        ("robertson", "kvaerno5", 3052, 48, 152),
+        ("van_der_pol", "kvaerno5", 9125, 126, 446),
+        ("hires", "kvaerno3", 3812, 34, 166),
+        ("oregonator", "trbdf2", 17493, 146, 2060),
     ):
         f, y0, times, _ = PROBLEMS[name]
         size = np.array([1e-4, 1e-8, 1e-4]) if name == "robertson" else 1e-3
+        rtol = 1e-4 if method == "trbdf2" else 1e-6
         stats = solve(f, np.array(y0), times, method=method, rtol=rtol, atol=rtol * size).stats
         assert (
             stats.nfev < 1.33 * nfev
