@@ -154,7 +154,7 @@ def test_a_jacobian_that_is_grossly_wrong_decides_nothing(method, rows, factor):
     except SolverError:
         return
     exact = solve(lambda t, y: -y, np.array([1.0, 2.0]), [0, 1.0], method=method, **options).y[-1]
-    np.testing.assert_allclose(y, exact, rtol=1e-5)
+    np.testing.assert_allclose(y, exact, rtol=1e-4)  # a hundred times the tolerance
 
 
 def test_a_wrong_jacobian_is_named_where_steps_run_out():
