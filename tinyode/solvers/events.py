@@ -34,8 +34,8 @@ from .state import CLOSURE
 
 # A step has so many pieces, at whose ends the event functions are computed: of a method of an order
 # above 5 more, since its steps are longer (those of dop853 3.3, 5 and 7 times those of dopri5 on an
-# oscillator at rtol 1e-4, 1e-6 and 1e-8). Of 200 events of length 1 at random times both find half,
-# where the steps of dopri5 are 9.5 long; with 4 pieces dop853 found 6 %.
+# oscillator at rtol 1e-4, 1e-6 and 1e-8). Of 200 events of length 1 dopri5, with steps of 10, finds
+# 50 %, and dop853, with steps of 43, 44 %: with 4 pieces it finds 11 %.
 PIECES, PIECES_OF_LONG_STEPS = 4, 20
 # After a zero at the first time the sign of g is the one that it has after this part of the step.
 SOON = 1e-6
