@@ -74,13 +74,3 @@ def test_everything_that_is_exported_is_used():
     names = {*tinyode.__all__, *models.__all__, *testing.__all__}
     names = names.union(*[public(module) for module in (nn, optim, tree, datasets)])
     assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", text)] == []
-
-
-def test_annotations_import_nothing_large():
-    """np.random takes long to import; it is there when something is drawn, and not before."""
-    code = "import sys, numpy; before = set(sys.modules); import tinyode"
-    code += "; assert 'numpy.random' not in set(sys.modules) - before"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr

@@ -9,13 +9,12 @@
 - `datasets`: small data
 - `testing`: finite differences, and checks to hold your own derivatives against
 - `tree`: containers of arrays
+
+Each of them is imported when it, or one of its functions, is first asked for.
 """
 
-from . import datasets, nn, optim, tree
-from .autodiff import custom_vjp, grad, hessian, jacobian, jvp, stop_gradient, value_and_grad, vjp
-from .programs import compiled, program
-from .sensitivity import NewtonError, odeint, odeint_batch, odeint_event, root, with_integral
-from .solvers import Event, Solution, SolverError, solve, solve_batch
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
@@ -46,3 +45,39 @@ __all__ = [
     "vjp",
     "with_integral",
 ]
+
+if TYPE_CHECKING:  # where the names come from, for mypy and editors
+    from . import datasets, nn, optim, tree
+    from .autodiff import (
+        custom_vjp,
+        grad,
+        hessian,
+        jacobian,
+        jvp,
+        stop_gradient,
+        value_and_grad,
+        vjp,
+    )
+    from .programs.compiled import compiled
+    from .programs.program import program
+    from .sensitivity import NewtonError, odeint_batch, odeint_event, root, with_integral
+    from .sensitivity.odeint import odeint
+    from .solvers import Event, Solution, SolverError, solve_batch
+    from .solvers.solve import solve
+else:
+    MODULES = {"autodiff", "datasets", "nn", "optim", "programs", "sensitivity", "solvers", "tree"}
+
+    def __getattr__(name):
+        """Return one of these modules, or the name from the first that exports it."""
+        if name in MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name in __all__:
+            for home in ("autodiff", "solvers", "sensitivity", "programs"):  # the smallest first
+                module = import_module(f"{__name__}.{home}")
+                if name in module.__all__:
+                    globals()[name] = getattr(module, name)
+                    return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *MODULES, *__all__})

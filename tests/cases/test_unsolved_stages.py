@@ -58,7 +58,7 @@ def right(name):
 def test_adaptive_steps_end_where_they_should(name, method, first_step):
     f, y0, end, _ = FIELDS[name]
     with np.errstate(all="ignore"):
-        y = solve(f, y0, [0, end], method=method, first_step=first_step, rtol=1e-7).y[-1]
+        y = solve(f, y0, [0, end], method=method, first_step=first_step, rtol=1e-6).y[-1]
     assert abs(y - right(name)) < 1e-4 * abs(right(name))
 
 
@@ -149,7 +149,7 @@ def test_a_jacobian_that_is_grossly_wrong_decides_nothing(method, rows, factor):
     except SolverError:
         return
     exact = solve(lambda t, y: -y, np.array([1.0, 2.0]), [0, 1.0], method=method, **options).y[-1]
-    np.testing.assert_allclose(y, exact, rtol=1e-4)  # trbdf2's own error is 2e-5
+    np.testing.assert_allclose(y, exact, rtol=1e-4)  # a hundred times the tolerance
 
 
 def test_a_wrong_jacobian_is_named_where_steps_run_out():

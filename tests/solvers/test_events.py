@@ -413,3 +413,21 @@ def test_dense_output_of_an_f_that_has_changed_is_refused():
     k[0] = 5.0
     with pytest.raises(RuntimeError, match="f does not return what it did during the solve"):
         solution(1.0)
+
+
+def test_short_events_are_found_as_often_with_long_steps_as_with_short_ones():
+    """An event of length 1 at random times, on an oscillator of period 314.
+
+    The steps of dopri5 are about 10 long, those of dop853 43. With ``max_step`` all are found.
+    """
+    slow = lambda t, y: np.array([y[1], -4e-4 * y[0]])
+    times = np.random.default_rng(0).uniform(50, 950, 60)
+    short = [lambda t, y, of=of: 0.5 - np.exp(-(((t - of) / 0.6) ** 2)) for of in times]
+
+    def found(**options):
+        event = solve(slow, Y0, [0, 1000.0], event=short, **options).event
+        return np.count_nonzero(np.bincount(event.index) == 2)
+
+    by_dopri5, by_dop853 = found(method="dopri5"), found(method="dop853")
+    assert 15 < by_dopri5 < 45 and by_dop853 > 0.8 * by_dopri5
+    assert found(method="dop853", max_step=1.0) == 60

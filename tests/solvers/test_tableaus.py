@@ -180,7 +180,8 @@ def test_hermites_cubic_where_a_method_has_nothing_better(method):
 
     They are y, y1 and k_1 = f(t, y), the last stage or one more f(t1, y1).
     """
-    if method in COLLOCATION or method.name in ("sdirk2", "dopri5", "tsit5", "dop853"):
+    better = ("sdirk2", "dopri5", "tsit5", "dop853", "kvaerno5")
+    if method in COLLOCATION or method.name in better:
         return
     s, x = method.stages, len(method.extra_a)
     assert x == (0 if method.first_same_as_last else 1) and method.interpolant.shape == (s + x, 3)
@@ -219,6 +220,29 @@ def test_the_interpolant_meets_the_order_conditions_everywhere(method):
     first, last = np.eye(len(b))[0], np.eye(len(b))[method.stages - 1]
     np.testing.assert_allclose(method.interpolant[:, 0], first, atol=1e-12)
     np.testing.assert_allclose(method.interpolant @ powers, last, atol=1e-12)
+
+
+def test_the_interpolant_of_kvaerno5_meets_order_4_and_stiff_cubics():
+    """b(theta) satisfies each condition up to order 4, with its right side times theta^order.
+
+    A component that is very stiff follows phi(t), whatever A makes of it: Y_i = phi(t + c_i h). Its
+    polynomial is phi where that is a cubic. And the weights are no larger than those of a step.
+    """
+    method = find("kvaerno5")
+    for theta in np.linspace(0, 1, 7):
+        weights = method.interpolant @ theta ** np.arange(1, 5)
+        orders = [1, 2, 3, 3, 4, 4, 4, 4]
+        for order, (found, required) in zip(
+            orders, order_conditions(method.a, weights, method.c, 4)
+        ):
+            assert abs(found - required * theta**order) < 1e-13
+        assert np.abs(weights).max() <= np.abs(method.b).max() + 1e-13
+        for phi in (np.poly1d([1.0, 0, 0, 0]), np.poly1d([2.0, -3, 1, 5])):
+            first = phi.deriv()(0)  # the other slopes are those that make the stage values right
+            after = phi(method.c[1:]) - phi(0) - method.a[1:, 0] * first
+            slopes = np.append(first, np.linalg.solve(method.a[1:, 1:], after))
+            assert abs(phi(0) + weights @ slopes - phi(theta)) < 1e-12
+    np.testing.assert_allclose(method.interpolant.sum(axis=1), method.b, atol=1e-14)
 
 
 def test_the_interpolant_of_dopri5_against_the_form_in_the_code():

@@ -1,7 +1,7 @@
 """Events: the times at which a function of the solution reaches zero, or passes it.
 
 They are found on the dense output. After each accepted step an event's function g(t, y) is computed
-at three times within the step and at its end, and at the bottom of a dip, if there may be one
+at a few times within the step and at its end, and at the bottom of a dip, if there may be one
 (`dips`). Where the sign has changed, the first time at which it is no longer what it was is located
 by Ridders's method, to the rounding of time. How right that is depends on the dense output (`solve`
 says of which order that is), and so on the tolerances.
@@ -32,8 +32,11 @@ from .dense import evaluate, polynomial
 from .dips import with_dips
 from .state import CLOSURE
 
-# A step has so many pieces, at whose ends the event functions are computed.
-PIECES = 4
+# A step has so many pieces, at whose ends the event functions are computed: of a method of an order
+# above 5 more, since its steps are longer (those of dop853 3.3, 5 and 7 times those of dopri5 on an
+# oscillator at rtol 1e-4, 1e-6 and 1e-8). Of 200 events of length 1 dopri5, with steps of 10, finds
+# 50 %, and dop853, with steps of 43, 44 %: with 4 pieces it finds 11 %.
+PIECES, PIECES_OF_LONG_STEPS = 4, 20
 # After a zero at the first time the sign of g is the one that it has after this part of the step.
 SOON = 1e-6
 # The state has not moved where it differs by no more than so many roundings, ...
@@ -45,6 +48,9 @@ FEW_OF_TIME = 2e-15
 @dataclass(frozen=True)
 class Event:
     """A function whose changes of sign are to be found.
+
+    It is computed a few times in each step. If it changes its sign for a time that may be shorter
+    than a quarter of a step, give the solver a ``max_step`` no longer than that time.
 
     Attributes
     ----------
@@ -115,6 +121,8 @@ def flat_event(leaves, structure, args):
     def g(event, t, y):
         y.setflags(write=False)
         value = event.function(t, tree.unflatten(structure, cut(y)), *args)
+        if type(value) is np.float64:  # the usual case, in half the time
+            return float(value)
         if is_traced(value):
             raise TypeError(CLOSURE.format("event"))
         tree.refuse_masked("what event returned", value)
@@ -151,6 +159,7 @@ class Watch:
         self.field, self.tableau, self.stats = field, tableau, stats
         self.signs, self.until_end = [0] * len(events), [event.terminal for event in events]
         self.values = None  # of the functions at the end of the last step
+        self.pieces = PIECES if tableau.order <= 5 else PIECES_OF_LONG_STEPS
 
     def watched(self, steps):
         """Pass steps on, with their polynomials, until a terminal event cuts one off."""
@@ -180,7 +189,8 @@ class Watch:
 
         That is how far into the step no function is NaN: inf where none is in all of it.
         """
-        times = [step.t + j / PIECES * (step.t1 - step.t) for j in range(1, PIECES)] + [step.t1]
+        n, size = self.pieces, step.t1 - step.t
+        times = [*(step.t + j / n * size for j in range(1, n)), step.t1]
         states = evaluate(step, step.Q, np.array(times)[:, None])
         is_first_step = self.values is None
         if is_first_step:
