@@ -26,12 +26,18 @@ class Specialized(NamedTuple):
     owned : bool
         Whether all that is returned is in arrays of its own, each in another one. If not, it may
         share memory with the arguments, and who hands it to a user copies it.
+    bind : function or None
+        Of a right-hand side of a differential equation, whose arguments are t, a state and others,
+        and whose value is like the state: ``bind(*others)`` takes the leaves of the others, and
+        returns ``field(t, y, k)``. That reads the leaves of the state out of the flat vector y, and
+        writes those of the value into the flat vector k.
     """
 
     value: Callable[..., list]
     vjp: Callable[..., tuple[list, Callable[[list], list]]]
     structure: Any
     owned: bool
+    bind: Callable[..., Callable] | None = None
 
 
 def offers(f):

@@ -35,6 +35,7 @@ from ..containers import belongings
 from ..containers import orders as orders_of
 from . import thrown_away
 from .constants import PARTS, contents
+from .field import bind_program
 from .program import Program
 from .simplify import simplified, split
 from .source import Writer
@@ -219,7 +220,9 @@ def _compile(f, leaves, structure, wanted, with_keywords):
         calls, outputs = simplified(run.calls, run.outputs)
         value = _function(writer, "value", inputs, calls, outputs)
         vjp = lambda *leaves: (value(*leaves), lambda seeds: [])
-        return Specialized(value, vjp, run.structure, _own(_arrays(outputs), calls)), value
+        bind = bind_program(Writer(f, same_types=True), run)
+        owned = _own(_arrays(outputs), calls)
+        return Specialized(value, vjp, run.structure, owned, bind and bind.call), value
     outputs = [_of_numpy(y) for y in run.outputs]
     calls, results = simplified(run.calls, [*outputs, *[run.pulled[i] for i in wanted]])
     outputs, pulled = results[: len(outputs)], results[len(outputs) :]
@@ -265,7 +268,7 @@ def _writer(f, run):
 def _function(writer, name, parameters, calls, returned):
     """Write a program that makes these calls, and return it as a function."""
     lines = writer.lines(calls, tree.flatten(returned)[0])
-    source = writer.source(name, parameters, lines, returned)
+    source = writer.source(name, parameters, [*lines, f"return {writer.bare(returned)}"])
     return Program(source, writer.constants, name).call
 
 

@@ -1,0 +1,170 @@
+"""A right-hand side f(t, y, *args) as a program on flat vectors, bound to its args once per solve.
+
+A solver keeps its state in one flat vector, and each slope in a row of a matrix. The program reads
+the one and writes into the other. What depends on the args alone is computed when they are bound:
+
+    def bind(x2):
+        v1 = np.exp(x2)  # ()
+
+        def field(t, y, k):
+            x1 = y.reshape((20, 2))
+            v2 = x1 * x1  # (20, 2)
+            np.multiply(v1, v2, out=k.reshape((20, 2)))  # (20, 2)
+
+        return field
+"""
+
+import collections
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .program import Program
+from .recording import Call
+from .simplify import simplified
+from .source import Writer
+from .symbol import METHODS, Symbol, is_elementwise
+from .twice import Run
+
+RESHAPES = {np.reshape, METHODS["reshape"]}
+INDENT = " " * 4
+
+
+class Piece(NamedTuple):
+    """An array or a number, and where it lies in a flat vector: from ``start`` on, in C order."""
+
+    x: Any
+    start: int
+
+    def place(self, vector: str, n: int) -> str:
+        """Write that part of a vector with n components, in the shape of x."""
+        shape = np.shape(self.x)
+        if not shape:
+            return f"{vector}[{self.start}]"
+        end = self.start + math.prod(shape)
+        part = vector if (self.start, end) == (0, n) else f"{vector}[{self.start}:{end}]"
+        return part if len(shape) == 1 else f"{part}.reshape({shape})"
+
+
+def bind_program(writer: Writer, run: Run) -> Program | None:
+    """Write the program of a recorded right-hand side.
+
+    Returns
+    -------
+    Program or None
+        It takes the leaves of the args, and returns ``field(t, y, k)``. None where the outputs are
+        not like the leaves of the state, which follow t, or not all of one dtype.
+    """
+    count = 1 + len(run.outputs)
+    state = run.inputs[1:count]
+    if not _alike(state, run.outputs):
+        return None
+    read, n = _end_to_end(state)
+    calls, outputs = simplified(run.calls, run.outputs)
+    calls, pieces = _taken_apart(calls, _end_to_end(outputs)[0])
+    outer, inner = _split(calls, [run.inputs[0], *state])
+    uses = _uses(inner, pieces)
+    direct = {call.results[0] for call in inner if _takes_out(call) and uses[call.results[0]] == 1}
+    outs = {x: Piece(x, start).place("k", n) for x, start in pieces if _is_in(x, direct)}
+    pieces = [piece for piece in pieces if not _is_in(piece.x, direct)]
+
+    writer.taken |= {"bind", "field", "t", "y", "k"}
+    names = [writer.free(f"x{i}") for i in range(len(run.inputs))]
+    writer.names.update([(x, name) for x, name in zip(run.inputs, names) if type(x) is Symbol])
+    writer.names[run.inputs[0]] = "t"
+    results = [piece.x for piece in pieces]
+    lines = writer.lines(outer, [*_symbols(inner), *results])
+    body = [f"{writer.names[p.x]} = {p.place('y', n)}  # {p.x.shape}" for p in read if uses[p.x]]
+    body += writer.lines(inner, results, outs=outs)
+    for x, start in pieces:
+        place = Piece(x, start).place("k", n)
+        body.append(f"{place}{'[:]' if np.shape(x) else ''} = {writer.text(x)}")
+    lines += ["", "def field(t, y, k):", *[INDENT + line for line in body], "", "return field"]
+    return Program(writer.source("bind", names[count:], lines), writer.constants, "bind")
+
+
+def _alike(state, outputs):
+    """Whether the outputs are like the leaves of the state, and all have one dtype."""
+    arrays = all([type(x) is Symbol and isinstance(x.value, np.ndarray) for x in state])
+    dtypes = {np.result_type(x.value if type(x) is Symbol else x) for x in [*state, *outputs]}
+    shapes = [[np.shape(x) for x in leaves] for leaves in (state, outputs)]
+    return arrays and len(dtypes) == 1 and len(state) > 0 and shapes[0] == shapes[1]
+
+
+def _end_to_end(leaves):
+    """Return the pieces of a vector in which the leaves lie end to end, and its length."""
+    pieces, end = [], 0
+    for x in leaves:
+        pieces.append(Piece(x, end))
+        end += math.prod(np.shape(x))
+    return pieces, end
+
+
+def _taken_apart(calls, pieces):
+    """Leave out the calls that only put the outputs together, and return the pieces of these.
+
+    A piece that np.concatenate has made becomes those that it was made of, and so on.
+    """
+    maker = {call.results[0]: call for call in calls if len(call.results) == 1}
+    uses, done, left_out = _uses(calls, pieces), [], set()
+    todo = pieces[::-1]
+    while todo:
+        x, start = todo.pop()
+        parts = _parts(maker[x]) if _is_in(x, maker) and uses[x] == 1 else None
+        if parts is None:
+            done.append(Piece(x, start))
+            continue
+        left_out.add(x)
+        todo += [Piece(part, start + at) for part, at in _end_to_end(parts)[0]][::-1]
+    return [call for call in calls if not _is_in(call.results[0], left_out)], done
+
+
+def _parts(call):
+    """Return what a call lays end to end, in C order; None if it does something else."""
+    args, kwargs = call.unpacked()
+    y = call.results[0]
+    if call.function in RESHAPES and "order" not in kwargs:
+        return args[:1]
+    whole = len(args) == 1 and kwargs in ({}, {"axis": 0}) and type(args[0]) in (list, tuple)
+    if not whole or y.ndim != 1 or call.function not in (np.array, np.concatenate):
+        return None
+    return args[0] if {np.ndim(x) for x in args[0]} <= {call.function is np.concatenate} else None
+
+
+def _split(calls, changing):
+    """Return the calls that depend on none of these Symbols, and the others."""
+    changing, outer, inner = {x for x in changing if type(x) is Symbol}, [], []
+    for call in calls:
+        if changing.isdisjoint(_symbols([call])):
+            outer.append(call)
+        else:
+            changing.update(call.results)
+            inner.append(call)
+    return outer, inner
+
+
+def _takes_out(call):
+    """Whether a call can write the same numbers into an array that it is given.
+
+    A sum into an array with several axes might be taken in another order.
+    """
+    (y, *more), f = call.results, call.function
+    if more or not y.ndim:
+        return False
+    if f is np.add.reduce:
+        return y.ndim == 1
+    return call.structure is None and (is_elementwise(f) or f is np.matmul)
+
+
+def _symbols(calls):
+    return [x for call in calls for x in call.arguments if type(x) is Symbol]
+
+
+def _uses(calls, pieces):
+    """Count how often each Symbol is used."""
+    return collections.Counter([*_symbols(calls), *[x for x, _ in pieces if type(x) is Symbol]])
+
+
+def _is_in(x, symbols):
+    return type(x) is Symbol and x in symbols
