@@ -29,7 +29,7 @@ from ..autodiff.custom import by_name, written_into
 from ..autodiff.node import Node, peel
 from ..autodiff.numpy_calls import unbox
 from ..autodiff.rules.table import joint
-from ..autodiff.specialized import Specialized
+from ..autodiff.specialized import Around, Specialized
 from ..autodiff.transforms import vjp_of_list
 from ..containers import belongings
 from ..containers import orders as orders_of
@@ -114,10 +114,15 @@ class compiled(Generic[P, R]):
         return tree.unflatten(found.structure, outputs if found.owned else _copies(outputs))
 
     def __tinyode_specialized__(
-        self, leaves: list, structure: Any, wanted: tuple = ()
+        self, leaves: list, structure: Any, wanted: tuple = (), around: Around | None = None
     ) -> Specialized | None:
         """Offer the programs for arguments like these; see `autodiff.specialized`."""
-        return self._find(leaves, structure, wanted, False)
+        if around is None:
+            return self._find(leaves, structure, wanted, False)
+        if any([_may_be_traced(x) for x in leaves]):
+            return None
+        key = structure, False, [_kind(x) for x in leaves]
+        return self._look_up(leaves, key, wanted, around)
 
     def _on_tape(self, leaves, structure, args, kwargs):
         """Run the programs where an argument is traced, as one record; f itself if they cannot."""
@@ -154,26 +159,28 @@ class compiled(Generic[P, R]):
             return None
         return self._look_up(leaves, key, wanted)
 
-    def _look_up(self, leaves, key, wanted):
+    def _look_up(self, leaves, key, wanted, around=None):
         """Return the programs for the whole cache key, of which ``key`` is the part that is cheap
-        to compare.
+        to compare; those of a function around this one, if it is given.
         """
         structure, with_keywords, kinds = key
         orders = orders_of(structure)  # f may loop over the items of a dict
         names = tuple([(type(name), repr(name)) for order in orders for name in order])  # 1 == True
         own = tuple([contents(x) for x in belongings(structure)])
-        cache_key = structure, orders, names, own, with_keywords, wanted, tuple(kinds)
+        which = around and (around.function.__code__, around.key)
+        cache_key = structure, orders, names, own, with_keywords, wanted, tuple(kinds), which
         found = self.programs.pop(cache_key, NEW)
         if found is NEW:
             began = thrown_away.perf_counter()
-            found, value = _compile(self.f, leaves, structure, wanted, with_keywords)
+            f = around or self.f
+            found, value = _compile(f, leaves, structure, wanted, with_keywords)
             if not self.programs:
                 thrown_away.count(self, value, began)
         self.programs[cache_key] = found  # at the end, as the one used last
         if len(self.programs) > KEPT:
             self.programs.popitem(last=False)
             self.last.clear()  # which may hold it
-        if not own and all([kind is str for kind, _ in names]):
+        if around is None and not own and all([kind is str for kind, _ in names]):
             self.last[wanted] = key, orders, found
         return found
 
@@ -214,7 +221,7 @@ def _compile(f, leaves, structure, wanted, with_keywords):
         The program of the value.
     """
     call = (lambda args, kwargs: f(*args, **kwargs)) if with_keywords else f
-    run = recorded(call, leaves, structure, getattr(f, "__name__", repr(f)))
+    run = recorded(call, leaves, structure, getattr(f, "__name__", repr(f)), type(f) is not Around)
     writer, inputs, seeds = _writer(f, run)
     if not wanted:
         calls, outputs = simplified(run.calls, run.outputs)

@@ -21,11 +21,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .program import Program
-from .recording import Call
 from .simplify import simplified
 from .source import Writer
 from .symbol import METHODS, Symbol, is_elementwise
-from .twice import Run
+from .twice import Run, is_number
 
 RESHAPES = {np.reshape, METHODS["reshape"]}
 INDENT = " " * 4
@@ -76,7 +75,7 @@ def bind_program(writer: Writer, run: Run) -> Program | None:
     results = [piece.x for piece in pieces]
     lines = writer.lines(outer, [*_symbols(inner), *results])
     body = [f"{writer.names[p.x]} = {p.place('y', n)}  # {p.x.shape}" for p in read if uses[p.x]]
-    body += writer.lines(inner, results, outs=outs)
+    body += writer.lines(inner, [*results, *outs], outs=outs)
     for x, start in pieces:
         place = Piece(x, start).place("k", n)
         body.append(f"{place}{'[:]' if np.shape(x) else ''} = {writer.text(x)}")
@@ -87,9 +86,10 @@ def bind_program(writer: Writer, run: Run) -> Program | None:
 def _alike(state, outputs):
     """Whether the outputs are like the leaves of the state, and all have one dtype."""
     arrays = all([type(x) is Symbol and isinstance(x.value, np.ndarray) for x in state])
-    dtypes = {np.result_type(x.value if type(x) is Symbol else x) for x in [*state, *outputs]}
-    shapes = [[np.shape(x) for x in leaves] for leaves in (state, outputs)]
-    return arrays and len(dtypes) == 1 and len(state) > 0 and shapes[0] == shapes[1]
+    if not arrays or not state or not all([is_number(x) or type(x) is Symbol for x in outputs]):
+        return False
+    dtypes = {getattr(x, "dtype", state[0].dtype) for x in [*state, *outputs]}
+    return len(dtypes) == 1 and [x.shape for x in state] == [*map(np.shape, outputs)]
 
 
 def _end_to_end(leaves):
@@ -152,7 +152,7 @@ def _takes_out(call):
     (y, *more), f = call.results, call.function
     if more or not y.ndim:
         return False
-    if f is np.add.reduce:
+    if f == np.add.reduce:
         return y.ndim == 1
     return call.structure is None and (is_elementwise(f) or f is np.matmul)
 

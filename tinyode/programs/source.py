@@ -23,7 +23,7 @@ from .. import tree
 from ..autodiff.checks import FLOAT64
 from ..autodiff.rules.table import name_of
 from ..types import Array
-from .memory import plan
+from .memory import Step, plan
 from .recording import Call
 from .symbol import OPERATORS, Method, Symbol, has_dtype
 
@@ -103,7 +103,8 @@ class Writer:
             result = call.results[0]
             if outs and result in outs:
                 lines.append(f"{self.expression(call, outs[result])}  # {shapes}")
-                step = step._replace(out=None, deleted=(*step.deleted, *[step.out] * bool(step.out)))
+                if step.out is not None:
+                    step = Step(deleted=(*step.deleted, step.out))
             elif step.out is not None:
                 name = self.names[result] = self.names[step.out]
                 lines.append(f"{self.expression(call, name)}  # {shapes}")

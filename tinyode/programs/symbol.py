@@ -174,7 +174,9 @@ class Symbol(NDArrayOperatorsMixin):
         if name in SAME_AS_FUNCTIONS:
             return lambda *args, **kwargs: getattr(np, name)(self, *args, **kwargs)
         if name in METHODS:
-            return lambda *args, **kwargs: self.recording(METHODS[name], (self, *args), kwargs)
+            is_float = type(self.value) is float  # which has no methods
+            x = self.recording(np.float64, (self,), {}) if is_float else self
+            return lambda *args, **kwargs: self.recording(METHODS[name], (x, *args), kwargs)
         raise AttributeError(
             f"a recorded array has no .{name}; write it as a function, np.{name}(x)"
         )
