@@ -69,8 +69,7 @@ def primitive(*vjps, whole=False):
                     return x.__array_function__(function, (type(x),), args, kwargs)
             return function(*args, **kwargs)
 
-        wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
-        return wrapper
+        return functools.update_wrapper(wrapper, function)
 
     return decorate
 

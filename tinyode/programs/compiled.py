@@ -36,6 +36,7 @@ from ..containers import orders as orders_of
 from . import thrown_away
 from .constants import PARTS, contents
 from .field import bind_program
+from .numbers import taken_apart
 from .program import Program
 from .simplify import simplified, split
 from .source import Writer
@@ -224,14 +225,15 @@ def _compile(f, leaves, structure, wanted, with_keywords):
     run = recorded(call, leaves, structure, getattr(f, "__name__", repr(f)), type(f) is not Around)
     writer, inputs, seeds = _writer(f, run)
     if not wanted:
-        calls, outputs = simplified(run.calls, run.outputs)
+        calls, outputs = taken_apart(*simplified(run.calls, run.outputs))
         value = _function(writer, "value", inputs, calls, outputs)
         vjp = lambda *leaves: (value(*leaves), lambda seeds: [])
         bind = bind_program(Writer(f, same_types=True), run)
         owned = _own(_arrays(outputs), calls)
         return Specialized(value, vjp, run.structure, owned, bind and bind.call), value
     outputs = [_of_numpy(y) for y in run.outputs]
-    calls, results = simplified(run.calls, [*outputs, *[run.pulled[i] for i in wanted]])
+    results = [*outputs, *[run.pulled[i] for i in wanted]]
+    calls, results = taken_apart(*simplified(run.calls, results))
     outputs, pulled = results[: len(outputs)], results[len(outputs) :]
     first, second = split(calls, outputs)
     # what the second program reads of the first, it is given

@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .numbers import RESHAPES, taken_apart
 from .program import Program
 from .simplify import simplified
 from .source import Writer
-from .symbol import METHODS, Symbol, is_elementwise
+from .symbol import Symbol, is_elementwise
 from .twice import Run, is_number
 
-RESHAPES = {np.reshape, METHODS["reshape"]}
 INDENT = " " * 4
 
 
@@ -60,8 +60,8 @@ def bind_program(writer: Writer, run: Run) -> Program | None:
     if not _alike(state, run.outputs):
         return None
     read, n = _end_to_end(state)
-    calls, outputs = simplified(run.calls, run.outputs)
-    calls, pieces = _taken_apart(calls, _end_to_end(outputs)[0])
+    calls, outputs = taken_apart(*simplified(run.calls, run.outputs))
+    calls, pieces = _cut(calls, _end_to_end(outputs)[0])
     outer, inner = _split(calls, [run.inputs[0], *state])
     uses = _uses(inner, pieces)
     direct = {call.results[0] for call in inner if _takes_out(call) and uses[call.results[0]] == 1}
@@ -101,7 +101,7 @@ def _end_to_end(leaves):
     return pieces, end
 
 
-def _taken_apart(calls, pieces):
+def _cut(calls, pieces):
     """Leave out the calls that only put the outputs together, and return the pieces of these.
 
     A piece that np.concatenate has made becomes those that it was made of, and so on.
