@@ -62,7 +62,7 @@ def primitive(*vjps, whole=False):
 
     def decorate(function):
         def wrapper(*args, **kwargs):
-            if any(is_traced(x) for x in args):
+            if any([is_traced(x) for x in args]):
                 return record(wrapper, rule, args, kwargs)
             for x in args:
                 if whole and type(x) in STAND_INS:

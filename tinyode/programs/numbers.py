@@ -53,7 +53,7 @@ def taken_apart(calls: list[Call], outputs: list) -> tuple[list[Call], list]:
             return known[x][i]
         place = x, range(x.size)[i]
         if place not in read:
-            read[place] = made(x, operator.getitem, x, i)
+            read[place] = made(x, operator.getitem, *place)
         return read[place]
 
     def whole(x):
