@@ -56,9 +56,10 @@ class compiled(Generic[P, R]):
     """A function that is recorded once, and runs as straight-line NumPy from then on.
 
     Use it wherever f is used, under `vjp`, `grad`, `odeint`, `root`: ``odeint(compiled(f), y0, t,
-    theta)``. Values and derivatives are those of the tape to the last bit, with two exceptions:
-    what `simplify.simplified` says; and where float32 meets float64, cotangents pass through in the
-    precision of the value. Inside a further derivative f itself is called. While f is recorded its
+    theta)``. Values and derivatives are those of the tape to the last bit, with three exceptions:
+    what `simplify.simplified` says; where float32 meets float64, cotangents pass through in the
+    precision of the value; and a product of matrices may be rounded otherwise, where one is an
+    argument that was contiguous when f was recorded, and is not now. Inside a further derivative f itself is called. While f is recorded its
     arrays and numbers, t too, are stand-ins: ask for np.ndim and x.dtype, and not for isinstance.
 
     Parameters
@@ -293,8 +294,7 @@ def _vjp(value, pullback, dtypes, f, structure, wanted):
         outputs, saved = value(*leaves)
 
         def pull(seeds):
-            if [g.dtype for g in seeds] != dtypes:
-                seeds = [g.astype(dtype) for g, dtype in zip(seeds, dtypes)]
+            seeds = [g if g.dtype is dtype else g.astype(dtype) for g, dtype in zip(seeds, dtypes)]
             if Node not in [type(g) for g in seeds]:
                 return pullback(*seeds, *saved)
 

@@ -12,6 +12,13 @@ the one and writes into the other. What depends on the args alone is computed wh
             np.multiply(v1, v2, out=k.reshape((20, 2)))  # (20, 2)
 
         return field
+
+Time of a plain solve, and of a gradient by Algorithm 2, whose right-hand side is such a field too,
+as a part of that with a program of the value and one of the pullback (dopri5, NumPy 2.4, one core):
+
+                                                               solve    gradient
+    tanh((y*y*y) @ W1 + b1) @ W2 + b2, y (20, 2), 50 hidden    0.82     0.78
+    an epidemic, two numbers                                   0.62     0.48
 """
 
 import collections

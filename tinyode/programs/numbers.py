@@ -23,7 +23,8 @@ from .recording import Call
 from .simplify import replaced
 from .symbol import METHODS, Symbol
 
-# A vector of 16 numbers is taken apart and put together in 1 us, the time of two small arrays.
+# To read 16 numbers takes 0.7 us, to make an array of them 0.4 us, to place and add them one by one
+# 6 us. With more the gain is the same for each, but a line for each is more than one reads.
 LARGEST = 16
 PLACE = inspect.unwrap(indexing.place)
 RESHAPES = {np.reshape, METHODS["reshape"]}
@@ -119,7 +120,8 @@ def _can_be_apart(call):
     if more or not _is_small(y):
         return False
     if f in EXACT:
-        return call.structure is None and all([_is_number(x) or _is_small(x) for x in args])
+        fit = [_is_number(x) or (_is_small(x) and x.size == y.size) for x in args]
+        return call.structure is None and all(fit)
     args, kwargs = call.unpacked()
     if kwargs not in ({}, {"axis": 0}):
         return False

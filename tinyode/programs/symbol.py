@@ -200,6 +200,13 @@ class Symbol(NDArrayOperatorsMixin):
     def __iter__(self):
         return (self[i] for i in range(len(self)))
 
+    @property
+    def __array__(self):
+        """Nothing for a number: np.array([y[1], t]) is then an array of objects, see `unbox`."""
+        if not self.ndim:
+            raise AttributeError("__array__")
+        return lambda *_, **__: self.recording.takes("an array without a history")
+
     def __hash__(self):
         """Hash by identity, for the sets and dicts of this room.
 
@@ -219,7 +226,6 @@ class Symbol(NDArrayOperatorsMixin):
     __complex__ = item = _refused("a number")
     __round__ = __floor__ = __ceil__ = __trunc__ = _refused("a number")
     tolist = _refused("numbers")
-    __array__ = _refused("an array without a history")
     __str__ = __format__ = _refused("a text")
     __reduce_ex__ = _refused("a pickle")
 
