@@ -59,8 +59,9 @@ class compiled(Generic[P, R]):
     theta)``. Values and derivatives are those of the tape to the last bit, with three exceptions:
     what `simplify.simplified` says; where float32 meets float64, cotangents pass through in the
     precision of the value; and a product of matrices may be rounded otherwise, where one is an
-    argument that was contiguous when f was recorded, and is not now. Inside a further derivative f itself is called. While f is recorded its
-    arrays and numbers, t too, are stand-ins: ask for np.ndim and x.dtype, and not for isinstance.
+    argument that was contiguous when f was recorded, and is not now. Inside a further derivative f
+    itself is called. While f is recorded its arrays and numbers, t too, are stand-ins: ask for
+    np.ndim and x.dtype, and not for isinstance.
 
     Parameters
     ----------
