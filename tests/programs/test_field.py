@@ -117,12 +117,12 @@ def test_other_functions_offer_none(f):
     assert specialized(compiled(f), *tree.flatten((0.5, np.ones(2))[:n])).bind is None
 
 
-def source(f):
-    return "".join(linecache.getlines(f.__code__.co_filename))
-
-
-def bound(f, *args):
-    return source(specialized(compiled(f), *tree.flatten(args)).bind)
+def bound(f, t, y, *others):
+    """Return the source of the field."""
+    g = compiled(f)
+    leaves, structure = tree.flatten((t, y, *others))
+    field = specialized(g, leaves, structure).bind(*tree.flatten(others)[0])
+    return "".join(linecache.getlines(field.__code__.co_filename))
 
 
 def test_what_depends_on_the_arguments_alone_is_computed_once():

@@ -35,7 +35,7 @@ from ..containers import belongings
 from ..containers import orders as orders_of
 from . import thrown_away
 from .constants import PARTS, contents
-from .field import bind_program
+from .field import binder
 from .numbers import taken_apart
 from .program import Program
 from .simplify import simplified, split
@@ -228,11 +228,11 @@ def _compile(f, leaves, structure, wanted, with_keywords):
     writer, inputs, seeds = _writer(f, run)
     if not wanted:
         calls, outputs = taken_apart(*simplified(run.calls, run.outputs))
+        bind = binder(Writer(f, same_types=True), run.inputs, calls, outputs)
         value = _function(writer, "value", inputs, calls, outputs)
         vjp = lambda *leaves: (value(*leaves), lambda seeds: [])
-        bind = bind_program(Writer(f, same_types=True), run)
         owned = _own(_arrays(outputs), calls)
-        return Specialized(value, vjp, run.structure, owned, bind and bind.call), value
+        return Specialized(value, vjp, run.structure, owned, bind), value
     outputs = [_of_numpy(y) for y in run.outputs]
     results = [*outputs, *[run.pulled[i] for i in wanted]]
     calls, results = taken_apart(*simplified(run.calls, results))

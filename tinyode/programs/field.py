@@ -22,17 +22,19 @@ as a part of that with a program of the value and one of the pullback (dopri5, N
 """
 
 import collections
+import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .numbers import RESHAPES, taken_apart
+from .numbers import RESHAPES
 from .program import Program
-from .simplify import simplified
+from .recording import Call
 from .source import Writer
 from .symbol import Symbol, is_elementwise
-from .twice import Run, is_number
+from .twice import is_number
 
 INDENT = " " * 4
 
@@ -53,32 +55,39 @@ class Piece(NamedTuple):
         return part if len(shape) == 1 else f"{part}.reshape({shape})"
 
 
-def bind_program(writer: Writer, run: Run) -> Program | None:
-    """Write the program of a recorded right-hand side.
+def binder(writer: Writer, inputs: list, calls: list[Call], outputs: list) -> Callable | None:
+    """Write the program of a right-hand side.
+
+    Parameters
+    ----------
+    writer : Writer
+    inputs : list
+        The leaves of the arguments: t, those of the state, and others.
+    calls, outputs : list
+        What is left of its recording.
 
     Returns
     -------
-    Program or None
-        It takes the leaves of the args, and returns ``field(t, y, k)``. None where the outputs are
-        not like the leaves of the state, which follow t, or not all of one dtype.
+    function or None
+        ``bind(*others)``, compiled when it is first called, returns ``field(t, y, k)``. None where
+        the outputs are not like the leaves of the state, or not all of one dtype.
     """
-    count = 1 + len(run.outputs)
-    state = run.inputs[1:count]
-    if not _alike(state, run.outputs):
+    count = 1 + len(outputs)
+    state = inputs[1:count]
+    if not _alike(state, outputs):
         return None
     read, n = _end_to_end(state)
-    calls, outputs = taken_apart(*simplified(run.calls, run.outputs))
     calls, pieces = _cut(calls, _end_to_end(outputs)[0])
-    outer, inner = _split(calls, [run.inputs[0], *state])
+    outer, inner = _split(calls, [inputs[0], *state])
     uses = _uses(inner, pieces)
     direct = {call.results[0] for call in inner if _takes_out(call) and uses[call.results[0]] == 1}
     outs = {x: Piece(x, start).place("k", n) for x, start in pieces if _is_in(x, direct)}
     pieces = [piece for piece in pieces if not _is_in(piece.x, direct)]
 
     writer.taken |= {"bind", "field", "t", "y", "k"}
-    names = [writer.free(f"x{i}") for i in range(len(run.inputs))]
-    writer.names.update([(x, name) for x, name in zip(run.inputs, names) if type(x) is Symbol])
-    writer.names[run.inputs[0]] = "t"
+    names = [writer.free(f"x{i}") for i in range(len(inputs))]
+    writer.names.update([(x, name) for x, name in zip(inputs, names) if type(x) is Symbol])
+    writer.names[inputs[0]] = "t"
     results = [piece.x for piece in pieces]
     lines = writer.lines(outer, [*_symbols(inner), *results])
     body = [f"{writer.names[p.x]} = {p.place('y', n)}  # {p.x.shape}" for p in read if uses[p.x]]
@@ -87,7 +96,9 @@ def bind_program(writer: Writer, run: Run) -> Program | None:
         place = Piece(x, start).place("k", n)
         body.append(f"{place}{'[:]' if np.shape(x) else ''} = {writer.text(x)}")
     lines += ["", "def field(t, y, k):", *[INDENT + line for line in body], "", "return field"]
-    return Program(writer.source("bind", names[count:], lines), writer.constants, "bind")
+    source = writer.source("bind", names[count:], lines)
+    program = functools.cache(lambda: Program(source, writer.constants, "bind"))
+    return lambda *others: program().call(*others)
 
 
 def _alike(state, outputs):

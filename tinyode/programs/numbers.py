@@ -41,6 +41,8 @@ def taken_apart(calls: list[Call], outputs: list) -> tuple[list[Call], list]:
         What takes the places of both.
     """
     apart, same, kept = _apart(calls, outputs), {}, []
+    if not apart:
+        return calls, outputs
     known: dict = {}  # the numbers of a vector that is taken apart
     read: dict = {}  # a number that is read from another vector, by that and the index
 
