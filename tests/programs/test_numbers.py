@@ -28,7 +28,6 @@ OPERATIONS = [  # of two vectors of three numbers, to one
     lambda x, y: x / (2.0 + y * y),
     lambda x, y: np.sin(x),
     lambda x, y: np.exp(np.tanh(x[0])) * y,
-    lambda x, y: np.where(x > y[0], x, y),
     lambda x, y: x * np.sum(y),
     lambda x, y: np.outer(x, y)[1],
     lambda x, y: x + np.zeros(3),
