@@ -108,14 +108,16 @@ def unbox(x):
 
 def _stack(*items):
     """Make a vector of numbers, some of them traced."""
-    if any([type(item) is Node for item in items]):
+    kinds = {*map(type, items)}
+    if Node in kinds:
         tape, values, wanted, parents = peel(items)
         y = _stack(*values)
         if not is_floating(y, _stack):
             return y
         return Node(y, tape, tape.record(STACK, wanted, parents, y, values))
-    other = [item for item in items if type(item) in STAND_INS]
-    return np.array(list(items), like=other[0]) if other else np.array(items)
+    if kinds.isdisjoint(STAND_INS):
+        return np.array(items)
+    return np.array([*items], like=next(item for item in items if type(item) in STAND_INS))
 
 
 STACK = joint(lambda g, y, wanted, *items: [g[i] for i in wanted])
