@@ -76,29 +76,35 @@ def binder(writer: Writer, inputs: list, calls: list[Call], outputs: list) -> Ca
     state = inputs[1:count]
     if not _alike(state, outputs):
         return None
-    read, n = _end_to_end(state)
-    calls, pieces = _cut(calls, _end_to_end(outputs)[0])
-    outer, inner = _split(calls, [inputs[0], *state])
-    uses = _uses(inner, pieces)
-    direct = {call.results[0] for call in inner if _takes_out(call) and uses[call.results[0]] == 1}
-    outs = {x: Piece(x, start).place("k", n) for x, start in pieces if _is_in(x, direct)}
-    pieces = [piece for piece in pieces if not _is_in(piece.x, direct)]
-
     writer.taken |= {"bind", "field", "t", "y", "k"}
     names = [writer.free(f"x{i}") for i in range(len(inputs))]
     writer.names.update([(x, name) for x, name in zip(inputs, names) if type(x) is Symbol])
     writer.names[inputs[0]] = "t"
-    results = [piece.x for piece in pieces]
-    lines = writer.lines(outer, [*_symbols(inner), *results])
-    body = [f"{writer.names[p.x]} = {p.place('y', n)}  # {p.x.shape}" for p in read if uses[p.x]]
-    body += writer.lines(inner, [*results, *outs], outs=outs)
-    for x, start in pieces:
-        place = Piece(x, start).place("k", n)
-        body.append(f"{place}{'[:]' if np.shape(x) else ''} = {writer.text(x)}")
-    lines += ["", "def field(t, y, k):", *[INDENT + line for line in body], "", "return field"]
+    calls, pieces = _cut(calls, _end_to_end(outputs)[0])
+    outer, inner = _split(calls, [inputs[0], *state])
+    lines = writer.lines(outer, [*_symbols(inner), *[piece.x for piece in pieces]])
+    body = [INDENT + line for line in _body(writer, state, inner, pieces)]
+    lines += ["", "def field(t, y, k):", *body, "", "return field"]
     source = writer.source("bind", names[count:], lines)
     program = functools.cache(lambda: Program(source, writer.constants, "bind"))
     return lambda *others: program().call(*others)
+
+
+def _body(writer, state, calls, pieces):
+    """Write the lines that read the state from y, make these calls, and write the pieces into k."""
+    read, n = _end_to_end(state)
+    uses = _uses(calls, pieces)
+    lines = [f"{writer.names[p.x]} = {p.place('y', n)}  # {p.x.shape}" for p in read if uses[p.x]]
+    # a result that nothing else needs is made in its place in k, the others are copied there
+    direct = {call.results[0] for call in calls if _takes_out(call) and uses[call.results[0]] == 1}
+    outs = {p.x: p.place("k", n) for p in pieces if _is_in(p.x, direct)}
+    copied = [p for p in pieces if not _is_in(p.x, direct)]
+    lines += writer.lines(calls, [p.x for p in pieces], outs=outs)
+    for piece in copied:
+        place = piece.place("k", n)
+        whole = "[:]" if np.ndim(piece.x) and not place.endswith("]") else ""
+        lines.append(f"{place}{whole} = {writer.text(piece.x)}")
+    return lines
 
 
 def _alike(state, outputs):
