@@ -71,6 +71,8 @@ def taken_apart(calls: list[Call], outputs: list) -> tuple[list[Call], list]:
             known[y] = _numbers(call, number, made)
         elif _takes_number(call):
             same[y] = number(*call.arguments)
+        elif _is_stack(call) and known.keys() >= {*call.arguments}:  # np.stack takes 2 us
+            same[y] = made(y, np.array, [known[x] for x in call.arguments])
         else:
             kept.append(call._replace(arguments=[whole(x) for x in call.arguments]))
     return kept, [whole(x) for x in outputs]
@@ -116,6 +118,12 @@ def _takes_number(call):
     )
 
 
+def _is_stack(call):
+    """Whether a call puts vectors under each other, as the rows of a matrix."""
+    alone = call.function is np.stack and len(call.unpacked()[0]) == 1
+    return alone and all([_is_small(x) for x in call.arguments])  # so there is no axis
+
+
 def _can_be_apart(call):
     """Whether `_numbers` can do what a call does."""
     f, (y, *more), args = call.function, call.results, call.arguments
@@ -130,7 +138,7 @@ def _can_be_apart(call):
     if f is np.array and len(args) == 1:
         return type(args[0]) is list and all(map(_is_number, args[0]))
     if f is np.concatenate and len(args) == 1:
-        return all(map(_is_small, args[0]))
+        return all([_is_small(x) or getattr(x, "size", 1) == 0 for x in args[0]])
     if f is PLACE:
         return _is_number(args[0]) and type(args[1]) is int
     if f is operator.getitem:
