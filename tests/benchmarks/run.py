@@ -15,6 +15,7 @@ import tracemalloc
 import by_hand
 import numpy as np
 import spiral
+from epidemic import benchmark_epidemic
 from solvers import benchmark_solvers
 from timing import PEERS, fastest, missing
 from vjps import SIZES, arrays, benchmark_vjps
@@ -219,6 +220,7 @@ if __name__ == "__main__":
     for benchmark in (
         benchmark_vjps,
         benchmark_adjoint,
+        benchmark_epidemic,
         benchmark_discrete,
         benchmark_solvers,
         benchmark_memory,

@@ -493,3 +493,25 @@ def test_what_is_returned_can_be_written_into():
 
 
 compiled_sum = compiled(lambda x, y: np.sum(x))
+
+
+LAYOUTS = {
+    "C": lambda x: x,
+    "F": np.asfortranarray,
+    "rows": lambda x: np.repeat(x, 2, axis=0)[::2],
+    "columns": lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+    "backwards": lambda x: x[::-1].copy()[::-1],
+    "one row": lambda x: np.broadcast_to(x[:1], x.shape),
+}
+
+
+@given(st.tuples(*[st.integers(1, 20)] * 3), *[st.sampled_from([*LAYOUTS])] * 2, seeds)
+@settings(max_examples=100)
+def test_products_of_matrices_in_every_layout(lengths, of_a, of_b, seed):
+    """`x.dot` stands for np.matmul only where both call the same routine of BLAS."""
+    rng, (m, n, p) = np.random.default_rng(seed), lengths
+    a, b = LAYOUTS[of_a](rng.normal(size=(m, n))), LAYOUTS[of_b](rng.normal(size=(n, p)))
+    assert_same(compiled(np.matmul)(a, b), a @ b)
+    x, y = a.astype(np.float32), b.astype(np.float32)
+    assert_same(compiled(lambda x, y: x @ y)(x, y), x @ y)
+    assert_same(compiled(lambda x: x.T @ x)(a), a.T @ a)

@@ -511,3 +511,23 @@ def test_threads_share_a_compiled_function():
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(run, range(4)))
     assert found == {len(x): {(float(f(x)), *grad(f)(x))} for x in xs}
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda t, y: np.array([y[1], np.sin(t)]),
+        lambda t, y: np.array([np.sin(t), 1.0]),
+        lambda t, y: np.array([t, y[0]]) * 2.0,
+        lambda t, y: np.array([[t, 2.0 * t]])[0] * y,
+        lambda t, y: np.zeros(2) + np.array([t, 1.0]),
+        lambda t, y: np.array([t, 2.0]).sum() * y,
+        lambda t, y: np.asarray(t) * y,
+        lambda t, y: np.linalg.norm(np.array([t, 2.0])) * y,
+    ],
+)
+def test_arrays_of_recorded_numbers(f):
+    """The time is one, which no tape knows."""
+    g = compiled(f)
+    for t in (0.3, 0.5):
+        assert_same(g(t, np.array([1.0, 2.0])), f(t, np.array([1.0, 2.0])))

@@ -778,9 +778,9 @@ def test_a_field_with_its_own_derivative_is_asked_once_a_pass(gradient):
         def __call__(self, t, y, p):
             return inside(t, y, p)
 
-        def __tinyode_specialized__(self, leaves, structure, wanted=()):
+        def __tinyode_specialized__(self, *question, **more):
             self.asked += 1
-            return inside.__tinyode_specialized__(leaves, structure, wanted)
+            return inside.__tinyode_specialized__(*question, **more)
 
     y0, p = np.array([0.5, -1.0]), np.array([0.3, -1.0, 0.8, 0.2, 0.5, -0.3])
     loss = lambda f, step: (

@@ -835,7 +835,7 @@ def test_arrays_of_which_a_part_would_be_lost_are_refused():
 
 
 class Offering:
-    """A function that offers another way to its value, as a compiled one does, and counts."""
+    """A function that offers a field of flat vectors, as a compiled one does, and counts."""
 
     def __init__(self, f):
         self.f, self.asked, self.called, self.evaluated = f, 0, 0, 0
@@ -846,13 +846,22 @@ class Offering:
 
     def __tinyode_specialized__(self, leaves, structure, wanted=()):
         self.asked += 1
-        _, found = tree.flatten(self.f(*tree.unflatten(structure, leaves)))
+        state = tree.unflatten(structure, leaves)[1]
+        parts, _ = tree.flatten(state)
+        cut = tree.cutter(parts)
+        value, found = tree.flatten(self.f(*tree.unflatten(structure, leaves)))
 
-        def value(*leaves):
-            self.evaluated += 1
-            return tree.flatten(self.f(*tree.unflatten(structure, leaves)))[0]
+        def bind(*others):
+            def field(t, y, k):
+                self.evaluated += 1
+                _, *args = tree.unflatten(structure, [t, *cut(y), *others])[1:]
+                dy = self.f(t, tree.unflatten(found, cut(y)), *args)
+                k[...] = np.concatenate([np.ravel(part) for part in tree.flatten(dy)[0]])
 
-        return Specialized(value, None, found, False)
+            return field
+
+        fits = [*map(np.shape, value)] == [*map(np.shape, parts)]
+        return Specialized(None, None, found, False, bind if fits else None)
 
 
 OFFERS = [

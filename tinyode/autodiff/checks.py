@@ -11,7 +11,7 @@ FLOAT64 = np.dtype(float)
 
 def as_primal(x):
     """Return what a function is differentiated at: a Node, or a floating array."""
-    if type(x) in STAND_INS:
+    if type(x) is np.float64 or type(x) in STAND_INS:
         return x
     if isinstance(x, (np.ma.MaskedArray, np.matrix)):
         unbox(x)  # which refuses it

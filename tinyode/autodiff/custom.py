@@ -62,15 +62,16 @@ def primitive(*vjps, whole=False):
 
     def decorate(function):
         def wrapper(*args, **kwargs):
-            if any(is_traced(x) for x in args):
-                return record(wrapper, rule, args, kwargs)
-            for x in args:
-                if whole and type(x) in STAND_INS:
-                    return x.__array_function__(function, (type(x),), args, kwargs)
+            kinds = {*map(type, args)}
+            if np.ndarray in kinds or not kinds.isdisjoint(STAND_INS):
+                if any([is_traced(x) for x in args]):
+                    return record(wrapper, rule, args, kwargs)
+                for x in args:
+                    if whole and type(x) in STAND_INS:
+                        return x.__array_function__(function, (type(x),), args, kwargs)
             return function(*args, **kwargs)
 
-        wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
-        return wrapper
+        return functools.update_wrapper(wrapper, function)
 
     return decorate
 

@@ -60,8 +60,17 @@ def _binary(function, ufunc, swapped=False):
     return method
 
 
-def _unary(ufunc):
-    return lambda self: ufunc(self)
+def _unary(function, ufunc):
+    """Make an operator of one operand, in the same way."""
+
+    def method(self):
+        x, tape = self.value, self.tape
+        y, records = function(x), tape.records
+        node = Node(y, tape, len(records))
+        records.append((RULES[ufunc], (0,), (self.index,), y, (x,), NO_KEYWORDS))
+        return node
+
+    return method
 
 
 def _compare(function):
@@ -142,7 +151,9 @@ class Node:
     __rmatmul__ = _binary(operator.matmul, np.matmul, swapped=True)
     __mod__ = _binary(operator.mod, np.remainder)
     __rmod__ = _binary(operator.mod, np.remainder, swapped=True)
-    __neg__, __pos__, __abs__ = _unary(np.negative), _unary(np.positive), _unary(np.absolute)
+    __neg__ = _unary(operator.neg, np.negative)
+    __pos__ = _unary(operator.pos, np.positive)
+    __abs__ = _unary(operator.abs, np.absolute)
     __divmod__ = lambda self, other: np.divmod(self, other)
     __rdivmod__ = lambda self, other: np.divmod(other, self)
 
@@ -200,11 +211,16 @@ class Node:
         return itertools.chain(self[: n // 2], self[n // 2 :])
 
     def __getitem__(self, index):
-        x, rule = self.value, RULES[operator.getitem]
-        return self._record(rule, x[index], (x, index))
+        x, tape = self.value, self.tape
+        y, records = x[index], tape.records
+        node = Node(y, tape, len(records))
+        records.append((RULES[operator.getitem], (0,), (self.index,), y, (x, index), NO_KEYWORDS))
+        return node
 
     def __getattr__(self, name):
         """Find ``x.sum()``, and ``x.sin()``, which NumPy calls on the elements of object arrays."""
+        if name.startswith("__"):  # np.array([x, y]) asks x and y for three such names each
+            raise AttributeError(name)
         function: Any = getattr(np, name, None)
         known = callable(function) and any([function in t for t in (RULES, DERIVED, PLAIN)])
         is_method = isinstance(function, np.ufunc) or hasattr(ndarray, name)
@@ -275,7 +291,10 @@ def peel(args):
     nodes = [x for x in args if type(x) is Node]
     if not nodes:
         return None, list(args), (), ()
-    tape = max([x.tape for x in nodes], key=lambda tape: tape.level)
+    tape = nodes[0].tape
+    for x in nodes:
+        if x.tape.level > tape.level:
+            tape = x.tape
     wanted = tuple([i for i, x in enumerate(args) if type(x) is Node and x.tape is tape])
     values = list(args)
     for i in wanted:

@@ -90,24 +90,34 @@ def unbox(x):
     array = np.asarray(x)
     if array.dtype != object:
         return array
-    items = [_element(item) for item in array.ravel().tolist()]
-    numbers = (ndarray, int, float, np.number, np.bool_)
-    for item in items:
-        if not (type(item) in STAND_INS or isinstance(item, numbers)) or np.ndim(item):
+    items = array.ravel().tolist()
+    for i, item in enumerate(items):
+        if type(item) in NUMBERS or (type(item) is Node and not item.ndim):  # the usual case
+            continue
+        items[i] = item = _element(item)
+        is_number = isinstance(item, (ndarray, int, float, np.number, np.bool_))
+        if not (type(item) in STAND_INS or is_number) or np.ndim(item):
             raise TypeError(
                 "an array of objects can be differentiated where each is a number, traced or not;"
                 f" one is of type {type(item).__name__}, shape {np.shape(item)}: {item!r:.60};"
                 " write np.stack or np.concatenate to join rows"
             )
-    return np.reshape(_stack(*items), array.shape)
+    vector = _stack(*items)
+    return vector if array.ndim == 1 else np.reshape(vector, array.shape)
 
 
 def _stack(*items):
     """Make a vector of numbers, some of them traced."""
-    if any([type(item) is Node for item in items]):
-        return record(_stack, STACK, items)
-    other = [item for item in items if type(item) in STAND_INS]
-    return np.array(list(items), like=other[0]) if other else np.array(items)
+    kinds = {*map(type, items)}
+    if Node in kinds:
+        tape, values, wanted, parents = peel(items)
+        y = _stack(*values)
+        if not is_floating(y, _stack):
+            return y
+        return Node(y, tape, tape.record(STACK, wanted, parents, y, values))
+    if kinds.isdisjoint(STAND_INS):
+        return np.array(items)
+    return np.array([*items], like=next(item for item in items if type(item) in STAND_INS))
 
 
 STACK = joint(lambda g, y, wanted, *items: [g[i] for i in wanted])

@@ -6,11 +6,12 @@ Here it is written once. Read in this order:
 - `symbol`: what stands for an array while f is recorded;
 - `recording`: the list of NumPy calls, and what is refused; `twice`: f recorded twice, to see
   whether it does the same;
-- `simplify`: what of the list is left out;
+- `simplify`: what of the list is left out; `numbers`: small vectors taken apart;
 - `source`: the list as text; `memory`: which lines use memory again;
 - `program`: the text as a function, for users to read;
-- `compiled`: a program for each kind of arguments, for users to call; `constants`: what of a
-  constant argument makes another kind; `thrown_away`: a warning.
+- `compiled`: a program for each kind of arguments, for users to call; `field`: one for the solvers,
+  on flat vectors; `constants`: what of a constant argument makes another kind; `thrown_away`: a
+  warning.
 
 The words that all of them use:
 
@@ -20,6 +21,7 @@ recording      the list of the calls of f and of its pullback
 Symbol         stands for an array or a number that may differ the next time f is called
 constant       anything else that f meets; the program has it as it was when f was recorded
 seed           the cotangent of an output, with which the pullback starts
+bound          of a field: made for given arguments, which stay as they are during a solve
 wanted         the positions of the arguments (leaves) whose cotangents are asked for
 saved          what the program of the value hands to the program of the pullback
 cache key      what decides which program is run: structures, shapes, dtypes, constants, wanted

@@ -29,12 +29,14 @@ from ..autodiff.custom import by_name, written_into
 from ..autodiff.node import Node, peel
 from ..autodiff.numpy_calls import unbox
 from ..autodiff.rules.table import joint
-from ..autodiff.specialized import Specialized
+from ..autodiff.specialized import Around, Specialized
 from ..autodiff.transforms import vjp_of_list
 from ..containers import belongings
 from ..containers import orders as orders_of
 from . import thrown_away
 from .constants import PARTS, contents
+from .field import binder
+from .numbers import taken_apart
 from .program import Program
 from .simplify import simplified, split
 from .source import Writer
@@ -54,10 +56,12 @@ class compiled(Generic[P, R]):
     """A function that is recorded once, and runs as straight-line NumPy from then on.
 
     Use it wherever f is used, under `vjp`, `grad`, `odeint`, `root`: ``odeint(compiled(f), y0, t,
-    theta)``. Values and derivatives are those of the tape to the last bit, with two exceptions:
-    what `simplify.simplified` says; and where float32 meets float64, cotangents pass through in the
-    precision of the value. Inside a further derivative f itself is called. While f is recorded its
-    arrays and numbers, t too, are stand-ins: ask for np.ndim and x.dtype, and not for isinstance.
+    theta)``. Values and derivatives are those of the tape to the last bit, with three exceptions:
+    what `simplify.simplified` says; where float32 meets float64, cotangents pass through in the
+    precision of the value; and a product of matrices may be rounded otherwise, where one is an
+    argument that was contiguous when f was recorded, and is not now. Inside a further derivative f
+    itself is called. While f is recorded its arrays and numbers, t too, are stand-ins: ask for
+    np.ndim and x.dtype, and not for isinstance.
 
     Parameters
     ----------
@@ -113,10 +117,15 @@ class compiled(Generic[P, R]):
         return tree.unflatten(found.structure, outputs if found.owned else _copies(outputs))
 
     def __tinyode_specialized__(
-        self, leaves: list, structure: Any, wanted: tuple = ()
+        self, leaves: list, structure: Any, wanted: tuple = (), around: Around | None = None
     ) -> Specialized | None:
         """Offer the programs for arguments like these; see `autodiff.specialized`."""
-        return self._find(leaves, structure, wanted, False)
+        if around is None:
+            return self._find(leaves, structure, wanted, False)
+        if any([_may_be_traced(x) for x in leaves]):
+            return None
+        key = structure, False, [_kind(x) for x in leaves]
+        return self._look_up(leaves, key, wanted, around)
 
     def _on_tape(self, leaves, structure, args, kwargs):
         """Run the programs where an argument is traced, as one record; f itself if they cannot."""
@@ -153,26 +162,28 @@ class compiled(Generic[P, R]):
             return None
         return self._look_up(leaves, key, wanted)
 
-    def _look_up(self, leaves, key, wanted):
+    def _look_up(self, leaves, key, wanted, around=None):
         """Return the programs for the whole cache key, of which ``key`` is the part that is cheap
-        to compare.
+        to compare; those of a function around this one, if it is given.
         """
         structure, with_keywords, kinds = key
         orders = orders_of(structure)  # f may loop over the items of a dict
         names = tuple([(type(name), repr(name)) for order in orders for name in order])  # 1 == True
         own = tuple([contents(x) for x in belongings(structure)])
-        cache_key = structure, orders, names, own, with_keywords, wanted, tuple(kinds)
+        which = around and (around.function.__code__, around.key)
+        cache_key = structure, orders, names, own, with_keywords, wanted, tuple(kinds), which
         found = self.programs.pop(cache_key, NEW)
         if found is NEW:
             began = thrown_away.perf_counter()
-            found, value = _compile(self.f, leaves, structure, wanted, with_keywords)
+            f = around or self.f
+            found, value = _compile(f, leaves, structure, wanted, with_keywords)
             if not self.programs:
                 thrown_away.count(self, value, began)
         self.programs[cache_key] = found  # at the end, as the one used last
         if len(self.programs) > KEPT:
             self.programs.popitem(last=False)
             self.last.clear()  # which may hold it
-        if not own and all([kind is str for kind, _ in names]):
+        if around is None and not own and all([kind is str for kind, _ in names]):
             self.last[wanted] = key, orders, found
         return found
 
@@ -213,15 +224,18 @@ def _compile(f, leaves, structure, wanted, with_keywords):
         The program of the value.
     """
     call = (lambda args, kwargs: f(*args, **kwargs)) if with_keywords else f
-    run = recorded(call, leaves, structure, getattr(f, "__name__", repr(f)))
+    run = recorded(call, leaves, structure, getattr(f, "__name__", repr(f)), type(f) is not Around)
     writer, inputs, seeds = _writer(f, run)
     if not wanted:
-        calls, outputs = simplified(run.calls, run.outputs)
+        calls, outputs = taken_apart(*simplified(run.calls, run.outputs))
+        bind = binder(Writer(f, same_types=True), run.inputs, calls, outputs)
         value = _function(writer, "value", inputs, calls, outputs)
         vjp = lambda *leaves: (value(*leaves), lambda seeds: [])
-        return Specialized(value, vjp, run.structure, _own(_arrays(outputs), calls)), value
+        owned = _own(_arrays(outputs), calls)
+        return Specialized(value, vjp, run.structure, owned, bind), value
     outputs = [_of_numpy(y) for y in run.outputs]
-    calls, results = simplified(run.calls, [*outputs, *[run.pulled[i] for i in wanted]])
+    results = [*outputs, *[run.pulled[i] for i in wanted]]
+    calls, results = taken_apart(*simplified(run.calls, results))
     outputs, pulled = results[: len(outputs)], results[len(outputs) :]
     first, second = split(calls, outputs)
     # what the second program reads of the first, it is given
@@ -265,7 +279,7 @@ def _writer(f, run):
 def _function(writer, name, parameters, calls, returned):
     """Write a program that makes these calls, and return it as a function."""
     lines = writer.lines(calls, tree.flatten(returned)[0])
-    source = writer.source(name, parameters, lines, returned)
+    source = writer.source(name, parameters, [*lines, f"return {writer.bare(returned)}"])
     return Program(source, writer.constants, name).call
 
 
@@ -281,8 +295,7 @@ def _vjp(value, pullback, dtypes, f, structure, wanted):
         outputs, saved = value(*leaves)
 
         def pull(seeds):
-            if [g.dtype for g in seeds] != dtypes:
-                seeds = [g.astype(dtype) for g, dtype in zip(seeds, dtypes)]
+            seeds = [g if g.dtype is dtype else g.astype(dtype) for g, dtype in zip(seeds, dtypes)]
             if Node not in [type(g) for g in seeds]:
                 return pullback(*seeds, *saved)
 

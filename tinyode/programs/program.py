@@ -142,7 +142,7 @@ def _written(f, example, structure, run, vjp):
     used = {x for x in [*read, *results] if type(x) is Symbol}
     lines = _unpacked(writer, containers, iter([*run.inputs, *run.seeds]), used)
     lines += writer.lines(first + second, results, len(first) if vjp else None)
-    source = writer.source(title, containers, lines, returned)
+    source = writer.source(title, containers, [*lines, f"return {writer.bare(returned)}"])
     return Program(source, writer.constants, title)
 
 

@@ -36,7 +36,7 @@ def simplified(calls: list[Call], outputs: list) -> tuple[list[Call], list]:
     kept = []
     views = {y for call in calls if not call.fresh for y in call.results if y.ndim}
     for call in calls:
-        call = _without_broadcast(_replaced(call, same), narrow)
+        call = _without_broadcast(replaced(call, same), narrow)
         key = call.function, call.structure, tuple([_key(x) for x in call.arguments])
         unchanged = _unchanged(call)
         if unchanged is not None and (unchanged not in views or call.function in VIEWS):
@@ -57,7 +57,7 @@ def simplified(calls: list[Call], outputs: list) -> tuple[list[Call], list]:
     return split(kept, outputs)[0], outputs
 
 
-def _replaced(call, same):
+def replaced(call, same):
     """Return the call with the operands that have taken the places of others."""
     if same.keys().isdisjoint([x for x in call.arguments if type(x) is Symbol]):
         return call

@@ -174,7 +174,9 @@ class Symbol(NDArrayOperatorsMixin):
         if name in SAME_AS_FUNCTIONS:
             return lambda *args, **kwargs: getattr(np, name)(self, *args, **kwargs)
         if name in METHODS:
-            return lambda *args, **kwargs: self.recording(METHODS[name], (self, *args), kwargs)
+            is_float = type(self.value) is float  # which has no methods
+            x = self.recording(np.float64, (self,), {}) if is_float else self
+            return lambda *args, **kwargs: self.recording(METHODS[name], (x, *args), kwargs)
         raise AttributeError(
             f"a recorded array has no .{name}; write it as a function, np.{name}(x)"
         )
@@ -198,6 +200,13 @@ class Symbol(NDArrayOperatorsMixin):
     def __iter__(self):
         return (self[i] for i in range(len(self)))
 
+    @property
+    def __array__(self):
+        """Nothing for a number: np.array([y[1], t]) is then an array of objects, see `unbox`."""
+        if not self.ndim:
+            raise AttributeError("__array__")
+        return lambda *_, **__: self.recording.takes("an array without a history")
+
     def __hash__(self):
         """Hash by identity, for the sets and dicts of this room.
 
@@ -217,7 +226,6 @@ class Symbol(NDArrayOperatorsMixin):
     __complex__ = item = _refused("a number")
     __round__ = __floor__ = __ceil__ = __trunc__ = _refused("a number")
     tolist = _refused("numbers")
-    __array__ = _refused("an array without a history")
     __str__ = __format__ = _refused("a text")
     __reduce_ex__ = _refused("a pickle")
 

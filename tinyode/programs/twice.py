@@ -35,7 +35,7 @@ class Run(NamedTuple):
     calls: Recording  # those of f, then those of the pullback
 
 
-def recorded(f: Any, leaves: list, structure: Any, name: str) -> Run:
+def recorded(f: Any, leaves: list, structure: Any, name: str, pulled: bool = True) -> Run:
     """Record f and its pullback at these leaves of its arguments.
 
     Parameters
@@ -45,6 +45,9 @@ def recorded(f: Any, leaves: list, structure: Any, name: str) -> Run:
         Of the tuple of its arguments, as `tree.flatten` takes it apart.
     name : str
         What error messages call f.
+    pulled : bool
+        False for a function of this library that takes pullbacks itself (`Around`): it is called
+        with Symbols, and has no pullback.
 
     Raises
     ------
@@ -52,7 +55,7 @@ def recorded(f: Any, leaves: list, structure: Any, name: str) -> Run:
         If f does something that a program cannot do, or not the same both times.
     """
     with np.errstate(all="ignore"):
-        first, second = [_record(f, leaves, structure, name) for _ in range(2)]
+        first, second = [_record(f, leaves, structure, name, pulled) for _ in range(2)]
     difference = _difference(first, second)
     if difference:
         raise TypeError(f"{name}: recorded twice, it {difference}")
@@ -64,11 +67,11 @@ def is_number(x: Any) -> bool:
     return isinstance(x, (np.ndarray, np.floating, float))
 
 
-def _record(f, leaves, structure, name):
+def _record(f, leaves, structure, name, pulled):
     """Record f and its pullback once: f is called with Symbols in Nodes, and then swept back."""
     recording = Recording()
     inputs = [Symbol(x, recording) if is_number(x) else x for x in leaves]
-    primals = {i: x for i, x in enumerate(inputs) if _has_cotangent(x)}
+    primals = {i: x for i, x in enumerate(inputs) if pulled and _has_cotangent(x)}
     tape, nodes = open_tape(list(primals.values()))
     nodes = dict(zip(primals, nodes))
     args = [nodes.get(i, x) for i, x in enumerate(inputs)]
@@ -76,7 +79,7 @@ def _record(f, leaves, structure, name):
         found, out_structure = tree.flatten(f(*tree.unflatten(structure, args)))
         outputs, pull = close_tape(tape, found, list(primals.values()))
         seeds = [Symbol(np.ones(np.shape(y), y.dtype)[()], recording) for y in outputs]
-        pulled = pull(seeds)
+        cotangents = pull(seeds) if pulled else []
     except (TypeError, ValueError) as error:
         if recording.refusal is None:
             say_line(error, f". Choose with np.where{OR_WITHOUT}")
@@ -96,12 +99,12 @@ def _record(f, leaves, structure, name):
             " it is at the end; make a new one each time"
         )
     # the caller may write into what is returned, so each call returns a new copy of a constant
-    outputs, pulled = [
+    outputs, cotangents = [
         [recording(np.array, (y,), {}) if isinstance(y, np.ndarray) else y for y in part]
-        for part in (outputs, pulled)
+        for part in (outputs, cotangents)
     ]
     recording.over = True
-    return Run(inputs, outputs, out_structure, seeds, dict(zip(primals, pulled)), recording)
+    return Run(inputs, outputs, out_structure, seeds, dict(zip(primals, cotangents)), recording)
 
 
 def _has_cotangent(x):

@@ -74,6 +74,7 @@ def odesolve(f, z0, t, theta, settings):
             dz_dt, pullback = vjp(t, z, theta)  # lists of arrays: f's own parts of z
             return flat([*dz_dt, *pullback(-a)])  # f, -a^T df/dz, -a^T df/dtheta (P4, P5)
 
+        aug_dynamics = f.around(aug_dynamics, tuple(wanted.theta))  # as fast as f
         a, a_theta = np.zeros(n, zs.dtype), wanted.zeros(theta)
         for i in range(len(t) - 1, 0, -1):
             parts = [zs[i], a + dL_dz[i], *a_theta]

@@ -73,6 +73,7 @@ def sensitivities(f, zs, S_start, wanted, t, z0, theta, settings):
             return tolerance
         return np.concatenate([tolerance, np.repeat(tolerance, columns)])
 
+    dynamics = f.around(dynamics, wanted.time, wanted.state, tuple(wanted.theta))  # as fast as f
     s0 = flat([z0, S_start])
     both = settings._replace(forward=spread(settings.forward, of_z_and_S))
     s = odesolve(VectorField.of_vectors(dynamics, s0, theta), s0, t, theta, both)

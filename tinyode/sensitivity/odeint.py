@@ -130,8 +130,12 @@ def odeint(
     --------
     The gradient of the end of a decay y' = -k y with respect to its rate, -t exp(-k t):
 
-    >>> grad(lambda k: odeint(lambda t, y, k: -k * y, 1.0, np.array([0.0, 2.0]), k)[-1])(0.5)
+    >>> f = compiled(lambda t, y, k: -k * y)
+    >>> grad(lambda k: odeint(f, 1.0, np.array([0.0, 2.0]), k)[-1])(0.5)
     np.float64(-0.735758...)
+
+    The function would do as it is. `tinyode.compiled` records it once, and makes the gradient five
+    to eight times faster where f computes with numbers and small arrays. Make it outside the loss.
     """
     check_function(f)
     leaves, structure = check_start(y0)

@@ -16,10 +16,10 @@ import numpy as np
 from .. import tree
 from ..autodiff.by_value import by_value
 from ..autodiff.custom import with_rule
-from ..autodiff.node import Node
 from ..autodiff.numpy_calls import is_traced, plain, unbox
-from ..autodiff.specialized import specialized
+from ..autodiff.specialized import Around, offers, specialized
 from ..autodiff.transforms import vjp, vjp_of_list
+from ..containers import belongings, orders
 from ..solvers.dense import Step, observe
 from ..solvers.failures import SolverError
 from ..solvers.jacobian import flat_jacobian
@@ -51,6 +51,7 @@ class VectorField:
         self.f = self.recorded = f
         self.structure, self.args_structure = structure, args_structure
         self.n_parts, self.cut, self.coupled = len(leaves), tree.cutter(leaves), coupled
+        self.shapes = tuple([(leaf.shape, leaf.dtype) for leaf in leaves])
 
     @classmethod
     def of_vectors(cls, f, z0, theta, coupled=None):
@@ -111,18 +112,32 @@ class VectorField:
 
             return vjp_of_list(f, [leaves[i] for i in positions])
 
-        example = without_levels([time(t), *cut(z), *theta])
-        arguments = tuple, None, (tree.LEAF, self.structure, *self.args_structure[2])
-        own = specialized(self.f, example, arguments, positions)
-        of_numbers = own.vjp if own and own.structure == self.structure else by_tape
+        @functools.cache
+        def of_numbers():
+            example = without_levels([time(t), *cut(z), *theta])
+            arguments = tuple, None, (tree.LEAF, self.structure, *self.args_structure[2])
+            own = specialized(self.f, example, arguments, positions)
+            return own.vjp if own and own.structure == self.structure else by_tape
 
         def vjp(t, z, theta):
             # where anything is traced z is, since the tape has all of z as inputs
-            vjp_of_leaves = by_tape if type(z) is Node else of_numbers
+            vjp_of_leaves = of_numbers() if type(z) is np.ndarray else by_tape
             dz_dt, pull = vjp_of_leaves(time(t), *cut(z), *theta)
             return dz_dt, lambda a: pull(cut(a))
 
         return vjp
+
+    def around(self, function, *key):
+        """Return ``function(t, s, *theta)``, which calls this field or its `vjp`, as fast as f is.
+
+        f may have a faster way to such a function, and keep it from solve to solve. The key is what
+        the function depends on besides the field and its arguments: see `specialized.Around`.
+        """
+        structures = self.structure, self.args_structure
+        if not offers(self.f) or any([belongings(structure) for structure in structures]):
+            return function
+        names = repr([*map(orders, structures)])  # f may loop over the items of a dict; 1 == True
+        return Around(self.f, function, (key, structures, names, self.shapes))
 
     def joined(self, cotangents):
         """Return what a pullback has returned, with the parts of a^T df/dz as one vector."""

@@ -217,22 +217,18 @@ def flat_field(f, leaves, structure, args):
     -------
     function
         ``field(t, y, k)`` writes the derivative at the flat state y into k. It makes y read-only
-        first, as the solver still needs it.
+        before f gets it, as the solver still needs it.
 
     Notes
     -----
-    f may offer a faster way to its value for arguments like these (`autodiff.specialized`). It is
-    asked for it once, here.
+    f may offer a faster field for arguments like these (`autodiff.specialized`). It is asked for it
+    once, here.
     """
-    offer, rest = None, ()
     if offers(f):  # args of any other f may be what no container is made of
         inputs, of_inputs = tree.flatten((0.0, tree.unflatten(structure, leaves), *args))
-        offer, rest = specialized(f, inputs, of_inputs), inputs[1 + len(leaves) :]
-    if offer is not None and offer.structure == structure:
-        value = offer.value
-        if len(leaves) == 1:
-            return _field_of_array(lambda t, y: value(t, y, *rest)[0], leaves[0])
-        return _field_of_leaves(lambda t, parts: value(t, *parts, *rest), leaves)
+        offer = specialized(f, inputs, of_inputs)
+        if offer is not None and offer.bind is not None and offer.structure == structure:
+            return offer.bind(*inputs[1 + len(leaves) :])
     if structure is tree.LEAF:
         return _field_of_array(f, leaves[0], args)
 
@@ -244,7 +240,7 @@ def flat_field(f, leaves, structure, args):
     return _field_of_leaves(of_parts, leaves)
 
 
-def _field_of_array(f, leaf, args=()):
+def _field_of_array(f, leaf, args):
     """Return the flat field of a state that is one array: the hot path."""
     shape, dtype = leaf.shape, leaf.dtype
 

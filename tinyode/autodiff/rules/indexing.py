@@ -16,6 +16,8 @@ from .table import derives, name_of, named, no_derivative, rule
 
 def is_basic(index):
     """Whether an index reads each place at most once, so that writing back need not add up."""
+    if type(index) is int:
+        return True
     items = index if type(index) is tuple else (index,)
     return all(i is None or i is Ellipsis or isinstance(i, (int, np.integer, slice)) for i in items)
 
