@@ -388,18 +388,14 @@ def test_at_fixed_steps_the_equations_are_solved_to_rounding(method, h):
     from tinyode.tree import LEAF
 
     tableau, y0 = find(method), np.array([1.0, 0.0])
-    walk = steps(
-        flat_field(pendulum, [y0], LEAF, ()),
-        y0,
-        [0.0, 20.0],
-        Options(method, step_size=h),
-        Stats(),
-        jacobian=flat_jacobian(pendulum, [y0], LEAF, ()),
-    )
+    field, options = flat_field(pendulum, [y0], LEAF, ()), Options(method, step_size=h)
+    J = flat_jacobian(field, pendulum, [y0], LEAF, (), options)
+    walk = steps(field, y0, [0.0, 20.0], options, Stats(), jacobian=J)
     worst = max(
         np.max(np.abs(k - pendulum(0, step.y + step.h * row @ step.K)))
         for step in walk
         for k, row in zip(step.K, tableau.a)
+        if row.any()  # the first stage of radau_iia5 is the last one of the step before
     )
     assert h * worst < 50 * np.finfo(float).eps
 
@@ -499,9 +495,6 @@ def test_functions_are_asked_for_by_name():
         dy[0] = -y[0]
         return dy
 
-    with pytest.raises(
-        (TypeError, ValueError),
-        match=r"an implicit method needs the Jacobian of f.*or give its Jacobian",
-    ):
-        solve(in_place, np.ones(1), [0, 1], method="kvaerno3")
+    y = solve(in_place, np.ones(1), [0, 1], method="kvaerno3").y[-1]
+    np.testing.assert_allclose(y, np.exp(-1), rtol=1e-5)
     np.testing.assert_allclose(solve(lambda t, y: 1, 1.0, [0, 1], method="kvaerno3").y[-1], 2.0)

@@ -12,6 +12,7 @@ from tinyode.solvers.step_size import (
     ARRAYS,
     FLOATS,
     GROW,
+    RATE,
     SHRINK,
     Controller,
     corrected,
@@ -67,7 +68,24 @@ def test_a_step_grows_and_shrinks_within_bounds(method, error, before):
         assert size < 1 and in_turn(control, 1e-9, 1.0) <= 1  # no growth after a rejection
 
 
-@pytest.mark.parametrize("method", ADAPTIVE)
+@pytest.mark.parametrize("method", [name for name in ADAPTIVE if find(name).implicit])
+def test_the_size_of_an_implicit_step_follows_gustafsson(method):
+    """HW, equation IV.8.25; a step hardly grows, and none grows where Newton's method is slow."""
+    tableau = find(method)
+    control, q = Controller(tableau, Options(method)), tableau.error_order + 1
+    control.after_accepted(1.0, 0.3)
+    plain = 0.9 * 0.4 ** (-1 / q)
+    predicted = plain * 0.5 * (0.3 / 0.4) ** (1 / q)
+    assert control.after_accepted(0.5, 0.4) == pytest.approx(0.5 * min(plain, predicted))
+    assert control.after_accepted(1.0, 1e-3) == 1.0 * min(GROW, 0.9 * 1e-3 ** (-1 / q))
+    assert control.after_accepted(1.0, 1e-3, rate=0.3) == pytest.approx(RATE / 0.3)
+    for error in (0.3, 0.4, 0.5):  # between 1 and 1.2 times the step stays
+        control = Controller(tableau, Options(method))
+        factor = 0.9 * error ** (-1 / q)
+        assert control.after_accepted(1.0, error) == (1.0 if 1 <= factor <= 1.2 else factor)
+
+
+@pytest.mark.parametrize("method", EXPLICIT)
 def test_the_size_follows_the_formula(method):
     tableau = find(method)
     control, q = Controller(tableau, Options(method)), tableau.error_order + 1

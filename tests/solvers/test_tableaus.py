@@ -111,9 +111,12 @@ def test_collocation(method):
 
     The tables that the books print, too.
     """
-    k = np.arange(1, method.stages + 1)
+    s = method.stages - (method.filter is not None)  # the first stage is for the estimate
+    k = np.arange(1, s + 1)
     powers = method.c[:, None] ** (k - 1)
     np.testing.assert_allclose(method.a @ powers, method.c[:, None] ** k / k, atol=1e-15)
+    k = np.arange(1, method.stages + 1)
+    powers = method.c[:, None] ** (k - 1)
     for theta in np.linspace(0, 1, 7):
         np.testing.assert_allclose(method.interpolant @ theta**k @ powers, theta**k / k, atol=1e-15)
     np.testing.assert_allclose(method.interpolant.sum(axis=1), method.b, atol=1e-15)
@@ -137,7 +140,8 @@ def test_collocation_against_the_tables_in_the_books():
         ],
     }
     for name, a in tables.items():
-        np.testing.assert_allclose(find(name).a, a, atol=1e-15)
+        first = find(name).stages - len(a)
+        np.testing.assert_allclose(find(name).a[first:, first:], a, atol=1e-15)
 
 
 @pytest.mark.parametrize(

@@ -74,18 +74,25 @@ def flat_jacobian(field, f, leaves, structure, args, options, given=None, total=
 
 
 def differences(field, t, y, rtol, atol, total):
-    """Return df/dy by differences of f, each in the direction in which the component moves."""
+    """Return df/dy by differences of f.
+
+    Each is taken in the direction in which the component moves, as the solution goes there; in the
+    other one where f is not finite there.
+    """
     n, k, f0 = len(y), np.empty(total, y.dtype), np.empty(total, y.dtype)
     field(t, y, f0)
     allowed = atol + rtol * np.abs(y)
     size = np.maximum(math.sqrt(np.finfo(y.dtype).eps) * np.abs(y), SHARE * allowed)
-    moved = y + np.copysign(size, f0[:n]).astype(y.dtype)
+    size = np.copysign(size, f0[:n]).astype(y.dtype)
     J = np.empty((n, n), y.dtype)
-    for j, distance in enumerate((moved - y).tolist()):
-        y_j = y.copy()
-        y_j[j] = moved[j]
-        field(t, y_j, k)
-        np.divide(k[:n] - f0[:n], distance, out=J[:, j])
+    for j in range(n):
+        for moved in (y[j] + size[j], y[j] - size[j]):
+            y_j = y.copy()
+            y_j[j] = moved
+            field(t, y_j, k)
+            J[:, j] = (k[:n] - f0[:n]) / (moved - y[j])
+            if np.isfinite(J[:, j]).all():
+                break
     return J
 
 
