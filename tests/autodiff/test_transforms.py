@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from strategies import seeds
 
 from tinyode import compiled, grad, hessian, jacobian, jvp, stop_gradient, tree, value_and_grad, vjp
-from tinyode.autodiff.rows import TOGETHER
+from tinyode.autodiff.rows import NUMBERS, TOGETHER
 from tinyode.testing import central_difference, check_vjp
 
 
@@ -356,6 +357,70 @@ def test_jacobians_of_many_rows(size):
     np.testing.assert_array_equal(J[1], np.zeros((size, size, 2)))
     np.testing.assert_allclose(K[0], W.T * np.cos(x), rtol=1e-12)
     np.testing.assert_allclose(K[1][1, :, 1], np.sin(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.reshape(x, (2, 3), "F"),
+        lambda x: np.reshape(x, (2, 3), order="F"),
+        lambda x: np.reshape(x, shape=(2, 3)),
+        lambda x: np.reshape(x, (3, 2), "C"),
+        lambda x: x.reshape(3, 2).T.ravel("F"),
+        lambda x: np.expand_dims(x, axis=0),
+        lambda x: np.expand_dims(x, (0, -1)),
+        lambda x: np.squeeze(x[None, :, None], axis=0),
+        lambda x: x[None].squeeze(0) * x[None].squeeze(axis=(0,)),
+        lambda x: np.transpose(x.reshape(2, 3, 1), axes=(-1, 0, 1)),
+        lambda x: np.sum(x.reshape(2, 3), 0, None),
+        lambda x: np.sum(x.reshape(2, 3), -1, float, keepdims=True),
+        lambda x: np.sum(x.reshape(2, 3), axis=(0, -1), keepdims=True),
+        lambda x: np.sum(x, initial=2.0, where=x > 0.3),
+        lambda x: np.broadcast_to(x, shape=(2, 6)),
+        lambda x: np.concatenate([x.reshape(2, 3), x.reshape(2, 3) ** 2], -1),
+        lambda x: np.concatenate((x, x[:2]), axis=None),
+        lambda x: np.where(x > 0.3, x, x[::-1] ** 2),
+        lambda x: x[[0, 0, -1]] * x[np.array([True, False, True, False, False, True])],
+        lambda x: np.matmul(x.reshape(1, 2, 3), x.reshape(3, 2)),
+        lambda x: x.reshape(2, 3) @ x[:3] + x[:2] @ x.reshape(2, 3) @ x[3:],
+    ],
+)
+def test_rows_together_are_rows_one_by_one(f):
+    """Whichever way the settings of a function are given."""
+    x = np.linspace(0.1, 0.9, 6)
+    value, pullback = vjp(f, x)
+    units = np.reshape(np.eye(value.size), (-1, *value.shape))
+    rows = np.stack([pullback(unit)[0] for unit in units])
+    np.testing.assert_allclose(jacobian(f)(x), np.reshape(rows, (*value.shape, 6)), rtol=1e-12)
+
+
+def test_jacobians_are_the_callers_own():
+    """Each array can be written into, and none shares memory with another."""
+    x = np.ones(3)
+    found = jacobian(lambda x, d: (x + d["a"], np.sum(d["b"]), x), (0, 1))(x, {"a": x, "b": x})
+    leaves = tree.flatten(found)[0]
+    for n, leaf in enumerate(leaves):
+        leaf += n + 1.0
+        assert not any(np.shares_memory(leaf, other) for other in [x, *leaves[:n]])
+    assert hessian(lambda x: np.sum(x) ** 2)(x).flags.writeable
+
+
+def test_the_memory_of_jacobians_with_large_intermediates():
+    """Rows go together only as far as their cotangents are not large."""
+
+    def f(p):
+        y = p[0] * np.linspace(0, 1, 200_000) + p[1]
+        return np.sum(np.sin(y).reshape(100, -1), axis=1)
+
+    def peak(call):
+        tracemalloc.start()
+        call()
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    one = peak(lambda: vjp(f, np.ones(2))[1](np.ones(100)))
+    assert peak(lambda: jacobian(f)(np.ones(2))) < one + 6 * 8 * NUMBERS
 
 
 def test_jacobians_of_jacobians():

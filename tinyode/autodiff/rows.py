@@ -25,9 +25,10 @@ from .rules.shapes import JOIN
 from .rules.table import RULES
 from .tape import fit
 
-# So many rows at most go through the tape together: for each of them all cotangents are in memory.
-# With 100 rows the cost of a call of NumPy is already small beside that of its numbers.
-TOGETHER = 128
+# So many rows at most go through the tape together, and so many numbers in the cotangents of one
+# record (8 MB of float64): all of them are in memory at the same time. With 100 rows the cost of a
+# call of NumPy is already small beside that of its numbers.
+TOGETHER, NUMBERS = 128, 2**20
 
 
 def all_rows(pull, values, leaves):
@@ -48,15 +49,17 @@ def all_rows(pull, values, leaves):
     m = sum([y.size for y in values])
     if not m:
         return [np.zeros((0, *x.shape), x.dtype) for x in leaves]
+    stacks = hasattr(pull, "rows")
+    together = max(1, min(TOGETHER, NUMBERS // max(1, pull.largest))) if stacks else TOGETHER
     parts = []
-    for start in range(0, m, TOGETHER):
-        units = np.eye(min(TOGETHER, m - start), m, start)
+    for start in range(0, m, together):
+        units = np.eye(min(together, m - start), m, start)
         seeds, end = [], 0
         for y in values:
             of_y = units[:, end : end + y.size].astype(y.dtype)
             seeds.append(np.reshape(of_y, (len(units), *y.shape)))
             end += y.size
-        if hasattr(pull, "rows"):
+        if stacks:
             parts.append(pull.rows(seeds))
         else:
             rows = [pull([g[j] for g in seeds]) for j in range(len(units))]
@@ -123,13 +126,15 @@ def elementwise_rules():
     return {WHERE, *[RULES[f] for f in (np.broadcast_to, *ufuncs)]}
 
 
-# What follows has g, y, the position i of an operand, and the arguments of the function; it returns
-# None where this is one of the rarer cases.
+# What follows has g, y, the position i of an operand, and the arguments of the function. It returns
+# None for settings that it does not know: then the rule is called row by row.
 
 
-def reshape_rows(g, y, i, a, *_, order="C"):
-    """Reshape each row back."""
-    return np.reshape(g, (len(g), *a.shape)) if order == "C" else None
+def reshape_rows(g, y, i, a, *settings, **named):
+    """Reshape each row back; in the order "F" the first axis would not stay the first."""
+    if {"F", "A"} & {x for x in (*settings, *named.values()) if isinstance(x, str)}:
+        return None
+    return np.reshape(g, (len(g), *a.shape))
 
 
 def transpose_rows(g, y, i, a, axes=None):
@@ -139,16 +144,16 @@ def transpose_rows(g, y, i, a, axes=None):
 
 
 def getitem_rows(g, y, i, x, index):
-    """Write each row to where y was read."""
+    """Write each row to where y was read, by an index without arrays."""
     if not is_basic(index):
         return None
     index = index if type(index) is tuple else (index,)
     return place(g, (slice(None), *index), (len(g), *x.shape))
 
 
-def sum_rows(g, y, i, a, axis=None, **others):
+def sum_rows(g, y, i, a, axis=None, *settings, keepdims=False, **named):
     """Give every term of a sum its cotangent."""
-    if others:
+    if settings or named:
         return None
     axes = axes_of(a, axis)
     kept = [1 if k in axes else length for k, length in enumerate(a.shape)]
@@ -164,7 +169,7 @@ def join_rows(g, y, i, *arrays, axis=0):
 
 
 def matmul_rows(g, y, i, a, b):
-    """Y = A B, of matrices or vectors: G B^T or A^T G for each row."""
+    """Y = A B, of matrices or vectors, not stacks of them: G B^T or A^T G for each row."""
     if a.ndim > 2 or b.ndim > 2:
         return None
     if b.ndim == 1:

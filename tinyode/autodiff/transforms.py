@@ -181,6 +181,11 @@ class Pull:
         """Pull back one cotangent of each output."""
         return self._swept(sweep, seeds, ())
 
+    @property
+    def largest(self):
+        """The size of the largest value on the tape."""
+        return max([np.size(record[3]) for record in self.records if record], default=1)
+
     def rows(self, seeds):
         """Pull back many cotangents together, which are stacked along a new first axis."""
         return self._swept(sweep_rows, seeds, seeds[0].shape[:1])
@@ -330,10 +335,9 @@ def jacobian(f: Callable[P, Any], argnum: int | tuple[int, ...] = 0) -> Callable
         rows = all_rows(pull, values, leaves)
         ends, blocks = np.cumsum([np.size(y) for y in values]).tolist(), []
         for y, end in zip(values, ends):
-            parts = [
-                np.reshape(c[end - y.size : end], y.shape + x.shape) for c, x in zip(rows, leaves)
-            ]
-            block = tree.unflatten(structure, parts)
+            rows_of_y = [c[end - y.size : end] for c in rows]
+            parts = [np.reshape(c, y.shape + x.shape) for c, x in zip(rows_of_y, leaves)]
+            block = tree.unflatten(structure, own(parts, []))
             blocks.append(block if isinstance(argnum, tuple) else block[0])
         return tree.unflatten(out_structure, blocks)
 

@@ -91,11 +91,11 @@ def root(
 
     find = lambda *theta: newton(lambda u: residual(u, theta), start, tol, atol, max_steps)
     return tree.unflatten(
-        structure, cut(implicit(residual, find, theta, "root: df/du at the root"))
+        structure, cut(solution_of(residual, find, theta, "root: df/du at the root"))
     )
 
 
-def implicit(residual, find, theta, name):
+def solution_of(residual, find, theta, name):
     """Return u, which solves f(u, theta) = 0, as a function of theta (G26).
 
     Parameters

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..autodiff import vjp
 from ..autodiff.numpy_calls import has_traced, plain
-from .algebraic import implicit
+from .algebraic import solution_of
 from .shared import differentiable, flat, gradient_by_engine, moment, problem, without_levels
 from .step_back import (
     STAGES,
@@ -126,7 +126,10 @@ def replay(f, taken, again, t, z0, theta):
 
 
 def solved_stages(f, tableau, K, y, start, h, theta):
-    """Return the stages K of an implicit step, solved for already, as a function of all else."""
+    """Return the stages K of an implicit step, with their derivative by all that they depend on.
+
+    K has been solved for already, in numbers.
+    """
     shape = K.shape
 
     def residual(K, inputs):
@@ -136,5 +139,5 @@ def solved_stages(f, tableau, K, y, start, h, theta):
         return np.reshape(np.stack(slopes) - K, (-1,))
 
     find = lambda *inputs: np.reshape(K, (-1,))
-    found = implicit(residual, find, (y, start, h, *theta), STAGES)
+    found = solution_of(residual, find, (y, start, h, *theta), STAGES)
     return np.reshape(found, shape)

@@ -148,7 +148,7 @@ class Problem(NamedTuple):
     """An initial value problem in plain numbers; ``walk`` yields its steps, once.
 
     ``f(t, y, k)`` writes the derivative at a flat state y into k. ``y`` is the initial state, shape
-    (n,), ``times`` a list of floats, ``jacobian(t, y)`` is df/dy.
+    (n,), ``times`` a list of floats, ``jacobian(t, y, h)`` is df/dy.
     """
 
     f: Callable

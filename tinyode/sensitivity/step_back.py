@@ -54,8 +54,8 @@ class Coefficients(NamedTuple):
 def coefficients(tableau, dense):
     """Return the `Coefficients` of a step, with the stages of its dense output or without.
 
-    Stages on which nothing of that depends are left out, as the last one of dopri5, or the first
-    one of radau_iia5: they are for the error estimate alone.
+    Stages that serve the error estimate alone are left out: the last one of dopri5, the first one
+    of radau_iia5.
     """
     s, extra = tableau.stages, len(tableau.extra_a)
     a = np.vstack([np.pad(tableau.a, ((0, 0), (0, extra))), tableau.extra_a])

@@ -18,8 +18,8 @@ from .blocks import blocks, extrapolation
 from .newton import Equations, Newton
 from .runge_kutta import Stepper
 
-# The guess of a stage is a polynomial through so many known slopes at most. 2 and 4 take 4 % and
-# 1 % more time (kvaerno5 on six problems, the benchmark stiff_solvers.py).
+# The guess of a stage is a polynomial through so many known slopes at most. 2 takes 3 % more time,
+# and 4 the same (kvaerno5 on six problems of the benchmark stiff_solvers.py).
 SLOPES = 3
 
 

@@ -25,14 +25,16 @@ from .state import as_array
 # 20 of POLLU, written with numbers; 1.0 ms instead of 0.21 for the 80 of the Brusselator, written
 # with arrays (the benchmark stiff_solvers.py).
 FEW = 20
-# A difference is at least this part of the error that the tolerances allow in the component: within
-# that error f may be taken for linear. Rounding errors of f, which a small difference enlarges, do
-# no harm then: they are as much smaller than a change of f that matters.
+# A difference is at least this part of the error that the tolerances allow in the component. Within
+# that error f may be taken for linear. And where rounding errors of f are small beside its change
+# for that error, they are small beside its change for a hundredth of it.
 SHARE = 0.01
 
 
 def flat_jacobian(field, f, leaves, structure, args, options, given=None, total=None):
-    """Return a function ``(t, y)`` for the Jacobian df/dy of flat vectors, shape (n, n).
+    """Return a function ``(t, y, h)`` for the Jacobian df/dy of flat vectors, shape (n, n).
+
+    h is the size of a step with its sign.
 
     Parameters
     ----------
@@ -48,24 +50,36 @@ def flat_jacobian(field, f, leaves, structure, args, options, given=None, total=
         How many components ``field`` writes, where these are the first of more.
     """
     cut, n = tree.cutter(leaves), sum([leaf.size for leaf in leaves])
+    eps = max([float(np.finfo(leaf.dtype).eps) for leaf in leaves])
+    refused = []  # what the engine has refused it is not asked again
 
-    def by_user(t, y):
+    def by_user(t, y, h):
         J = given(t, tree.unflatten(structure, cut(y)), *args)
         return _check_jacobian(J, y.size, leaves[0].shape if structure is tree.LEAF else None)
 
-    def by_differences(t, y):
-        return differences(field, t, y, options.rtol, options.atol, total or n)
+    def by_differences(t, y, h):
+        k = np.empty(total or n, y.dtype)
 
-    def by_engine(t, y):
+        def of_vector(y):
+            field(t, y, k)
+            return k[: len(y)].copy()
+
+        return differences(of_vector, y, options.atol + options.rtol * np.abs(y), eps, h)
+
+    def by_engine(t, y, h):
         def of_vector(y):
             dy = f(t, tree.unflatten(structure, cut(y)), *args)
             parts = [dy] if structure is tree.LEAF else tree.flatten(dy)[0]
             return np.concatenate([_flat(unbox(part), y.dtype) for part in parts])
 
-        try:
-            return jacobian(of_vector)(y)
-        except Exception:  # of any kind: f takes numbers, and fails with what the tape gives it
-            return by_differences(t, y)
+        if not refused:
+            try:
+                return jacobian(of_vector)(y)
+            except (
+                Exception
+            ) as error:  # of any kind: f takes numbers, and fails with a traced array
+                refused.append(error)
+        return by_differences(t, y, h)
 
     if given is not None:
         return by_user
@@ -73,24 +87,32 @@ def flat_jacobian(field, f, leaves, structure, args, options, given=None, total=
     return by_differences if quick else by_engine
 
 
-def differences(field, t, y, rtol, atol, total):
-    """Return df/dy by differences of f.
+def differences(f, y, allowed, eps, h):
+    """Return df/dy by differences.
 
     Each is taken in the direction in which the component moves, as the solution goes there; in the
     other one where f is not finite there.
+
+    Parameters
+    ----------
+    f : function
+        ``f(y)``, shape (n,).
+    y, allowed : arrays, shape (n,)
+        The state, and the error in it that the tolerances allow.
+    eps : float
+        The rounding of f's arguments.
+    h : float
+        The size of the step with its sign.
     """
-    n, k, f0 = len(y), np.empty(total, y.dtype), np.empty(total, y.dtype)
-    field(t, y, f0)
-    allowed = atol + rtol * np.abs(y)
-    size = np.maximum(math.sqrt(np.finfo(y.dtype).eps) * np.abs(y), SHARE * allowed)
-    size = np.copysign(size, f0[:n]).astype(y.dtype)
-    J = np.empty((n, n), y.dtype)
-    for j in range(n):
+    f0, J = f(y), np.empty((len(y), len(y)), y.dtype)
+    least = float(np.finfo(y.dtype).tiny)
+    size = np.maximum(math.sqrt(eps) * np.abs(y), np.maximum(SHARE * allowed, least))
+    size = np.copysign(size, h * f0).astype(y.dtype)
+    for j in range(len(y)):
         for moved in (y[j] + size[j], y[j] - size[j]):
             y_j = y.copy()
             y_j[j] = moved
-            field(t, y_j, k)
-            J[:, j] = (k[:n] - f0[:n]) / (moved - y[j])
+            J[:, j] = (f(y_j) - f0) / (moved - y[j])
             if np.isfinite(J[:, j]).all():
                 break
     return J
