@@ -10,11 +10,13 @@ and Wanner I, section I.14, where S is the derivative with respect to initial va
 parameters.)
 """
 
+import warnings
+
 import numpy as np
 
 from .. import tree
 from ..autodiff.numpy_calls import is_traced, plain
-from .drift import WITH_SENSITIVITIES, warn_if_drifted
+from .drift import STEPS, at_time, drift, largest
 from .settings import spread
 from .shared import VectorField, differentiable, flat, moment, solution
 
@@ -77,7 +79,18 @@ def sensitivities(f, zs, S_start, wanted, t, z0, theta, settings):
     both = settings._replace(forward=spread(settings.forward, of_z_and_S))
     s = odesolve(VectorField.of_vectors(dynamics, s0, theta), s0, t, theta, both)
     if not is_traced(s):
-        farthest = int(np.argmax(np.max(np.abs(s[:, :n] - plain(zs)), axis=1)))
-        z = s[farthest, :n]
-        warn_if_drifted(WITH_SENSITIVITIES, z, zs, farthest, t, settings.forward)
+        warn_if_another_solution(s[:, :n], plain(zs), t, settings.forward)
     return np.reshape(s[:, n:], (len(t), *S_start.shape))
+
+
+def warn_if_another_solution(z, zs, t, options):
+    """Warn where z, solved for again, is not what it was; both at all times, shape (T, n)."""
+    i = int(np.argmax(largest((z - zs).T)))
+    found = drift(z[i], zs[i], largest(zs), at_time(t, i), STEPS, options)
+    if found:
+        warnings.warn(
+            f"odeint: solved again with its sensitivities, {found}, so the gradient may be wrong;"
+            " the solve may have stepped over a pulse in f: give max_step",
+            RuntimeWarning,
+            stacklevel=2,
+        )

@@ -100,10 +100,12 @@ def odeint(
     Raises
     ------
     SolverError
-        If the solve, forward or backward, cannot go on; it says where and what to try.
+        If the solve, forward or backward, cannot go on; it says where and what to try. In Algorithm
+        2 also if y, solved backwards, is lost: if it becomes three times as large as it ever was.
     RuntimeWarning
         If y, solved for again in the backward pass, differs from what it was by more than the
-        tolerances explain. If f, called again with the same arguments, returns other numbers: it
+        tolerances explain; for Algorithm 2 it says which gradients are off by a thousandth of
+        themselves or more, and by how much, as estimated. If f, called again with the same arguments, returns other numbers: it
         draws at random, or counts.
     TypeError, ValueError
         If an argument cannot be; they name it.
