@@ -105,8 +105,8 @@ def odeint(
     RuntimeWarning
         If y, solved for again in the backward pass, differs from what it was by more than the
         tolerances explain; for Algorithm 2 it says which gradients are off by a thousandth of
-        themselves or more, and by how much, as estimated. If f, called again with the same arguments, returns other numbers: it
-        draws at random, or counts.
+        themselves or more, and by how much, as estimated. If f, called again with the same
+        arguments, returns other numbers: it draws at random, or counts.
     TypeError, ValueError
         If an argument cannot be; they name it.
 
