@@ -325,6 +325,26 @@ def test_second_derivatives_with_checkpoints():
     )
 
 
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("method", ["dopri5", "tsit5", "dop853", "kvaerno5"])
+def test_the_gradient_of_times_between_steps(gradient, method):
+    """It is dL/dz^T f, and of "discrete" the derivative of the numbers; `odeint` says so."""
+    f = lambda t, y: np.stack([1.5 * y[0] - y[0] * y[1], -3.0 * y[1] + y[0] * y[1]])
+    t, w = np.array([0.0, 0.7, 1.9, 3.3, 5.0]), np.array([1.0, 2.0])
+    z = lambda t: odeint(f, np.ones(2), t, method=method, gradient=gradient)
+    loss = lambda t: np.sum(z(t) @ w)
+    between = slice(1, -1)
+    found, v = grad(loss)(t), np.array([0.0, 1.0, -2.0, 0.5, 0.0])
+    of_solution = np.array([w @ f(time, y) for time, y in zip(t, z(t))])
+    of_numbers = central_difference(loss, (t,), (v,), h=1e-4)
+    scale = np.max(np.abs(of_solution))
+    if gradient == "discrete":
+        assert abs(found @ v - of_numbers) < 1e-6 * scale
+        np.testing.assert_allclose(found[between], of_solution[between], atol=1e-2 * scale)
+    else:
+        np.testing.assert_allclose(found[between], of_solution[between], rtol=1e-12)
+
+
 def test_discrete_at_a_time_that_an_adaptive_step_happens_to_end_at():
     f = lambda t, y: np.array([y[1], -np.sin(y[0]) * np.cos(t)])
     t, w = np.array([0.0, 0.125, 1.0]), np.array([1.0, -2.0])
