@@ -1,9 +1,9 @@
 """How far a solution that is solved again may be from what it was.
 
 Some backward passes solve for z again: backwards in time, together with its sensitivities, or up to
-an event. If z then comes to another place, the gradient belongs to another solution. `Course` does
-this for Algorithm 2: it stops a solve that is lost, and estimates what the drift of z has done to
-the gradients.
+an event. If z then comes to another place, the gradient belongs to another solution. `WayBack` is
+about Algorithm 2: it stops a solve that is lost, and estimates what the drift of z has done to the
+gradients.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..autodiff.numpy_calls import is_traced, plain
 from ..solvers.failures import SolverError
-from .shared import flat, moment, without_levels
+from .shared import flat, without_levels
 
 # z may be off by so many times what the tolerances allow for one step: that is the error of as many
 # steps, and at the default tolerances a thousandth of z
@@ -28,6 +28,8 @@ LOOK = 0.05
 # It warns where a gradient is off by this much of itself, as estimated. The estimates are right to
 # a factor of three; of those 360, all but two were above this, and of 1240 others 45
 OFF = 8e-4
+# at loose tolerances, by so many times rtol: gradients that do not drift are off by up to that
+LOOSE = 10.0
 # It stops where a component of z is so many times as large as it was in the forward solve. On
 # Lorenz's equations 2 would save a fifth of the steps that it takes until then, and 10 double them
 LOST = 3.0
@@ -39,65 +41,52 @@ WAYS = (
 )
 
 
-def allowed(size, steps, *solves):
-    """Return by how much each component of z may be off.
+def allowed(size, forward, backward):
+    """Return by how much each component of z may be off: see `STEPS`, `SHARE`, `SHARE_FIXED`.
 
     Parameters
     ----------
     size : array, shape (n,)
         The largest value of each component.
-    steps : float
-        How many times what the tolerances allow for a step; see `STEPS`, `SHARE`, `SHARE_FIXED`.
-    *solves : Options
-        Of all solves that z comes from; the loosest one counts.
+    forward, backward : Options
+        Of the solves that z comes from; the looser one counts.
 
     Returns
     -------
     array, shape (m,)
         m < n where the last components have no tolerances of their own.
     """
-    tolerances = [tol for options in solves for tol in (options.rtol, options.atol)]
-    n = min([len(size), *[len(tol) for tol in tolerances if np.ndim(tol)]])
-    size, most = size[:n], 0.0
-    for options in solves:
-        rtol, atol = [tol[:n] if np.ndim(tol) else tol for tol in (options.rtol, options.atol)]
-        if options.fixed:
-            rtol, atol = 0.0, SHARE_FIXED / STEPS * np.max(size)
-        most = np.maximum(most, steps * atol + np.minimum(steps * rtol, SHARE) * size)
-    return most
+    rtol, atol = np.maximum(forward.rtol, backward.rtol), np.maximum(forward.atol, backward.atol)
+    size = size[: min([len(size), *[len(tol) for tol in (rtol, atol) if np.ndim(tol)]])]
+    if forward.fixed or backward.fixed:
+        return SHARE_FIXED * np.max(size) + SHARE * size
+    rtol, atol = [tol[: len(size)] if np.ndim(tol) else tol for tol in (rtol, atol)]
+    return STEPS * atol + np.minimum(STEPS * rtol, SHARE) * size
 
 
-def drift(z, known, size, where, steps, *solves):
-    """Say by how much z differs from what is known; None where the tolerances explain it.
+def drift(z, known, bound, where):
+    """Say by how much z differs from what is known; None where that is within the bound.
 
     Parameters
     ----------
-    z : array, shape (n,)
-        Solved again.
-    known : array, shape (m,), m >= n
-        What it was.
-    size, steps, *solves
+    z, known : arrays, shape (n,)
+        z, solved again, and what it was.
+    bound : array, shape (m,), m <= n
         See `allowed`.
     where : str
         The time, in words.
     """
-    bound = allowed(size[: len(z)], steps, *solves)
     n = len(bound)
     with np.errstate(over="ignore", invalid="ignore"):
         off = np.abs(z[:n] - known[:n])
+        if (off <= bound).all():
+            return None
         excess = off / np.maximum(bound, np.finfo(float).tiny)
     worst = int(np.argmax(np.nan_to_num(excess, nan=math.inf)))
-    if off[worst] <= bound[worst]:
-        return None
     return (
         f"component {worst} of the state {where} is off by {off[worst]:.2g}, where it was"
         f" {known[worst]:.2g}"
     )
-
-
-def at_time(t, i):
-    """Return the i-th time, in words."""
-    return f"at t = {float(plain(t)[i])!r}"
 
 
 def largest(zs):
@@ -106,78 +95,101 @@ def largest(zs):
 
 
 class Course:
-    """How z went in the forward solve of Algorithm 2, for its way back to be held against.
+    """How large z was in the forward solve of Algorithm 2, for `WayBack`.
 
     Parameters
     ----------
-    settings : Settings
+    watch : function or None
+        Called with each step, if this solve is itself the way back of another one.
     returns : bool
         Whether there may be a way back: whether anything is being differentiated.
+
+    Attributes
+    ----------
+    size : array, shape (n,)
+        The largest |z_i| at the beginning of a step.
     """
 
-    def __init__(self, settings, returns):
-        self.settings, self.returns, self.size = settings, returns, 0.0
+    def __init__(self, watch, returns):
+        self.watch, self.returns, self.size = watch, returns, 0.0
 
     def follow(self, walk):
-        """Yield the steps of the forward solve, and keep how large each component of z was.
-
-        Inside a step it may be as large as |z| + |h dz/dt|. Where this solve is the way back of
-        another one, that one watches it.
-        """
-        watch, self.size = self.settings.watch, 0.0
+        """Yield the steps of the solve."""
+        self.size = 0.0
         for step in walk:
-            if watch:
-                watch(step)
+            if self.watch:
+                self.watch(step)
             if self.returns:
-                inside = np.abs(step.y) + np.abs(step.h * step.K[0])
-                self.size = np.maximum(self.size, np.maximum(inside, np.abs(step.y1)))
+                self.size = np.maximum(self.size, np.abs(step.y))
             yield step
+
+
+class WayBack:
+    """What z does when Algorithm 2 solves for it backwards, held against the forward solve.
+
+    Parameters
+    ----------
+    course : Course
+    zs : array, shape (T, n)
+        z at the times of t, as the forward solve has found it.
+    t : array, shape (T,)
+    settings : Settings
+    """
+
+    def __init__(self, course, zs, t, settings):
+        self.known, self.t = plain(zs), plain(t)
+        self.size = np.maximum(course.size, np.abs(self.known[-1]))
+        self.explained = allowed(self.size, settings.forward, settings.backward)
+        fixed = settings.forward.fixed or settings.backward.fixed
+        self.seen = self.explained if fixed else LOOK * self.explained
+        rtol = np.max(np.maximum(settings.forward.rtol, settings.backward.rtol))
+        self.tolerated = max(OFF, min(LOOSE * rtol, SHARE))
+        n = len(self.explained)
+        self.lost = LOST * self.size[:n] + self.explained
+        self.inverse = 1 / np.maximum(self.lost, np.finfo(float).tiny)
 
     def watch(self, step):
         """Raise `SolverError` where a step back has come to a z that is `LOST`."""
-        settings = self.settings
-        tolerance = allowed(self.size, STEPS, settings.forward, settings.backward)
-        excess = np.abs(step.y1[: len(tolerance)]) - LOST * self.size[: len(tolerance)] - tolerance
-        if excess.max() <= 0:
+        z = step.y1[: len(self.lost)]
+        relative = z * self.inverse
+        if relative.dot(relative) <= 1:  # for few components that is all, and quick
             return
-        worst = int(np.argmax(excess))
-        raise SolverError(
-            f"solved backwards, component {worst} of the state has come to {step.y1[worst]:.2g},"
-            f" where it was {self.size[worst]:.2g} at most, so the gradient would be that of"
-            f" another solution. {WAYS}",
-            step.t1,
-            step.h,
-        )
+        worst = int(np.argmax(np.abs(relative)))
+        if abs(z[worst]) > self.lost[worst]:
+            raise SolverError(
+                f"solved backwards, component {worst} of the state has come to {z[worst]:.2g},"
+                f" where it was {self.size[worst]:.2g} at most, so the gradient would be that of"
+                f" another solution. {WAYS}",
+                step.t1,
+                step.h,
+            )
 
-    def compare(self, vjp, i, z, a, a_theta, wanted, zs, t, theta):
-        """Warn where z, solved back to t_i, is not zs[i], and say which gradients are off by that.
+    def compare(self, i, z, vjp, a, a_theta, wanted, theta):
+        """Warn where z, solved back to t_i, is not what it was, and say what that does.
 
         The arguments are those of Algorithm 2 when it has come to t_i. Where z is traced there is
         nothing to say: z was compared when it was solved for in numbers.
         """
-        if is_traced(z):
+        if is_traced(z) or not drift(z, self.known[i], self.seen, ""):
             return
-        known, where, theta = plain(zs), at_time(t, i), without_levels(theta)
-        solves = self.settings.forward, self.settings.backward
-        found = drift(z, known[i], self.size, where, LOOK * STEPS, *solves)
-        if not found:
-            return
-        time, after = plain(moment(t, i)), plain(moment(t, i + 1))
-        errors = gradient_errors(vjp, time, z, known[i], a, a_theta, abs(after - time), theta)
+        time, after = self.t[i].item(), self.t[i + 1].item()
+        of_z = vjp, time, z, self.known[i], abs(after - time)
+        errors = gradient_errors(*of_z, a, a_theta, without_levels(theta))
         asked = wanted.state or wanted.time, bool(wanted.theta)
         off = [
             f"{name} may be off by {error:.1g} of itself"
             for name, error, has in zip(("dL/dy0", "dL/dtheta"), errors, asked)
-            if has and not error < OFF
+            if has and not error < self.tolerated
         ]
-        if not off and drift(z, known[i], self.size, where, STEPS, *solves):
+        if not off and drift(z, self.known[i], self.explained, ""):
             off = ["the gradient may be wrong"]
         if off:
+            found = drift(z, self.known[i], self.seen, f"at t = {time!r}")
             message = f"odeint: solved backwards, {found}, so {' and '.join(off)}. {WAYS}"
             warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
-def gradient_errors(vjp, t, z, known, a, a_theta, span, theta):
+def gradient_errors(vjp, t, z, known, span, a, a_theta, theta):
     """Estimate by how much a and a_theta are off, relative to themselves, since z is not ``known``.
 
     At the end of the way back from the last time, of the length ``span``, both states are there. So

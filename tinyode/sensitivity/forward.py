@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.numpy_calls import has_traced, is_traced, plain
-from .drift import STEPS, at_time, drift, largest
+from .drift import allowed, drift, largest
 from .settings import spread
 from .shared import VectorField, differentiable, flat, moment, solution
 
@@ -101,7 +101,8 @@ def sensitivities(f, rates, zs, wanted, t, z0, theta, settings):
 def warn_if_another_solution(z, zs, t, options):
     """Warn where z, solved for again, is not what it was; both at all times, shape (T, n)."""
     i = int(np.argmax(largest((z - zs).T)))
-    found = drift(z[i], zs[i], largest(zs), at_time(t, i), STEPS, options)
+    bound = allowed(largest(zs), options, options)
+    found = drift(z[i], zs[i], bound, f"at t = {plain(t)[i].item()!r}")
     if found:
         warnings.warn(
             f"odeint: solved again with its sensitivities, {found}, so the gradient may be wrong;"

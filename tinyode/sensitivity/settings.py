@@ -15,7 +15,7 @@ class Settings(NamedTuple):
 
     ``forward`` are the options of the solve, ``backward`` those of the backward solve, None where
     there is none. ``checkpoints`` is None where all states are kept. ``watch(step)`` is called with
-    each step of a solve that is the way back of another one; see `drift.Course`.
+    each step of a solve that is the way back of another one; see `drift.WayBack`.
     """
 
     forward: Options
