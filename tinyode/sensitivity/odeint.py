@@ -101,7 +101,8 @@ def odeint(
     ------
     SolverError
         If the solve, forward or backward, cannot go on; it says where and what to try. In Algorithm
-        2 also if y, solved backwards, is lost: if it becomes three times as large as it ever was.
+        2 also if y, solved backwards, is lost: if it becomes so much larger than it ever was that
+        the gradient would be that of another solution.
     RuntimeWarning
         If y, solved for again in the backward pass, differs from what it was by more than the
         tolerances explain; for Algorithm 2 it says which gradients are off by a thousandth of
