@@ -156,11 +156,11 @@ class WayBack:
         """Raise `SolverError` where a step back has come to a z that is `LOST`."""
         n, start_of_a = len(self.lost), len(self.size)
         z = step.y1[:n]
-        relative = z * self.inverse
-        if relative.dot(relative) <= 1:  # for few components that is all, and quick
+        far = np.abs(z * self.inverse)
+        if far.dot(far) <= 1 or far.max() <= 1:  # the first is quick, and enough for a few
             return
         a = step.y1[start_of_a : start_of_a + n]
-        felt = np.abs(relative) * np.clip(np.abs(a), 1 / UNFELT, 1.0)
+        felt = far * np.clip(np.abs(a), 1 / UNFELT, 1.0)
         worst = int(np.argmax(felt))
         if felt[worst] > 1:
             raise SolverError(
