@@ -28,14 +28,16 @@ changes what is computed, within the tolerances:
   gradients are scaled back after it: `solved_backwards` does this around `backward`.
 
 The memory does not depend on the number of steps. Between the times z is not stored, but solved for
-again, backwards; where it does not come back to the z that was stored, a warning says so (`drift`).
+again, backwards. `drift.WayBack` stops where z is lost, and warns where it does not come back to
+what was stored.
 """
 
 import numpy as np
 
 from .. import tree
-from .drift import BACKWARDS, warn_if_drifted
-from .shared import VectorField, differentiable, flat, moment, solution, solved_backwards
+from ..autodiff.numpy_calls import has_traced
+from .drift import Course, WayBack
+from .shared import VectorField, differentiable, flat, moment, problem, solved_backwards
 
 
 def odesolve(f, z0, t, theta, settings):
@@ -57,9 +59,11 @@ def odesolve(f, z0, t, theta, settings):
     The backward solve is an `odesolve`, too. So a second derivative comes from Algorithm 2 applied
     to the backward solve, and so on to any order.
     """
+    course = Course(settings.watch, has_traced([t, z0, *theta]))
 
     def forward(t, z0, theta):
-        return solution(f, z0, t, theta, settings.forward)
+        made = problem(f, z0, t, theta, settings.forward)
+        return made.observed(course.follow(made.walk))
 
     @solved_backwards
     def backward(dL_dz, zs, wanted, t, z0, theta):
@@ -67,7 +71,8 @@ def odesolve(f, z0, t, theta, settings):
         # `wanted` says which gradients are asked for: of t, of z0, of which of theta. The VJP is
         # prepared once, and called with other t, z and theta of the same shapes and dtypes.
         vjp = f.vjp(moment(t, -1), zs[-1], theta, wanted.theta)
-        of_z_and_a = settings.of_z_and_a(n)  # the backward settings, with z's tolerances for a too
+        way_back = WayBack(course, zs, t, settings)
+        of_z_and_a = settings.of_z_and_a(n, way_back.watch)  # with z's tolerances for a, too
 
         def aug_dynamics(t, s, *theta):
             z, a = s[:n], s[n : 2 * n]
@@ -82,7 +87,7 @@ def odesolve(f, z0, t, theta, settings):
             augmented = VectorField.of_vectors(aug_dynamics, s0, theta, coupled=2 * n)
             s = odesolve(augmented, s0, t[[i, i - 1]], theta, of_z_and_a)[-1]
             z, a, *a_theta = tree.cutter(parts)(s)  # `cutter` undoes `flat`
-            warn_if_drifted(BACKWARDS, z, zs, i - 1, t, settings.forward, settings.backward)
+            way_back.compare(i - 1, z, vjp, a, a_theta, wanted, theta)
         dL_dt = times_gradient(f, dL_dz, zs, a, t, theta) if wanted.time else None
         return dL_dt, a + dL_dz[0], a_theta
 

@@ -9,6 +9,13 @@ the end of the last one move. (If all steps moved with t0, they would carry a sw
 time along.) The stages of implicit steps are solved for to rounding, whatever the tolerances: what
 is not solved for has no exact derivative.
 
+At a time t_i between their ends z is read off the method's polynomial, and dL/dt_i is the
+derivative of that: exact for the numbers computed, as all is here. As a derivative of the solution
+it is less accurate than dL/dz(t_i)^T f(t_i, z(t_i)), which the other ways return, since a
+polynomial loses an order when it is differentiated. On Lotka's and Volterra's equations at a
+tolerance of 1e-9 its error was 140 times larger with dopri5, 30 times with dop853 and kvaerno5,
+twice with bosh3.
+
 For derivatives of the gradient the same steps are a plain loop, which the engine records
 (`replay`).
 """

@@ -28,7 +28,7 @@ from ..solvers.options import Options
 from ..solvers.solve import solve
 from ..solvers.state import check_moment
 from ..types import Array, Field, T, Tree
-from .drift import drift
+from .drift import allowed, drift, largest
 from .odeint import GRADIENTS
 from .settings import Adjoint, check_settings
 from .shared import VectorField, check_parameters, check_start, flat, replaced, without_levels
@@ -196,8 +196,9 @@ class Meeting:
     def check_same(self, known, t0, z0, t, z, theta, slope):
         """Raise SolverError where z, solved for again, is not the state of the event."""
         # the size of z is also how far it moves: that of a ball that comes back may be zero
-        sizes = np.stack([known, z0, slope * (t - t0)])
-        found = drift(z, sizes, 0, "at the event", self.settings.forward)
+        size = largest(np.stack([known, z0, slope * (t - t0)]))
+        bound = allowed(size, self.settings.forward, self.settings.forward)
+        found = drift(z, known, bound, "at the event")
         if found:
             raise SolverError(
                 f"odeint_event: solved again for the derivative, {found}, so it would be that of"

@@ -10,11 +10,13 @@ and Wanner I, section I.14, where S is the derivative with respect to initial va
 parameters.)
 """
 
+import warnings
+
 import numpy as np
 
 from .. import tree
-from ..autodiff.numpy_calls import is_traced, plain
-from .drift import WITH_SENSITIVITIES, warn_if_drifted
+from ..autodiff.numpy_calls import has_traced, is_traced, plain
+from .drift import allowed, drift, largest
 from .settings import spread
 from .shared import VectorField, differentiable, flat, moment, solution
 
@@ -28,44 +30,59 @@ def odesolve(f, z0, t, theta, settings):
     def forward(t, z0, theta):
         return solution(f, z0, t, theta, settings.forward)
 
-    def backward(dL_dz, zs, wanted, t, z0, theta):
+    kept = {}
+
+    def rates_and_S(zs, wanted, t, z0, theta):
+        """Return f at the times, if that is wanted, and S.
+
+        Neither depends on dL/dz. So for plain numbers they are kept: all rows of a Jacobian come
+        from one solve.
+        """
+        key, traced = str(wanted), has_traced([zs, t, z0, *theta])
+        if key in kept and not traced:
+            return kept[key]
         # by value, since for a derivative of the gradient all pullbacks come after the last call
-        f_at, n = f.by_value(), len(z0)
-        rates = [f_at(moment(t, i), zs[i], theta) for i in range(len(t) if wanted.time else 0)]
-        parameters = [theta[k] for k in wanted.theta]
-        # the columns of S are those of z0, of t0, and of each theta
-        of_z0 = np.eye(n, dtype=zs.dtype)[:, : n * wanted.state]
-        of_t0 = [-np.reshape(rate, (n, 1)).astype(zs.dtype) for rate in rates[:1]]
-        of_theta = [np.zeros((n, x.size), zs.dtype) for x in parameters]
-        S_start = np.concatenate([of_z0, *of_t0, *of_theta], axis=1)
-        S = sensitivities(f, zs, S_start, wanted, t, z0, theta, settings)
-        dL_dt, time = None, n * wanted.state
-        if wanted.time:  # z(t0) is given, whatever t0
-            others = [np.sum(dL_dz[i] * rates[i]) for i in range(1, len(t))]
-            dL_dt = np.stack([np.sum(dL_dz[1:] * S[1:, :, time]), *others])
+        f_at, times = f.by_value(), range(len(t) if wanted.time else 0)
+        rates = [f_at(moment(t, i), zs[i], theta) for i in times]
+        found = rates, sensitivities(f, rates, zs, wanted, t, z0, theta, settings)
+        if not traced:
+            kept[key] = found
+        return found
+
+    def backward(dL_dz, zs, wanted, t, z0, theta):
+        n, dL_dt = len(z0), None
+        rates, S = rates_and_S(zs, wanted, t, z0, theta)
         of_columns = np.sum(dL_dz[:, :, None] * S, axis=(0, 1))
-        dL_dtheta = tree.cutter(parameters)(of_columns[time + wanted.time :])
-        return dL_dt, of_columns[:n], dL_dtheta
+        of_z0, of_t0, of_theta = np.split(of_columns, np.cumsum([n * wanted.state, wanted.time]))
+        if wanted.time:  # z(t0) is given, whatever t0
+            of_t0 = of_t0[0] - np.sum(dL_dz[0] * S[0, :, n * wanted.state])
+            dL_dt = np.stack([of_t0, *[np.sum(dL_dz[i] * rates[i]) for i in range(1, len(t))]])
+        return dL_dt, of_z0, tree.cutter([theta[k] for k in wanted.theta])(of_theta)
 
     return differentiable(forward, backward, f, z0, t, theta)
 
 
-def sensitivities(f, zs, S_start, wanted, t, z0, theta, settings):
-    """Return S at the times, shape (T, *S_start.shape); z is solved for again, together with S."""
-    n, columns = S_start.shape
-    vjp = f.vjp(moment(t, 0), zs[0], theta, wanted.theta)
-    units = np.eye(n, dtype=zs.dtype)
-    # df/dtheta is zero in the columns of z0 and t0
-    zeros = np.zeros(n * wanted.state + wanted.time, zs.dtype)
+def sensitivities(f, rates, zs, wanted, t, z0, theta, settings):
+    """Return S at the times, a column for each number in z0, t0 and theta that is wanted.
+
+    z is solved for again, together with S. ``rates`` are those of z, if t is wanted.
+    """
+    n, dtype = len(z0), zs.dtype
+    numbers = sum(theta[k].size for k in wanted.theta)
+    of_z0 = np.eye(n, dtype=dtype)[:, : n * wanted.state]
+    of_t0 = [-np.reshape(rate, (n, 1)).astype(dtype) for rate in rates[:1]]
+    S_start = np.concatenate([of_z0, *of_t0, np.zeros((n, numbers), dtype)], axis=1)
+    columns = S_start.shape[1]
+    vjp, units = f.vjp(moment(t, 0), zs[0], theta, wanted.theta), np.eye(n, dtype=dtype)
+    # the derivative of theta by all that has a column
+    dtheta = np.eye(numbers, columns, columns - numbers, dtype=dtype)
 
     def dynamics(t, s, *theta):
         """Return dz/dt and dS/dt; the rows of df/dz and df/dtheta are pullbacks of unit vectors."""
-        z, S = s[:n], np.reshape(s[n:], (n, columns))
+        z, S = s[:n], s[n:].reshape(n, columns)
         dz_dt, pullback = vjp(t, z, theta)
-        rows = [f.joined(pullback(unit)) for unit in units]
-        df_dz = np.stack([row[0] for row in rows])
-        df_dtheta = np.stack([flat([zeros, *row[1:]]) for row in rows])
-        return flat([*dz_dt, df_dz @ S + df_dtheta])
+        df = flat([part for unit in units for part in pullback(unit)]).reshape(n, -1)
+        return flat([*dz_dt, df @ np.concatenate([S, dtheta])])
 
     def of_z_and_S(tolerance):
         """Return a tolerance for z as one for z and S, each row of S with that of its component."""
@@ -78,7 +95,19 @@ def sensitivities(f, zs, S_start, wanted, t, z0, theta, settings):
     both = settings._replace(forward=spread(settings.forward, of_z_and_S))
     s = odesolve(VectorField.of_vectors(dynamics, s0, theta), s0, t, theta, both)
     if not is_traced(s):
-        farthest = int(np.argmax(np.max(np.abs(s[:, :n] - plain(zs)), axis=1)))
-        z = s[farthest, :n]
-        warn_if_drifted(WITH_SENSITIVITIES, z, zs, farthest, t, settings.forward)
+        warn_if_another_solution(s[:, :n], plain(zs), t, settings.forward)
     return np.reshape(s[:, n:], (len(t), *S_start.shape))
+
+
+def warn_if_another_solution(z, zs, t, options):
+    """Warn where z, solved for again, is not what it was; both at all times, shape (T, n)."""
+    i = int(np.argmax(largest((z - zs).T)))
+    bound = allowed(largest(zs), options, options)
+    found = drift(z[i], zs[i], bound, f"at t = {plain(t)[i].item()!r}")
+    if found:
+        warnings.warn(
+            f"odeint: solved again with its sensitivities, {found}, so the gradient may be wrong;"
+            " the solve may have stepped over a pulse in f: give max_step",
+            RuntimeWarning,
+            stacklevel=2,
+        )

@@ -14,14 +14,16 @@ class Settings(NamedTuple):
     """How a solution and its derivative are computed.
 
     ``forward`` are the options of the solve, ``backward`` those of the backward solve, None where
-    there is none. ``checkpoints`` is None where all states are kept.
+    there is none. ``checkpoints`` is None where all states are kept. ``watch(step)`` is called with
+    each step of a solve that is the way back of another one; see `drift.WayBack`.
     """
 
     forward: Options
     backward: Options | None = None
     checkpoints: int | None = None
+    watch: Callable | None = None
 
-    def of_z_and_a(self, n):
+    def of_z_and_a(self, n, watch):
         """Return the settings for z and a together, of n components each: those of ``backward``."""
 
         def doubled(tolerance):
@@ -32,7 +34,7 @@ class Settings(NamedTuple):
             return np.tile(np.append(tolerance, integrals), 2)
 
         both = spread(self.backward, doubled)
-        return self._replace(forward=both, backward=both)
+        return self._replace(forward=both, backward=both, watch=watch)
 
 
 def spread(options, of_longer):

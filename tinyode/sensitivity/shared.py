@@ -266,7 +266,8 @@ def solved_backwards(backward):
         except SolverError as error:
             error.args = (
                 "in the backward solve of the adjoint (it can fail where the forward one does not:"
-                f" a solution that decays grows backwards): {error}",
+                f" a solution that decays grows backwards; gradient='discrete' is"
+                f" not solved backwards): {error}",
             )
             raise
         return None if dL_dt is None else back(dL_dt), back(dL_dz0), [*map(back, dL_dtheta)]
