@@ -16,7 +16,6 @@ from ..autodiff.transforms import vjp_of_list
 from ..solvers.batch import follow, prepare
 from ..solvers.first_call import explained
 from ..solvers.options import Options
-from ..solvers.tableaus import find
 from ..types import Array, ArrayLike, BatchOptions, Field, Tree
 from .repeatable import warn_unless_repeatable
 from .shared import NOT_FINITE, check_parameters, check_start, replaced
@@ -121,7 +120,7 @@ class Backward:
             leaves[batch.n_parts :],
             learned,
         )
-        self.coefficients = both_coefficients(find(batch.options.method))
+        self.coefficients = both_coefficients(batch.options.method)
         # where f is asked about samples that take no part in a step, if it must be
         self.now, self.around = self.times[:, 0].copy(), y0.copy()
 
@@ -181,7 +180,7 @@ class Backward:
         """Return the stages k_i of a step, and for each the function from kappa_i."""
         parameters = [self.theta[k] for k in self.learned]
         h, K, pulls = self.column(end - start), [], []
-        for row, c in zip(coefficients.a, coefficients.c.tolist()):
+        for row, c in zip(coefficients.a, coefficients.c):
             time = end if c == 1.0 else start + c * (end - start)
 
             def f(y, *moved, time=time):

@@ -66,7 +66,7 @@ def odesolve(f, z0, t, theta, settings):
 def by_steps(f, taken, again, dL_dz, wanted, t, z0, theta):
     """Return dL/dt, dL/dz0 and dL/dtheta by the adjoint of each step."""
     times, implicit = t.tolist(), taken.tableau.implicit
-    readings, coefficients = taken.readings(times), both_coefficients(taken.tableau)
+    readings, coefficients = taken.readings(times), both_coefficients(taken.tableau.name)
     vjp_of_f = f.vjp(times[0], z0, theta, wanted.theta, wanted.time)
     lam, dL_dtheta = np.zeros(len(z0), dL_dz.dtype), [0.0] * len(wanted.theta)
     of_start, of_size = [0.0] * len(taken.steps), [0.0] * len(taken.steps)
@@ -100,7 +100,7 @@ def stages(f, vjp_of_f, coefficients, step, y, theta, known):
     ``known`` are the stages that an implicit step has solved for; none of an explicit one.
     """
     K, pulls = list(known), []
-    for i, (row, c) in enumerate(zip(coefficients.a, coefficients.c.tolist())):
+    for i, (row, c) in enumerate(zip(coefficients.a, coefficients.c)):
         # the end of the step, and not beyond it by rounding
         time = step.t1 if c == 1.0 else step.t + c * step.h
         k, pullback = vjp_of_f(time, y + step.h * weighted_sum(row, K), theta)
@@ -114,14 +114,14 @@ def replay(f, taken, again, t, z0, theta):
     """Return z at the times of t, shape (T, n), by a plain loop over the steps that were taken."""
     times, tableau = plain(t).tolist(), taken.tableau
     starts, sizes = taken.clock(times)(t)
-    coefficients = both_coefficients(tableau)
+    coefficients = both_coefficients(tableau.name)
     zs, y = [z0], z0
     for m, (inside, at_end) in enumerate(taken.readings(times)):
         start, h, used = moment(starts, m), moment(sizes, m), coefficients[bool(inside)]
         K = []
         if tableau.implicit:
             K = used.of(solved_stages(f, tableau, again(m, plain(y))[1], y, start, h, theta))
-        for row, c in list(zip(used.a, used.c.tolist()))[len(K) :]:
+        for row, c in list(zip(used.a, used.c))[len(K) :]:
             K.append(f(start + c * h, y + h * weighted_sum(row, K), theta))
         for i in inside:
             weights = inside_weights(used.interpolant, (t[i] - start) / h)

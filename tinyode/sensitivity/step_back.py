@@ -22,33 +22,36 @@ All of it is NumPy code. It holds for one system, with y of shape (n,), and for 
 shape (A, n) and h, x of shape (A, 1).
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 
-from ..autodiff.numpy_calls import is_traced
 from ..solvers.blocks import blocks
+from ..solvers.tableaus import find
 from .algebraic import adjoint_solve
 
+PLAIN_NUMBERS = frozenset({float, np.float64})
 STAGES = "the matrix of an implicit step's stages"  # for the error where it is singular
 
 
 class Coefficients(NamedTuple):
     """The numbers of those stages of a tableau that the states of a step depend on.
 
-    ``kept`` are the positions of these stages in the tableau.
+    ``kept`` are the positions of these stages in the tableau. a, b and c are lists of floats, which
+    Python multiplies faster than NumPy's numbers, and which leave float32 as it is.
     """
 
-    kept: np.ndarray
-    a: np.ndarray
-    b: np.ndarray
-    c: np.ndarray
+    kept: list
+    a: list
+    b: list
+    c: list
     blocks: list
     interpolant: np.ndarray
 
     def of(self, K):
         """Return those of these stages that an implicit step has solved for, in a list."""
-        return [K[i] for i in self.kept.tolist() if i < len(K)]
+        return [K[i] for i in self.kept if i < len(K)]
 
 
 def coefficients(tableau, dense):
@@ -68,12 +71,14 @@ def coefficients(tableau, dense):
         needed |= a[needed].any(axis=0)
     kept = np.flatnonzero(needed)
     a = a[np.ix_(kept, kept)]
-    return Coefficients(kept, a, b[kept], c[kept], blocks(a), tableau.interpolant[kept])
+    lists = [x.tolist() for x in (kept, a, b[kept], c[kept])]
+    return Coefficients(*lists, blocks(a), tableau.interpolant[kept])
 
 
-def both_coefficients(tableau):
+@functools.cache
+def both_coefficients(method):
     """Return the `Coefficients` without the stages of the dense output, and with them."""
-    return coefficients(tableau, False), coefficients(tableau, True)
+    return coefficients(find(method), False), coefficients(find(method), True)
 
 
 def inside_weights(interpolant, x):
@@ -84,7 +89,7 @@ def inside_weights(interpolant, x):
 
 def weighted_sum(weights, K):
     """Return sum_i w_i k_i over the stages that have a weight; 0.0 where none has."""
-    terms = [w * k for w, k in zip(weights, K) if is_traced(w) or w]
+    terms = [w * k for w, k in zip(weights, K) if type(w) not in PLAIN_NUMBERS or w]
     return sum(terms[1:], terms[0]) if terms else 0.0
 
 
@@ -122,7 +127,7 @@ def step_back(coefficients, K, pulls, h, lam, inside, timed):
         for i in range(block.first, block.stop):
             terms = [h * b[i] * lam] if b[i] else []
             terms += [h * w[i] * mu for w, mu in weights]
-            terms += [h * a[j, i] * nu[j] for j in nu if a[j, i]]
+            terms += [h * a[j][i] * nu[j] for j in nu if a[j][i]]
             right[i] = sum(terms[1:], terms[0]) if terms else None
         solved_for = block.eigenvalues is not None
         if solved_for:
@@ -161,11 +166,11 @@ def transposed(a, block, pulls, h, right, lam):
     units = np.eye(n, dtype=lam.dtype)
     J = {i: np.stack([pulls[i](unit)[0] for unit in units]) for i in members}
     rows = [
-        np.concatenate([(i == j) * units - h * a[i, j] * J[i] for j in members], axis=1)
+        np.concatenate([(i == j) * units - h * a[i][j] * J[i] for j in members], axis=1)
         for i in members
     ]
     given = np.concatenate([0.0 * lam if right[i] is None else right[i] for i in members])
     kappa = adjoint_solve(np.concatenate(rows), given, STAGES)
-    inverse = np.linalg.inv(a[block.first : block.stop, block.first : block.stop].T)
-    nu = inverse @ np.reshape(kappa - given, (len(members), n)) / h
+    A = np.array([a[i][block.first : block.stop] for i in members])
+    nu = np.linalg.inv(A.T) @ np.reshape(kappa - given, (len(members), n)) / h
     return dict(zip(members, np.reshape(kappa, nu.shape))), dict(zip(members, nu))
