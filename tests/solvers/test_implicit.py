@@ -341,15 +341,15 @@ def test_quadratures_of_the_adjoint():
     """
     f = lambda t, y, k: -k * (y - np.cos(t))
     end = lambda k, method: odeint(f, 0.0, [0, 1.0], k, method=method, rtol=1e-6, atol=1e-8)[-1]
-    k = 30.0
+    k = 15.0
     exact = lambda k: (k * k * np.cos(1) + k * np.sin(1) - k * k * np.exp(-k)) / (1 + k * k)
     for method in ADAPTIVE:
         assert abs(end(k, method) - exact(k)) < 1e-5
         with pytest.warns(
             RuntimeWarning, match="the state at t = 0.0 is off by"
-        ):  # errors of z grow by exp(30) on the way back
+        ):  # errors of z grow by exp(15) on the way back
             slope = grad(end)(k, method)
-        assert abs(slope - (exact(k + 1e-2) - exact(k - 1e-2)) / 2e-2) < 1e-2 * abs(slope)
+        assert abs(slope - (exact(k + 1e-2) - exact(k - 1e-2)) / 2e-2) < 1e-4 * abs(slope)
 
 
 def test_robertson_conserves_mass_and_van_der_pol_jumps():

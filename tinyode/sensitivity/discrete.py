@@ -22,8 +22,11 @@ For derivatives of the gradient the same steps are a plain loop, which the engin
 
 import numpy as np
 
+from .. import tree
 from ..autodiff import vjp
 from ..autodiff.numpy_calls import has_traced, plain
+from ..autodiff.specialized import offers
+from ..solvers.state import flat_field
 from .algebraic import solution_of
 from .shared import differentiable, flat, gradient_by_engine, moment, problem, without_levels
 from .step_back import (
@@ -44,8 +47,6 @@ def odesolve(f, z0, t, theta, settings):
     """
     options = settings.forward._replace(exact=True)
     taken = Taken(options, settings.checkpoints)
-    # by value, since all stages of a step are there before the first of them is pulled back
-    f = f.by_value()
 
     def forward(t, z0, theta):
         made = problem(f, z0, t, theta, options)
@@ -57,7 +58,8 @@ def odesolve(f, z0, t, theta, settings):
             again = taken.again(problem(f, plain(z0), plain(t), without_levels(theta), options))
         if not has_traced([t, z0, *theta]):
             return by_steps(f, taken, again, dL_dz, wanted, t, z0, theta)
-        loop = lambda t, z0, theta: replay(f, taken, again, t, z0, theta)
+        kept = f.by_value()
+        loop = lambda t, z0, theta: replay(kept, taken, again, t, z0, theta)
         return gradient_by_engine(loop, dL_dz, wanted, t, z0, theta)
 
     return differentiable(forward, backward, f, z0, t, theta)
@@ -65,20 +67,28 @@ def odesolve(f, z0, t, theta, settings):
 
 def by_steps(f, taken, again, dL_dz, wanted, t, z0, theta):
     """Return dL/dt, dL/dz0 and dL/dtheta by the adjoint of each step."""
+    # by value, since all stages of a step are there before the first of them is pulled back
+    kept = f.by_value()
     times, implicit = t.tolist(), taken.tableau.implicit
     readings, coefficients = taken.readings(times), both_coefficients(taken.tableau.name)
-    vjp_of_f = f.vjp(times[0], z0, theta, wanted.theta, wanted.time)
-    lam, dL_dtheta = np.zeros(len(z0), dL_dz.dtype), [0.0] * len(wanted.theta)
+    vjp_of_f = kept.vjp(times[0], z0, theta, wanted.theta, wanted.time)
+    lam, dL_dtheta = np.zeros(len(z0), dL_dz.dtype), wanted.zeros(theta)
     of_start, of_size = [0.0] * len(taken.steps), [0.0] * len(taken.steps)
     of_reading = [0.0] * len(times)
+    back = None
+    if not wanted.time and not implicit and not has_traced([dL_dz]):
+        back = step_program(f, taken.tableau.name, wanted, z0, theta)
     for m, y in taken.backwards(again):
         step, (inside, at_end) = taken.steps[m], readings[m]
         if at_end is not None:
             lam = lam + dL_dz[at_end]
+        if back and not inside:
+            lam, dL_dtheta = back(step, y, lam, dL_dtheta)
+            continue
         read = [((times[i] - step.t) / step.h, dL_dz[i]) for i in inside]
         used = coefficients[bool(inside)]
         known = used.of(again(m, y)[1]) if implicit else []
-        K, pulls = stages(f, vjp_of_f, used, step, y, theta, known)
+        K, pulls = stages(kept, vjp_of_f, used, step.t, step.t1, step.h, y, theta, known)
         lam, of_inputs, of_size[m] = step_back(used, K, pulls, step.h, lam, read, wanted.time)
         dL_dtheta = [c + d for c, d in zip(dL_dtheta, of_inputs)]
         if wanted.time:
@@ -94,7 +104,42 @@ def by_steps(f, taken, again, dL_dz, wanted, t, z0, theta):
     return dL_dt, lam + dL_dz[0], dL_dtheta
 
 
-def stages(f, vjp_of_f, coefficients, step, y, theta, known):
+def step_program(f, method, wanted, z0, theta):
+    """Return the adjoint of an explicit step without times inside, in one program.
+
+    Returns
+    -------
+    function or None
+        ``back(step, y, lam, dL_dtheta)`` returns the new lam and dL_dtheta; None where f offers no
+        programs.
+    """
+    used, _ = both_coefficients(method)
+    parts = [z0, z0, np.zeros(2), *wanted.zeros(theta)]
+    cut, s0, vjp_of_f = tree.cutter(parts), flat(parts), f.vjp(0.0, z0, theta, wanted.theta)
+
+    def of_step(t, s, *theta):
+        y, lam, times, *dL_dtheta = cut(s)
+        t1, h = times[0], times[1]
+        K, pulls = stages(f, vjp_of_f, used, t, t1, h, y, theta, [])
+        lam, of_theta, _ = step_back(used, K, pulls, h, lam, [], False)
+        return flat([y, lam, times, *[c + d for c, d in zip(dL_dtheta, of_theta)]])
+
+    of_step = f.around(of_step, "a step back", method, tuple(wanted.theta))
+    if (
+        not offers(of_step) or s0.dtype != float
+    ):  # a time of float64 would not leave float32 as it is
+        return None
+    field, after = flat_field(of_step, [s0], tree.LEAF, tuple(theta)), np.empty_like(s0)
+
+    def back(step, y, lam, dL_dtheta):
+        field(step.t, flat([y, lam, np.array([step.t1, step.h]), *dL_dtheta]), after)
+        _, lam, _, *dL_dtheta = cut(after.copy())
+        return lam, dL_dtheta
+
+    return back
+
+
+def stages(f, vjp_of_f, coefficients, t, t1, h, y, theta, known):
     """Return the stages k_i of a step from y, and for each the function from kappa_i.
 
     ``known`` are the stages that an implicit step has solved for; none of an explicit one.
@@ -102,8 +147,8 @@ def stages(f, vjp_of_f, coefficients, step, y, theta, known):
     K, pulls = list(known), []
     for i, (row, c) in enumerate(zip(coefficients.a, coefficients.c)):
         # the end of the step, and not beyond it by rounding
-        time = step.t1 if c == 1.0 else step.t + c * step.h
-        k, pullback = vjp_of_f(time, y + step.h * weighted_sum(row, K), theta)
+        time = t1 if c == 1.0 else t + c * h
+        k, pullback = vjp_of_f(time, y + h * weighted_sum(row, K), theta)
         pulls.append(lambda kappa, pullback=pullback: f.joined(pullback(kappa)))
         if i >= len(known):
             K.append(flat(k))
