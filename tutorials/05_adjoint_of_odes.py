@@ -572,7 +572,7 @@ exactly = lambda k: (k * k * np.cos(2) + k * np.sin(2) - k * k * np.exp(-2 * k))
 ways = ("adjoint", "discrete", "interpolated", "forward")
 print("relative error of dy(2)/dk, rtol 1e-6\n    k  " + "".join(f"{way:>14}" for way in ways))
 wrong = {}
-for k, method in ((1.0, "dopri5"), (10.0, "dopri5"), (1000.0, "kvaerno5")):
+for k, method in ((1.0, "dopri5"), (10.0, "dopri5"), (1000.0, "radau_iia5")):
     for way in ways:
         options = {"method": method, "atol": 1e-8, "gradient": way, "max_steps": 5000}
         end = lambda k, options=options: odeint(slaved, 0.0, [0.0, 2.0], k, **options)[-1]

@@ -209,7 +209,7 @@ stiff = lambda t, z, k: -k * (z - np.cos(t))
 fields = {
     "rotating": (rotating, np.array([1.0, 0.0]), 1.0, "dopri5"),
     "two rates": (two_rates, np.array([1.0, 0.5]), 5.0, "dopri5"),
-    "stiff": (stiff, np.array([1.0, 0.5]), 200.0, "kvaerno5"),
+    "stiff": (stiff, np.array([1.0, 0.5]), 200.0, "radau_iia5"),
 }
 WAYS = ("adjoint", "interpolated", "discrete")
 forward_error, backward_error, gradient_error = {}, {}, {}

@@ -86,7 +86,7 @@ def problems():
             2.0,
             1000.0,
             grad(lambda k: end(k, 2.0))(1000.0),
-            "kvaerno5",
+            "radau_iia5",
         ),
     }
     loss = lambda k: odeint(
