@@ -2,6 +2,7 @@
 
 import numpy as np
 from timing import PEERS, fastest
+from vjps import arrays, network
 
 import tinyode
 
@@ -75,6 +76,22 @@ def benchmark_solvers():
             f" {errors:25} {a.stats.nfev}, {b.nfev}"
         )
     benchmark_batch(solve_ivp)
+
+
+def benchmark_compiled_solves():
+    """Print the time of a plain solve with a compiled f, relative to the same with f."""
+    inputs = arrays(20, 2, 50)
+    swing = lambda t, y: np.array([y[1], -np.sin(y[0])])
+    field = lambda t, *inputs: network(np, *inputs)
+    print("a plain solve with compiled(f), time relative to the same with f")
+    for name, f, (y0, *parameters), budget in (
+        ("network (20, 2), 50 hidden", field, inputs, 0.9),
+        ("pendulum, two numbers", swing, [np.array([2.0, 0.0])], 1.1),
+    ):
+        run = lambda f, y0=y0, p=parameters: tinyode.solve(f, y0, [0, 5.0], *p)
+        fast = tinyode.compiled(f)
+        times = fastest([lambda run=run, f=f: run(f), lambda run=run, f=fast: run(f)])
+        print(f"  {name:28} {times[1] / times[0]:.2f} (budget {budget})")
 
 
 def benchmark_batch(solve_ivp):
