@@ -172,7 +172,13 @@ def around(f, y0, p, scale):
         return flat([*dz_dt, *pullback(scale * s[n : 2 * n])])
 
     s0 = np.random.default_rng(1).normal(size=2 * n + theta[0].size + theta[2].size)
-    return flat_field(field.around(dynamics, scale), [s0], tree.LEAF, theta), s0, 2 * n
+    return (
+        flat_field(
+            field.around(dynamics, (0.0, y0.reshape(-1), theta), 1, scale), [s0], tree.LEAF, theta
+        ),
+        s0,
+        2 * n,
+    )
 
 
 def test_a_function_around_f_is_compiled_like_f():
@@ -185,7 +191,7 @@ def test_a_function_around_f_is_compiled_like_f():
             plain(0.3, s[:coupled], k)
             offered(0.3, s[:coupled], found)
             np.testing.assert_array_equal(found, k)
-    assert len(f.programs) == 2
+    assert len(f.programs) == 3  # the field itself, and the function for two keys
 
 
 @pytest.mark.parametrize("mode", ["adjoint", "forward"])
@@ -230,3 +236,58 @@ def test_around_offers_nothing_but_its_value():
     assert specialized(g, leaves, structure, (1,)) is None
     assert specialized(g, leaves, structure).bind is not None
     assert g.__tinyode_specialized__(leaves, structure, around=g) is None
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("by_keyword", [False, True])
+def test_the_order_of_a_reshape(order, by_keyword):
+    def f(t, y, k):
+        settings = {"order": order} if by_keyword else {}
+        flat = np.concatenate([k * y[:, 0], y[:, 1]])
+        return np.reshape(flat, (3, 2), *([] if by_keyword else [order]), **settings)
+
+    y0 = np.arange(6.0).reshape(3, 2) / 7
+    plain, fast = [solve(g, y0, [0.5, 1.5], 1.3).y for g in (f, compiled(f))]
+    np.testing.assert_array_equal(fast, plain)
+
+
+def test_what_is_bound_is_computed_as_quietly_as_a_step():
+    f = lambda t, y, k: -y / (1 + np.exp(k))
+    with np.errstate(all="raise"):
+        plain, fast = [solve(g, np.ones(2), [0, 1.0], 1000.0).y for g in (f, compiled(f))]
+    np.testing.assert_array_equal(fast, plain)
+
+
+def test_a_field_is_recorded_at_the_first_time():
+    """Where it is defined; at 0 it may not be."""
+    f = lambda t, y, k: -y * (k / t) + np.linalg.solve(t * np.eye(2), y)
+    g = compiled(f)
+    for way in ("adjoint", "discrete", "interpolated", "forward"):
+        end = lambda k, f, way=way: np.sum(odeint(f, np.ones(2), [0.5, 1.5], k, gradient=way)[-1])
+        np.testing.assert_allclose(grad(end)(1.2, g), grad(end)(1.2, f), rtol=1e-12)
+
+
+def test_a_long_field_gets_no_program_of_a_whole_step():
+    """To record it would take longer than many gradients."""
+
+    def deep(t, y, k):
+        for _ in range(60):
+            y = np.tanh(k * y + t)
+        return y
+
+    f = compiled(deep)
+    grad(lambda k: np.sum(odeint(f, np.ones(3), [0, 1.0], k, gradient="discrete")[-1]))(0.5)
+    assert not any([key[-1] for key in f.programs])
+
+
+def test_recordings_of_backward_passes_count_where_functions_are_thrown_away():
+    def f(t, y, k):
+        return -k * y
+
+    def gradient():
+        g = compiled(f)
+        return grad(lambda k: odeint(g, 1.0, [0, 1.0], k, gradient="discrete")[-1])(0.5)
+
+    with pytest.warns(RuntimeWarning, match="compiled: f has been recorded"):
+        for _ in range(60):
+            gradient()

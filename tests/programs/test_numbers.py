@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from strategies import seeds
 from test_program import assert_same, check_program
 
-from tinyode import compiled, tree, vjp
+from tinyode import compiled, grad, jacobian, odeint, tree, vjp
 from tinyode.autodiff.specialized import specialized
 from tinyode.programs.numbers import LARGEST
 
@@ -115,3 +115,49 @@ def test_the_caller_may_write_into_what_is_returned():
     np.testing.assert_array_equal(b, np.ones(2))
     np.testing.assert_array_equal(f(x)[0], np.ones(2))
     np.testing.assert_array_equal(pullback((np.ones(2), np.zeros(2)))[0], np.ones(2))
+
+
+def joined(*numbers):
+    """Return a vector of these numbers, some of them traced or recorded, others Python's."""
+    return np.concatenate([np.array([*numbers]), np.reshape(numbers[-1], (1,))])[:-1]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, t: joined(10**18, x[0])[0] * 100,
+        lambda x, t: joined(2, 0, x[0])[0] // joined(2, 0, x[0])[1],
+        lambda x, t: np.mod(joined(2, 0, x[0])[0], joined(2, 0, x[0])[1]),
+        lambda x, t: joined(-8.0, 1 / 3, x[0])[0] ** joined(-8.0, 1 / 3, x[0])[1],
+        lambda x, t: joined(0, x[0])[0] ** -1.0,
+        lambda x, t: np.power(joined(2, x[0])[0], -1.0),
+        lambda x, t: joined(2, x[0])[0].astype(np.float32),
+        lambda x, t: joined(2, x[0])[:1],
+        lambda x, t: np.stack([joined(2, x[0])[:1], x[:1]]),
+        lambda x, t: joined(t, x[0])[0] ** -0.5,
+        lambda x, t: joined(-t, x[0])[0] ** 0.5,
+        lambda x, t: np.concatenate([np.reshape(0 * t, (1,)), x])[0] ** -0.5,
+        lambda x, t: joined(1 / 3, x[0])[0] * x.astype(np.float32),
+        lambda x, t: joined(t / 3, x[0])[0] * x.astype(np.float32),
+    ],
+)
+@pytest.mark.parametrize("t", [2.0, np.float64(2.0)])
+def test_numbers_of_a_vector_compute_as_numpys(f, t):
+    """Whatever it was made of: a whole number, a float, the time."""
+    x = np.array([0.3, 0.7])
+    with np.errstate(all="ignore"):
+        found, expected = compiled(f)(x, t), f(x, t)
+    np.testing.assert_array_equal(found, expected)
+    assert type(found) is type(expected) and found.dtype == expected.dtype
+
+
+def test_a_number_that_nothing_depends_on_has_a_cotangent_of_numpys():
+    f = compiled(lambda a, b, y: (y + np.array([a, b]))[0] * y)
+    y = np.array([0.3, 0.4])
+    of_b = vjp(f, 1.3, 0.7, y)[1](np.ones(2))[1]
+    assert of_b == 0.0 and type(of_b) is np.float64
+    np.testing.assert_array_equal(jacobian(f, 1)(1.3, 0.7, y), np.zeros(2))
+    field = compiled(lambda t, y, a, b: (y + np.array([a, b]))[0] * y)
+    for way in ("adjoint", "discrete", "interpolated", "forward"):
+        end = lambda b, way=way: np.sum(odeint(field, y, [0, 1.0], 1.3, b, gradient=way))
+        assert grad(end)(0.7) == 0.0

@@ -24,13 +24,15 @@ class Specialized(NamedTuple):
     structure
         Of the function's value, as `tree.flatten` returns it.
     owned : bool
-        Whether all that is returned is in arrays of its own, each in another one. If not, it may
+        Whether all that is returned is in arrays of its own, no two in the same one. If not, it may
         share memory with the arguments, and who hands it to a user copies it.
     bind : function or None
         Of a right-hand side of a differential equation, whose arguments are t, a state and others,
         and whose value is like the state: ``bind(*others)`` takes the leaves of the others, and
         returns ``field(t, y, k)``. That reads the leaves of the state out of the flat vector y, and
         writes those of the value into the flat vector k.
+    calls : int
+        How many calls of NumPy the value takes.
     """
 
     value: Callable[..., list]
@@ -38,6 +40,7 @@ class Specialized(NamedTuple):
     structure: Any
     owned: bool
     bind: Callable[..., Callable] | None = None
+    calls: int = 0
 
 
 def offers(f):
@@ -69,8 +72,8 @@ def specialized(f, leaves, structure, wanted=()):
 class Around:
     """A function that calls f and its pullback, such as the right-hand side of an adjoint equation.
 
-    It offers its value where f has a faster way to it: `specialized` asks it, and it asks f, whose
-    method is given the leaves of the arguments of the function, and this as ``around``.
+    It offers its value where f has a faster way to it. `specialized` asks it, and it asks f: the
+    method of f is given this object as ``around``, and the leaves of the function's arguments.
 
     Parameters
     ----------

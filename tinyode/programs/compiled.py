@@ -179,6 +179,8 @@ class compiled(Generic[P, R]):
             found, value = _compile(f, leaves, structure, wanted, with_keywords)
             if not self.programs:
                 thrown_away.count(self, value, began)
+            else:
+                thrown_away.spend(self, began)
         self.programs[cache_key] = found  # at the end, as the one used last
         if len(self.programs) > KEPT:
             self.programs.popitem(last=False)
@@ -232,7 +234,7 @@ def _compile(f, leaves, structure, wanted, with_keywords):
         value = _function(writer, "value", inputs, calls, outputs)
         vjp = lambda *leaves: (value(*leaves), lambda seeds: [])
         owned = _own(_arrays(outputs), calls)
-        return Specialized(value, vjp, run.structure, owned, bind), value
+        return Specialized(value, vjp, run.structure, owned, bind, len(calls)), value
     outputs = [_of_numpy(y) for y in run.outputs]
     results = [*outputs, *[run.pulled[i] for i in wanted]]
     calls, results = taken_apart(*simplified(run.calls, results))

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .numbers import RESHAPES
+from .numbers import is_reshape
 from .program import Program
 from .recording import Call
 from .source import Writer
@@ -148,7 +148,7 @@ def _parts(call):
     """Return what a call lays end to end, in C order; None if it does something else."""
     args, kwargs = call.unpacked()
     y = call.results[0]
-    if call.function in RESHAPES and "order" not in kwargs:
+    if is_reshape(call):
         return args[:1]
     whole = len(args) == 1 and kwargs in ({}, {"axis": 0}) and type(args[0]) in (list, tuple)
     if not whole or y.ndim != 1 or call.function not in (np.array, np.concatenate):

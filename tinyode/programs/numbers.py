@@ -30,6 +30,15 @@ PLACE = inspect.unwrap(indexing.place)
 RESHAPES = {np.reshape, METHODS["reshape"]}
 # of one element, they give the same bits as of many: IEEE 754 says how they are rounded
 EXACT = {np.add, np.subtract, np.multiply, np.divide, np.negative, np.positive}
+# stands for a number of a vector that `place` has left zero, and that need not be added
+ZERO = np.float64(0.0)
+
+
+def is_reshape(call: Call) -> bool:
+    """Whether a call changes the shape alone: the elements stay in their order, C order."""
+    args, kwargs = call.unpacked()
+    has_order = "order" in kwargs or any([isinstance(x, str) for x in args])
+    return call.function in RESHAPES and not has_order
 
 
 def taken_apart(calls: list[Call], outputs: list) -> tuple[list[Call], list]:
@@ -51,6 +60,11 @@ def taken_apart(calls: list[Call], outputs: list) -> tuple[list[Call], list]:
         kept.append(like.recording.pop())
         return kept[-1].results[0]
 
+    def as_numpy(x):
+        if type(x) is Symbol:
+            return made(x, np.float64, x) if type(x.value) is float else x
+        return x if x is ZERO else np.float64(x)
+
     def number(x, i):
         if x in known:
             return known[x][i]
@@ -67,8 +81,8 @@ def taken_apart(calls: list[Call], outputs: list) -> tuple[list[Call], list]:
 
     for call in calls:
         call, y = replaced(call, same), call.results[0]
-        if y in apart:
-            known[y] = _numbers(call, number, made)
+        if y in apart:  # its numbers are NumPy's, whatever it was made of
+            known[y] = [as_numpy(x) for x in _numbers(call, number, made)]
         elif _takes_number(call):
             same[y] = number(*call.arguments)
         elif _is_stack(call) and known.keys() >= {*call.arguments}:  # np.stack takes 2 us
@@ -143,7 +157,7 @@ def _can_be_apart(call):
         return _is_number(args[0]) and type(args[1]) is int
     if f is operator.getitem:
         return _is_small(args[0]) and type(args[1]) is slice
-    return f in RESHAPES and (_is_number(args[0]) or _is_small(args[0]))
+    return is_reshape(call) and (_is_number(args[0]) or _is_small(args[0]))
 
 
 def _is_small(x):
@@ -176,18 +190,18 @@ def _numbers(call, number, made):
             return [_sum(a, b, y, made) for a, b in zip(*columns)]
         return [made(y, f, *row) for row in zip(*columns)]
     if f is PLACE:
-        zeros: list[Any] = [0.0] * y.size
+        zeros: list[Any] = [ZERO] * y.size
         zeros[args[1]] = args[0]
         return zeros
     if f is operator.getitem:
         return [number(args[0], i) for i in range(args[0].size)[args[1]]]
-    if f is np.reshape or f is METHODS["reshape"]:
+    if f in RESHAPES:
         return numbers(args[0])
     return [a for x in args[0] for a in numbers(x)]  # of np.array or np.concatenate
 
 
 def _sum(a, b, like, made):
     """Return a + b, where zeros that `place` has left are not added."""
-    if type(a) is float and a == 0.0:
+    if a is ZERO:
         return b
-    return a if type(b) is float and b == 0.0 else made(like, np.add, a, b)
+    return a if b is ZERO else made(like, np.add, a, b)

@@ -61,11 +61,18 @@ def count(made: Any, value: Any, began: float) -> None:
         found.reported = True
         message = (
             f"compiled: {code.co_name} has been recorded {THROWN_AWAY} times, always the "
-            "same, by compiled functions that were thrown away. The first recordings alone "
+            "same, by compiled functions that were thrown away. The recordings "
             f"took {share:.0%} of the time since then; make compiled(f) once, outside the "
             "loss, and pass what changes as arguments"
         )
         warnings.warn_explicit(message, RuntimeWarning, code.co_filename, code.co_firstlineno)
+
+
+def spend(made: Any, began: float) -> None:
+    """Add the time of a later recording of a function that has been counted."""
+    code = code_of(made.f)
+    if code in counts:
+        counts[code].seconds += perf_counter() - began
 
 
 def code_of(f):

@@ -70,7 +70,8 @@ def odesolve(f, z0, t, theta, settings):
         n = len(z0)
         # `wanted` says which gradients are asked for: of t, of z0, of which of theta. The VJP is
         # prepared once, and called with other t, z and theta of the same shapes and dtypes.
-        vjp = f.vjp(moment(t, -1), zs[-1], theta, wanted.theta)
+        example = moment(t, -1), zs[-1], theta
+        vjp = f.vjp(*example, wanted.theta)
         way_back = WayBack(course, zs, t, settings)
         of_z_and_a = settings.of_z_and_a(n, way_back.watch)  # with z's tolerances for a, too
 
@@ -79,7 +80,7 @@ def odesolve(f, z0, t, theta, settings):
             dz_dt, pullback = vjp(t, z, theta)  # lists of arrays: f's own parts of z
             return flat([*dz_dt, *pullback(-a)])  # f, -a^T df/dz, -a^T df/dtheta (P4, P5)
 
-        aug_dynamics = f.around(aug_dynamics, tuple(wanted.theta))  # as fast as f
+        aug_dynamics = f.around(aug_dynamics, example, 1, tuple(wanted.theta))  # as fast as f
         a, a_theta = np.zeros(n, zs.dtype), wanted.zeros(theta)
         for i in range(len(t) - 1, 0, -1):
             parts = [zs[i], a + dL_dz[i], *a_theta]

@@ -24,6 +24,7 @@ import numpy as np
 
 from .. import tree
 from ..autodiff import vjp
+from ..autodiff.checks import FLOAT64
 from ..autodiff.numpy_calls import has_traced, plain
 from ..autodiff.specialized import offers
 from ..solvers.state import flat_field
@@ -77,7 +78,7 @@ def by_steps(f, taken, again, dL_dz, wanted, t, z0, theta):
     of_reading = [0.0] * len(times)
     back = None
     if not wanted.time and not implicit and not has_traced([dL_dz]):
-        back = step_program(f, taken.tableau.name, wanted, z0, theta)
+        back = step_program(f, taken.tableau.name, wanted, times[0], z0, theta)
     for m, y in taken.backwards(again):
         step, (inside, at_end) = taken.steps[m], readings[m]
         if at_end is not None:
@@ -104,7 +105,7 @@ def by_steps(f, taken, again, dL_dz, wanted, t, z0, theta):
     return dL_dt, lam + dL_dz[0], dL_dtheta
 
 
-def step_program(f, method, wanted, z0, theta):
+def step_program(f, method, wanted, t0, z0, theta):
     """Return the adjoint of an explicit step without times inside, in one program.
 
     Returns
@@ -114,8 +115,12 @@ def step_program(f, method, wanted, z0, theta):
         programs.
     """
     used, _ = both_coefficients(method)
-    parts = [z0, z0, np.zeros(2), *wanted.zeros(theta)]
-    cut, s0, vjp_of_f = tree.cutter(parts), flat(parts), f.vjp(0.0, z0, theta, wanted.theta)
+    dtypes = {x.dtype for x in theta if isinstance(x, np.ndarray)} | {x for _, x in f.shapes}
+    # times and step sizes become numbers of float64 here, which do not leave float32 as it is
+    if any([dtype.kind == "f" for dtype in dtypes - {FLOAT64}]):
+        return None
+    parts = [z0, z0, np.array([t0, 0.0]), *wanted.zeros(theta)]
+    cut, s0, vjp_of_f = tree.cutter(parts), flat(parts), f.vjp(t0, z0, theta, wanted.theta)
 
     def of_step(t, s, *theta):
         y, lam, times, *dL_dtheta = cut(s)
@@ -124,12 +129,11 @@ def step_program(f, method, wanted, z0, theta):
         lam, of_theta, _ = step_back(used, K, pulls, h, lam, [], False)
         return flat([y, lam, times, *[c + d for c, d in zip(dL_dtheta, of_theta)]])
 
-    of_step = f.around(of_step, "a step back", method, tuple(wanted.theta))
-    if (
-        not offers(of_step) or s0.dtype != float
-    ):  # a time of float64 would not leave float32 as it is
+    key = "a step back", method, tuple(wanted.theta)
+    of_step = f.around(of_step, (t0, z0, theta), len(used.b), *key)
+    if not offers(of_step):
         return None
-    field, after = flat_field(of_step, [s0], tree.LEAF, tuple(theta)), np.empty_like(s0)
+    field, after = flat_field(of_step, [s0], tree.LEAF, tuple(theta), t0), np.empty_like(s0)
 
     def back(step, y, lam, dL_dtheta):
         field(step.t, flat([y, lam, np.array([step.t1, step.h]), *dL_dtheta]), after)
@@ -147,7 +151,7 @@ def stages(f, vjp_of_f, coefficients, t, t1, h, y, theta, known):
     K, pulls = list(known), []
     for i, (row, c) in enumerate(zip(coefficients.a, coefficients.c)):
         # the end of the step, and not beyond it by rounding
-        time = t1 if c == 1.0 else t + c * h
+        time = t1 if c == 1.0 else t + c * h if c else t
         k, pullback = vjp_of_f(time, y + h * weighted_sum(row, K), theta)
         pulls.append(lambda kappa, pullback=pullback: f.joined(pullback(kappa)))
         if i >= len(known):

@@ -73,7 +73,8 @@ def sensitivities(f, rates, zs, wanted, t, z0, theta, settings):
     of_t0 = [-np.reshape(rate, (n, 1)).astype(dtype) for rate in rates[:1]]
     S_start = np.concatenate([of_z0, *of_t0, np.zeros((n, numbers), dtype)], axis=1)
     columns = S_start.shape[1]
-    vjp, units = f.vjp(moment(t, 0), zs[0], theta, wanted.theta), np.eye(n, dtype=dtype)
+    example = moment(t, 0), zs[0], theta
+    vjp, units = f.vjp(*example, wanted.theta), np.eye(n, dtype=dtype)
     # the derivative of theta by all that has a column
     dtheta = np.eye(numbers, columns, columns - numbers, dtype=dtype)
 
@@ -90,7 +91,8 @@ def sensitivities(f, rates, zs, wanted, t, z0, theta, settings):
             return tolerance
         return np.concatenate([tolerance, np.repeat(tolerance, columns)])
 
-    dynamics = f.around(dynamics, wanted.time, wanted.state, tuple(wanted.theta))  # as fast as f
+    key = wanted.time, wanted.state, tuple(wanted.theta)
+    dynamics = f.around(dynamics, example, n, *key)  # as fast as f
     s0 = flat([z0, S_start])
     both = settings._replace(forward=spread(settings.forward, of_z_and_S))
     s = odesolve(VectorField.of_vectors(dynamics, s0, theta), s0, t, theta, both)

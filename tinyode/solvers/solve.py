@@ -310,7 +310,7 @@ def solve(
 
     # The problem for flat vectors.
     stats, y = Stats(), np.concatenate([leaf.reshape(-1) for leaf in leaves])
-    field = flat_field(f, leaves, structure, args)
+    field = flat_field(f, leaves, structure, args, times[0])
     J = flat_jacobian(field, f, leaves, structure, args, options, jacobian)
     dense = Dense(tableau, field, leaves, structure)
     watch = Watch(events, flat_event(leaves, structure, args), field, tableau, stats)

@@ -202,7 +202,7 @@ def check_structure(found, structure):
         )
 
 
-def flat_field(f, leaves, structure, args):
+def flat_field(f, leaves, structure, args, t=0.0):
     """Return the flat field: the user's f as a function of flat vectors, with all checks.
 
     Parameters
@@ -212,6 +212,8 @@ def flat_field(f, leaves, structure, args):
     leaves, structure
         The initial state, as `check_state` returns it.
     args : tuple
+    t : float
+        The initial time.
 
     Returns
     -------
@@ -225,10 +227,11 @@ def flat_field(f, leaves, structure, args):
     once, here.
     """
     if offers(f):  # args of any other f may be what no container is made of
-        inputs, of_inputs = tree.flatten((0.0, tree.unflatten(structure, leaves), *args))
+        inputs, of_inputs = tree.flatten((t, tree.unflatten(structure, leaves), *args))
         offer = specialized(f, inputs, of_inputs)
         if offer is not None and offer.bind is not None and offer.structure == structure:
-            return offer.bind(*inputs[1 + len(leaves) :])
+            with np.errstate(over="ignore", invalid="ignore"):  # as during the steps
+                return offer.bind(*inputs[1 + len(leaves) :])
     if structure is tree.LEAF:
         return _field_of_array(f, leaves[0], args)
 
