@@ -23,12 +23,44 @@ from .rules.indexing import is_basic, place
 from .rules.reductions import axes_of
 from .rules.shapes import JOIN
 from .rules.table import RULES
-from .tape import fit
+from .tape import fit, sweep
 
 # So many rows at most go through the tape together, and so many numbers in the cotangents of one
 # record (8 MB of float64): all of them are in memory at the same time. With 100 rows the cost of a
 # call of NumPy is already small beside that of its numbers.
 TOGETHER, NUMBERS = 128, 2**20
+
+
+class Pull:
+    """The pullback of a tape: from cotangents of its outputs to those of its inputs, in lists."""
+
+    __slots__ = ("leaves", "positions", "records")
+
+    def __init__(self, records, positions, leaves):
+        self.records, self.positions, self.leaves = records, positions, leaves
+
+    def __call__(self, seeds):
+        """Pull back one cotangent of each output."""
+        return self._swept(sweep, seeds, ())
+
+    @property
+    def largest(self):
+        """The size of the largest value on the tape."""
+        return max([np.size(record[3]) for record in self.records if record], default=1)
+
+    def rows(self, seeds):
+        """Pull back many cotangents together, which are stacked along a new first axis."""
+        return self._swept(sweep_rows, seeds, seeds[0].shape[:1])
+
+    def _swept(self, sweep, seeds, stacked):
+        of_outputs = [(i, g) for i, g in zip(self.positions, seeds) if i is not None]
+        cotangents = sweep(self.records, of_outputs, len(self.leaves))
+        for i, (c, x) in enumerate(zip(cotangents, self.leaves)):
+            if c is None:  # nothing depends on x
+                cotangents[i] = np.zeros((*stacked, *x.shape), x.dtype)[()]
+            elif c.dtype is not x.dtype:
+                cotangents[i] = c.astype(x.dtype)
+        return cotangents
 
 
 def all_rows(pull, values, leaves):

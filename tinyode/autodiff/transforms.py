@@ -43,9 +43,9 @@ from .checks import (
 )
 from .lines import say_line
 from .node import Node
-from .rows import all_rows, sweep_rows
+from .rows import Pull, all_rows
 from .specialized import offers, specialized
-from .tape import Tape, sweep
+from .tape import Tape
 
 P = ParamSpec("P")
 
@@ -167,38 +167,6 @@ def close_tape(tape, outputs, leaves):
         positions.append(None)
         values.append(y)
     return values, Pull(tape.close(), positions, leaves)
-
-
-class Pull:
-    """The pullback of a tape: from cotangents of its outputs to those of its inputs, in lists."""
-
-    __slots__ = ("leaves", "positions", "records")
-
-    def __init__(self, records, positions, leaves):
-        self.records, self.positions, self.leaves = records, positions, leaves
-
-    def __call__(self, seeds):
-        """Pull back one cotangent of each output."""
-        return self._swept(sweep, seeds, ())
-
-    @property
-    def largest(self):
-        """The size of the largest value on the tape."""
-        return max([np.size(record[3]) for record in self.records if record], default=1)
-
-    def rows(self, seeds):
-        """Pull back many cotangents together, which are stacked along a new first axis."""
-        return self._swept(sweep_rows, seeds, seeds[0].shape[:1])
-
-    def _swept(self, sweep, seeds, stacked):
-        of_outputs = [(i, g) for i, g in zip(self.positions, seeds) if i is not None]
-        cotangents = sweep(self.records, of_outputs, len(self.leaves))
-        for i, (c, x) in enumerate(zip(cotangents, self.leaves)):
-            if c is None:  # nothing depends on x
-                cotangents[i] = np.zeros((*stacked, *x.shape), x.dtype)[()]
-            elif c.dtype is not x.dtype:
-                cotangents[i] = c.astype(x.dtype)
-        return cotangents
 
 
 def jvp(f: Callable[..., T], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[T, T]:
