@@ -48,6 +48,8 @@ __all__ = [
 
 if TYPE_CHECKING:  # where the names come from, for mypy and editors
     from . import datasets, nn, optim, tree
+    from . import models as models
+    from . import testing as testing
     from .autodiff import (
         custom_vjp,
         grad,
@@ -65,11 +67,13 @@ if TYPE_CHECKING:  # where the names come from, for mypy and editors
     from .solvers import Event, Solution, SolverError, solve_batch
     from .solvers.solve import solve
 else:
-    MODULES = {"autodiff", "datasets", "nn", "optim", "programs", "sensitivity", "solvers", "tree"}
+    _MODULES = set(
+        "autodiff datasets models nn optim programs sensitivity solvers testing tree".split()
+    )
 
     def __getattr__(name):
         """Return one of these modules, or the name from the first that exports it."""
-        if name in MODULES:
+        if name in _MODULES:
             return import_module(f"{__name__}.{name}")
         if name in __all__:
             for home in ("autodiff", "solvers", "sensitivity", "programs"):  # the smallest first
@@ -80,4 +84,5 @@ else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__():
-        return sorted({*globals(), *MODULES, *__all__})
+        private = {"TYPE_CHECKING", "import_module"}
+        return sorted({*globals(), *_MODULES, *__all__} - private)

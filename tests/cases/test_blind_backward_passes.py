@@ -121,10 +121,7 @@ def test_an_infusion_with_sharp_edges(end, adjoint_rtol):
 @pytest.mark.parametrize("gradient", ["adjoint", "forward"])
 @pytest.mark.parametrize("decay", [0.1, 1.0])
 def test_a_solve_that_is_repeated_and_misses_a_pulse_says_so(gradient, decay):
-    """In the first solve f has a pulse, in those after it none: as if they had stepped over it.
-
-    At a decay of 1 what is left of the pulse grows so much, backwards, that z is lost.
-    """
+    """In the first solve f has a pulse, in those after it none: as if they had stepped over it."""
     calls = []
 
     def f(t, y, a):
@@ -135,10 +132,6 @@ def test_a_solve_that_is_repeated_and_misses_a_pulse_says_so(gradient, decay):
         calls.append(1)
         return y
 
-    if (gradient, decay) == ("adjoint", 1.0):
-        with pytest.raises(SolverError, match=r"component 0 of the state has come.* give max_step"):
-            grad(loss)(1.0)
-        return
     with pytest.warns(RuntimeWarning, match=r"component 0 of the state at t = .* give max_step"):
         grad(loss)(1.0)
 

@@ -37,7 +37,7 @@ import numpy as np
 from .. import tree
 from ..autodiff.numpy_calls import has_traced
 from .drift import Course, WayBack
-from .shared import VectorField, differentiable, flat, moment, problem, solved_backwards
+from .shared import VectorField, all_zero, differentiable, flat, moment, problem, solved_backwards
 
 
 def odesolve(f, z0, t, theta, settings):
@@ -72,7 +72,7 @@ def odesolve(f, z0, t, theta, settings):
         # prepared once, and called with other t, z and theta of the same shapes and dtypes.
         example = moment(t, -1), zs[-1], theta
         vjp = f.vjp(*example, wanted.theta)
-        way_back = WayBack(course, zs, t, settings)
+        way_back = WayBack(course, zs, t, settings, wanted, vjp, theta)
         of_z_and_a = settings.of_z_and_a(n, way_back.watch)  # with z's tolerances for a, too
 
         def aug_dynamics(t, s, *theta):
@@ -83,12 +83,16 @@ def odesolve(f, z0, t, theta, settings):
         aug_dynamics = f.around(aug_dynamics, example, 1, tuple(wanted.theta))  # as fast as f
         a, a_theta = np.zeros(n, zs.dtype), wanted.zeros(theta)
         for i in range(len(t) - 1, 0, -1):
-            parts = [zs[i], a + dL_dz[i], *a_theta]
-            s0 = flat(parts)
+            a = a + dL_dz[i]
+            if all_zero([a, *a_theta]):  # L depends on no state from here on
+                continue
+            parts = [zs[i], a, *a_theta]
+            s0, start = flat(parts), a
             augmented = VectorField.of_vectors(aug_dynamics, s0, theta, coupled=2 * n)
             s = odesolve(augmented, s0, t[[i, i - 1]], theta, of_z_and_a)[-1]
             z, a, *a_theta = tree.cutter(parts)(s)  # `cutter` undoes `flat`
-            way_back.compare(i - 1, z, vjp, a, a_theta, wanted, theta)
+            way_back.compare(i - 1, z, start, a, a_theta)
+        way_back.conclude(a + dL_dz[0], a_theta)
         dL_dt = times_gradient(f, dL_dz, zs, a, t, theta) if wanted.time else None
         return dL_dt, a + dL_dz[0], a_theta
 

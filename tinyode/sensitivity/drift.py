@@ -7,9 +7,11 @@ gradients.
 """
 
 import math
+import sys
 import warnings
 
 import numpy as np
+from numpy.linalg import norm
 
 from ..autodiff.numpy_calls import is_traced, plain
 from ..solvers.failures import SolverError
@@ -22,22 +24,21 @@ STEPS = 1e3
 SHARE = 0.05
 # steps of fixed size have no tolerances; z may then be off by this much of its largest component
 SHARE_FIXED = 1e-3
-# Algorithm 2 estimates the errors of the gradients where z is off by this share of that. Of 360
-# drawn fields with gradients off by a thousandth (tests/benchmarks/drift.py) none had less than 0.1
-LOOK = 0.05
-# It warns where a gradient is off by this much of itself, as estimated. The estimates are right to
-# a factor of three; of those 360, all but two were above this, and of 1240 others 45
-OFF = 8e-4
+# Algorithm 2 estimates the errors of the gradients where z is off by more than a step's atol and so
+# many times its rtol |z|; that takes two vector-Jacobian products
+LOOK = 50.0
+# It warns where a gradient is off by this much of itself, as estimated; with steps of fixed size,
+# whose own errors are larger, by this much
+OFF, OFF_FIXED = 8e-4, 1e-2
 # at loose tolerances, by so many times rtol: gradients that do not drift are off by up to that
 LOOSE = 10.0
-# It stops where a component of z is so many times as large as it was in the forward solve. On
-# Lorenz's equations 2 would save a sixth of the steps that it takes until then, and 10 double them
+# z is lost where a component is so many times as large as it was in the forward solve
 LOST = 3.0
-# That is where L depends on the component. Where its a, of size one at first, has become small, z
-# may be more times larger, up to this: of y' = -10 (y - cos t), y(2), z came back 30 times as large
-# as it had been, and dL/dk was right to five digits
-UNFELT = 30.0
+# A way back with a z that is lost may take so many times the steps of the forward solve, as long as
+# L does not feel it
+COSTLY = 2
 
+TINY = float(np.finfo(float).tiny)
 WAYS = (
     "The problem may be unstable backwards in time: use gradient='discrete' or 'interpolated',"
     " smaller tolerances or steps, or more observation times; or the backward solve has stepped"
@@ -68,24 +69,30 @@ def allowed(size, forward, backward):
     return STEPS * atol + np.minimum(STEPS * rtol, SHARE) * size
 
 
-def drift(z, known, bound, where):
-    """Say by how much z differs from what is known; None where that is within the bound.
+def noticeable(known, forward, backward):
+    """Return by how much z must be off from what is known to be looked at: see `LOOK`."""
+    rtol, atol = np.maximum(forward.rtol, backward.rtol), np.maximum(forward.atol, backward.atol)
+    size = np.abs(known[: min([len(known), *[len(x) for x in (rtol, atol) if np.ndim(x)]])])
+    rtol, atol = [tol[: len(size)] if np.ndim(tol) else tol for tol in (rtol, atol)]
+    return atol + np.minimum(LOOK * rtol, SHARE) * size
 
-    Parameters
-    ----------
-    z, known : arrays, shape (n,)
-        z, solved again, and what it was.
-    bound : array, shape (m,), m <= n
-        See `allowed`.
-    where : str
-        The time, in words.
+
+def drift(z, known, bound):
+    """Whether z, solved again, differs from what is known by more than a bound, of `allowed`.
+
+    z and known have the shape (n,), the bound (m,), m <= n.
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        n = len(bound)
+        return not (np.abs(z[:n] - known[:n]) <= bound).all()
+
+
+def sentence(z, known, bound, where):
+    """Say by how much z differs from what is known; ``where`` is the time, in words."""
     n = len(bound)
     with np.errstate(over="ignore", invalid="ignore"):
         off = np.abs(z[:n] - known[:n])
-        if (off <= bound).all():
-            return None
-        excess = off / np.maximum(bound, np.finfo(float).tiny)
+        excess = off / np.maximum(bound, TINY)
     worst = int(np.argmax(np.nan_to_num(excess, nan=math.inf)))
     return (
         f"component {worst} of the state {where} is off by {off[worst]:.2g}, where it was"
@@ -98,8 +105,16 @@ def largest(zs):
     return np.max(np.abs(zs), axis=0)
 
 
+def outside():
+    """Return the ``stacklevel`` of a warning that is to point at the line that called tinyode."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("tinyode."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
 class Course:
-    """How large z was in the forward solve of Algorithm 2, for `WayBack`.
+    """How large z was in the forward solve of Algorithm 2, and what it took, for `WayBack`.
 
     Parameters
     ----------
@@ -112,24 +127,28 @@ class Course:
     ----------
     size : array, shape (n,)
         The largest |z_i| at the beginning of a step.
+    steps : int
     """
 
     def __init__(self, watch, returns):
-        self.watch, self.returns, self.size = watch, returns, 0.0
+        self.watch, self.returns, self.size, self.steps = watch, returns, 0.0, 0
 
     def follow(self, walk):
         """Yield the steps of the solve."""
-        self.size = 0.0
+        self.size, self.steps = 0.0, 0
         for step in walk:
             if self.watch:
                 self.watch(step)
             if self.returns:
                 self.size = np.maximum(self.size, np.abs(step.y))
+                self.steps += 1
             yield step
 
 
 class WayBack:
     """What z does when Algorithm 2 solves for it backwards, held against the forward solve.
+
+    `watch` sees each step, `compare` the end of each interval, and `conclude` warns.
 
     Parameters
     ----------
@@ -138,87 +157,151 @@ class WayBack:
         z at the times of t, as the forward solve has found it.
     t : array, shape (T,)
     settings : Settings
+    wanted : Wanted
+    vjp, theta
+        The vector-Jacobian product of f, as `VectorField.vjp` returns it, and its parameters.
     """
 
-    def __init__(self, course, zs, t, settings):
-        self.known, self.t = plain(zs), plain(t)
+    def __init__(self, course, zs, t, settings, wanted, vjp, theta):
+        self.known, self.t, self.wanted = plain(zs), plain(t), wanted
+        self.vjp, self.theta = vjp, without_levels(theta)
+        self.options = settings.forward, settings.backward
         self.size = np.maximum(course.size, np.abs(self.known[-1]))
-        self.explained = allowed(self.size, settings.forward, settings.backward)
-        fixed = settings.forward.fixed or settings.backward.fixed
-        self.seen = self.explained if fixed else LOOK * self.explained
+        self.explained = allowed(self.size, *self.options)
         rtol = np.max(np.maximum(settings.forward.rtol, settings.backward.rtol))
-        self.tolerated = max(OFF, min(LOOSE * rtol, SHARE))
+        fixed = settings.forward.fixed or settings.backward.fixed
+        self.tolerated = OFF_FIXED if fixed else max(OFF, min(LOOSE * rtol, SHARE))
         n = len(self.explained)
         self.lost = LOST * self.size[:n] + self.explained
         self.inverse = 1 / np.maximum(self.lost, np.finfo(float).tiny)
+        self.steps_left = COSTLY * course.steps
+        self.error_of_a, self.error_of_theta, self.a_theta = 0.0, 0.0, 0.0
+        self.found, self.is_explained = [], True
 
     def watch(self, step):
-        """Raise `SolverError` where a step back has come to a z that is `LOST`."""
-        n, start_of_a = len(self.lost), len(self.size)
+        """Raise `SolverError` where z is `LOST`, and the gradient feels it, or it costs too much.
+
+        The gradient may be right all the same: where f is linear in what has come apart, or where L
+        does not depend on it any more, a^T df/dz and a^T df/dtheta do not change with it.
+        """
+        n = len(self.lost)
         z = step.y1[:n]
         far = np.abs(z * self.inverse)
         if far.dot(far) <= 1 or far.max() <= 1:  # the first is quick, and enough for a few
             return
-        a = step.y1[start_of_a : start_of_a + n]
-        felt = far * np.clip(np.abs(a), 1 / UNFELT, 1.0)
-        worst = int(np.argmax(felt))
-        if felt[worst] > 1:
-            raise SolverError(
-                f"solved backwards, component {worst} of the state has come to {z[worst]:.2g},"
-                f" where it was {self.size[worst]:.2g} at most, so the gradient would be that of"
-                f" another solution. {WAYS}",
-                step.t1,
-                step.h,
+        self.steps_left -= 1
+        if self.is_felt(step):
+            why = "so the gradient would be that of another solution"
+        elif self.steps_left < 0:
+            why = f"and it takes {COSTLY} times the steps of that solve"
+        else:
+            return
+        worst = int(np.argmax(far))
+        raise SolverError(
+            f"solved backwards, component {worst} of the state has come to {z[worst]:.2g}, where"
+            f" it was {self.size[worst]:.2g} at most, {why}. {WAYS}",
+            step.t1,
+            step.h,
+        )
+
+    def is_felt(self, step):
+        """Whether the slopes of a and a_theta would be others with a z as large as z was."""
+        n, s = len(self.size), step.y1
+        z, a, a_theta = s[:n], s[n : 2 * n], s[2 * n :]
+        slopes = self.slopes(step.t1, z.copy(), a.copy())[1]
+        near = self.slopes(step.t1, np.clip(z, -self.size, self.size), a.copy())[1]
+        with np.errstate(all="ignore"):
+            off = slopes - near
+            return not (
+                norm(off[:n]) <= norm(near[:n]) and norm(off[n:] * step.h) <= norm(a_theta) + TINY
             )
 
-    def compare(self, i, z, vjp, a, a_theta, wanted, theta):
-        """Warn where z, solved back to t_i, is not what it was, and say what that does.
+    def slopes(self, t, z, a):
+        """Return f, and a^T df/dz with a^T df/dtheta, as vectors."""
+        dz_dt, pullback = self.vjp(t, z, self.theta)
+        return np.array(flat(dz_dt)), np.array(flat(pullback(a)))
 
-        The arguments are those of Algorithm 2 when it has come to t_i. Where z is traced there is
-        nothing to say: z was compared when it was solved for in numbers.
+    def compare(self, i, z, start, a, a_theta):
+        """Estimate what it does to the gradients if z, solved back to t_i, is not what it was.
+
+        ``start`` is a at the beginning of this way back, after t_i; the other arguments are those
+        of Algorithm 2 at its end. An error of a goes on as a does, and a_theta gathers it. Where z
+        is traced there is nothing to say: z was compared when it was solved for in numbers.
         """
-        if is_traced(z) or not drift(z, self.known[i], self.seen, ""):
+        if is_traced(z):
             return
-        time, after = self.t[i].item(), self.t[i + 1].item()
-        of_z = vjp, time, z, self.known[i], abs(after - time)
-        errors = gradient_errors(*of_z, a, a_theta, without_levels(theta))
-        asked = wanted.state or wanted.time, bool(wanted.theta)
+        start, a, a_theta = plain(start), plain(a), flat(plain(a_theta))
+        share = self.error_of_a / max(norm(start), TINY)
+        self.error_of_a = share * norm(a)
+        self.error_of_theta += share * norm(a_theta - self.a_theta)
+        self.a_theta = a_theta
+        known = self.known[i]
+        if not drift(z, known, noticeable(known, *self.options)):
+            return
+        time = self.t[i].item()
+        span = abs(self.t[i + 1].item() - time)
+        errors = self.gathered(time, z, known, span, start, a)
+        self.error_of_a += errors[0]
+        self.error_of_theta += errors[1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            off = np.max(np.abs(z - known)[: len(self.explained)] * self.inverse)
+        self.found.append((off, z, i))
+        self.is_explained = self.is_explained and not drift(z, known, self.explained)
+
+    def gathered(self, t, z, known, span, start, a):
+        """Estimate how far a and a_theta are off, after a way back to t with a z not ``known``.
+
+        At the end of that way, of the length ``span``, both states are there. So the errors of the
+        slopes there are, too: the differences of a^T df/dz and of a^T df/dtheta. What a has
+        gathered of them is about the first difference, times how long it has been so large; a_theta
+        has gathered the second, and that of the error of a.
+
+        How long? The difference d of the states has grown at the rate r = |f(z) - f(known)| / |d|,
+        while a has shrunk at the rate g = log(|start| / |a|) / span. So their product has grown
+        like exp((r - g) s), or it has been level where z is stable forwards, and r = g: then it is
+        the whole span. 1 / (max(r - g, 0) + 1 / span) is right at both ends.
+        """
+        n = len(z)
+        with np.errstate(all="ignore"):
+            rate, slopes = self.slopes(t, z, a)
+            known_rate, known_slopes = self.slopes(t, known, a)
+            apart = slopes - known_slopes
+            shrinks = math.log(max(norm(start), TINY) / max(norm(a), TINY)) / span
+            grows = norm(rate - known_rate) / norm(z - known)
+            duration = 1 / (np.maximum(grows - shrinks, 0.0) + 1 / span)
+            of_a = duration * apart[:n]
+            of_theta = duration * (apart[n:] + self.slopes(t, known, of_a)[1][n:])
+            return norm(of_a), norm(of_theta)
+
+    def conclude(self, a, a_theta):
+        """Warn, once, where a gradient is off by more than may be; a is dL/dz0 now."""
+        if not self.found:
+            return
+        time = "dL/dt" if self.wanted.time else ""
+        names = "dL/dy0" if self.wanted.state else time, "dL/dtheta" if self.wanted.theta else ""
+        sizes = norm(plain(a)), norm(flat(plain(a_theta)))
+        errors = self.error_of_a / max(sizes[0], TINY), self.error_of_theta / max(sizes[1], TINY)
         off = [
-            f"{name} may be off by {error:.1g} of itself"
-            for name, error, has in zip(("dL/dy0", "dL/dtheta"), errors, asked)
-            if has and not error < self.tolerated
+            f"{name} may be off by {in_words(error)} of itself"
+            for name, error in zip(names, errors)
+            if name and not error < self.tolerated
         ]
-        if not off and drift(z, self.known[i], self.explained, ""):
-            off = ["the gradient may be wrong"]
-        if off:
-            found = drift(z, self.known[i], self.seen, f"at t = {time!r}")
-            message = f"odeint: solved backwards, {found}, so {' and '.join(off)}. {WAYS}"
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
+        if not off and self.is_explained:
+            return
+        _, z, i = max(self.found, key=lambda found: np.nan_to_num(found[0], nan=math.inf))
+        bound = noticeable(self.known[i], *self.options)
+        found = sentence(z, self.known[i], bound, f"at t = {self.t[i].item()!r}")
+        off = off or ["the gradient may be wrong"]
+        warnings.warn(
+            f"odeint: solved backwards, {found}, so {' and '.join(off)}. {WAYS}",
+            RuntimeWarning,
+            stacklevel=outside(),
+        )
 
 
-def gradient_errors(vjp, t, z, known, span, a, a_theta, theta):
-    """Estimate by how much a and a_theta are off, relative to themselves, since z is not ``known``.
-
-    At the end of the way back from the last time, of the length ``span``, both states are there. So
-    the errors of the slopes there are, too: the differences of a^T df/dz and of a^T df/dtheta. What
-    a has gathered of them is about the first difference, times how long z has been off; a_theta has
-    gathered the second, and that of the error of a. The difference d of the states grows at the
-    rate r = |f(z) - f(known)| / |d|. Where it has grown exponentially, it has been off for 1 / r,
-    and where it has grown evenly, for half of the span: 1 / (r + 2 / span) is between.
-    """
-
-    def at(z):
-        dz_dt, pullback = vjp(t, z, theta)
-        return np.array(flat(dz_dt)), lambda a: np.array(flat(pullback(a)))
-
-    n, norm = len(z), np.linalg.norm
-    with np.errstate(all="ignore"):
-        rate, pullback = at(z)
-        slope = pullback(a)
-        known_rate, pullback = at(known)
-        apart = slope - pullback(a)
-        duration = 1 / (norm(rate - known_rate) / norm(z - known) + 2 / span)
-        of_a = duration * apart[:n]
-        of_theta = duration * (apart[n:] + pullback(of_a)[n:])
-        sizes = np.maximum([norm(a), norm(flat(a_theta))], np.finfo(float).tiny)
-        return np.array([norm(of_a), norm(of_theta)]) / sizes
+def in_words(error):
+    """Write the size of an error that is known to a factor of ten at best."""
+    for size, words in ((0.3, "all"), (0.03, "a tenth"), (0.003, "a hundredth")):
+        if not error < size:
+            return words
+    return "a thousandth"

@@ -28,7 +28,7 @@ from ..solvers.options import Options
 from ..solvers.solve import solve
 from ..solvers.state import check_moment
 from ..types import Array, Field, T, Tree
-from .drift import allowed, drift, largest
+from .drift import allowed, drift, largest, sentence
 from .odeint import GRADIENTS
 from .settings import Adjoint, check_settings
 from .shared import VectorField, check_parameters, check_start, flat, replaced, without_levels
@@ -198,8 +198,8 @@ class Meeting:
         # the size of z is also how far it moves: that of a ball that comes back may be zero
         size = largest(np.stack([known, z0, slope * (t - t0)]))
         bound = allowed(size, self.settings.forward, self.settings.forward)
-        found = drift(z, known, bound, "at the event")
-        if found:
+        if drift(z, known, bound):
+            found = sentence(z, known, bound, "at the event")
             raise SolverError(
                 f"odeint_event: solved again for the derivative, {found}, so it would be that of"
                 " another solution; give max_step, or smaller tolerances or steps",
@@ -218,7 +218,7 @@ class Meeting:
         if not 0 < abs(G_t) < np.inf or options.fixed:
             return 0 < abs(G_t) < np.inf
         with np.errstate(all="ignore"):
-            allowed = options.atol + options.rtol * np.abs(z - z0)
-            uncertain = np.sum(np.abs(dG_dz) * allowed) / np.abs(G_t)
+            off = options.atol + options.rtol * np.abs(z - z0)
+            uncertain = np.sum(np.abs(dG_dz) * off) / np.abs(G_t)
             _, there, _ = self.rate(t + uncertain, z + uncertain * slope, theta)
             return not abs(plain(there) - G_t) > 0.5 * abs(G_t)

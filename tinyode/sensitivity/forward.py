@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import tree
 from ..autodiff.numpy_calls import has_traced, is_traced, plain
-from .drift import allowed, drift, largest
+from .drift import allowed, drift, largest, outside, sentence
 from .settings import spread
 from .shared import VectorField, differentiable, flat, moment, solution
 
@@ -105,11 +105,11 @@ def warn_if_another_solution(z, zs, t, options):
     """Warn where z, solved for again, is not what it was; both at all times, shape (T, n)."""
     i = int(np.argmax(largest((z - zs).T)))
     bound = allowed(largest(zs), options, options)
-    found = drift(z[i], zs[i], bound, f"at t = {plain(t)[i].item()!r}")
-    if found:
+    if drift(z[i], zs[i], bound):
+        found = sentence(z[i], zs[i], bound, f"at t = {plain(t)[i].item()!r}")
         warnings.warn(
             f"odeint: solved again with its sensitivities, {found}, so the gradient may be wrong;"
             " the solve may have stepped over a pulse in f: give max_step",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=outside(),
         )

@@ -336,3 +336,8 @@ def flat(parts):
     if len(vectors) == 1:
         return vectors[0]
     return np.concatenate(vectors) if vectors else np.zeros(0)
+
+
+def all_zero(arrays):
+    """Whether all elements are zero, and constants."""
+    return not any([is_traced(x) or np.any(x) for x in arrays])
