@@ -36,7 +36,6 @@ def imported_by(code):
         ("from tinyode import compiled", "programs", "nn optim datasets models"),
         ("import tinyode; tinyode.nn", "nn", "solvers sensitivity programs"),
         ("import tinyode; tinyode.models.neural_ode", "models sensitivity", "testing"),
-        ("import tinyode; tinyode.testing.check_vjp", "testing", "models"),
         ("from tinyode import *", "autodiff solvers sensitivity programs nn optim tree", "models"),
     ],
 )
