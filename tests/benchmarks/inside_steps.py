@@ -50,7 +50,7 @@ def benchmark_inside():
     print(f"the error inside steps relative to that at their ends, rtol {TOLERANCES}")
     problems = {"y' = -1000 (y - cos t)": slaved(1000.0), "y' = -10 (y - cos t)": slaved(10.0)}
     for name, problem in {**problems, "HIRES": hires()}.items():
-        for method in ("kvaerno3", "kvaerno5"):
+        for method in ("kvaerno3", "kvaerno5", "radau_iia5"):
             ratios = [inside_against_ends(*problem, method, rtol) for rtol in TOLERANCES]
             print(f"  {name:22}  {method}", *(f"{ratio:7.1f}" for ratio in ratios))
 
