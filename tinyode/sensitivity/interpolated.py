@@ -7,9 +7,12 @@ solve:
     da_theta/dt = -a^T df/dtheta(z(t), t, theta)     (P5)
 
 Algorithm 2 solves for z backwards too. Where z decays forwards, it grows backwards, and every error
-grows with it. Here z is kept instead, as a polynomial for each step, and where z decays forwards, a
-decays backwards. The price is memory for all steps, and that the gradient is no better than the
-dense output (Kim and others, "Stiff neural ordinary differential equations", 2021).
+grows with it. Here z is kept instead, as a polynomial for each step, and where z decays forwards,
+a decays backwards. The price is memory for all steps, and that the gradient is no better than the
+dense output (Kim and others, "Stiff neural ordinary differential equations", 2021). For HIRES,
+eight stiff equations, it is as right as that of `discrete` by kvaerno5 and trbdf2. By radau_iia5,
+whose states at the ends of steps are much better than its polynomial, it is 20 to 100 times less
+right.
 
 The equation of a is linear. It may look smooth where f had a pulse that made z move fast. So no
 step of a is longer than the steps of z that it crosses.

@@ -82,7 +82,8 @@ def odeint(
         * ``"discrete"``: the exact derivative of the numbers computed. Its memory is a state for
           each step.
         * ``"interpolated"``: the adjoint over the stored solution, for problems that are unstable
-          backwards in time.
+          backwards in time. It is as right as the dense output; with ``radau_iia5`` take
+          ``"discrete"``.
         * ``"forward"``: by sensitivities, for few parameters.
     adjoint_method, adjoint_rtol, adjoint_atol
         For the backward solve; by default as in the forward one, ``step_size`` included. An
