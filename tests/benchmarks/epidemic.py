@@ -120,6 +120,9 @@ def benchmark_epidemic():
     )
     for name, each in zip(list(functions)[1:], times):
         print(f"  {name:24} {each / plain:6.2f}")
+    once = lambda: tinyode.vjp(lambda *p: f(0.0, *p), START, *PARAMETERS)[1](np.ones(2))
+    plain, tape = fastest([lambda: f(0.0, START, *PARAMETERS), once])
+    print(f"  value and VJP of f on the tape, in evaluations of f: {tape / plain:.0f} (budget 25)")
     if PEERS["diffrax"]:
         ours = times[list(functions).index("compiled, adjoint") - 1]
         ahead = seconds / (ours - times[-1])
