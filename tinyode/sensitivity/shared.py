@@ -269,6 +269,12 @@ def gradient_by_engine(solve, dL_dz, wanted, t, z0, theta):
     return gradients.get(0), gradients.get(1), [gradients[2 + k] for k in wanted.theta]
 
 
+GROWS_BACKWARDS = (
+    ". It can fail where the forward one does not, as what decays forwards grows backwards;"
+    " gradient='discrete' is not solved backwards"
+)
+
+
 def solved_backwards(backward):
     """Decorate a backward pass that solves the adjoint equation.
 
@@ -286,11 +292,8 @@ def solved_backwards(backward):
         try:
             dL_dt, dL_dz0, dL_dtheta = backward(dL_dz / np.array(scale, dL_dz.dtype), *arguments)
         except SolverError as error:
-            error.args = (
-                "in the backward solve of the adjoint (it can fail where the forward one does not:"
-                f" a solution that decays grows backwards; gradient='discrete' is"
-                f" not solved backwards): {error}",
-            )
+            hint = "" if "gradient='discrete'" in str(error) else GROWS_BACKWARDS
+            error.args = (f"in the backward solve of the adjoint: {error}{hint}",)
             raise
         return None if dL_dt is None else back(dL_dt), back(dL_dz0), [*map(back, dL_dtheta)]
 
