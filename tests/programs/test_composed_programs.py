@@ -74,13 +74,13 @@ OPERATIONS = [  # of two square matrices, to one
 ]
 
 
-def composed(rng, n):
+def composed(rng, n, operations=OPERATIONS):
     """Draw a function of n operations, each of two of the values that there are by then.
 
     It returns the last value, and two others.
     """
     steps = [
-        (OPERATIONS[rng.integers(len(OPERATIONS))], *rng.integers(0, k, 2)) for k in range(2, n + 2)
+        (operations[rng.integers(len(operations))], *rng.integers(0, k, 2)) for k in range(2, n + 2)
     ]
     others = rng.integers(0, n + 2, 2)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from strategies import seeds
+from test_composed_programs import composed
 from test_program import assert_same, check_program
 
 from tinyode import compiled, grad, jacobian, odeint, tree, vjp
@@ -41,27 +42,17 @@ OPERATIONS = [  # of two vectors of three numbers, to one
 ]
 
 
-def composed(rng, n):
-    """Draw a function of n operations, which returns a few of the vectors and a number."""
-    steps = [
-        (OPERATIONS[rng.integers(len(OPERATIONS))], *rng.integers(0, k, 2)) for k in range(2, n + 2)
-    ]
-    others = rng.integers(0, n + 2, 2)
-
-    def f(x, y):
-        values = [x, y]
-        for operation, i, j in steps:
-            values.append(operation(values[i], values[j]))
-        return [values[-1], values[others[0]], values[others[1]][1]]
-
-    return f
-
-
 @given(seeds)
 @settings(max_examples=100)
 def test_drawn_compositions(seed):
     rng = np.random.default_rng(seed)
-    check_program(composed(rng, 8), *rng.normal(size=(2, 3)))
+    f = composed(rng, 8, OPERATIONS)
+
+    def with_a_number(x, y):
+        *vectors, last = f(x, y)
+        return [*vectors, last[1]]
+
+    check_program(with_a_number, *rng.normal(size=(2, 3)))
 
 
 def epidemic(t, y, b, g):

@@ -44,8 +44,8 @@ def van_der_pol(t, y):
     return np.array([y[1], 1000.0 * (1.0 - y[0] * y[0]) * y[1] - y[0]])
 
 
-def hires(t, y):
-    r = 280.0 * y[5] * y[7]
+def hires(t, y, rate=280.0):
+    r = rate * y[5] * y[7]
     return np.array(
         [
             -1.71 * y[0] + 0.43 * y[1] + 8.32 * y[2] + 0.0007,

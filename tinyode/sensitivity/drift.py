@@ -64,20 +64,23 @@ def allowed(size, forward, backward):
     array, shape (m,)
         m < n where the last components have no tolerances of their own.
     """
-    rtol, atol = np.maximum(forward.rtol, backward.rtol), np.maximum(forward.atol, backward.atol)
-    size = size[: min([len(size), *[len(tol) for tol in (rtol, atol) if np.ndim(tol)]])]
+    size, rtol, atol = with_tolerances(size, forward, backward)
     if forward.fixed or backward.fixed:
         return SHARE_FIXED * np.max(size) + SHARE * size
-    rtol, atol = [tol[: len(size)] if np.ndim(tol) else tol for tol in (rtol, atol)]
     return STEPS * atol + np.minimum(STEPS * rtol, SHARE) * size
 
 
 def noticeable(known, forward, backward):
     """Return by how much z must be off from what is known to be looked at: see `LOOK`."""
-    rtol, atol = np.maximum(forward.rtol, backward.rtol), np.maximum(forward.atol, backward.atol)
-    size = np.abs(known[: min([len(known), *[len(x) for x in (rtol, atol) if np.ndim(x)]])])
-    rtol, atol = [tol[: len(size)] if np.ndim(tol) else tol for tol in (rtol, atol)]
+    size, rtol, atol = with_tolerances(np.abs(known), forward, backward)
     return atol + np.minimum(LOOK * rtol, SHARE) * size
+
+
+def with_tolerances(size, forward, backward):
+    """Return the components of ``size`` that have tolerances, and the looser ones of these."""
+    rtol, atol = np.maximum(forward.rtol, backward.rtol), np.maximum(forward.atol, backward.atol)
+    n = min([len(size), *[len(tol) for tol in (rtol, atol) if np.ndim(tol)]])
+    return size[:n], *[tol[:n] if np.ndim(tol) else tol for tol in (rtol, atol)]
 
 
 def drift(z, known, bound):
@@ -176,14 +179,15 @@ class WayBack:
         self.tolerated = OFF_FIXED if fixed else max(OFF, min(LOOSE * rtol, SHARE))
         n = len(self.explained)
         self.lost = LOST * self.size[:n] + self.explained
-        self.inverse = 1 / np.maximum(self.lost, np.finfo(float).tiny)
+        self.inverse = 1 / np.maximum(self.lost, TINY)
         self.steps_left = COSTLY * course.steps
         self.error_of_a, self.error_of_theta, self.a_theta = 0.0, 0.0, 0.0
         # of a second derivative: its other parts come from other passes, and what is small here may
         # be nothing beside them
         self.is_part = settings.watch is not None
         self.scale = TINY  # the least size of a_theta to which its error is relative
-        self.found, self.is_explained = [], True
+        # the largest distance of z from what it was, in units of `LOST`, that z and which time
+        self.worst, self.is_explained = (0.0, None, 0), True
 
     def watch(self, step):
         """Raise `SolverError` where z is `LOST`, and the gradient feels it, or it costs too much.
@@ -252,7 +256,8 @@ class WayBack:
         self.error_of_theta += errors[1]
         with np.errstate(over="ignore", invalid="ignore"):
             off = np.max(np.abs(z - known)[: len(self.explained)] * self.inverse)
-        self.found.append((off, z, i))
+        if not off < self.worst[0]:  # NaN, too
+            self.worst = off, z, i
         self.is_explained = self.is_explained and not drift(z, known, self.explained)
 
     def gathered(self, t, z, known, span, start, a):
@@ -284,9 +289,8 @@ class WayBack:
 
     def conclude(self, a, a_theta):
         """Warn, once, where a gradient is off by more than may be; a is dL/dz0 now."""
-        if not self.found:
-            return
-        if self.is_part and self.is_explained:
+        _, z, i = self.worst
+        if z is None:
             return
         time = "dL/dt" if self.wanted.time else ""
         names = "dL/dy0" if self.wanted.state else time, "dL/dtheta" if self.wanted.theta else ""
@@ -302,7 +306,6 @@ class WayBack:
         ]
         if not off and self.is_explained:
             return
-        _, z, i = max(self.found, key=lambda found: np.nan_to_num(found[0], nan=math.inf))
         bound = noticeable(self.known[i], *self.options)
         found = sentence(z, self.known[i], bound, f"at t = {self.t[i].item()!r}")
         off = off or ["the gradient may be wrong"]
