@@ -2,8 +2,8 @@
 
 Some backward passes solve for z again: backwards in time, together with its sensitivities, or up to
 an event. If z then comes to another place, the gradient belongs to another solution. `WayBack` is
-about Algorithm 2: it stops a solve that is lost, and estimates what the drift of z has done to the
-gradients.
+about Algorithm 2, which solves backwards for z, the adjoint a = dL/dz and a_theta = dL/dtheta: it
+stops a solve that is lost, and estimates what the drift of z has done to the gradients.
 """
 
 import math
@@ -17,28 +17,32 @@ from ..autodiff.numpy_calls import is_traced, plain
 from ..solvers.failures import SolverError
 from .shared import flat, without_levels
 
-# z may be off by so many times what the tolerances allow for one step: that is the error of as many
-# steps, and at the default tolerances a thousandth of z
+# STEPS: z may be off by 1000 times what the tolerances allow for one step. That is the error of as
+# many steps, and at the default tolerances a thousandth of z.
 STEPS = 1e3
-# at loose tolerances that would be more than z itself; this much of its largest value is the bound
+# SHARE: at loose tolerances the bound is this share of the largest value of z instead
 SHARE = 0.05
-# steps of fixed size have no tolerances; z may then be off by this much of its largest component
+# SHARE_FIXED: steps of fixed size have no tolerances; z may be off by this share of its largest
+# component, besides SHARE of its own
 SHARE_FIXED = 1e-3
-# Algorithm 2 estimates the errors of the gradients where z is off by more than a step's atol and so
-# many times its rtol |z|; that takes two vector-Jacobian products
+# LOOK: the errors of the gradients are estimated where z is off by more than atol + 50 rtol |z|.
+# An estimate takes three vector-Jacobian products.
 LOOK = 50.0
-# It warns where a gradient is off by this much of itself, as estimated; with steps of fixed size,
-# whose own errors are larger, by this much. Of 360 gradients of drawn fields that were off by a
-# thousandth it missed 2, and it warned of 48 of 1240 others (tests/benchmarks/drift.py, seeds 0 to
-# 7). The estimate is made at the end of a way back, so what is off in its middle alone is not seen.
+# OFF, and OFF_FIXED for steps of fixed size, whose own errors are larger: Algorithm 2 warns where
+# the estimated relative error of a gradient is larger. Of 360 gradients of random vector fields
+# with an error above 1e-3 it missed 2, and it warned of 48 of 1240 others (the
+# benchmark drift.py, seeds 0 to 7). The estimate is made at the end of an interval. A drift of z
+# that has vanished until then is not seen.
 OFF, OFF_FIXED = 8e-4, 3e-2
-# at loose tolerances, by so many times rtol: gradients that do not drift are off by up to that
+# LOOSE: even without drift, gradients have errors up to 30 rtol; it does not warn of less
 LOOSE = 30.0
-# z is lost where a component is so many times as large as it was in the forward solve. On Lorenz's
-# equations 2 would save a sixth of the steps that it takes until then, and 10 double them
+# LOST: z is lost where a component is 3 times as large as it was in the forward solve. On Lorenz's
+# equations the backward solve takes a sixth fewer steps until it stops with 2, and twice as many
+# with 10.
 LOST = 3.0
-# With a z that is lost, and that the gradient does not feel, a way back may take so many times the
-# steps of the forward solve: y' = -1000 (y - cos t) would take 50 times as many, and fail
+# COSTLY: after z is lost, and if the gradient does not depend on that, the backward solve may take
+# 2 times as many steps as the forward solve took. Of y' = -1000 (y - cos t) it would take 50 times
+# as many, and fail.
 COSTLY = 2
 
 TINY = float(np.finfo(float).tiny)
@@ -84,9 +88,9 @@ def with_tolerances(size, forward, backward):
 
 
 def drift(z, known, bound):
-    """Whether z, solved again, differs from what is known by more than a bound, of `allowed`.
+    """Whether z, solved again, differs from what is known by more than a bound.
 
-    z and known have the shape (n,), the bound (m,), m <= n.
+    z and known have the shape (n,), the bound (m,), m <= n; it is `allowed` or `noticeable`.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         n = len(bound)
@@ -182,8 +186,8 @@ class WayBack:
         self.inverse = 1 / np.maximum(self.lost, TINY)
         self.steps_left = COSTLY * course.steps
         self.error_of_a, self.error_of_theta, self.a_theta = 0.0, 0.0, 0.0
-        # of a second derivative: its other parts come from other passes, and what is small here may
-        # be nothing beside them
+        # Whether this pass computes one term of a second derivative. Other passes compute the other
+        # terms, which may be much larger: a relative error of this term alone means little.
         self.is_part = settings.watch is not None
         self.scale = TINY  # the least size of a_theta to which its error is relative
         # the largest distance of z from what it was, in units of `LOST`, that z and which time
@@ -192,8 +196,8 @@ class WayBack:
     def watch(self, step):
         """Raise `SolverError` where z is `LOST`, and the gradient feels it, or it costs too much.
 
-        The gradient may be right all the same: where f is linear in what has come apart, or where L
-        does not depend on it any more, a^T df/dz and a^T df/dtheta do not change with it.
+        The gradient may still be right if f is linear in the components that are lost, or if L no
+        longer depends on them: then a^T df/dz and a^T df/dtheta do not change with them.
         """
         n = len(self.lost)
         z = step.y1[:n]
@@ -216,7 +220,7 @@ class WayBack:
         )
 
     def is_felt(self, step):
-        """Whether the slopes of a and a_theta would be others with a z as large as z was."""
+        """Whether da/dt or da_theta/dt would change much with z cut to its size forwards."""
         n, s = len(self.size), step.y1
         z, a, a_theta = s[:n], s[n : 2 * n], s[2 * n :]
         slopes = self.slopes(step.t1, z.copy(), a.copy())[1]
@@ -263,15 +267,15 @@ class WayBack:
     def gathered(self, t, z, known, span, start, a):
         """Estimate how far a and a_theta are off, after a way back to t with a z not ``known``.
 
-        At the end of that way, of the length ``span``, both states are there. So the errors of the
-        slopes there are, too: the differences of a^T df/dz and of a^T df/dtheta. What a has
-        gathered of them is about the first difference, times how long it has been so large; a_theta
-        has gathered the second, and that of the error of a.
+        There both states are known, and so are the differences of a^T df/dz and of a^T df/dtheta.
+        The error of a is about the first difference times a duration. The error of a_theta is the
+        duration times the sum of two terms: the second difference, and (error of a)^T df/dtheta.
 
-        How long? The difference d of the states has grown at the rate r = |f(z) - f(known)| / |d|,
-        while a has shrunk at the rate g = log(|start| / |a|) / span. So their product has grown
-        like exp((r - g) s), or it has been level where z is stable forwards, and r = g: then it is
-        the whole span. 1 / (max(r - g, 0) + 1 / span) is right at both ends.
+        What is the duration? The first difference is about |d| |a|, with d the difference of the
+        states. Over the time s backwards |d| grows like exp(r s), r = |f(z) - f(known)| / |d|, and
+        |a| shrinks like exp(-g s), g = log(|start| / |a|) / span. If r > g, the duration is 1 / (r
+        - g). If r = g, as where z is stable forwards, it is the whole ``span``. The formula 1 /
+        (max(r - g, 0) + 1 / span) has both limits.
         """
         n = len(z)
         with np.errstate(all="ignore"):
