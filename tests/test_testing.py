@@ -106,58 +106,120 @@ def test_what_is_drawn(data):
     assert np.all(np.diff(np.linalg.eigvalsh(A)) > 1)
 
 
-def student(mistake=None):
-    """Algorithm 2 as a student writes it, in rk4 steps, with one mistake, or with none."""
+def rk4(f, y, a, b, n=15):
+    h = (b - a) / n
+    for j in range(n):
+        t = a + j * h
+        k1 = f(t, y)
+        k2 = f(t + h / 2, y + h / 2 * k1)
+        k3 = f(t + h / 2, y + h / 2 * k2)
+        y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + f(t + h, y + h * k3))
+    return y
 
-    def rk4(f, y, a, b, n=15):
+
+def student_values(mistake, f, z0, t):
+    """The forward solution as a student writes it, with one mistake, or with none."""
+
+    def euler(f, y, a, b, n=4):
         h = (b - a) / n
         for j in range(n):
-            t = a + j * h
-            k1 = f(t, y)
-            k2 = f(t + h / 2, y + h / 2 * k1)
-            k3 = f(t + h / 2, y + h / 2 * k2)
-            y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + f(t + h, y + h * k3))
+            y = y + h * f(a + j * h, y)
         return y
+
+    z = [z0]
+    for start, end in zip(t, t[1:]):
+        length = end - start
+        if mistake == "Euler":
+            z.append(euler(f, z[-1], start, end))
+        elif mistake == "one step":
+            z.append(rk4(f, z[-1], start, end, n=1))
+        elif mistake == "t0 in all":
+            z.append(rk4(lambda time, z: f(t[0], z), z[-1], start, end))
+        elif mistake == "time of the start":
+            z.append(rk4(lambda time, z, start=start: f(start, z), z[-1], start, end))
+        elif mistake == "time since t0":
+            z.append(rk4(f, z[-1], start - t[0], end - t[0]))
+        elif mistake == "time since the start":
+            z.append(rk4(f, z[-1], 0.0, length))
+        elif mistake == "no direction":
+            z.append(rk4(f, z[-1], start, start + abs(length)) if length > 0 else z[-1])
+        elif mistake == "|h|":
+            back = t[1] < t[0]
+            first, last = (2 * t[0] - start, 2 * t[0] - end) if back else (start, end)
+            z.append(rk4(f, z[-1], first, last))
+        elif mistake == "from z0":
+            z.append(rk4(f, z0, start, end))
+        elif mistake == "first length":
+            z.append(rk4(f, z[-1], t[0] + (len(z) - 1) * (t[1] - t[0]), t[0] + len(z) * (t[1] - t[0])))
+        elif mistake == "sign of f":
+            z.append(rk4(lambda time, z: -f(time, z), z[-1], start, end))
+        elif mistake == "half the weights":
+            z.append(rk4(lambda time, z: 0.5 * f(time, z), z[-1], start, end))
+        else:
+            z.append(rk4(f, z[-1], start, end))
+    if mistake == "values reversed":
+        z = z[::-1]
+    if mistake == "first value":
+        z = [z[1], *z[1:]]
+    if mistake == "off by one":
+        z = [z0, *z[:-1]]
+    return z
+
+
+def student(mistake=None):
+    """Algorithm 2 as a student writes it, in rk4 steps, with one mistake, or with none."""
 
     def odeint(f, z0, t, A, b):
         n = len(z0)
 
         def forward(z0, A, b, t):
-            z = [z0]
-            for start, end in zip(t, t[1:]):
-                z.append(rk4(lambda t, z: f(t, z, A, b), z[-1], start, end))
-            if mistake == "values reversed":
-                z = z[::-1]
-            if mistake == "first value":
-                z = [z[1], *z[1:]]
+            z = student_values(mistake, lambda t, z: f(t, z, A, b), z0, t)
             if mistake == "writes":
                 z0[:] = 0
             return np.stack(z).T if mistake == "transposed values" else np.stack(z), (z, A, b, t)
 
         def backward(saved, g):
             z, A, b, t = saved
-            sign = -1.0 if mistake == "sign of a" else 1.0
+            sign = {"sign of a": -1.0, "a held": 0.0}.get(mistake, 1.0)
             g = g * {"mean": 1 / len(t), "tenth": 0.1}.get(mistake, 1.0)
-            a = (0 if mistake == "last lost" else 1) * g[-1]
+            a = {"last lost": 0, "last twice": 2}.get(mistake, 1) * g[-1]
             a_A, a_b, a_t = 0 * A, 0 * b, np.zeros(len(t))
             if mistake == "not linear":
                 a = a + 0.01
 
             def augmented(time, s):
                 z_now, a = z[i] if mistake == "z held" else s[:n], s[n : 2 * n]
-                time = t[i] if mistake == "time held" else time
+                time = t[i] if mistake == "time held" else -time if mistake == "-t" else time
                 value, pull = vjp(lambda z, A, b: f(time, z, A, b), z_now, A, b)
                 dz, dA, db = pull(a)
                 if mistake == "not transposed":
                     dz = jacobian(lambda z: f(time, z, A, b))(z_now) @ a
-                return np.concatenate([value, -sign * dz, -dA.ravel(), -db])
+                if mistake == "a held in integrals":
+                    _, dA, db = pull(a_start)
+                value = -value if mistake == "f negated" else value
+                slope = np.concatenate([value, -sign * dz, -dA.ravel(), -db])
+                return -slope if mistake == "all negated" else slope
 
             for i in range(len(t) - 1, 0, -1):
-                if mistake != "times between" or i == len(t) - 1:
-                    a_t[i] += g[i] @ f(t[i], z[i], A, b)
+                f_i = f(t[i], z[i], A, b)
+                if mistake == "f at the state before":
+                    f_i = f(t[i], z[i - 1], A, b)
+                if mistake == "f at the time before":
+                    f_i = f(t[i - 1], z[i], A, b)
+                a_start = a
+                if mistake == "times by a after":
+                    a_t[i] = a @ f_i
+                elif mistake == "times by a before":
+                    a_t[i] = (a - g[i] if i < len(t) - 1 else a) @ f_i
+                elif mistake != "times between" or i == len(t) - 1:
+                    a_t[i] += g[i] @ f_i
                 if mistake == "reset":
                     a_A, a_b = 0 * A, 0 * b
-                s = rk4(augmented, np.concatenate([z[i], a, a_A.ravel(), a_b]), t[i], t[i - 1])
+                z_end = z[i - 1] if mistake in ("z of the wrong end", "forwards") else z[i]
+                start, end = t[i], t[i - 1]
+                if mistake in ("forwards", "forwards from z(ti)"):
+                    start, end = end, start
+                s = rk4(augmented, np.concatenate([z_end, a, a_A.ravel(), a_b]), start, end)
                 _, a, a_A, a_b = np.split(s, [n, 2 * n, 2 * n + n * n])
                 a_A = a_A.reshape(n, n)
                 if i == 1:
@@ -175,8 +237,14 @@ def student(mistake=None):
                     "between twice": 2 - first,
                     "between lost": first,
                     "subtracted": -1,
+                    "odd": 1 + 0.3 * first,
                 }.get(mistake, 1)
-                a = g[i - 1] if mistake == "replaced" else a + weight * g[i - 1]
+                added = g[i] if mistake == "observation again" else g[i - 1]
+                a = added if mistake == "replaced" else a + weight * added
+                if i == 1 and mistake == "t0 after":
+                    a_t[0] = -a @ f(t[0], z[0], A, b)
+                if i == 1 and mistake == "t0 after, and its sign":
+                    a_t[0] = a @ f(t[0], z[0], A, b)
             a_A = kept if mistake == "one interval" else a_A.T if mistake == "A transposed" else a_A
             a_A = -a_A if mistake == "sign of a_theta" else 0 * a_A if mistake == "A lost" else a_A
             a_b = -a_b if mistake == "sign of a_theta" else a_b

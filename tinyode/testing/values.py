@@ -1,0 +1,120 @@
+"""Why are the values z(t_i) of a solver wrong?
+
+It is a mistake, which is recognised by making it, `mistaken_values`, or it is the size of the
+steps, which is recognised by taking smaller ones, `accuracy_in_words`.
+"""
+
+import numpy as np
+
+from ..solvers import solve
+from .mistakes import accurate, field
+
+MOST_PIECES = 64  # into which an interval is cut; the error of Euler's method falls as many times
+HELP = " (tinyode.testing.check_step looks at one step)"
+STANDS_STILL = 8.0  # an error that falls less in these pieces does not come from the steps
+
+
+def mistaken_values(problem):
+    """Return in words what mistakes give for z(t_i), each of shape (T, n)."""
+    z0, A, b, t = problem.primals
+    exact = accurate(*problem.primals)
+
+    def solved(f, z, times, *args):
+        return solve(f, z, times, *args, method="dop853", rtol=1e-9, atol=1e-11).y
+
+    def each(f):
+        """Solve each interval by itself; f knows where it starts."""
+        z = [z0]
+        for start, end in zip(t, t[1:]):
+            z.append(solved(lambda time, z, s=start: f(time, z, s), z[-1], [start, end])[-1])
+        return np.array(z)
+
+    forth = t[0] + np.abs(t - t[0])
+    starts = list(zip(t, t[1:]))
+    ends = [accurate(z0, A, b, np.array(interval))[-1] for interval in starts]
+    first_length = t[0] + (t[1] - t[0]) * np.arange(len(t))
+    ways = {
+        "they are in reverse order": exact[::-1],
+        "the first is not that of z0": np.concatenate([exact[1:2], exact[1:]]),
+        "they are all z0; does the loop over the steps never run?": 0 * exact + z0,
+        "after the first, each is that of the time before": exact[[0, *range(len(t) - 1)]],
+        "each interval starts from z0 again": np.array([z0, *ends]),
+        "each interval is as long as the first": accurate(z0, A, b, first_length),
+        "time stands still, f is always taken at t0": solved(
+            lambda _, z: field(t[0], z, A, b), z0, t
+        ),
+        "time stands still in each interval, f is taken at its start": each(
+            lambda time, z, start: field(start, z, A, b)
+        ),
+        "f is taken at the time since t0, not at t": solved(
+            lambda time, z: field(time - t[0], z, A, b), z0, t
+        ),
+        "f is taken at the time since the start of each interval, not at t": each(
+            lambda time, z, start: field(time - start, z, A, b)
+        ),
+        "f has the wrong sign": solved(lambda time, z: -field(time, z, A, b), z0, t),
+        "A is transposed": accurate(z0, A.T, b, t),
+    }
+    if problem.backwards:
+        ways |= {
+            "time runs forwards, where it must decrease: is |h| taken?": accurate(z0, A, b, forth),
+            "z runs forwards, where time decreases: is |h| taken in the new state?": solved(
+                lambda time, z: -field(time, z, A, b), z0, t
+            ),
+        }
+    return ways
+
+
+def values_in_words(problem, found, same):
+    """Say what can have made the values wrong, a list."""
+    if np.any(np.isnan(found)):
+        return ["they are not finite"]
+    return [word for word, made in mistaken_values(problem).items() if same(found, made)]
+
+
+def error_of(found, exact):
+    """Return the largest error, relative to 1 + |exact|."""
+    return float(np.max(np.abs(found - exact) / (1 + np.abs(exact))))
+
+
+def accuracy_in_words(odeint, problem, found, rtol):
+    """Say by how much values are off, whether shorter steps help, and what would do.
+
+    Each interval is cut into 1, 2, 4, ... pieces, and each piece is solved by itself, so that no
+    step is longer than a piece.
+    """
+    exact = accurate(*problem.primals)
+    error = error_of(found, exact)
+    said = f"they are off by {error:.1e} relative to 1 + |z|, where {rtol:.1e} is allowed"
+    pieces, errors = 1, [error_of(_in_pieces(odeint, problem, 1), exact)]
+    while errors[-1] > rtol and pieces < MOST_PIECES:
+        pieces *= 2
+        errors.append(error_of(_in_pieces(odeint, problem, pieces), exact))
+    cut = f"with each interval solved in {pieces} pieces, the error"
+    if not errors[-1] < max(rtol, error / STANDS_STILL):
+        return (
+            f"{said}; {cut} is still {errors[-1]:.1e}, so that it does not come from long steps or"
+            f" from a large tolerance: look at the slopes, and at how the state is carried on{HELP}"
+        )
+    smaller = f"a tolerance {np.ceil(error / rtol):.0f} times smaller"
+    if pieces > 1:
+        order = np.log2(errors[-2] / errors[-1])
+        shorter = np.ceil((error / rtol) ** (1 / order))
+        smaller = f"steps about {shorter:.0f} times shorter would do, or {smaller}"
+        cut = f"{cut} falls with order {order:.1f} to {errors[-1]:.1e}"
+    else:
+        smaller = f"{smaller} would do"
+        cut = f"{cut} is {errors[-1]:.1e}".replace("1 pieces", "a call of its own")
+    return f"{said}. The steps are too long: {cut}; {smaller}{HELP}"
+
+
+def _in_pieces(odeint, problem, m):
+    """Return z(t_i), where each interval is solved in m pieces."""
+    z0, A, b, t = problem.primals
+    z = [z0]
+    for start, end in zip(t, t[1:]):
+        now, times = z[-1], np.linspace(start, end, m + 1)
+        for piece in zip(times, times[1:]):
+            now = np.asarray(odeint(field, now, np.array(piece), A, b))[-1]
+        z.append(now)
+    return np.array(z)
