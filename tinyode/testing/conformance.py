@@ -4,6 +4,7 @@ The values are compared with an accurate solution, and the gradients with finite
 `tinyode.testing.values` and `tinyode.testing.mistakes` find the words for what is wrong.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,16 @@ import numpy as np
 
 from ..autodiff import vjp
 from ..checks import is_whole
-from .differences import central_difference, check_rtol, inner
+from .differences import central_difference, check_rtol
 from .mistakes import MOST, Problem, accurate, explanations, field
-from .values import accuracy_in_words, values_in_words
+from .values import (
+    MOST_PIECES,
+    STANDS_STILL,
+    accuracy_in_words,
+    error_of,
+    in_pieces,
+    values_in_words,
+)
 
 ARGUMENTS = ("z0", "A", "b", "t")
 NAMES = ("dL/dz(t0)", "dL/dA", "dL/db", "dL/dt")
@@ -87,7 +95,7 @@ def check_odeint(odeint: Callable[..., Any], rtol: float = 1e-4, max_examples: i
         larger = error if type(error) is type(wrong) else wrong
     if isinstance(wrong, WrongValues):
         _report_values(odeint, wrong, larger, same, rtol)
-    _report_gradient(odeint, wrong, larger, same)
+    _report_gradient(odeint, wrong, larger, same, rtol)
 
 
 def _report_values(odeint, wrong, larger, same, rtol):
@@ -99,14 +107,28 @@ def _report_values(odeint, wrong, larger, same, rtol):
     raise AssertionError(_message("the values z(t_i)", wrong, words, wrong.expected, wrong.found))
 
 
-def _report_gradient(odeint, wrong, larger, same):
+def _report_gradient(odeint, wrong, larger, same, rtol):
     """Raise AssertionError with the words for the first wrong gradient."""
     i, small = explanations(wrong.problem, wrong.found, wrong.expected, same)
     there, more = explanations(larger.problem, larger.found, larger.expected, same)
     words = [word for word in small if word in more] or (more if there == i else [])
-    if not words:
-        words = _observations_in_words(odeint, larger.problem, there, same)
+    words = words or _accuracy_in_words(odeint, larger, there, rtol)
+    words = words or _observations_in_words(odeint, larger.problem, there, same)
     raise AssertionError(_message(NAMES[i], wrong, words, wrong.expected[i], wrong.found[i]))
+
+
+def _accuracy_in_words(odeint, wrong, i, rtol):
+    """Say whether the i-th gradient is nearer where each interval is solved in many pieces."""
+    expected, errors = wrong.expected[i], [error_of(wrong.found[i], wrong.expected[i])]
+    for pieces in (1, MOST_PIECES):
+        _, pullback = vjp(in_pieces(odeint, pieces), *wrong.problem.primals)
+        errors.append(error_of(pullback(wrong.problem.w)[i], expected))
+    said = f"{NAMES[i]} is off by {errors[0]:.1e} relative to 1 + |{NAMES[i]}|, where {rtol:.1e} is"
+    said += f" allowed; with each interval solved in {MOST_PIECES} pieces, by {errors[2]:.1e}"
+    falls = errors[2] < errors[1] / (2 if errors[2] < rtol else STANDS_STILL)
+    if falls and errors[1] > errors[0] / STANDS_STILL:  # else it is how intervals are joined
+        return [f"{said}: steps are too long, a tolerance is too large, or something stands still"]
+    return []
 
 
 def _observations_in_words(odeint, problem, i, same):
@@ -224,14 +246,22 @@ def _check_shape(value, exact):
 
 def _by_differences(problem):
     """Return the gradients of <w, z> for z0, A, b, t, by finite differences."""
-    found = [np.zeros_like(x) for x in problem.primals]
-    for i, gradient in enumerate(found):
-        for j in np.ndindex(gradient.shape):
-            v = [np.zeros_like(x) for x in problem.primals]
+    times, n = problem.w.shape
+    slopes = _derivatives(n, times, problem.backwards, problem.seed)
+    return [np.sum(dz * problem.w, axis=(-2, -1)) for dz in slopes]
+
+
+@functools.cache
+def _derivatives(n, times, backwards, seed):
+    """Return dz/dx of a drawn problem for x = z0, A, b, t; shapes (*x.shape, times, n)."""
+    primals = drawn(n, times, backwards, seed).primals
+    slopes = [np.zeros((*x.shape, times, n)) for x in primals]
+    for i, slope in enumerate(slopes):
+        for j in np.ndindex(primals[i].shape):
+            v = [np.zeros_like(x) for x in primals]
             v[i][j] = 1.0
-            dz = central_difference(accurate, problem.primals, tuple(v), h=1e-2)
-            gradient[j] = inner(problem.w, dz)
-    return found
+            slope[j] = central_difference(accurate, primals, tuple(v), h=1e-2)
+    return slopes
 
 
 def _message(what, wrong, words, expected, found):

@@ -7,7 +7,7 @@ steps, which is recognised by taking smaller ones, `accuracy_in_words`.
 import numpy as np
 
 from ..solvers import solve
-from .mistakes import accurate, field
+from .mistakes import accurate, explains, field
 
 MOST_PIECES = 64  # into which an interval is cut; the error of Euler's method falls as many times
 HELP = " (tinyode.testing.check_step looks at one step)"
@@ -69,7 +69,9 @@ def values_in_words(problem, found, same):
     """Say what can have made the values wrong, a list."""
     if np.any(np.isnan(found)):
         return ["they are not finite"]
-    return [word for word, made in mistaken_values(problem).items() if same(found, made)]
+    exact = accurate(*problem.primals)
+    ways = mistaken_values(problem)
+    return [word for word in ways if explains(ways[word], found, exact, same)]
 
 
 def error_of(found, exact):
@@ -86,10 +88,10 @@ def accuracy_in_words(odeint, problem, found, rtol):
     exact = accurate(*problem.primals)
     error = error_of(found, exact)
     said = f"they are off by {error:.1e} relative to 1 + |z|, where {rtol:.1e} is allowed"
-    pieces, errors = 1, [error_of(_in_pieces(odeint, problem, 1), exact)]
+    pieces, errors = 1, [error_of(in_pieces(odeint, 1)(*problem.primals), exact)]
     while errors[-1] > rtol and pieces < MOST_PIECES:
         pieces *= 2
-        errors.append(error_of(_in_pieces(odeint, problem, pieces), exact))
+        errors.append(error_of(in_pieces(odeint, pieces)(*problem.primals), exact))
     cut = f"with each interval solved in {pieces} pieces, the error"
     if not errors[-1] < max(rtol, error / STANDS_STILL):
         return (
@@ -108,13 +110,17 @@ def accuracy_in_words(odeint, problem, found, rtol):
     return f"{said}. The steps are too long: {cut}; {smaller}{HELP}"
 
 
-def _in_pieces(odeint, problem, m):
-    """Return z(t_i), where each interval is solved in m pieces."""
-    z0, A, b, t = problem.primals
-    z = [z0]
-    for start, end in zip(t, t[1:]):
-        now, times = z[-1], np.linspace(start, end, m + 1)
-        for piece in zip(times, times[1:]):
-            now = np.asarray(odeint(field, now, np.array(piece), A, b))[-1]
-        z.append(now)
-    return np.array(z)
+def in_pieces(odeint, m):
+    """Return z(t_i) as a function of z0, A, b, t, where each interval is solved in m pieces."""
+
+    def solved(z0, A, b, t):
+        z = [z0]
+        for start, end in zip(t, t[1:]):
+            now = z[-1]
+            for k in range(m):
+                piece = [start + (end - start) * (i / m) for i in (k, k + 1)]
+                now = odeint(field, now, np.stack(piece), A, b)[-1]
+            z.append(now)
+        return np.stack(z)
+
+    return solved
