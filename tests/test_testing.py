@@ -186,6 +186,7 @@ def student(mistake=None):
         def backward(saved, g):
             z, A, b, t = saved
             sign = {"sign of a": -1.0, "a held": 0.0}.get(mistake, 1.0)
+            g = g[::-1] if mistake == "g reversed" else g
             g = g * {"mean": 1 / len(t), "tenth": 0.1}.get(mistake, 1.0)
             a = {"last lost": 0, "last twice": 2}.get(mistake, 1) * g[-1]
             a_A, a_b, a_t = 0 * A, 0 * b, np.zeros(len(t))
@@ -227,6 +228,8 @@ def student(mistake=None):
                 start, end = t[i], t[i - 1]
                 if mistake in ("forwards", "forwards from z(ti)"):
                     start, end = end, start
+                if mistake == "onwards":
+                    end = start + (start - end)
                 s = np.concatenate([z_end, a, a_A.ravel(), a_b])
                 if not (mistake == "first interval" and i == 1) and not (
                     mistake == "last interval" and i == len(t) - 1
@@ -364,6 +367,8 @@ def test_check_odeint_passes_a_right_adjoint():
             r"the intervals are solved forwards, .* with z from z\(t\(i-1\)\); it is from",
         ),
         ("forwards from z(ti)", r"the intervals are solved forwards, from t\(i-1\) to ti; it is "),
+        ("onwards", "the backward solve from ti goes on to later times"),
+        ("g reversed", "the observations are taken in reverse order"),
         ("f negated", r"dL/dA.*: dz/dt is -f in the backward solve; it is f there too"),
         ("all negated", "all slopes of the backward solve are negated; they stay"),
         ("-t", "f is taken at -t in the backward solve"),

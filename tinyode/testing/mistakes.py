@@ -35,6 +35,7 @@ MISTAKES: dict[str, dict[str, Any]] = {  # in words: the choices of `Way`
     },
     "the intervals are solved forwards, from t(i-1) to ti, with z from z(t(i-1)); it is from ti"
     " back to t(i-1)": {"forwards": True, "z_from": -1},
+    "the backward solve from ti goes on to later times; it goes back to t(i-1)": {"onwards": True},
     "the backward solve from ti starts with z(t(i-1)); it starts with z(ti)": {"z_from": -1},
     "every backward solve starts with z at the last time; the one from ti starts with z(ti)": {
         "z_of_last": True
@@ -47,6 +48,7 @@ MISTAKES: dict[str, dict[str, Any]] = {  # in words: the choices of `Way`
         "added_of": 1
     },
     "the observations before the last are lost": {"at_t0": 0, "between": 0},
+    "the observations are taken in reverse order": {"w_order": -1},
     "the last observation is lost": {"last": 0},
     "the last observation counts twice": {"last": 2},
     "the observation at t0 is lost (it is z0 itself)": {"at_t0": 0},
@@ -70,8 +72,8 @@ class Way(NamedTuple):
         Whether it is a^T df/dz; whether z, t, and the a of the integrals for A and b, change.
     f_sign, all_sign, time_sign : int
         Of f, of all slopes, and of the time in the backward solve.
-    forwards : bool
-        Whether an interval is solved from its smaller index.
+    forwards, onwards : bool
+        Whether an interval is solved from its smaller index; whether from t_i to the other side.
     z_from : int
         The backward solve from t_i starts with z(t_(i + z_from)).
     z_of_last, early : bool
@@ -82,8 +84,8 @@ class Way(NamedTuple):
         Whether an observation is added to a, or takes its place.
     added_of : int
         After the solve to t_(i-1), the observation i - 1 + added_of is added.
-    at_t0, between, last : int
-        How often an observation counts.
+    w_order, at_t0, between, last : int
+        -1 reverses the observations; how often one counts.
     counted : str
         Which intervals count for A and b: all, or the last, or the first.
     """
@@ -97,12 +99,14 @@ class Way(NamedTuple):
     all_sign: int = 1
     time_sign: int = 1
     forwards: bool = False
+    onwards: bool = False
     z_from: int = 0
     z_of_last: bool = False
     early: bool = False
     left_out: str = "none"
     added: bool = True
     added_of: int = 0
+    w_order: int = 1
     at_t0: int = 1
     between: int = 1
     last: int = 1
@@ -151,7 +155,7 @@ def algorithm_2(problem: Problem, way: Way) -> tuple[list[Array], list[Array]]:
     arrived : list of arrays of shape (n,)
         a at each time before its observation is added, 0 at the last.
     """
-    (z0, A, b, t), w = problem.primals, problem.w
+    (z0, A, b, t), w = problem.primals, problem.w[:: way.w_order]
     z, N = accurate(*problem.primals), len(t) - 1
     a, a_A, a_b, a_t = way.last * w[-1], 0 * A, 0 * b, np.zeros(N + 1)
     arrived = [0 * z0]
@@ -190,6 +194,7 @@ def _interval(problem, way, z, i, a):
         return tuple(way.all_sign * x for x in (way.f_sign * slope, -way.sign * a_J, -da_A, -da_b))
 
     start, end = (t[i - 1], t[i]) if way.forwards else (t[i], t[i - 1])
+    end = 2 * start - end if way.onwards else end
     s0, interval = (z[-1 if way.z_of_last else i + way.z_from], a, 0 * A, 0 * b), [start, end]
     s = solve(aug_dynamics, s0, interval, method="dop853", rtol=1e-7, atol=1e-9).y
     return s[1][-1], s[2][-1], s[3][-1]
