@@ -398,7 +398,7 @@ def test_check_odeint_passes_a_right_adjoint():
         ("first length", "each interval is as long as the first"),
         ("sign of f", "f has the wrong sign"),
         ("off by one", "after the first, each is that of the time before"),
-        ("half the slopes", "in 64 pieces, the error is still .* does not come from long steps"),
+        ("half the slopes", "does not come from long steps .* in 64 pieces, the error is still"),
     ],
 )
 def test_check_odeint_names_what_is_wrong(mistake, words):
@@ -409,7 +409,7 @@ def test_check_odeint_names_what_is_wrong(mistake, words):
 
 @pytest.mark.parametrize(
     "mistake, order, pieces, shorter",
-    [("Euler", 1.0, 64, "10.. times shorter"), ("one step", 3.8, 2, "2 times shorter")],
+    [("Euler", 1.0, 64, "9.. times shorter"), ("one step", 3.8, 2, "2 times shorter")],
 )
 def test_check_odeint_says_how_much_shorter_the_steps_must_be(mistake, order, pieces, shorter):
     with pytest.raises(AssertionError) as error:
@@ -417,7 +417,7 @@ def test_check_odeint_says_how_much_shorter_the_steps_must_be(mistake, order, pi
     message = str(error.value)
     assert re.search(r"they are off by \d\.\de-0\d relative to 1 \+ \|z\|, where 1.0e-04", message)
     assert f"in {pieces} pieces, the error falls with order {order} to " in message
-    assert re.search(f"steps about {shorter} would do, or a tolerance", message)
+    assert re.search(f"Steps about {shorter} would do, or a tolerance", message)
     assert "by an accurate solution; got" in message
     check_odeint(student("one step"), max_examples=6, rtol=1e-2)
 
@@ -429,7 +429,7 @@ def test_check_odeint_says_how_much_smaller_a_tolerance_must_be():
         return odeint(f, y0, t, *args, rtol=1e-2, atol=1e-2, gradient="interpolated")
 
     with pytest.raises(
-        AssertionError, match=r"the values.* a tolerance \d+ times smaller would do"
+        AssertionError, match=r"the values.* A tolerance \d+ times smaller would do"
     ):
         check_odeint(loose, max_examples=6)
     with pytest.raises(AssertionError, match=r"dL/.* is off by .* or something stands still: "):

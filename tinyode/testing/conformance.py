@@ -112,8 +112,9 @@ def _report_gradient(odeint, wrong, larger, same, rtol):
     i, small = explanations(wrong.problem, wrong.found, wrong.expected, same)
     there, more = explanations(larger.problem, larger.found, larger.expected, same)
     words = [word for word in small if word in more] or (more if there == i else [])
-    words = words or _accuracy_in_words(odeint, larger, there, rtol)
-    words = words or _observations_in_words(odeint, larger.problem, there, same)
+    case = larger if there == i else wrong
+    words = words or _accuracy_in_words(odeint, case, i, rtol)
+    words = words or _observations_in_words(odeint, case.problem, i, same)
     raise AssertionError(_message(NAMES[i], wrong, words, wrong.expected[i], wrong.found[i]))
 
 
@@ -123,7 +124,7 @@ def _accuracy_in_words(odeint, wrong, i, rtol):
     for pieces in (1, MOST_PIECES):
         _, pullback = vjp(in_pieces(odeint, pieces), *wrong.problem.primals)
         errors.append(error_of(pullback(wrong.problem.w)[i], expected))
-    said = f"{NAMES[i]} is off by {errors[0]:.1e} relative to 1 + |{NAMES[i]}|, where {rtol:.1e} is"
+    said = f"it is off by {errors[0]:.1e} relative to 1 + |{NAMES[i]}|, where {rtol:.1e} is"
     said += f" allowed; with each interval solved in {MOST_PIECES} pieces, by {errors[2]:.1e}"
     falls = errors[2] < errors[1] / (2 if errors[2] < rtol else STANDS_STILL)
     if falls and errors[1] > errors[0] / STANDS_STILL:  # else it is how intervals are joined
@@ -139,12 +140,12 @@ def _observations_in_words(odeint, problem, i, same):
         _, pullback = vjp(lambda z0, A, b, t: odeint(field, z0, t, A, b), *one.primals)
         right[bool(same(pullback(one.w)[i], _by_differences(one)[i]))].append(f"z(t{k})")
     if not right[False]:
-        return [f"{NAMES[i]} is right for a loss of one z(ti) alone, and wrong for their sum"]
+        return ["it is right for a loss of one z(ti) alone, and wrong for their sum"]
     if not right[True]:
         return []
     return [
-        f"for a loss of one z(ti) alone, {NAMES[i]} is right for {', '.join(right[True])} and wrong"
-        f" for {', '.join(right[False])}"
+        f"for a loss of one z(ti) alone, it is right for {', '.join(right[True])} and wrong for"
+        f" {', '.join(right[False])}"
     ]
 
 

@@ -10,7 +10,8 @@ from ..solvers import solve
 from .mistakes import accurate, explains, field
 
 MOST_PIECES = 64  # into which an interval is cut; the error of Euler's method falls as many times
-HELP = " (tinyode.testing.check_step looks at one step)"
+HELP = "; tinyode.testing.check_step finds mistakes in one step"
+ROUNDING = 1e-16
 STANDS_STILL = 8.0  # an error that falls less in these pieces does not come from the steps
 
 
@@ -53,7 +54,7 @@ def mistaken_values(problem):
             lambda time, z, start: field(time - start, z, A, b)
         ),
         "f has the wrong sign": solved(lambda time, z: -field(time, z, A, b), z0, t),
-        "A is transposed": accurate(z0, A.T, b, t),
+        "f gets A transposed": accurate(z0, A.T, b, t),
     }
     if problem.backwards:
         ways |= {
@@ -67,7 +68,7 @@ def mistaken_values(problem):
 
 def values_in_words(problem, found, same):
     """Say what can have made the values wrong, a list."""
-    if np.any(np.isnan(found)):
+    if not np.all(np.isfinite(found)):
         return ["they are not finite"]
     exact = accurate(*problem.primals)
     ways = mistaken_values(problem)
@@ -92,22 +93,24 @@ def accuracy_in_words(odeint, problem, found, rtol):
     while errors[-1] > rtol and pieces < MOST_PIECES:
         pieces *= 2
         errors.append(error_of(in_pieces(odeint, pieces)(*problem.primals), exact))
-    cut = f"with each interval solved in {pieces} pieces, the error"
-    if not errors[-1] < max(rtol, error / STANDS_STILL):
+    if pieces == 1:
         return (
-            f"{said}; {cut} is still {errors[-1]:.1e}, so that it does not come from long steps or"
-            f" from a large tolerance: look at the slopes, and at how the state is carried on{HELP}"
+            f"{said}. With each interval solved in a call of its own, the error is {errors[0]:.1e}."
+            f" A tolerance {np.ceil(error / rtol):.0f} times smaller would do; or there is a"
+            " mistake in how the state is carried from one interval to the next"
         )
-    smaller = f"a tolerance {np.ceil(error / rtol):.0f} times smaller"
-    if pieces > 1:
-        order = np.log2(errors[-2] / errors[-1])
-        shorter = np.ceil((error / rtol) ** (1 / order))
-        smaller = f"steps about {shorter:.0f} times shorter would do, or {smaller}"
-        cut = f"{cut} falls with order {order:.1f} to {errors[-1]:.1e}"
-    else:
-        smaller = f"{smaller} would do"
-        cut = f"{cut} is {errors[-1]:.1e}".replace("1 pieces", "a call of its own")
-    return f"{said}. The steps are too long: {cut}; {smaller}{HELP}"
+    cut = f"with each interval solved in {pieces} pieces, the error"
+    if not errors[-1] < max(rtol, errors[0] / STANDS_STILL):
+        return (
+            f"{said}. It does not come from long steps or a large tolerance: {cut} is still"
+            f" {errors[-1]:.1e}. Look at the slopes, and at how the state is carried on{HELP}"
+        )
+    order = np.log2(errors[0] / max(errors[-1], ROUNDING)) / np.log2(pieces)
+    return (
+        f"{said}. The steps are too long: {cut} falls with order {order:.1f} to {errors[-1]:.1e}."
+        f" Steps about {np.ceil((error / rtol) ** (1 / order)):.0f} times shorter would do, or a"
+        f" tolerance {np.ceil(error / rtol):.0f} times smaller{HELP}"
+    )
 
 
 def in_pieces(odeint, m):
