@@ -127,7 +127,7 @@ def check_copy(path, copy, asked, seconds=SECONDS, jobs=1):
             return Result(exercise, asked[exercise], "not begun", message)
         if _code(theirs, exercise) == _code(blank, exercise):
             return Result(exercise, asked[exercise], "not begun", "")
-        return Result(exercise, asked[exercise], *_in_a_process(path, copy, exercise, seconds))
+        return Result(exercise, asked[exercise], *run_exercise(path, copy, exercise, seconds))
 
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(check, asked))
@@ -157,7 +157,7 @@ def _code(some, exercise):
         return source
 
 
-def _in_a_process(path, copy, exercise, seconds):
+def run_exercise(path, copy, exercise, seconds):
     """Return the status and the message of an exercise that was begun."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         scratch, report = Path(folder, "scratch"), Path(folder, "report.json")

@@ -18,6 +18,7 @@ import checking
 
 FOLDERS = {False: cells.HERE / "notebooks", True: cells.HERE / "notebooks" / "solutions"}
 SECONDS = 600  # for one cell, on a slow machine
+QUIET = ["--log-level=ERROR"]  # of the kernel
 
 
 def notebook_of(path, solved):
@@ -44,7 +45,8 @@ def executed(notebook, folder, solved):
         if not solved and cell["metadata"].get("title", "").startswith("[check"):
             cell["metadata"]["tags"] = ["skip-execution"]
     settings = {"timeout": SECONDS, "record_timing": False, "kernel_name": "python3"}
-    client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **settings)
+    settings |= {"resources": {"metadata": {"path": str(folder)}}, "extra_arguments": QUIET}
+    client = NotebookClient(notebook, **settings)
     client.execute(env=checking.environment())
     for cell in notebook.cells:
         cell["metadata"].pop("tags", None)
@@ -102,6 +104,10 @@ def make_all(paths, jobs):
             try:
                 print(job.result(), flush=True)
             except Exception as error:
-                print(f"{path.name} failed: {error}", flush=True)
+                said = (
+                    getattr(error, "ename", type(error).__name__),
+                    getattr(error, "evalue", error),
+                )
+                print(f"{path.name} failed: {said[0]}: {said[1]}", flush=True)
                 failed = True
     return int(failed)
