@@ -156,7 +156,7 @@ def edition(path, folder, solved):
     """Return the cells of an edition of a chapter that is to stand in a folder.
 
     It begins with a word on what it is. A task has its number and level for a heading, a question
-    is set off as a quotation, and the links lead from the folder. Where the chapter imports a
+    is set off as a quotation, a check says when it is passed, and the links lead from the folder. Where the chapter imports a
     module from beside it, the edition is told where that is.
     """
     found = [_greeting(path, folder, solved)]
@@ -169,6 +169,9 @@ def edition(path, folder, solved):
         source = cell.source
         if cell.tag == "exercise":
             source = f"### Exercise {cell.exercise} (level {cell.level})\n\n{source}"
+        if cell.tag == "check":
+            name = f"exercise {cell.exercise}"
+            source = f'# The check of {name}: run this cell.\n{source}\nprint("{name}: done")'
         if cell.tag == "predict":
             source = "\n".join(
                 f"> {line}".rstrip() for line in f"**Predict.** {source}".splitlines()
