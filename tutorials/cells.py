@@ -27,7 +27,7 @@ PROSE = ("markdown", "predict", "exercise")
 TAGS = (*PROSE, "stub", "solution", "check", "")
 TAG = re.compile(
     r"# %%+\s*(?:\[(?:(markdown|predict)|(exercise|stub|solution|check) (\d+\.\d+))\]"
-    r"(?: level (\d))?)?(.*)"
+    r"(?: level (\d))?)?\s*(.*)"
 )
 LINK = re.compile(r"\]\((?![a-z]+:|#|/)([^)\s]+)\)")
 
@@ -119,7 +119,7 @@ def _read_notebook(path, text):
 def _tag(path, number, line):
     """Return the tag, the exercise and the level that the first line of a cell names."""
     plain, of_exercise, exercise, level, rest = TAG.match(line).groups()
-    if not (plain or of_exercise) and "[" in rest:
+    if not (plain or of_exercise) and rest.startswith("["):
         raise ValueError(
             f"{path}, line {number}: the tag of {line!r} is not known; the tags are "
             "[markdown], [predict], [exercise N.M] level L, [stub N.M], [solution N.M], [check N.M]"
