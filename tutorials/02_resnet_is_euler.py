@@ -40,10 +40,12 @@ else:
 # %% [markdown]
 # ## Algorithms 1 and 2, side by side
 #
+# $\mathrm{NN}$ is a neural network, with its parameters as an index.
+#
 # | Algorithm 1 (S-alg1): ResNet | Algorithm 2 (S-alg2): neural ODE |
 # | --- | --- |
-# | **def** $f(\mathbf h, t, \theta_t)$: **return** NeuralNetwork$_{\theta_t}(\mathbf h)$ | **def** $f(\mathbf h, t, \theta)$: **return** NeuralNetwork$_\theta(\mathbf h, t)$ |
-# | **for** $t$ **in** $1 \dots T$: $\mathbf h \leftarrow \mathbf h + f(\mathbf h, t, \theta(t))$ | $\mathbf h \leftarrow$ ODESolve$(f, \mathbf h, t_0, t_1, \theta)$ |
+# | **def** $f(\mathbf h, t, \theta_t)$: **return** $\mathrm{NN}_{\theta_t}(\mathbf h)$ | **def** $f(\mathbf h, t, \theta)$: **return** $\mathrm{NN}_\theta(\mathbf h, t)$ |
+# | **for** $t$ **in** $1 \dots T$: $\mathbf h \leftarrow \mathbf h + f(\mathbf h, t, \theta(t))$ | $\mathbf h \leftarrow$ $\mathrm{ODESolve}(f, \mathbf h, t_0, t_1, \theta)$ |
 # | **return** $\mathbf h$ | **return** $\mathbf h$ |
 #
 # In Python, with the parameters of layer $t$ in a list:
@@ -85,8 +87,8 @@ assert np.array_equal(by_resnet, by_euler)  # to the last bit
 # A residual network *is* the explicit Euler method with step one on a field that changes at whole
 # times. Not nearly: to the last bit.
 #
-# S calls it "the implicit Euler integration scheme of a ResNet". **Corrected**: it is the *explicit*
-# one. The implicit method asks for the slope at the end of the step,
+# S calls it "the implicit Euler integration scheme of a ResNet". **Corrected**: it is the
+# *explicit* one. The implicit method asks for the slope at the end of the step,
 # $\mathbf h_{t+1} = \mathbf h_t + f(\mathbf h_{t+1}, \theta_t)$, which is an equation to be solved
 # in every layer (chapter 4 is about such equations), and gives other numbers.
 
@@ -102,8 +104,8 @@ assert np.abs(by_resnet - implicit).max() > 0.1
 #
 # The layer has no step size. G6-G10 make room for one by a fraction that is equal to one:
 #
-# $$\mathbf h_{t+1} = \frac{\Delta t}{\Delta t} F(\mathbf h_t, \theta_t) + \mathbf h_t = \Delta t G(\mathbf h_t, \theta_t) + \mathbf h_t,
-# \qquad G = F / \Delta t. \tag{G6, G7, G9}$$
+# $$\mathbf h_{t+1} = \frac{\Delta t}{\Delta t} F(\mathbf h_t, \theta_t) + \mathbf h_t
+# = \Delta t G(\mathbf h_t, \theta_t) + \mathbf h_t, \qquad G = F / \Delta t. \tag{G6, G7, G9}$$
 #
 # In exact arithmetic that changes nothing. In floating point, each division and each product is
 # rounded.
@@ -145,7 +147,8 @@ for dt in (1.0, 0.5, 0.125, 0.1, 0.3):
 #
 # and the last hidden layer becomes the solution of an initial value problem,
 #
-# $$\mathbf h(t_1) = \mathbf h(t_0) + \int_{t_0}^{t_1} G(\mathbf h(t), t, \theta) dt = \mathrm{ODESolve}(\mathbf h(t_0), G, t_0, t_1, \theta). \tag{G11, G12, N5, S3, S-alg2}$$
+# $$\mathbf h(t_1) = \mathbf h(t_0) + \int_{t_0}^{t_1} G(\mathbf h(t), t, \theta) dt
+# = \mathrm{ODESolve}(\mathbf h(t_0), G, t_0, t_1, \theta). \tag{G11, G12, N5, S3, S-alg2}$$
 #
 # (G13 is G5 once more, with $\mathbf z$ for $\mathbf h$.) The claim P-steps, that more and more
 # layers with smaller and smaller steps tend to the ODE, can be put in a number: by chapter 1, twice
@@ -194,18 +197,18 @@ right.legend(fontsize=12)
 save(
     figure,
     "02_depth_to_ode",
-    alt="Left: five inputs in the plane move along smooth curves, the solutions of the ODE; the paths "
-    "of a network with 12 layers follow the curves closely, those with 3 layers leave them. Right: "
-    "the distance between network and ODE against depth, both axes logarithmic: from depth 8 on a "
-    "straight line of slope -1.",
+    alt="Left: five inputs in the plane move along smooth curves, the solutions of the ODE; the "
+    "paths of a network with 12 layers follow the curves closely, those with 3 layers leave them. "
+    "Right: the distance between network and ODE against depth, both axes logarithmic: from depth "
+    "8 on a straight line of slope -1.",
 )
 
 # %% [markdown]
 # ## Two remarks on the formula
 #
 # **N4 forgets the start.** It reads $h(t_1) = \int_{t_0}^{t_1} f(t, h(t), \theta) dt$. The
-# integral is the *change*; $h(t_0)$ has to be added (**corrected**, as in S3 above). With the integral
-# by Simpson's rule along the solution:
+# integral is the *change*; $h(t_0)$ has to be added (**corrected**, as in S3 above). With the
+# integral by Simpson's rule along the solution:
 
 # %%
 ts = np.linspace(0, 1, 201)
@@ -289,14 +292,14 @@ for mistake, what in (
     assert not np.allclose(output, mistake), f"This is {what}."
 expected = solve(G, h0, [0.0, 1.0], theta, method="midpoint").y[-1]
 assert np.allclose(output, expected, rtol=1e-9, atol=1e-9), (
-    f"The output is off by up to {np.abs(output - expected).max():.2g}. The midpoint method: half a "
-    "step to the middle; then a whole step from h, with the slope of the middle."
+    f"The output is off by up to {np.abs(output - expected).max():.2g}. The midpoint method: half "
+    "a step to the middle; then a whole step from h, with the slope of the middle."
 )
 
 # %% [exercise 2.2] level 1
-# The flow of an ODE can be undone: solve the equation from $t = 1$ back to $t = 0$. Write a function
-# that does so for the field $G$ with the parameters $\theta$ of this chapter. The check gives it
-# `ode`, the states at $t = 1$, and expects `h0`.
+# The flow of an ODE can be undone: solve the equation from $t = 1$ back to $t = 0$. Write a
+# function that does so for the field $G$ with the parameters $\theta$ of this chapter. The check
+# gives it `ode`, the states at $t = 1$, and expects `h0`.
 
 
 # %% [stub 2.2]
@@ -369,8 +372,8 @@ assert np.shape([x1, x2, f1, f2]) == (4,) and np.isfinite([x1, x2, f1, f2]).all(
 assert abs(x1 - x2) > 1e-3, f"The inputs {x1} and {x2} are not different."
 assert abs(x1 + f1 - x2 - f2) < 1e-6, (
     f"The layer maps {x1:.6f} to {x1 + f1:.6f} and {x2:.6f} to {x2 + f2:.6f}: not the same. The "
-    "output is x + f(x), not f(x). Where f has a slope below -1, the layer falls, and where it both "
-    "rises and falls it takes some values twice."
+    "output is x + f(x), not f(x). Where f has a slope below -1, the layer falls, and where it "
+    "both rises and falls it takes some values twice."
 )
 slopes = np.diff([change(x) for x in np.linspace(-10, 10, 20001)]) / 1e-3
 assert np.abs(slopes).max() < 100, (

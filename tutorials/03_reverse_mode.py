@@ -25,7 +25,8 @@ from tinyode.testing import central_difference, check_engine, check_vjp
 # A program is a chain of simple steps, $x \to x_1 \to x_2 \to \dots \to L$. Its derivative is the
 # product of theirs,
 #
-# $$\frac{dL}{dx} = \frac{\partial L}{\partial x_n} \frac{\partial x_n}{\partial x_{n-1}} \cdots \frac{\partial x_1}{\partial x},$$
+# $$\frac{dL}{dx} = \frac{\partial L}{\partial x_n} \frac{\partial x_n}{\partial x_{n-1}}
+# \cdots \frac{\partial x_1}{\partial x},$$
 #
 # and a product of matrices may be bracketed at will. $L$ is one number, so the factor on the left
 # is a *row*: from the left, every intermediate result is a row as well. From the right, every
@@ -297,10 +298,10 @@ axes.legend(fontsize=11, loc="upper center")
 save(
     figure,
     "03_v_curve",
-    alt="The relative error of three finite differences against their step h, both axes logarithmic. "
-    "Each curve is a V: the error falls with h, and below some h it grows again. The lowest points "
-    "are near 1e-7 for the forward, 1e-10 for the central, and 1e-12 for the extrapolated "
-    "difference. Reverse mode is a level line at 2e-16, below all of them.",
+    alt="The relative error of three finite differences against their step h, both axes "
+    "logarithmic. Each curve is a V: the error falls with h, and below some h it grows again. The "
+    "lowest points are near 1e-7 for the forward, 1e-10 for the central, and 1e-12 for the "
+    "extrapolated difference. Reverse mode is a level line at 2e-16, below all of them.",
 )
 for name, (step, error) in best.items():
     print(f"{name:31} best at h = {step:.0e}: {error:.0e}")
@@ -507,10 +508,10 @@ assert np.allclose(da, [0.0, 10.0]) and np.allclose(db, [10.0, 0.0]), (
 v, w = Var([2.0]), Var([2.0])
 dv, dw = gradient(maximum(v, w), [v, w])
 assert dv + dw != 2, (
-    "Where a = b, both get the whole cotangent. Then maximum(v, v), which is v, has the derivative 2."
+    "Where a = b, both get the whole cotangent. Then maximum(v, v) = v has the derivative 2."
 )
 assert dv + dw != 0, (
-    "Where a = b, no one gets the cotangent. Then maximum(v, v), which is v, has the derivative 0."
+    "Where a = b, neither gets the cotangent. Then maximum(v, v) = v has the derivative 0."
 )
 assert dv == dw, (
     f"Where a = b, a gets {dv[0]} of the cotangent and b gets {dw[0]}. These add up to "
