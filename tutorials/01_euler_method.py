@@ -416,7 +416,7 @@ three_eighths = (
     [1 / 8, 3 / 8, 3 / 8, 1 / 8],
     [0, 1 / 3, 2 / 3, 1],
 )
-for name, tableau, order in (
+for method_name, tableau, p in (
     ("Euler's method", ([[0]], [1], [0]), 1),
     ("the midpoint method", ([[0, 0], [1 / 2, 0]], [0, 1], [0, 1 / 2]), 2),
     ("the 3/8 rule", three_eighths, 4),
@@ -424,9 +424,9 @@ for name, tableau, order in (
     made = step_of(*tableau)
     assert callable(made), f"step_of returns {made!r}; it should return the function step."
     try:
-        check_step(made, order)
-    except AssertionError as error:
-        raise AssertionError(f"Your step of {name}, which has order {order}: {error}") from None
+        check_step(made, p)
+    except AssertionError as said:
+        raise AssertionError(f"Your step of {method_name}, of order {p}: {said}") from None
 
 # %% [exercise 1.5] level 3
 # A method with three stages is of third order if every $c_i$ is the sum of row $i$ of $A$, and if
@@ -478,8 +478,8 @@ for c2, c3 in ((1 / 2, 1.0), (1 / 3, 2 / 3), (0.3, 0.9)):
     assert np.allclose(c, [0, c2, c3]), f"c is {c}; the nodes should be 0, {c2:.2f} and {c3:.2f}."
     try:
         check_step(step_of(A, b, c), 3)
-    except AssertionError as error:
-        raise AssertionError(f"With the nodes 0, {c2:.2f}, {c3:.2f}: {error}") from None
+    except AssertionError as said:
+        raise AssertionError(f"With the nodes 0, {c2:.2f}, {c3:.2f}: {said}") from None
 
 # %% [markdown]
 # ## Sources
