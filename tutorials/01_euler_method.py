@@ -327,9 +327,9 @@ assert set(asked_at) == {3.0, 3.5}, (
 
 # %% [stub 1.3]
 def steps_for(wanted, error, n, p):
-    """Return how many steps a method of order p takes for an error of wanted.
+    """Return how many steps give the error `wanted`, if n steps gave the error `error`.
 
-    With n steps its error was measured: it was error.
+    The method has order p.
     """
     ...  # your code here
 
@@ -392,7 +392,9 @@ def step_of(A, b, c):
     b and c have numbers.
     """
 
-    def step(f, t, y, h): ...  # your code here
+    def step(f, t, y, h):
+        slopes = []  # for k_1, k_2, ...
+        ...  # your code here
 
     return step
 
