@@ -393,7 +393,7 @@ def step_of(A, b, c):
     """
 
     def step(f, t, y, h):
-        slopes = []  # for k_1, k_2, ...
+        """Return the state at t + h."""
         ...  # your code here
 
     return step
