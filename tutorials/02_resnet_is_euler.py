@@ -131,13 +131,12 @@ for dt in (1.0, 0.5, 0.125, 0.1, 0.3):
         assert np.allclose(net, scaled, rtol=1e-13, atol=0)
 
 # %% [markdown]
-# Dividing by $\Delta t$ and multiplying again is exact where $\Delta t$ is a power of two, and may
-# be off by a rounding error elsewhere (0.1 is lucky here); but a network that is *defined* by $G$
-# agrees with Euler's method (G8) to the last bit for any step, if the solver's step is the same
+# Dividing by $\Delta t$ and multiplying again is exact where $\Delta t$ is a power of two, and
+# elsewhere off by a rounding error, except by luck; but a network that is *defined* by $G$ agrees
+# with Euler's method (G8) to the last bit for any step, if the solver's step is the same
 # floating-point number: one step of $[0, \Delta t]$ at a time, as here. (Over a grid of times,
 # $3 \Delta t - 2 \Delta t$ is not always $\Delta t$.)
-
-# %% [markdown]
+#
 # ## More layers, smaller steps
 #
 # Now let all layers share one block, and let depth grow while the step shrinks:

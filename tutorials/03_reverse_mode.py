@@ -326,8 +326,7 @@ for name, bottom in (("forward difference", 1e-8), ("central difference", 1e-5))
 # $\frac{h^2}{6} |f^{(3)}| + \frac{u |f|}{h}$, smallest at $h = \sqrt[3]{3u |f / f^{(3)}|}$. One
 # error falls with $h$, the other grows: the curve is a V, and **no $h$ gives full accuracy**.
 # Reverse mode has no $h$.
-
-# %% [markdown]
+#
 # So finite differences are the judge of *right or wrong*, seldom of the last digits. To check a
 # whole gradient, compare one number: $\langle w, J v \rangle$ by a difference along a random $v$
 # against $\langle J^T w, v \rangle$ by the pullback. A wrong entry anywhere shows up in it with
@@ -517,11 +516,11 @@ assert dv == dw, (
 assert dv + dw == 1, f"Where a = b, each gets {dv[0]} of the cotangent: together it should be 1."
 
 # %% [exercise 3.4] level 2
-# NumPy adds arrays of different shapes by *broadcasting*: an operand of shape (3,) is used again in
-# each of the four rows of an operand of shape (4, 3). A value that is used more than once gets the
-# sum of the cotangents of its uses. So the cotangent of the result, of shape (4, 3), has to become
-# one of shape (3,). Write the function that does so for every pair of shapes that NumPy allows:
-# leading axes may be missing, and axes of length one are repeated.
+# NumPy adds arrays of different shapes by *broadcasting*: an operand of shape `(3,)` is used again
+# in each of the four rows of an operand of shape `(4, 3)`. A value that is used more than once gets
+# the sum of the cotangents of its uses. So the cotangent of the result, of shape `(4, 3)`, has to
+# become one of shape `(3,)`. Write the function that does so for every pair of shapes that NumPy
+# allows: leading axes may be missing, and axes of length one are repeated.
 
 
 # %% [stub 3.4]
