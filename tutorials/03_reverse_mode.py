@@ -300,8 +300,8 @@ save(
     "03_v_curve",
     alt="The relative error of three finite differences against their step h, both axes "
     "logarithmic. Each curve is a V: the error falls with h, and below some h it grows again. The "
-    "lowest points are near 1e-7 for the forward, 1e-10 for the central, and 1e-12 for the "
-    "extrapolated difference. Reverse mode is a level line at 2e-16, below all of them.",
+    "lowest points are near 1e-7 for the forward and 1e-10 for the central difference, and below "
+    "1e-12 for two central ones, extrapolated. Reverse mode is a level line at 2e-16, below all.",
 )
 for name, (step, error) in best.items():
     print(f"{name:31} best at h = {step:.0e}: {error:.0e}")
