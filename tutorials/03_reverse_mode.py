@@ -139,18 +139,18 @@ for a, b in zip(ours, library):
     assert np.allclose(a, b, rtol=1e-12, atol=0)
 
 # %% [markdown]
-# Each step of $L = (a b + \tanh a)^2$ at $a = 0.5$, $b = 2$, with its value going forward and its
-# cotangent coming back. `draw` asks the library's engine for them:
+# Each step of $L = (a b + \tanh a)^2$ at $a = 0.5$, $b = 2$, with its value, and its cotangent after
+# an arrow back. `draw` asks the library's engine for both. It calls the steps v1 to v4; v4 is $L$:
 
 # %%
 figure = draw(lambda a, b: (a * b + np.tanh(a)) ** 2, 0.5, 2.0, vjp=True)
 save(
     figure,
     "03_forward_and_back",
-    alt="The graph of L = (a b + tanh a)^2, from left to right: the inputs a = 0.5 and b = 2, the "
-    "product a b and tanh a, their sum, its square L. Each has its value, 2.1378 for L, and its "
-    "cotangent, which comes back from the right: 1 for L, 8.1482 for a, where two ways meet and "
-    "their cotangents are added.",
+    alt="The graph of L = (a b + tanh a)^2, a box for each step, from left to right: the inputs a "
+    "= 0.5 and b = 2; the product a b and tanh a; their sum; its square L = 2.138. Solid arrows "
+    "lead forward. Dashed arrows lead back, with the cotangents: 1 for L, 2.924 for the three "
+    "steps before it, 1.462 for b, and 8.148 for a, where two of them meet and are added.",
 )
 a, b = Var(0.5), Var(2.0)
 s = a * b + a.tanh()
