@@ -1,5 +1,6 @@
 """The course's own modules are imported as where a chapter runs: from beside it."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -74,3 +75,11 @@ def small(tmp_path):
     path.parent.mkdir()
     path.write_text(SMALL, encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def course(small):
+    """Return a folder that is a course of one chapter, with the tools of ours."""
+    for path in (ROOT / "tutorials").glob("[a-z_]*.py"):
+        shutil.copy(path, small.parent)
+    return small.parent

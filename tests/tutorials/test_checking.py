@@ -8,9 +8,9 @@ import time
 
 import cells
 import checking
+import processes
 import pytest
 
-ROOT = cells.HERE.parent
 BLANK = "    ...  # your code here"
 
 
@@ -106,7 +106,7 @@ def test_an_answer_that_hangs_is_late(small, tmp_path):
 
 
 def test_an_answer_that_eats_memory_is_ended(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(checking, "MEGABYTES", 300)
+    monkeypatch.setattr(processes, "MEGABYTES", 300)
     hungry = "    kept = []\n    while True:\n        kept.append(np.ones(10**6))"
     copy = copy_with(small, tmp_path, (BLANK, hungry))
     said = ("crashed", "the answer takes more than 300 MB of memory")
@@ -194,15 +194,6 @@ def test_a_notebook_is_checked_where_it_is_what_was_begun(small, tmp_path):
     notebook.write_text("{", encoding="utf-8")
     status, message = check(small, notebook)["1.1"]
     assert status == "crashed" and "is damaged, or no notebook" in message
-
-
-@pytest.fixture
-def course(small):
-    """Return a folder that is a course of one chapter, run by the tools of ours."""
-    for name in ("cells", "checking", "exercise", "needed", "terminal", "__main__"):
-        source = (ROOT / "tutorials" / f"{name}.py").read_text(encoding="utf-8")
-        (small.parent / f"{name}.py").write_text(source, encoding="utf-8")
-    return small.parent
 
 
 def tutorials(course, *arguments, cwd, **settings):

@@ -70,23 +70,18 @@ def test_solutions_and_checks_run_and_stubs_do_not(runner, capsys, monkeypatch, 
     assert "failed" in captured.out and "AssertionError: six is 7.0" in captured.err
 
 
-def test_all_chapters_in_processes(runner, capsys, monkeypatch, small):
+def test_all_chapters_in_processes(runner, capsys, monkeypatch, course):
     """A line each; of the one that fails all that it said, with the line of the file."""
-    main = (ROOT / "tutorials" / "__main__.py").read_text(encoding="utf-8")
-    for name in ("cells", "checking", "exercise", "needed", "terminal"):
-        module = (ROOT / "tutorials" / f"{name}.py").read_text(encoding="utf-8")
-        (small.parent / f"{name}.py").write_text(module, encoding="utf-8")
-    (small.parent / "__main__.py").write_text(main, encoding="utf-8")
     saved = '# %% [markdown]\n# # Figure\n\n# %%\nsave = print\nsave(0, "02_it")\n'
-    (small.parent / "02_figure.py").write_text(saved)
-    monkeypatch.setattr(runner, "HERE", small.parent)
+    (course / "02_figure.py").write_text(saved)
+    monkeypatch.setattr(runner, "HERE", course)
     assert runner.main([]) == 0
     out = capsys.readouterr().out.splitlines()
     assert any(line.startswith(" 1  Small: done in ") for line in out)
     assert any(line.startswith(" 2  Figure: done in ") for line in out)
     assert any(line.endswith(" s; figures/02_it.png") for line in out)
     broken = "# %% [markdown]\n# # Broken\n\n# %%\nprint('before')\n1 / 0\n"
-    (small.parent / "03_broken.py").write_text(broken)
+    (course / "03_broken.py").write_text(broken)
     assert runner.main(["--jobs", "1"]) == 1
     out = capsys.readouterr().out
     assert " 1  Small: done in" in out and " 3  Broken: failed" in out
