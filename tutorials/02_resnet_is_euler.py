@@ -274,7 +274,7 @@ def midpoint_net(h):
 
 # %% [check 2.1]
 output = midpoint_net(h0)
-assert output is not None, "midpoint_net returns None."
+assert output is not None, "midpoint_net returns None; is the return missing?"
 assert np.shape(output) == (5, 2), f"The output has shape {np.shape(output)}; h has shape (5, 2)."
 euler_step = h0 + G(0.0, h0, theta)
 middle = h0 + G(0.0, h0, theta) / 2
@@ -324,7 +324,7 @@ print(f"the flow forth and back is off by {np.abs(back_in_time(ode) - h0).max():
 before = h0 + np.array([0.1, -0.1])
 after = neural_ode(before, G, 0.0, 1.0, theta, rtol=1e-9, atol=1e-9)
 start = back_in_time(after)
-assert start is not None, "back_in_time returns None."
+assert start is not None, "back_in_time returns None; is the return missing?"
 assert np.shape(start) != (2, 5, 2), (
     "You return the states at both times, shape (2, 5, 2). The last ones, [-1], are wanted."
 )
@@ -373,7 +373,7 @@ print(f"the flow maps them to {flow[0]:.4f} and {flow[1]:.4f}")
 # %% [check 2.3]
 assert x1 is not ... and x2 is not ..., "Write two numbers in the place of `x1, x2 = ..., ...`."
 f1, f2 = change(x1), change(x2)
-assert f1 is not None, "change returns None."
+assert f1 is not None, "change returns None; is the return missing?"
 assert np.shape([x1, x2, f1, f2]) == (4,) and np.isfinite([x1, x2, f1, f2]).all(), (
     f"x1, x2, change(x1) and change(x2) should be four finite numbers: {x1}, {x2}, {f1}, {f2}."
 )
@@ -421,7 +421,7 @@ print(f"depth 64: {plain:.1e}; from 32 and 64: {better:.1e}, {plain / better:.0f
 # %% [check 2.4]
 h_32, h_64 = of_depth(32), of_depth(64)
 result = extrapolated(32)
-assert result is not None, "extrapolated returns None."
+assert result is not None, "extrapolated returns None; is the return missing?"
 assert np.shape(result) == (5, 2), f"You return shape {np.shape(result)}; it should be (5, 2)."
 for mistake, what in (
     (h_64, "h_2d alone, which has half the error of h_d"),
@@ -473,7 +473,7 @@ for constant in (0.5, 0.9):
         x = np.linspace(-3.0, 3.0, 10).reshape(5, 2)
         y = x + f(x)
         found = undo_layer(f, y)
-        assert found is not None, "undo_layer returns None."
+        assert found is not None, "undo_layer returns None; is the return missing?"
         assert np.shape(found) == (5, 2), f"You return shape {np.shape(found)}; y has shape (5, 2)."
         assert not np.allclose(found, y - f(y)), "This is y - f(y): the first round, and no more."
         assert not np.allclose(found - f(found), y), "Your x has x - f(x) = y: the sign of f."

@@ -139,8 +139,9 @@ for a, b in zip(ours, library):
     assert np.allclose(a, b, rtol=1e-12, atol=0)
 
 # %% [markdown]
-# Each step of $L = (a b + \tanh a)^2$ at $a = 0.5$, $b = 2$, with its value, and its cotangent after
-# an arrow back. `draw` asks the library's engine for both. It calls the steps v1 to v4; v4 is $L$:
+# Each step of $L = (a b + \tanh a)^2$ at $a = 0.5$, $b = 2$, with its value, and with its cotangent
+# after an arrow back. `draw` asks the library's engine for both. It calls the steps v1 to v4, and
+# v4 is $L$:
 
 # %%
 figure = draw(lambda a, b: (a * b + np.tanh(a)) ** 2, 0.5, 2.0, vjp=True)
@@ -433,7 +434,7 @@ def chain(n):
 
 
 one = count(Var(1.0))
-assert one is not None, "count returns None."
+assert one is not None, "count returns None; is the return missing?"
 assert one == 1, f"A Var without parents is counted {one} times; it should be 1: itself."
 v = Var(1.0)
 counted = count(v + v)
@@ -554,7 +555,7 @@ for shape, broadcast in (
     g = np.random.default_rng(3).normal(size=broadcast)
     case = f"An operand of shape {shape} was broadcast to {broadcast}."
     found = unbroadcast(g, shape)
-    assert found is not None, "unbroadcast returns None."
+    assert found is not None, "unbroadcast returns None; is the return missing?"
     assert np.shape(found) != broadcast or shape == broadcast, (
         f"{case} You return the cotangent with the shape {broadcast} still."
     )
