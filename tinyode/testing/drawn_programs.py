@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..types import Array
+from .drawing import Choose
 
 INPUTS, BETWEEN = "xyz", "abcdef"
 
@@ -160,13 +161,13 @@ def _is_plain(x):
     return type(x) in (np.ndarray, float, int) or isinstance(x, np.generic)
 
 
-def drawn(choose: Callable[[Sequence[Any]], Any], operations: Sequence[str], size: int) -> Program:
+def drawn(choose: Choose, operations: Sequence[str], size: int) -> Program:
     """Draw a program.
 
     Parameters
     ----------
     choose : function
-        Takes one of a sequence; the first is the simplest.
+        See `drawing.Choose`.
     operations : sequence of str
         Which of `OPERATIONS` it may have.
     size : int

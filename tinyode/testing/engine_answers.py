@@ -4,7 +4,7 @@ Right is what the library says, after finite differences have confirmed it.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,12 +21,11 @@ RTOL_OF_DIFFERENCES = 1e-6
 NUMBERS = (np.ndarray, np.floating, float)
 
 
-class Wrong(Exception):
+class Wrong(NamedTuple):
     """What was found on a program: gradients, or the error that was raised."""
 
-    def __init__(self, program, found):
-        super().__init__()
-        self.program, self.found = program, found
+    program: Program
+    found: list[Array] | Exception
 
 
 def is_moderate(program):
@@ -102,8 +101,7 @@ def _checked_one(program, i, x):
             f"the gradient for {name} is None, so nothing has arrived at {name}. Does each"
             " operation keep all its operands, and does the walk reach them?"
         )
-    dtype = getattr(x, "dtype", np.dtype(float)) if isinstance(x, NUMBERS) else object
-    if dtype != float:
+    if not isinstance(x, NUMBERS) or np.asarray(x).dtype.name != "float64":
         raise Refused(
             f"the gradient for {name} is {_described(x)}; it must be an array of shape"
             f" {program.shapes[i]} and dtype float64"
