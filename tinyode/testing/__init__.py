@@ -9,10 +9,12 @@ wrong. `inner` and `random_like` are for comparisons of your own.
 
 from .conformance import check_odeint
 from .differences import central_difference, check_vjp, complex_step, inner, random_like
+from .engine import check_engine
 from .step import check_step
 
 __all__ = [
     "central_difference",
+    "check_engine",
     "check_odeint",
     "check_step",
     "check_vjp",
