@@ -531,7 +531,8 @@ hint = {
     0: "The density of a point changes as it moves.",
 }
 changed, wanted = np.mean(given[1]), -3 * rate
-reason = next((text for share, text in hint.items() if np.isclose(changed, share * wanted)), "")
+fits = [text for share, text in hint.items() if np.isclose(changed, share * wanted)]
+reason = "".join(fits) or "What is the trace of a times the unit matrix of d rows?"
 off = np.abs(log_p[-1] - of_normal).max()
 assert off < 1e-8, (
     f"at t = 1, log p is off by {off:.3g} for a = {rate} in 3 dimensions. d log p / dt is"
@@ -596,6 +597,10 @@ wrong = {
         first,
     ),
     "The minus stands at the first component; it belongs to the second.": (-second, first),
+    "Five rows, and a fifth of the field: take the sum of H over the rows, not the mean.": (
+        second / 5,
+        -first / 5,
+    ),
 }
 hint = [text for text, pair in wrong.items() if np.allclose(given, np.stack(pair, axis=1))]
 right = np.stack([second, -first], axis=1)

@@ -548,9 +548,6 @@ drawn, too_narrow = decoded(np.exp(0.5 * log_variance)), decoded(np.exp(log_vari
 pooled = np.mean(np.var(drawn, axis=0), axis=(1, 2))
 mistakes = {
     "That is the variance: the root is missing.": pooled,
-    "That is the mean of the deviations: take the root after the mean.": np.mean(
-        np.std(drawn, axis=0), axis=(1, 2)
-    ),
     "The draws lie too near: sigma is exp(log_variance / 2).": np.sqrt(
         np.mean(np.var(too_narrow, axis=0), axis=(1, 2))
     ),
