@@ -434,7 +434,7 @@ assert abs(well["own integral"] - 1) < 0.01 and abs(well["own loss"] - well["los
 # %%
 times = np.linspace(0, 1, 5)
 normal = np.random.default_rng(3).normal(size=(700, 2))
-figure, axes = panels(5, 4, width=15, height=12, sharex=True, sharey=True)
+figure, axes = panels(5, 4, width=11, height=9, sharex=True, sharey=True)
 side = np.linspace(-3.2, 3.2, 61)
 where = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
 for row, data in enumerate(entropy):
@@ -455,7 +455,7 @@ for row, data in enumerate(entropy):
         style = {"cmap": "viridis", "interpolation": "bilinear", "vmax": np.quantile(density, 0.99)}
         upper.imshow(density, extent=(-3.2, 3.2, -3.2, 3.2), origin="lower", **style)
         upper.set(title=f"t = {t}")
-        lower.scatter(*paths[column].T, s=3, color=COLOURS[0])
+        lower.scatter(*paths[column].T, s=2, color=COLOURS[0])
         lower.set(aspect="equal", xlim=(-3.2, 3.2), ylim=(-3.2, 3.2))
 for panel in axes.flat:
     panel.set(xticks=[], yticks=[])

@@ -521,7 +521,7 @@ def spread_over_time(draws, rng):
 
 
 # Too certain within the window, and much too certain beyond it.
-spreads = spread_over_time(60, np.random.default_rng(7))
+spreads = spread_over_time(20, np.random.default_rng(7))
 off = np.sqrt(np.mean((path - curves) ** 2, axis=(0, 2)))
 at = [0, 50, 99, 150, 199]
 print("at t = 0, 1/2, 1, 3/2, 2: spread", np.round(spreads[at], 3), end=" ")
@@ -529,14 +529,14 @@ print("error", np.round(off[at], 3))
 assert spreads[199] < 0.2 * off[199] and spreads[50] < 0.8 * off[50]
 
 # %% [check 9.3]
-given = spread_over_time(20, np.random.default_rng(8))
+given = spread_over_time(12, np.random.default_rng(8))
 assert given is not None, "spread_over_time returns None"
 assert np.shape(given) == (200,), (
     f"spread_over_time returns the shape {np.shape(given)}; it should be (200,), one number for"
     " each time"
 )
 centre, log_variance = encode(ours, t[:100], x, which)
-noises = np.random.default_rng(9).normal(size=(20, *centre.shape))
+noises = np.random.default_rng(9).normal(size=(12, *centre.shape))
 
 
 def decoded(sigma):
@@ -557,7 +557,7 @@ mistakes = {
     "All draws are alike: z0 = mean + sigma * (new normal numbers for each draw).": np.zeros(200),
 }
 hint = [text for text, wrong in mistakes.items() if np.allclose(given, wrong, rtol=0.1)]
-share = np.median(given / np.sqrt(pooled))  # 20 draws of 200 series: known to about 2 percent
+share = np.median(given / np.sqrt(pooled))  # 12 draws of 200 series: known to some percent
 assert 0.9 < share < 1.1, (
     f"the spread is {share:.2f} times what it should be, in the middle of the 200 times."
     f" {''.join(hint[:1])}"
