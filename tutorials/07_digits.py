@@ -427,8 +427,8 @@ assert changed == np.sum(by_six != exact), f"changed is {changed}, which is not 
 # Tie the six blocks of a residual network together: all of them compute
 # $\mathbf h \leftarrow \mathbf h + b(\theta, \mathbf h)$ with one and the same $\theta$. That is
 # Euler's method from $t = 0$ to 1, for which equation $\mathbf h' = f(t, \mathbf h, \theta)$, and
-# with which step? Write `tied`: it is given the function `block(theta, h)`, and returns the function
-# `f(t, h, theta)` and the length of the step. Then
+# with which step? Write `tied`: it is given the function `block(theta, h)`, and returns the
+# function `f(t, h, theta)` and the length of the step. Then
 # `solve(f, h, [0.0, 1.0], theta, method="euler", step_size=step)` ends where the six blocks end.
 
 
@@ -522,7 +522,7 @@ of_each = [
 ]
 of_all = solve(f, h_of_6, [0.0, 1.0], trained["field"], **tolerances).stats.nfev
 given = alone(h_of_6, 1e-7)
-assert given is not None, "alone returns None"
+assert given is not None, "alone returns None: where is its `return`?"
 assert np.shape(given) == (6,), (
     f"alone(h, tol) returns the shape {np.shape(given)} for six rows; it should be (6,), a number"
     " for each"
@@ -569,7 +569,7 @@ def error_of_first(n, tol):
     return solve(spring, y0, [0, 10.0], rtol=1e-13, atol=tol).y[-1, 0, 0] - np.cos(10.0)
 
 
-assert larger_by(100) is not None, "larger_by returns None"
+assert larger_by(100) is not None, "larger_by returns None: where is its `return`?"
 assert np.isclose(larger_by(1), 1), f"for one image the factor is 1; you have {larger_by(1)}"
 in_batch, by_factor = error_of_first(100, 1e-8), error_of_first(1, 1e-8 * float(larger_by(100)))
 hint = "How much smaller is the mean of n squares if all but one of them are zero?"
@@ -578,7 +578,7 @@ if np.isclose(larger_by(100), 100):
 elif np.isclose(larger_by(100), 1):
     hint = "That would be a norm for each image. This one is a mean over all of them."
 assert np.isclose(in_batch, by_factor, rtol=1e-3), (
-    f"A spring beside 99 that stand still, solved with a tolerance of 1e-8, is off by {in_batch:.2e}"
+    f"A spring beside 99 that stand still, solved with tolerance 1e-8, is off by {in_batch:.2e}"
     f" at t = 10. Alone, with a tolerance {larger_by(100):.3g} times as large, it is off by"
     f" {by_factor:.2e}. With the right factor the two are equal. {hint}"
 )

@@ -510,7 +510,7 @@ def scaled(t, state, a):
 # %% [check 8.1]
 rate, points = 0.7, np.random.default_rng(5).normal(size=(4, 3))
 given = scaled(0.0, (points, np.zeros(4)), rate)
-assert given is not None, "scaled returns None"
+assert given is not None, "scaled returns None: where is its `return`?"
 assert isinstance(given, tuple) and len(given) == 2, (
     f"scaled returns {given!r:.60}; it should return a pair, the derivatives of z and of log p"
 )
@@ -543,9 +543,10 @@ assert off < 1e-8, (
 # Fields in the plane of the form
 # $f(\mathbf z) = (\partial H / \partial z_2, -\partial H / \partial z_1)$ have the trace zero,
 # whatever the function $H$: $\partial_1 \partial_2 H - \partial_2 \partial_1 H = 0$. Make one:
-# `swirl(H)` returns the field. $H$ takes points of shape (n, 2) and returns a number for each, shape
-# (n,); the field takes the points, and returns f of each, shape (n, 2). (`grad` differentiates a
-# function that returns one number. How do you make one of $H$, if each row has an $H$ of its own?)
+# `swirl(H)` returns the field. $H$ takes points of shape (n, 2) and returns a number for each,
+# shape (n,); the field takes the points, and returns f of each, shape (n, 2). (`grad`
+# differentiates a function that returns one number. How do you make one of $H$, if each row has an
+# $H$ of its own?)
 
 
 # %% [stub 8.2]
@@ -582,7 +583,7 @@ points = np.random.default_rng(8).normal(size=(5, 2))
 field_of_H = swirl(lambda z: z[:, 0] ** 2 + 3 * np.sin(z[:, 1]))  # H = z_1^2 + 3 sin z_2
 assert callable(field_of_H), f"swirl(H) returns {field_of_H}; it should return a function of z"
 given = field_of_H(points)
-assert given is not None, "the field that swirl(H) returns gives None"
+assert given is not None, "the field that swirl(H) returns gives None: where is its `return`?"
 assert np.shape(given) == (5, 2), (
     f"for points of shape (5, 2) the field has the shape {np.shape(given)}; it should be (5, 2)"
 )
@@ -667,8 +668,8 @@ first, second = np.zeros(2), again * np.array([0.6, 0.8])
 print(f"0 w and {again:.6f} w have the same image")
 
 # %% [check 8.4]
-for name, point in (("first", first), ("second", second)):
-    assert np.shape(point) == (2,), f"{name} is {point}; it should be a point, of shape (2,)"
+for called, point in (("first", first), ("second", second)):
+    assert np.shape(point) == (2,), f"{called} is {point}; it should be a point, of shape (2,)"
 assert np.all(np.isfinite(np.array([first, second], float))), "the points are not finite"
 w_of_layer = np.array([0.6, 0.8])
 of_first, of_second = planar_layer(np.array([first, second]), -3 * w_of_layer, w_of_layer, 0.0)

@@ -139,7 +139,8 @@ def rmse(found, wanted):
 
 # %% [predict]
 # A first guess at a spiral is the mean of its observations, wherever it is asked for. The error of
-# the model within the window, after these 150 steps, is about what share of the error of that guess?
+# the model within the window, after these 150 steps, is about what share of the error of that
+# guess?
 
 # %%
 STEPS = 150
@@ -405,8 +406,8 @@ assert turns[0] * turns[-1] < 0 and min(abs(turns[0]), abs(turns[-1])) > 1
 # How certain is the recognition network of what it says? Write `deviation`: the mean, over all
 # series and all four dimensions, of the standard deviation $\sigma$ of $q(\mathbf z_0)$, by the
 # trained model `ours`. It is given observations `x`, shape (n, k, 2), and `which`, shape (n, k), as
-# `encode` is, whose times are `t[:100]`. (`encode` returns two arrays, the mean and the logarithm of
-# the *variance*.)
+# `encode` is, whose times are `t[:100]`. (`encode` returns two arrays, the mean and the logarithm
+# of the *variance*.)
 
 
 # %% [stub 9.1]
@@ -428,7 +429,7 @@ for every in (1, 2, 6):
 
 # %% [check 9.1]
 given = deviation(x[:, ::6], which[:, ::6])
-assert given is not None, "deviation returns None"
+assert given is not None, "deviation returns None: where is its `return`?"
 assert np.shape(given) == (), (
     f"deviation returns the shape {np.shape(given)}; it should be one number, the mean over all"
 )
@@ -467,8 +468,8 @@ found = {}
 for every in (1, 6):
     fewer = x[:, ::every], which[:, ::every]
     sigma = np.mean(np.exp(0.5 * encode(ours, t[:100], *fewer)[1]))
-    within = by_latent("GRU", ours, t, *fewer)[:, :100]
-    found[every] = np.array([sigma, rmse(within, curves[:, :100])])
+    path_of_fewer = by_latent("GRU", ours, t, *fewer)
+    found[every] = np.array([sigma, rmse(path_of_fewer[:, :100], curves[:, :100])])
 factors = found[6] / found[1]
 print("with five observations instead of thirty, times as large: the deviation of z0", end=" ")
 print(f"{factors[0]:.1f}, the error within {factors[1]:.1f}")
@@ -490,9 +491,9 @@ mistakes = {
     ),
 }
 hint = [text for text, wrong in mistakes.items() if np.allclose(factors, wrong, rtol=0.02)]
-for name, factor, wanted in zip(("deviation", "error"), factors, right):
+for called, factor, wanted in zip(("deviation", "error"), factors, right):
     assert np.isclose(factor, wanted, rtol=0.02), (
-        f"the factor of the {name} is {factor:.2f}, which is not right. {''.join(hint)}"
+        f"the factor of the {called} is {factor:.2f}, which is not right. {''.join(hint)}"
     )
 
 # %% [exercise 9.3] level 2
@@ -530,7 +531,7 @@ assert spreads[199] < 0.2 * off[199] and spreads[50] < 0.8 * off[50]
 
 # %% [check 9.3]
 given = spread_over_time(12, np.random.default_rng(8))
-assert given is not None, "spread_over_time returns None"
+assert given is not None, "spread_over_time returns None: where is its `return`?"
 assert np.shape(given) == (200,), (
     f"spread_over_time returns the shape {np.shape(given)}; it should be (200,), one number for"
     " each time"
@@ -565,11 +566,11 @@ assert 0.9 < share < 1.1, (
 
 # %% [exercise 9.4] level 3
 # Does the model know the times of its observations, or only their order? Take the series whose last
-# observation leaves room, `fits = which[:, -1] < 95`, and tell the model that all their observations
-# were made five steps later (`which + 5`). The spirals that it should now see at the times 5 to 99
-# are `curves` at the times 0 to 94. Set `errors` to two root mean square errors over the times 5 to
-# 99 against these moved spirals: first that of what the model now predicts; second that of what it
-# predicted before (`path`), which is the error it would have if it did not notice.
+# observation leaves room, `fits = which[:, -1] < 95`, and tell the model that all their
+# observations were made five steps later (`which + 5`). The spirals that it should now see at the
+# times 5 to 99 are `curves` at the times 0 to 94. Set `errors` to two root mean square errors over
+# the times 5 to 99 against these moved spirals: first that of what the model now predicts; second
+# that of what it predicted before (`path`), which is the error it would have if it did not notice.
 
 # %% [stub 9.4]
 errors = ...  # two numbers: of what it predicts now, of what it predicted before
@@ -599,9 +600,9 @@ mistakes = {
     ],
 }
 hint = [text for text, wrong in mistakes.items() if np.allclose(errors, wrong, rtol=0.01)]
-for name, error, wanted in zip(("first", "second"), errors, right):
-    assert np.isclose(error, wanted, rtol=0.01), (
-        f"the {name} error is {error:.3f}, which is not right. {''.join(hint)}"
+for called, one_error, wanted in zip(("first", "second"), errors, right):
+    assert np.isclose(one_error, wanted, rtol=0.01), (
+        f"the {called} error is {one_error:.3f}, which is not right. {''.join(hint)}"
     )
 
 # %% [markdown]

@@ -34,8 +34,8 @@ from tinyode.plotting import COLOURS, panels, save
 # size for each (`solve_batch`).
 
 # %% [predict]
-# Alone, the easiest of the sixteen needs a third of the evaluations of f that the hardest needs. How
-# many does one clock for all of them need: as many as the hardest alone, fewer, or more?
+# Alone, the easiest of the sixteen needs a third of the evaluations of f that the hardest needs.
+# How many does one clock for all of them need: as many as the hardest alone, fewer, or more?
 
 
 # %%
@@ -67,10 +67,10 @@ axes[1].set(xlabel=r"$\mu$", ylabel="error at t = 20")
 save(
     figure,
     "10_one_clock",
-    alt="Two panels over mu, from 0.1 to 12. Left: evaluations of f; on one clock every sample takes"
+    alt="Two panels over mu, from 0.1 to 12. Left: evaluations of f; on one clock each sample takes"
     " the same high number, more than twice what the hardest takes on a clock of its own. Right:"
-    " errors at t = 20; for the hard samples they are alike, for the easy ones one clock makes them"
-    " some hundred times smaller.",
+    " errors at t = 20; on one clock they are much smaller for the three easiest samples, a thousand"
+    " times for the first, and about the same for all others.",
 )
 
 # %% [markdown]
@@ -85,9 +85,9 @@ save(
 # Where $f$ is Lipschitz in $\mathbf z$, two solutions that meet at one time are the same for all
 # time (Picard and Lindelöf). So on a line they can never overtake one another: $z_1(0) < z_2(0)$
 # means $z_1(t) < z_2(t)$ for ever. Whatever its parameters, a flow on the line from 0 to 1 is an
-# increasing function. It cannot learn $x \mapsto -x$. (The small fields from here on are `compiled`:
-# recorded at the first call, and run from then on as straight-line NumPy, because most of their time
-# would otherwise go into the tape.)
+# increasing function. It cannot learn $x \mapsto -x$. (The small fields from here on are
+# `compiled`: recorded at the first call, and run from then on as straight-line NumPy, because most
+# of their time would otherwise go into the tape.)
 
 # %% [predict]
 # Train it on $x \mapsto -x$ all the same, for x between -1 and 1. To which increasing function does
@@ -179,9 +179,6 @@ save(
 # there on. A solver finds one of them; which, a change of $y(0)$ decides that is far smaller than
 # any rounding of numbers like one.
 
-# %% [predict]
-# From $y(0) = 0$ the solver stays at zero. Where is it at $t = 4$, if it starts from $10^{-20}$?
-
 # %%
 square_root = lambda t, y: np.sqrt(np.abs(y))
 t = np.linspace(0, 4, 81)
@@ -203,8 +200,8 @@ axes.legend()
 save(
     figure,
     "10_many_solutions",
-    alt="Solutions of y' = sqrt(|y|) through (0, 0), in grey: each stays at zero up to a time of its"
-    " own, and then rises as a parabola. The solver, started from y(0) = 0, stays at zero for ever;"
+    alt="Solutions of y' = sqrt(|y|) through (0, 0), in grey: each stays at zero for a time and"
+    " then rises as a parabola. The solver, started from y(0) = 0, stays at zero for ever;"
     " started from 1e-20 it follows the parabola that rises at once.",
 )
 
@@ -251,7 +248,8 @@ fields = {
 }
 WAYS = ("adjoint", "interpolated", "discrete")
 forward_error, backward_error, gradient_error = {}, {}, {}
-for name, (f, z0, k, method) in fields.items():
+for name in fields:
+    f, z0, k, method = fields[name]
     tight = {"method": method, "rtol": 1e-11, "atol": 1e-13}
     exact_z1 = solve(f, z0, [0, 3.0], k, **tight).y[-1]
     loss = lambda k, f=f, z0=z0, **o: np.sum(odeint(f, z0, [0, 3.0], k, **o)[-1])
@@ -336,8 +334,8 @@ assert off[2, -1] < 1e-6 < off[2, 1] and off[0, -1] > 1e-4  # the larger of the 
 #
 # $$y' = -y \text{ above } \tfrac12, \qquad y' = -2 y \text{ below}, \qquad y(0) = y_0.$$
 #
-# The solution reaches $\tfrac12$ at $t^{\ast} = \ln(2 y_0)$, for $\tfrac12 < y_0 < \tfrac{e}{2}$. Then
-# $y(1) = \tfrac12 e^{-2 (1 - t^{\ast})} = 2 e^{-2} y_0^2$. So the derivative at $y_0 = 1$ is
+# The solution reaches $\tfrac12$ at $t^{\ast} = \ln(2 y_0)$, for $\tfrac12 < y_0 < \tfrac{e}{2}$.
+# Then $y(1) = \tfrac12 e^{-2 (1 - t^{\ast})} = 2 e^{-2} y_0^2$. So the derivative at $y_0 = 1$ is
 # $4 e^{-2} = 0.5413$. What do our gradients say?
 
 # %% [predict]
@@ -361,24 +359,24 @@ for way in ways:
 
 # %% [markdown]
 # All four ways agree on a gradient that is half of what it should be. A smaller tolerance does not
-# help. The reason: a change of $y_0$ also moves the time $t^{\ast}$, and none of the four ways takes the
-# derivative of that time.
+# help. The reason: a change of $y_0$ also moves the time $t^{\ast}$, and none of the four ways
+# takes the derivative of that time.
 #
 # Start a little higher. Just before the surface, the two solutions are $\delta^-$ apart. The higher
-# one reaches the surface later, by $dt^{\ast} = -\delta^- / f^-$, where $f^-$ and $f^+$ are the slopes
-# before and after the surface. During $dt^{\ast}$ the higher solution still has the slope $f^-$, and the
-# other one has $f^+$ already. After the surface their distance is
+# one reaches the surface later, by $dt^{\ast} = -\delta^- / f^-$, where $f^-$ and $f^+$ are the
+# slopes before and after the surface. During $dt^{\ast}$ the higher solution still has the slope
+# $f^-$, and the other one has $f^+$ already. After the surface their distance is
 #
 # $$\delta^+ = \delta^- + (f^- - f^+) dt^{\ast} = \frac{f^+}{f^-} \delta^-,$$
 #
 # here with $f^+ / f^- = 2$. (In more dimensions it is a matrix, the *saltation matrix*. It needs
 # $f^- \ne 0$, and an $f^+$ that goes on across the surface.) The adjoint $\mathbf a$ has to jump by
-# the same factor where it passes $t^{\ast}$ on its way back. The solver does not know of the switch, and
-# $\mathbf a$ passes without a jump.
+# the same factor where it passes $t^{\ast}$ on its way back. The solver does not know of the
+# switch, and $\mathbf a$ passes without a jump.
 #
 # The cure is to say where the switch is. `odeint_event` stops at the surface. It returns the time
-# $t^{\ast}$, whose derivative it knows (by the implicit function theorem of chapter 4). `odeint` goes on
-# from there.
+# $t^{\ast}$, whose derivative it knows (by the implicit function theorem of chapter 4). `odeint`
+# goes on from there.
 
 
 # %%
@@ -395,8 +393,8 @@ for way in ways:
     assert abs(slope - right) < 1e-5 and abs(2 * in_one - right) < 2e-3
 
 # %% [markdown]
-# With a switch at a fixed *time* $\mathbf a$ has no jump: $t^{\ast}$ does not move. With a kink, where
-# $f$ is continuous (`np.maximum(y, 1)` at 1), it has none either: $f^+ = f^-$.
+# With a switch at a fixed *time* $\mathbf a$ has no jump: $t^{\ast}$ does not move. With a kink,
+# where $f$ is continuous (`np.maximum(y, 1)` at 1), it has none either: $f^+ = f^-$.
 #
 # ## Exercises
 #
@@ -427,8 +425,9 @@ def apart_by_a_line(side, extra):
 
 # %% [exercise 10.1] level 1
 # What is increasing, a flow of the line can learn. Let it learn $x \mapsto x^3 + x / 2$ at the nine
-# points `x`, with `fit` and `end` from above, and the start
-# `nn.mlp(2, 16, 1)[0](np.random.default_rng(0))`. Set `cubic` to the parameters that come out.
+# points `x`, with `fit` and `end` from above. Start from the parameters that `init` of
+# `init, _ = nn.mlp(2, 16, 1)` makes with `np.random.default_rng(0)`. Set `cubic` to the parameters
+# that come out.
 
 # %% [stub 10.1]
 cubic = ...  # the parameters after training
@@ -503,10 +502,10 @@ cases = {
         "It falls in one narrow place around 0: look at more points.",
     ),
 }
-for name, (g, why) in cases.items():
+for called, (g, why) in cases.items():
     said, true = reachable(g), bool(np.all(np.diff(g(np.linspace(-1, 1, 2001))) >= 0))
     assert isinstance(said, (bool, np.bool_)), f"reachable returns {said}: True or False?"
-    assert said == true, f"reachable says {bool(said)} of {name}, and it should be {true}. {why}"
+    assert said == true, f"reachable says {bool(said)} of {called}, and it should be {true}. {why}"
 
 # %% [exercise 10.3] level 2
 # A disc within a ring: can a flow of the plane move them so that a straight line separates the two?
@@ -544,7 +543,7 @@ five = np.random.default_rng(2).normal(size=(5, 2))
 turn = lambda t, z, q: np.tanh(z @ q) + t
 weights = {"f": of_flow, "w": np.array([0.5, -1.0, 2.0]), "b": 0.3}
 given = side(weights, five, 1, turn)
-assert given is not None, "side returns None"
+assert given is not None, "side returns None: where is its `return`?"
 assert np.shape(given) == (5,), (
     f"for five points side returns the shape {np.shape(given)}; it should be (5,)"
 )
@@ -568,8 +567,8 @@ assert np.allclose(given, right, rtol=1e-4), (
 # In the plane no flow can do it, whatever its field: the ring stays a closed curve around the disc,
 # since trajectories cannot cross. In three dimensions you can write down a field that does it,
 # without any training. The disc is $r \le 1$, the ring $2 \le r \le 3$, where
-# $r^2 = z_1^2 + z_2^2$; all points start with $z_3 = 0$. Write `lift`, a *smooth* field: it carries,
-# from $t = 0$ to 1, the disc to $z_3 > 1/2$ and the ring to $z_3 \lt 1/2$.
+# $r^2 = z_1^2 + z_2^2$; all points start with $z_3 = 0$. Write `lift`, a *smooth* field: it
+# carries, from $t = 0$ to 1, the disc to $z_3 > 1/2$ and the ring to $z_3 \lt 1/2$.
 
 
 # %% [stub 10.4]
@@ -595,7 +594,7 @@ on_circle = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
 disc = np.concatenate([r * on_circle for r in (0.0, 0.3, 0.6, 1.0)])
 ring = np.concatenate([r * on_circle for r in (2.0, 2.3, 2.6, 3.0)])
 slopes = lift(0.0, disc)
-assert slopes is not None, "lift returns None"
+assert slopes is not None, "lift returns None: where is its `return`?"
 assert np.shape(slopes) == disc.shape, (
     f"for points of shape {disc.shape} lift returns the shape {np.shape(slopes)}; it should be the"
     " same: three derivatives for each point"
@@ -607,8 +606,8 @@ assert jumps.max() < 0.05, (
     " smooth: without a Lipschitz constant solutions need not be unique"
 )
 heights = {}
-for name, points in (("disc", disc), ("ring", ring)):
-    heights[name] = solve(lift, points, [0.0, 1.0], rtol=1e-5, atol=1e-6).y[-1, :, 2]
+for called, points in (("disc", disc), ("ring", ring)):
+    heights[called] = solve(lift, points, [0.0, 1.0], rtol=1e-5, atol=1e-6).y[-1, :, 2]
 assert heights["disc"].min() > 0.5, (
     f"the lowest point of the disc ends at z_3 = {heights['disc'].min():.3f}, not above 1/2"
 )
@@ -618,14 +617,13 @@ assert heights["ring"].max() < 0.5, (
 )
 
 # %% [exercise 10.5] level 2
-# The field of two rates (`f, z0, k, _ = fields["two rates"]`) loses up to $e^{kT}$ on its way back over the time
-# $T = 3$. With states stored on the way, $\mathbf z$ can start anew from each. Write `worst_start`:
-# it cuts the time from 0 to 3 into `pieces` equal intervals, solves forward once and stores the
-# state at the end of each interval (default tolerances), solves each interval backwards from the
-# state that was stored at its end, and returns the largest distance, over all intervals and
-# both components, between where that arrives and the state that was stored there. How much of
-# $e^{kT}$ is left with eight intervals?
-
+# The field of two rates (`f, z0, k, _ = fields["two rates"]`) loses up to $e^{kT}$ on its way back
+# over the time $T = 3$. With states stored on the way, $\mathbf z$ can start anew from each. Write
+# `worst_start`. It cuts the time from 0 to 3 into `pieces` equal intervals. It solves forward once,
+# with the default tolerances, and stores the state at both ends of each interval. Then it solves
+# each interval backwards, from the state that was stored at its end. It returns the largest
+# distance, over all intervals and both components, between what arrives at the beginning of an
+# interval and what was stored there. How much of $e^{kT}$ is left with eight intervals?
 
 # %% [stub 10.5]
 def worst_start(pieces):
@@ -656,18 +654,18 @@ assert worst_start(8) < 1e-2 * worst_start(1)
 
 # %% [check 10.5]
 given = worst_start(8)
-assert given is not None, "worst_start returns None"
+assert given is not None, "worst_start returns None: where is its `return`?"
 assert np.shape(given) == (), f"worst_start returns {given}; it should be one number"
 field_of_two, first_state, k_of_two, _ = fields["two rates"]
 grid = np.linspace(0, 3.0, 9)
 stored = solve(field_of_two, first_state, grid, k_of_two).y
 off, state = [], stored[-1]
 through = []  # without starting anew
-for i in range(8, 0, -1):
-    interval = [grid[i], grid[i - 1]]
-    off.append(np.abs(solve(field_of_two, stored[i], interval, k_of_two).y[-1] - stored[i - 1]))
+for later in range(8, 0, -1):
+    interval, wanted = [grid[later], grid[later - 1]], stored[later - 1]
+    off.append(np.abs(solve(field_of_two, stored[later], interval, k_of_two).y[-1] - wanted))
     state = solve(field_of_two, state, interval, k_of_two).y[-1]
-    through.append(np.abs(state - stored[i - 1]))
+    through.append(np.abs(state - wanted))
 hint = ""
 if np.isclose(given, np.abs(np.diff(stored, axis=0)).max(), rtol=0.01):
     hint = "So far apart are the two ends of an interval: compare with the state at its beginning."
