@@ -311,7 +311,7 @@ assert 1.3 < min(ratio) and max(ratio) < 2.4
 # within the window, beyond it, and, as an ODE can be solved backwards too, before it. Within, it is
 # closer to the truth than its data are. Beyond, it goes on smoothly, and wrong: nothing in the ELBO
 # asks that where the window ends, $\mathbf z$ should be what it is for a series that begins there.
-# Exercise 2 asks whether it knows.
+# Exercise 9.3 asks whether it knows.
 
 # %%
 ours = tree.load(RESULTS / "09_latent.npz")

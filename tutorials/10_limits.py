@@ -44,7 +44,8 @@ def swings(t, y, mu):
 
 
 mu, y0 = np.linspace(0.1, 12, 16), np.tile([2.0, 0.0], (16, 1))
-exact = solve_batch(swings, y0, [0, 20.0], mu, batched=(0,), rtol=1e-9, atol=1e-10).y[-1]
+tight = {"method": "dop853", "rtol": 1e-11, "atol": 1e-12}
+exact = solve_batch(swings, y0, [0, 20.0], mu, batched=(0,), **tight).y[-1]
 together = solve(swings, y0, [0, 20.0], mu)
 apart = solve_batch(swings, y0, [0, 20.0], mu, batched=(0,))
 error_together = np.abs(together.y[-1] - exact).max(axis=1)
@@ -78,7 +79,7 @@ save(
 # moments of different samples come at different times, the shared step is small nearly always. What
 # it buys is accuracy in the easy samples, where none was asked for; the hard ones are no more
 # accurate. And where the samples are alike, as images are to a trained network, little is lost:
-# chapter 7's third exercise.
+# exercise 7.3.
 #
 # ## Trajectories cannot cross
 #
@@ -624,6 +625,7 @@ assert heights["ring"].max() < 0.5, (
 # each interval backwards, from the state that was stored at its end. It returns the largest
 # distance, over all intervals and both components, between what arrives at the beginning of an
 # interval and what was stored there. How much of $e^{kT}$ is left with eight intervals?
+
 
 # %% [stub 10.5]
 def worst_start(pieces):
