@@ -140,7 +140,9 @@ def test_two_mistakes_are_named_together():
 
 
 def test_a_mistake_that_is_not_known_shows_the_numbers():
-    with pytest.raises(AssertionError, match="dg/dp: expected .*, by finite differences; got") as e:
+    with pytest.raises(
+        AssertionError, match=r"dg/dp: expected .*, by finite differences; got"
+    ) as e:
         check_root_adjoint(lambda f, g, u0, p: by_library(f, g, u0, p) + 0.1)
     assert "What is wrong" not in str(e.value)
 

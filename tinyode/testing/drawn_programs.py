@@ -105,6 +105,10 @@ class Program(NamedTuple):
         steps = [s._replace(operands=tuple([new.get(n, n) for n in s.operands])) for s in steps]
         return Program(tuple([self.shapes[i] for i in used]), tuple(steps), self.seed)
 
+    def without_idle_steps(self) -> "Program":
+        """Return the program without the steps that L does not depend on."""
+        return self._replace(steps=tuple(self._reached()[1]))
+
     def unused(self) -> list[str]:
         """Return the arguments that L does not depend on."""
         names, _ = self._reached()
