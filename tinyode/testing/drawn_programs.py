@@ -139,7 +139,7 @@ def _carried_out(step, operands):
     except (TypeError, AttributeError) as error:
         method = METHOD[step.operation]
         lacking = [x for x in operands if getattr(x, method, None) is None and not _is_plain(x)]
-        if not lacking or (method == "tanh" and hasattr(lacking[0], "__array_ufunc__")):
+        if not lacking or (method == "tanh" and getattr(lacking[0], "__array_ufunc__", None)):
             raise
         kind = type(lacking[0]).__name__
         raise Refused(

@@ -189,12 +189,13 @@ def _check_linear_algebra(adjoint):
         if caller is None or _is_in(caller, "tinyode", "numpy", "scipy"):
             return  # np.linalg.cond calls inv, and so does Newton's method of the library
         right = np.shape(frame.f_locals.get("b"))
+        called = f"{frame.f_globals['__name__'].split('.')[0]}.linalg.{name} was called"
         if name in ("inv", "pinv"):
-            seen.append(f"{name} was called, which computes a dense inverse")
+            seen.append(f"{called}, which computes a dense inverse")
         elif len(right) == 2 and right[1] == m:
-            seen.append(f"{name} was called with {m} right-hand sides, one for each parameter")
+            seen.append(f"{called} with {m} right-hand sides, one for each parameter")
         elif len(right) == 2 and right[1] == n:
-            seen.append(f"{name} was called with {n} right-hand sides, as for a dense inverse")
+            seen.append(f"{called} with {n} right-hand sides, as for a dense inverse")
 
     watch_calls(lambda: adjoint(problem.f, problem.g, problem.u0.copy(), problem.p.copy()), see)
     if seen:
