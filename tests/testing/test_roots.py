@@ -190,6 +190,12 @@ def by_sensitivities(f, g, u0, p):
     return grad(g)(u) @ -np.linalg.solve(jacobian(f, 0)(u, p), jacobian(f, 1)(u, p))
 
 
+def by_columns(f, g, u0, p):
+    u = root(f, u0, p)
+    dg_du, df_du, df_dp = grad(g)(u), jacobian(f, 0)(u, p), jacobian(f, 1)(u, p)
+    return np.array([-dg_du @ np.linalg.solve(df_du, column) for column in df_dp.T])
+
+
 def by_differences(f, g, u0, p):
     cost = lambda p: g(newton(f, u0, p, 30))
     return np.array([central_difference(cost, (p,), (e,)) for e in np.eye(len(p))])
@@ -217,6 +223,7 @@ def by_scipy(f, g, u0, p):
             by_sensitivities,
             "numpy.linalg.solve was called with 4 right-hand sides, one for each parameter",
         ),
+        (by_columns, "numpy.linalg.solve is called 4 times for 4 parameters and 24 times for 24"),
         (by_differences, "f is called .* times for 4 parameters and .* times for 24, so the cost"),
     ],
 )

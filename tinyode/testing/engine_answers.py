@@ -16,7 +16,7 @@ from .drawn_programs import INPUTS, Program, Refused
 # Values stay below 10 and programs have seven steps at most, so rounding stays far below this.
 RTOL = 1e-8
 LARGEST = 10.0
-# Differences of programs whose values stay below 10 were within 3e-9 of 1 + |derivative|.
+# Differences were within 1.4e-9 of the library's, relative to 1 + |derivative|, on 2500 programs.
 RTOL_OF_DIFFERENCES = 1e-6
 NUMBERS = (np.ndarray, np.floating, float)
 

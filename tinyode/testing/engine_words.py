@@ -7,52 +7,58 @@
 import numpy as np
 
 from .drawn_programs import INPUTS, Program, Refused, drawn
-from .engine_answers import answer_to, expected_on, is_moderate, same, wrong_on
+from .engine_answers import answer_to, expected_on, is_moderate, same
 from .engine_mistakes import MISTAKES, RIGHT, UNDO, backwards, by_visits, made
 
 OTHERS = 30  # programs that tell mistakes apart
 LIKELY = 0.5  # a mistake is named as a possible one if it explains this share of what is wrong
 
 
-def report(gradient, operations, wrong):
+def report(gradient, operations, program, found):
     """Raise an error that says what is wrong on a program."""
-    program, found = wrong.program, wrong.found
     if isinstance(found, Refused):
-        rest = tuple([operation for operation in operations if operation != found.operation])
-        leave_out = f"; or check it without, with operations={rest}" if found.operation else ""
-        raise AssertionError(_message(f"{found}{leave_out}", program)) from found.__cause__
+        leave_out = f"; or check it without, with {_without(operations, found.operation)}"
+        said = f"{found}{leave_out if found.operation else ''}"
+        raise AssertionError(_message(said, program)) from found.__cause__
     if isinstance(found, Exception):
         _raise_again(gradient, operations, program, found)
-    again = wrong_on(program, gradient)
-    if (
-        again is None
-        or isinstance(again.found, Exception)
-        or not all(map(same, again.found, found))
-    ):
-        now = "right gradients" if again is None else again.found
-        raise AssertionError(
-            _message(
-                f"the same program has other gradients when it is differentiated again: {found},"
-                f" then {now}. Something is kept from one call to the next: a list or a dictionary"
-                " outside of the function, an attribute of the class, or a default argument. Make"
-                " it anew in each call",
-                program,
-            )
-        )
+    _check_repeatable(gradient, program, found)
     expected = expected_on(program)
     i = next(i for i, x in enumerate(expected) if not same(found[i], x))
     shapes = ""
     if found[i].shape != expected[i].shape:
         shapes = f", whose shape {found[i].shape} is not that of the argument, {expected[i].shape}"
-    said = f"dL/d{INPUTS[i]} is wrong: expected {expected[i]}; got {found[i]}{shapes}."
+    right, wrong = [np.array2string(x, precision=8) for x in (expected[i], found[i])]
+    said = f"dL/d{INPUTS[i]} is wrong: expected {right}; got {wrong}{shapes}."
     others = _others(operations), _others(_near(program, operations))
     certain, words = explanations(program, found, _or_none(gradient), others)
     if not words and INPUTS[i] in program.unused() and not np.any(found[i]):
         name = INPUTS[i]
         certain, words = True, [f"L does not depend on {name}; write np.zeros_like({name})"]
-    elif not words and shapes:
+    elif not words and shapes and program.broadcasts():
         certain, words = True, [UNDO]
     raise AssertionError(_message(f"{said}\n{_in_words(program, certain, words)}", program))
+
+
+def _without(operations, operation):
+    """Return how to check an engine that lacks an operation."""
+    lost = {"sum", "@", "broadcasting"} if operation == "sum" else {operation}
+    return f"operations={tuple([o for o in operations if o not in lost])}"
+
+
+def _check_repeatable(gradient, program, found):
+    """Raise AssertionError if the engine finds something else when it is called again."""
+    again = _or_none(gradient)(program)
+    if again is None or not all(map(same, again, found)):
+        raise AssertionError(
+            _message(
+                f"the same program has other gradients when it is differentiated again: {found},"
+                f" then {again}. Something is kept from one call to the next: a list or a"
+                " dictionary outside of the function, an attribute of the class, or a default"
+                " argument. Make it anew in each call",
+                program,
+            )
+        )
 
 
 def _near(program, operations):
@@ -167,15 +173,15 @@ def _raise_again(gradient, operations, program, error):
             )
         ) from error
     stretched = program.broadcasts()
-    plain = [operation for operation in operations if operation != "broadcasting"]
-    if stretched and all([answers(other) is not None for other in _others(plain)]):
+    others = _others([operation for operation in operations if operation != "broadcasting"])
+    if stretched and all([answers(other) is not None for other in others]):
         values = program.values(program.inputs())
         a, b = [np.shape(values[operand]) for operand in stretched[-1].operands]
         raise AssertionError(
             _message(
                 f"`{stretched[-1]}` has operands of the shapes {a} and {b}, and your engine raised"
                 f" {name}: {error}. {UNDO}; or check it without, with"
-                f" operations={tuple(plain)}",
+                f" {_without(operations, 'broadcasting')}",
                 program,
             )
         ) from error

@@ -4,6 +4,7 @@ The problems are those of `tinyode.testing.root_problems`. `tinyode.testing.root
 words for what is wrong.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -96,8 +97,7 @@ def check_root_adjoint(
     wrong = smallest_found(lambda problem: _look(problem, adjoint, same), draw, max_examples)
     if wrong is not None:
         _report(wrong, adjoint, same)
-    _check_linear_algebra(adjoint)
-    _check_calls(adjoint)
+    _check_cost(adjoint)
 
 
 def _look(problem, adjoint, same):
@@ -175,9 +175,31 @@ def _message(what, problem):
     return f"check_root_adjoint: {what}\nThe problem:\n\n{problem}\n"
 
 
-def _check_linear_algebra(adjoint):
-    """Raise AssertionError for a dense inverse, or for as many right-hand sides as parameters."""
-    problem, seen = drawn_problem(*LARGE), list[str]()
+def _check_cost(adjoint):
+    """Raise AssertionError for a dense inverse, or for a cost that grows with each parameter."""
+    problem = drawn_problem(*LARGE)
+    more = problem.with_idle_parameters(MORE)
+    dense, calls = _calls(adjoint, problem)
+    _, more_calls = _calls(adjoint, more)
+    if dense:
+        raise AssertionError(
+            f"check_root_adjoint: the gradients are right, but {dense[0]}. There is one system to"
+            f" solve, with one right-hand side: {SOLVE}. {COST}"
+        )
+    for name in ("f", "g", "numpy.linalg.solve"):
+        if more_calls[name] - calls[name] >= MORE:
+            raise AssertionError(
+                f"check_root_adjoint: the gradients are right, but {name} is called"
+                f" {calls[name]} times for {len(problem.p)} parameters and {more_calls[name]} times"
+                f" for {len(more.p)}, so the cost grows with each parameter. The adjoint needs"
+                f" dg/du once, one solve, and df/dp in one pullback: {SOLVE} and dg_dp ="
+                " vjp(lambda p: f(u, p), p)[1](-lam)[0]"
+            )
+
+
+def _calls(adjoint, problem):
+    """Return what is said of dense linear algebra, and how often something is called."""
+    dense, counted, seen = list[str](), Counter[str](), Seen(problem)
     n, m = problem.C.shape
 
     def see(frame):
@@ -188,42 +210,20 @@ def _check_linear_algebra(adjoint):
             caller = caller.f_back
         if caller is None or _is_in(caller, "tinyode", "numpy", "scipy"):
             return  # np.linalg.cond calls inv, and so does Newton's method of the library
+        called = f"{frame.f_globals['__name__'].split('.')[0]}.linalg.{name}"
+        counted[called] += 1
         right = np.shape(frame.f_locals.get("b"))
-        called = f"{frame.f_globals['__name__'].split('.')[0]}.linalg.{name} was called"
         if name in ("inv", "pinv"):
-            seen.append(f"{called}, which computes a dense inverse")
+            dense.append(f"{called} was called, which computes a dense inverse")
         elif len(right) == 2 and right[1] == m:
-            seen.append(f"{called} with {m} right-hand sides, one for each parameter")
+            dense.append(f"{called} was called with {m} right-hand sides, one for each parameter")
         elif len(right) == 2 and right[1] == n:
-            seen.append(f"{called} with {n} right-hand sides, as for a dense inverse")
+            dense.append(f"{called} was called with {n} right-hand sides, as for a dense inverse")
 
-    watch_calls(lambda: adjoint(problem.f, problem.g, problem.u0.copy(), problem.p.copy()), see)
-    if seen:
-        raise AssertionError(
-            f"check_root_adjoint: the gradients are right, but {seen[0]}. There is one system to"
-            f" solve, with one right-hand side: {SOLVE}. {COST}"
-        )
+    watch_calls(lambda: adjoint(seen.f, seen.g, problem.u0.copy(), problem.p.copy()), see)
+    return dense, counted + Counter(seen.calls)
 
 
 def _is_in(frame, *packages):
     module = str(frame.f_globals.get("__name__", ""))
     return any(f"{module}.".startswith(f"{package}.") for package in packages)
-
-
-def _check_calls(adjoint):
-    """Raise AssertionError if f or g is called once more for each parameter, or more often."""
-    counts = []
-    large = drawn_problem(*LARGE)
-    for problem in (large, large.with_idle_parameters(MORE)):
-        seen = Seen(problem)
-        adjoint(seen.f, seen.g, problem.u0.copy(), problem.p.copy())
-        counts.append((len(problem.p), seen.calls))
-    (few, fewer_calls), (many, more_calls) = counts
-    for name in ("f", "g"):
-        if more_calls[name] - fewer_calls[name] >= MORE:
-            raise AssertionError(
-                f"check_root_adjoint: the gradients are right, but {name} is called"
-                f" {fewer_calls[name]} times for {few} parameters and {more_calls[name]} times for"
-                f" {many}, so the cost grows with each parameter. The adjoint needs dg/du once, and"
-                f" df/dp in one pullback: {SOLVE} and dg_dp = vjp(lambda p: f(u, p), p)[1](-lam)[0]"
-            )
