@@ -28,7 +28,7 @@ def report(gradient, operations, program, found):
     shapes = ""
     if found[i].shape != expected[i].shape:
         shapes = f", whose shape {found[i].shape} is not that of the argument, {expected[i].shape}"
-    right, wrong = [np.array2string(x, precision=8) for x in (expected[i], found[i])]
+    right, wrong = [_shown(x) for x in (expected[i], found[i])]
     said = f"dL/d{INPUTS[i]} is wrong: expected {right}; got {wrong}{shapes}."
     others = _others(operations), _others(_near(program, operations))
     certain, words = explanations(program, found, _or_none(gradient), others)
@@ -151,6 +151,10 @@ def _wrong_seed(program, found):
             " operands?"
         )
     return [(words, {"seed": lambda L: factor})]
+
+
+def _shown(x):
+    return np.array2string(x, precision=8) if x.ndim else f"{x:.8g}"
 
 
 def _message(what, program):

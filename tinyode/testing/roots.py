@@ -149,8 +149,11 @@ def _report(wrong, adjoint, same):
     larger = [_look(drawn_problem(*size), adjoint, same) for size in (LARGE, SQUARE)]
     larger = [other for other in larger if other and not isinstance(other.found, Exception)]
     if isinstance(found, Exception):
-        for other in larger:  # a product of shapes that fit there, but not here
-            _report(other, adjoint, same)
+        for other in larger:  # a product whose shapes fit there, but not here
+            try:
+                _report(other, adjoint, same)
+            except AssertionError as said:
+                raise said from found
         if hasattr(found, "add_note"):  # from Python 3.11
             found.add_note(f"check_root_adjoint: this was raised for\n\n{problem}\n")
         raise found
