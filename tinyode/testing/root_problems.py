@@ -91,7 +91,8 @@ class Seen:
     """A problem's f and g, which remember how often they were called, and where g was last."""
 
     def __init__(self, problem: RootProblem):
-        self.problem, self.calls, self.last = problem, {"f": 0, "g": 0}, None
+        self.problem, self.calls = problem, {"f": 0, "g": 0}
+        self.last: Array | None = None
 
     def f(self, u, p):
         """Return the residuals."""
