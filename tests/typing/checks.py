@@ -10,6 +10,7 @@ from tinyode.testing import (
     check_engine,
     check_odeint,
     check_root_adjoint,
+    check_step,
     check_vjp,
     complex_step,
     inner,
@@ -49,6 +50,7 @@ check_vjp(f, x, order=2, difference=complex_step, rtol=1e-9, rng=np.random.defau
 check_odeint(euler, rtol=0.1, max_examples=5)
 check_engine(gradient, operations=("+", "*", "sum"), max_examples=5)
 check_root_adjoint(adjoint, rtol=1e-5, max_examples=5)
+check_step(lambda f, t, y, h: y + h * f(t, y), order=1)
 reveal_type(central_difference(f, (x,), (x,), h=1e-3))  # Array
 reveal_type(complex_step(f, (x,), (x,)))  # Array
 reveal_type(inner({"a": x}, {"a": x}))  # float

@@ -5,20 +5,22 @@ the engine's derivative, or your `tinyode.custom_vjp`, against either. `inner` a
 for comparisons of your own.
 
 The others check what a student writes, on drawn problems, and say in words what is wrong:
-`check_engine` a reverse mode, `check_root_adjoint` the adjoint of a system of equations, and
-`check_odeint` a whole differentiable solver.
+`check_step` one step of a method, `check_engine` a reverse mode, `check_root_adjoint` the adjoint
+of a system of equations, and `check_odeint` a whole differentiable solver.
 """
 
 from .conformance import check_odeint
 from .differences import central_difference, check_vjp, complex_step, inner, random_like
 from .engine import check_engine
 from .roots import check_root_adjoint
+from .step import check_step
 
 __all__ = [
     "central_difference",
     "check_engine",
     "check_odeint",
     "check_root_adjoint",
+    "check_step",
     "check_vjp",
     "complex_step",
     "inner",
