@@ -22,8 +22,8 @@ from engines import (
 
 from tinyode import grad
 from tinyode.testing import check_engine
-from tinyode.testing.drawn_programs import BETWEEN, INPUTS, OPERATIONS, drawn
-from tinyode.testing.engine_mistakes import MISTAKES, by_visits, made
+from tinyode.testing.engine.mistakes import MISTAKES, by_visits, made
+from tinyode.testing.engine.programs import BETWEEN, INPUTS, OPERATIONS, drawn
 
 
 def by_library(f, *arrays):

@@ -9,7 +9,7 @@ from numpy.linalg import inv
 
 from tinyode import grad, jacobian, root, vjp
 from tinyode.testing import central_difference, check_root_adjoint
-from tinyode.testing.root_problems import drawn_problem, expected_gradient
+from tinyode.testing.roots.problems import drawn_problem, expected_gradient
 
 
 def newton(f, u, p, steps):

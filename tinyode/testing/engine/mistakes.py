@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..types import Array
-from .drawn_programs import APPLY, INPUTS, Program
+from ...types import Array
+from .programs import APPLY, INPUTS, Program
 
 # what an operation hands on to its operands, given g, y and the operands
 RULES: dict[str, Callable[..., tuple[Any, ...]]] = {

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autodiff import grad
-from ..types import Array
-from .differences import central_difference, inner, random_like
-from .drawn_programs import INPUTS, Program, Refused
+from ...autodiff import grad
+from ...types import Array
+from ..differences import central_difference, inner, random_like
+from .programs import INPUTS, Program, Refused
 
 # Values stay below 10 and programs have seven steps at most, so rounding stays far below this.
 RTOL = 1e-8
