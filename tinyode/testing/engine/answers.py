@@ -115,4 +115,4 @@ def _checked_one(program, i, x):
 def _described(x):
     if isinstance(x, np.ndarray):
         return f"an array of shape {x.shape} and dtype {x.dtype}"
-    return "None" if x is None else f"an object of type {type(x).__name__}"
+    return "None (is the return missing?)" if x is None else f"an object of type {type(x).__name__}"

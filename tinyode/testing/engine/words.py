@@ -63,7 +63,7 @@ def _check_repeatable(gradient, program, found):
 
 def _near(program, operations):
     """Return the operations that a program has."""
-    near = {step.operation for step in program.steps} | {"sum"}
+    near = {step.operation for step in program.steps}
     near |= {"broadcasting"} if program.broadcasts() else set()
     return [operation for operation in operations if operation in near]
 

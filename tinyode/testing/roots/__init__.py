@@ -127,7 +127,11 @@ def _answer(problem, adjoint, seen):
             " pullback(-lam)[0]"
         )
     if not isinstance(found, (np.ndarray, np.floating, float)):
-        what = "None" if found is None else f"an object of type {type(found).__name__}"
+        what = (
+            "None (is the return missing?)"
+            if found is None
+            else f"an object of type {type(found).__name__}"
+        )
         raise Refused(f"adjoint returned {what}; it must return dg/dp, an array of shape ({m},)")
     found = np.asarray(found)
     if found.dtype.kind != "f":
