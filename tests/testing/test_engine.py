@@ -344,7 +344,7 @@ def test_what_is_kept_from_one_call_to_the_next_is_found():
     [
         (
             lambda found: None,
-            r"gradient returned None \(is the return missing\?\); it must return a list or a tuple with one",
+            r"gradient returned None \(is the return missing\?\); it must return a list",
         ),
         (lambda found: found[0], "gradient returned an? .*; it must return a list or a tuple"),
         (lambda found: iter(found), "gradient returned an object of type list_iterator; it must"),
