@@ -241,7 +241,8 @@ def _mistakes() -> Iterator[tuple[str, dict[str, Any]]]:
         {"forward": {**APPLY, "@": APPLY["*"]}},
     )
     yield (
-        "the values of the arguments are returned, not their cotangents: return v.grad, not v.value",
+        "the values of the arguments are returned, not their cotangents; return v.grad, not"
+        " v.value",
         {"returned": lambda inputs, gradients: inputs},
     )
     yield (
