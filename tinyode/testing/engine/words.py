@@ -50,10 +50,14 @@ def _check_repeatable(gradient, program, found):
     """Raise AssertionError if the engine finds something else when it is called again."""
     again = _or_none(gradient)(program)
     if again is None or not all(map(same, again, found)):
+        first, second = [
+            "an error" if gradients is None else ", ".join(map(_shown, gradients))
+            for gradients in (found, again)
+        ]
         raise AssertionError(
             _message(
-                f"the same program has other gradients when it is differentiated again: {found},"
-                f" then {again}. Something is kept from one call to the next: a list or a"
+                f"the same program has other gradients when it is differentiated again: {first},"
+                f" then {second}. Something is kept from one call to the next: a list or a"
                 " dictionary outside of the function, an attribute of the class, or a default"
                 " argument. Make it anew in each call",
                 program,
