@@ -3,7 +3,9 @@
 #
 # **The question.** Something is known only as the solution $\mathbf u$ of a system of equations
 # that depends on parameters $\mathbf p$, (G18):
+#
 # $$\mathbf f(\mathbf u, \mathbf p) = 0, \tag{G18}$$
+#
 # and a cost $g(\mathbf u)$ is to be made small. How does the cost change with the parameters,
 # *without* differentiating through the iteration that found $\mathbf u$?
 #
@@ -22,24 +24,33 @@ from tinyode.testing import central_difference
 # ## Derivation
 #
 # The chain rule asks for the sensitivity of the solution,
+#
 # $$\frac{\partial g}{\partial \mathbf p} = \frac{\partial g}{\partial \mathbf u} \frac{\partial \mathbf u}{\partial \mathbf p}. \tag{G19}$$
+#
 # Along the solution $\mathbf f$ stays zero whatever $\mathbf p$ does, so its total derivative is
 # zero:
+#
 # $$\frac{\partial \mathbf f}{\partial \mathbf u} \frac{\partial \mathbf u}{\partial \mathbf p} + \frac{\partial \mathbf f}{\partial \mathbf p} = 0
 # \quad\Longrightarrow\quad
 # \frac{\partial \mathbf u}{\partial \mathbf p} = - \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \frac{\partial \mathbf f}{\partial \mathbf p}. \tag{G20, G21}$$
+#
 # (Where $\partial \mathbf f / \partial \mathbf u$ is invertible, the implicit function theorem says
 # that $\mathbf u(\mathbf p)$ exists nearby and is differentiable. In the example below its
 # determinant is $-1 - 3 u_1^2$, never zero.)
 #
 # Put G21 into G19 (the slide says "equation 15 in equation 13", meaning these two) and look at the
 # sizes:
+#
 # $$\frac{\partial g}{\partial \mathbf p} = \frac{\partial g}{\partial \mathbf u} \left( -\left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \frac{\partial \mathbf f}{\partial \mathbf p} \right),
-# \qquad (1 \times m) = (1 \times n)\,\big[(n \times n)\,(n \times m)\big]. \tag{G22, G23}$$
+# \qquad (1 \times m) = (1 \times n) \big[(n \times n)(n \times m)\big]. \tag{G22, G23}$$
+#
 # The bracket is a linear system with $m$ right-hand sides. But as in chapter 3, a row stands on the
 # left, and the other bracketing
+#
 # $$\frac{\partial g}{\partial \mathbf p} = - \underbrace{\left( \frac{\partial g}{\partial \mathbf u} \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \right)}_{\lambda^T} \frac{\partial \mathbf f}{\partial \mathbf p} \tag{G24, G25}$$
+#
 # is a linear system with *one*. Let us check every line on the slides' second example,
+#
 # $$f_1 = u_1 + u_2 + p_1, \qquad f_2 = u_1^3 - u_2 + p_2, \qquad g = u_1^2 + u_2^2. \tag{G-ex2}$$
 
 
@@ -79,7 +90,9 @@ assert np.allclose(G22, G24, rtol=1e-12, atol=0)
 # Nobody inverts a matrix to solve one system. From
 # $\lambda^T = \frac{\partial g}{\partial \mathbf u} (\frac{\partial \mathbf f}{\partial \mathbf u})^{-1}$,
 # multiply by $\frac{\partial \mathbf f}{\partial \mathbf u}$ from the right and transpose:
-# $$\left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{\!T} \lambda = \left(\frac{\partial g}{\partial \mathbf u}\right)^{\!T}. \tag{G26, mended}$$
+#
+# $$\left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{T} \lambda = \left(\frac{\partial g}{\partial \mathbf u}\right)^{T}. \tag{G26, corrected}$$
+#
 # The slide prints
 # $\frac{\partial \mathbf f}{\partial \mathbf u} \lambda = \frac{\partial g}{\partial \mathbf u}^T$,
 # without the transpose, just above the sentence "oddly enough, the name *adjoint* comes from the
@@ -88,12 +101,12 @@ assert np.allclose(G22, G24, rtol=1e-12, atol=0)
 
 # %%
 measured = by_differences(lambda p: g(root(f, np.zeros(2), p, tol=1e-14)), p)
-mended = -np.linalg.solve(df_du.T, dg_du) @ df_dp
+corrected = -np.linalg.solve(df_du.T, dg_du) @ df_dp
 printed = -np.linalg.solve(df_du, dg_du) @ df_dp
 print("finite differences:       ", measured)
-print("G26 with the transpose:   ", mended)
+print("G26 with the transpose:   ", corrected)
 print("G26 as printed:           ", printed, " <- wrong")
-assert np.allclose(mended, measured, atol=1e-9) and np.abs(printed - measured).max() > 0.1
+assert np.allclose(corrected, measured, atol=1e-9) and np.abs(printed - measured).max() > 0.1
 
 # %% [markdown]
 # ## What the bracketing costs
@@ -150,10 +163,11 @@ assert np.allclose(ours, library, rtol=1e-10, atol=0)
 # %% [markdown]
 # ## Example 1, four ways
 #
-# $$\mathbf u = \begin{pmatrix} p_1^2 + p_2 \\ p_1 p_2 \end{pmatrix}, \qquad g = u_1 + u_2^2, \qquad \text{wanted } \frac{\partial g}{\partial \mathbf p}. \tag{G-ex1}$$
+# $$\mathbf u = \begin{pmatrix} p_1^2 + p_2 \cr p_1 p_2 \end{pmatrix}, \qquad g = u_1 + u_2^2, \qquad \text{wanted } \frac{\partial g}{\partial \mathbf p}. \tag{G-ex1}$$
+#
 # **By hand**: $g = p_1^2 + p_2 + p_1^2 p_2^2$, so
-# $\frac{\partial g}{\partial \mathbf p} = (2 p_1 + 2 p_1 p_2^2,\; 1 + 2 p_1^2 p_2)$. As a system of
-# equations it is $\mathbf f = \mathbf u - (p_1^2 + p_2,\, p_1 p_2) = 0$ with
+# $\frac{\partial g}{\partial \mathbf p} = (2 p_1 + 2 p_1 p_2^2, 1 + 2 p_1^2 p_2)$. As a system of
+# equations it is $\mathbf f = \mathbf u - (p_1^2 + p_2, p_1 p_2) = 0$ with
 # $\frac{\partial \mathbf f}{\partial \mathbf u} = I$, so $\lambda = (1, 2 u_2)$, and the adjoint
 # method is backpropagation.
 
@@ -190,7 +204,9 @@ for name, value in {"by hand": by_hand, **four_ways(f1, g1, np.zeros(2), p)}.ite
 # Add the two equations: $u_1^3 + u_1 + (p_1 + p_2) = 0$. The left side grows strictly with $u_1$,
 # so there is exactly one real root for every $\mathbf p$, and Cardano has it: with $q = p_1 + p_2$
 # and $D = \sqrt{q^2/4 + 1/27}$,
+#
 # $$u_1 = \sqrt[3]{-q/2 + D} + \sqrt[3]{-q/2 - D}, \qquad u_2 = -u_1 - p_1.$$
+#
 # Differentiate the cubic:
 # $\frac{\partial u_1}{\partial p_1} = \frac{\partial u_1}{\partial p_2} = -\frac{1}{3 u_1^2 + 1} =: s$,
 # then $\frac{\partial u_2}{\partial \mathbf p} = (-s - 1, -s)$, and

@@ -2,7 +2,9 @@
 # # The adjoint of an ODE
 #
 # **The question.** The loss depends on parameters only through the solution of an ODE,
-# $$L\big(\mathbf z(t_1)\big) = L\left( \mathbf z(t_0) + \int_{t_0}^{t_1} f(\mathbf z(t), t, \theta)\, dt \right) = L\big(\mathrm{ODESolve}(\mathbf z(t_0), f, t_0, t_1, \theta)\big). \tag{G29, S3}$$
+#
+# $$L\big(\mathbf z(t_1)\big) = L\left( \mathbf z(t_0) + \int_{t_0}^{t_1} f(\mathbf z(t), t, \theta) dt \right) = L\big(\mathrm{ODESolve}(\mathbf z(t_0), f, t_0, t_1, \theta)\big). \tag{G29, S3}$$
+#
 # What are $\frac{dL}{d\mathbf z(t_0)}$, $\frac{dL}{d\theta}$, $\frac{dL}{dt_0}$ and
 # $\frac{dL}{dt_1}$, without remembering the steps of the solver?
 #
@@ -63,7 +65,8 @@ z1 = flow(z0, t0, t1)
 # "$f(\mathbf z(t), t_0, t_1, \theta) = 0$, $\mathbf z(0) = \mathbf x$" (G28). The second cannot be
 # meant: it says that nothing moves (and the start is at $t_0$: $\mathbf z(t_0) = \mathbf x$). The
 # constraint is
-# $$\frac{d\mathbf z}{dt} - f(\mathbf z, t, \theta) = 0. \tag{G28, mended}$$
+#
+# $$\frac{d\mathbf z}{dt} - f(\mathbf z, t, \theta) = 0. \tag{G28, corrected}$$
 
 # %%
 t_mid, d = 1.1, 1e-4
@@ -75,14 +78,16 @@ assert np.abs(f_mid).max() > 0.5 and np.allclose(slope, f_mid, atol=1e-7)
 
 # %% [markdown]
 # With it, a multiplier $\mathbf a(t)$ for every moment gives the Lagrangian
-# $L(\mathbf z(t_1)) - \int_{t_0}^{t_1} \mathbf a^T \big(\frac{d\mathbf z}{dt} - f\big)\, dt$.
+# $L(\mathbf z(t_1)) - \int_{t_0}^{t_1} \mathbf a^T \big(\frac{d\mathbf z}{dt} - f\big) dt$.
 # Integrate $\mathbf a^T \frac{d\mathbf z}{dt}$ by parts, and change everything a little:
-# $$\Big(\frac{\partial L}{\partial \mathbf z} - \mathbf a(t_1)^T\Big) \delta \mathbf z(t_1) + \mathbf a(t_0)^T \delta \mathbf z(t_0) + \int \Big(\dot{\mathbf a}^T + \mathbf a^T \frac{\partial f}{\partial \mathbf z}\Big) \delta \mathbf z\, dt + \int \mathbf a^T \frac{\partial f}{\partial \theta}\, \delta \theta\, dt.$$
+#
+# $$\Big(\frac{\partial L}{\partial \mathbf z} - \mathbf a(t_1)^T\Big) \delta \mathbf z(t_1) + \mathbf a(t_0)^T \delta \mathbf z(t_0) + \int \Big(\dot{\mathbf a}^T + \mathbf a^T \frac{\partial f}{\partial \mathbf z}\Big) \delta \mathbf z dt + \int \mathbf a^T \frac{\partial f}{\partial \theta} \delta \theta dt.$$
+#
 # Choose $\mathbf a$ so that the first and the third term vanish,
 # $\mathbf a(t_1)^T = \frac{\partial L}{\partial \mathbf z}$ and
 # $\dot{\mathbf a}^T = -\mathbf a^T \frac{\partial f}{\partial \mathbf z}$; what is left are the
 # gradients, $\frac{dL}{d\mathbf z(t_0)} = \mathbf a(t_0)^T$ and
-# $\frac{dL}{d\theta} = \int \mathbf a^T \frac{\partial f}{\partial \theta}\, dt$. That is the whole
+# $\frac{dL}{d\theta} = \int \mathbf a^T \frac{\partial f}{\partial \theta} dt$. That is the whole
 # result, and $\mathbf a$ is $\lambda$ of the last chapter: the operator
 # $\frac{d}{dt} - \frac{\partial f}{\partial \mathbf z}$ instead of a matrix, its transpose by
 # integration by parts, which is why time runs backwards. The slides go another way, which shows
@@ -91,7 +96,9 @@ assert np.abs(f_mid).max() > 0.5 and np.allclose(slope, f_mid, atol=1e-7)
 # ## The chain rule over one step
 #
 # In a residual network, $\mathbf z_{t+1} = \mathbf z_t + h f(\mathbf z_t)$, and backpropagation is
+#
 # $$\frac{\partial L}{\partial \mathbf z_t} = \frac{\partial L}{\partial \mathbf z_{t+1}} \frac{\partial \mathbf z_{t+1}}{\partial \mathbf z_t} = \frac{\partial L}{\partial \mathbf z_{t+1}} \left( I + h \frac{\partial f}{\partial \mathbf z} \right). \tag{G30}$$
+#
 # Check: $\mathbf a$ carried back by this formula through a loop of Euler steps, against the engine,
 # which recorded the loop.
 
@@ -120,10 +127,14 @@ assert np.allclose(a, recorded, rtol=1e-12, atol=0)
 # ## From the step to $\varepsilon$
 #
 # For the ODE a step is the exact flow over a short time,
-# $$\mathbf z(t + \varepsilon) = \mathbf z(t) + \int_t^{t+\varepsilon} f(\mathbf z(s), s, \theta)\, ds =: T_\varepsilon(\mathbf z(t), t), \tag{G31}$$
+#
+# $$\mathbf z(t + \varepsilon) = \mathbf z(t) + \int_t^{t+\varepsilon} f(\mathbf z(s), s, \theta) ds =: T_\varepsilon(\mathbf z(t), t), \tag{G31}$$
+#
 # and with the adjoint state **$\mathbf a(t) := \frac{dL}{d\mathbf z(t)}$**, which says how the loss
 # would change if the state were pushed at time $t$, the chain rule reads
-# $$\mathbf a(t) = \mathbf a(t + \varepsilon)\, \frac{\partial T_\varepsilon(\mathbf z(t), t)}{\partial \mathbf z(t)}. \tag{G32}$$
+#
+# $$\mathbf a(t) = \mathbf a(t + \varepsilon) \frac{\partial T_\varepsilon(\mathbf z(t), t)}{\partial \mathbf z(t)}. \tag{G32}$$
+#
 # ($\mathbf a$ is a row. Where the sources write $\mathbf a^T$, it is the same row, made from a
 # column.)
 #
@@ -131,14 +142,16 @@ assert np.allclose(a, recorded, rtol=1e-12, atol=0)
 # Taken alone that would be a convention, since what follows is linear in $\mathbf a$; but the next
 # slide says "$\frac{\partial L}{\partial \mathbf z(t_0)}$ aka $a(t_0)$" (G35) and starts from
 # $a(t_N) = +\frac{\partial L}{\partial \mathbf z(t_N)}$ (G37), and P, N6, S4 and Algorithm 2 have
-# the plus throughout. **Mended**: plus.
+# the plus throughout. **Corrected**: plus.
 #
 # Differentiate G31:
-# $\frac{\partial T_\varepsilon}{\partial \mathbf z} = I + \int_t^{t+\varepsilon} \frac{\partial f}{\partial \mathbf z} \frac{\partial \mathbf z(s)}{\partial \mathbf z(t)}\, ds$,
+# $\frac{\partial T_\varepsilon}{\partial \mathbf z} = I + \int_t^{t+\varepsilon} \frac{\partial f}{\partial \mathbf z} \frac{\partial \mathbf z(s)}{\partial \mathbf z(t)} ds$,
 # and the last factor is $I + O(\varepsilon)$. So the Jacobian of $T_\varepsilon$ is the identity
 # and a little more, $I + \varepsilon \frac{\partial f}{\partial \mathbf z} + O(\varepsilon^2)$, and
-# $$\frac{\mathbf a(t + \varepsilon) - \mathbf a(t)}{\varepsilon} = \mathbf a(t + \varepsilon) \frac{I - \partial T_\varepsilon / \partial \mathbf z}{\varepsilon} \;\longrightarrow\;
+#
+# $$\frac{\mathbf a(t + \varepsilon) - \mathbf a(t)}{\varepsilon} = \mathbf a(t + \varepsilon) \frac{I - \partial T_\varepsilon / \partial \mathbf z}{\varepsilon} \longrightarrow
 # \frac{d\mathbf a(t)}{dt} = -\mathbf a(t) \frac{\partial f(\mathbf z(t), t, \theta)}{\partial \mathbf z}. \tag{P4, G34, N6}$$
+#
 # Numbers for each of these, with $\mathbf a$ and $\partial T / \partial \mathbf z$ by finite
 # differences of the flow, so that nothing is assumed:
 
@@ -177,17 +190,23 @@ for e in (0.1, 0.05, 0.025):
 #
 # The adjoint equation is an ODE whose value is known at the *end*,
 # $\mathbf a(t_N) = \frac{dL}{d\mathbf z(t_N)}$ (G37), and wanted at the *start* (G35):
-# $$\mathbf a(t_0) = \mathbf a(t_N) - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial \mathbf z}\, dt. \tag{G36}$$
+#
+# $$\mathbf a(t_0) = \mathbf a(t_N) - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial \mathbf z} dt. \tag{G36}$$
+#
 # A parameter acts at all times. Between $t$ and $t + dt$ it pushes the state by
 # $\frac{\partial f}{\partial \theta} dt$, and a push at time $t$ costs $\mathbf a(t)$:
-# $$\frac{dL}{d\theta} = \int_{t_0}^{t_N} \mathbf a(t)^T \frac{\partial f}{\partial \theta}\, dt = - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial \theta}\, dt. \tag{P5}$$
-# N7 has $+ \int_{t_1}^{t_0}$: the sign is wrong, **mended**. If the solve ends later by $dt$, the
-# final state moves on by $f\, dt$, which changes the loss by $\mathbf a(t_N) f\, dt$ (P6). And time
+#
+# $$\frac{dL}{d\theta} = \int_{t_0}^{t_N} \mathbf a(t)^T \frac{\partial f}{\partial \theta} dt = - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial \theta} dt. \tag{P5}$$
+#
+# N7 has $+ \int_{t_1}^{t_0}$: the sign is wrong, **corrected**. If the solve ends later by $dt$, the
+# final state moves on by $f dt$, which changes the loss by $\mathbf a(t_N) f dt$ (P6). And time
 # itself is like a parameter:
-# $$\frac{dL}{dt_N} = \mathbf a(t_N)\, f(\mathbf z(t_N), t_N, \theta), \qquad \frac{dL}{dt_0} = \mathbf a_t(t_0) = \mathbf a_t(t_N) - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial t}\, dt. \tag{P6, P7}$$
+#
+# $$\frac{dL}{dt_N} = \mathbf a(t_N) f(\mathbf z(t_N), t_N, \theta), \qquad \frac{dL}{dt_0} = \mathbf a_t(t_0) = \mathbf a_t(t_N) - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial t} dt. \tag{P6, P7}$$
+#
 # P7 stands on a slide that defines $\mathbf a_t(t) := \frac{dL}{dt(t)}$. Read so, it would begin
 # with $\mathbf a_t(t_N) = + \frac{dL}{dt_N}$, and the result is wrong. It is right with
-# $\mathbf a_t(t_N) = -\frac{dL}{dt_N}$, as Algorithm 2 starts it: **mended**. (Why minus? Make time
+# $\mathbf a_t(t_N) = -\frac{dL}{dt_N}$, as Algorithm 2 starts it: **corrected**. (Why minus? Make time
 # a component of the state, $\dot\tau = 1$, as Chen and others do in their appendix. Starting $\tau$
 # later by $d$ shifts $f$, and P7 is G36 for $\tau$; but moving $t_0$ also makes the journey shorter
 # by $d$, which costs $-\frac{dL}{dt_N}$.)
@@ -291,8 +310,10 @@ for name in measured:
 # them. Take the field of a network, $f = \tanh(\mathbf z W)$, and derive them by hand first: with
 # $u = \mathbf z W$ and $\tanh' = 1 - \tanh^2$ a small change of $\mathbf z$ and $W$ changes
 # $\mathbf a^T f$ by
-# $$\big\langle \mathbf a,\; (1 - f^2) \odot (d\mathbf z\, W + \mathbf z\, dW) \big\rangle = \langle \mathbf a_u W^T,\; d\mathbf z \rangle +
-# \langle \mathbf z^T \mathbf a_u,\; dW \rangle, \qquad \mathbf a_u = \mathbf a \odot (1 - f^2),$$
+#
+# $$\big\langle \mathbf a, (1 - f^2) \odot \big((d\mathbf z) W + \mathbf z (dW)\big) \big\rangle = \langle \mathbf a_u W^T, d\mathbf z \rangle +
+# \langle \mathbf z^T \mathbf a_u, dW \rangle, \qquad \mathbf a_u = \mathbf a \odot (1 - f^2),$$
+#
 # and what stands beside $d\mathbf z$ and $dW$ are the products. Below, on the left, as a program,
 # one operation a line; on the right what the engine has derived. They agree line by line, but for
 # the names.
@@ -531,7 +552,7 @@ assert 3.5 < np.log2(against_truth["adjoint"][3] / against_truth["adjoint"][4]) 
 # **And a warning.** Algorithm 2 solves $\mathbf z$ backwards. Where solutions draw together going
 # forward, they fly apart going back, and errors with them. Take two components whose sum decays
 # like $e^{-t}$ and whose difference decays like $e^{-kt}$: an error $\epsilon$ of the difference at
-# $t = 2$ has become $\epsilon\, e^{2k}$ at $t = 0$. The slides report of the "numerical error from
+# $t = 2$ has become $\epsilon e^{2k}$ at $t = 0$. The slides report of the "numerical error from
 # backwards pass" that it is "not seen in application" (P-err). On this field it is seen. A tighter
 # tolerance helps until $e^{-2k}$ is lost in the rounding of the sum, for $k$ near 18; beyond that
 # nothing does:
@@ -562,7 +583,7 @@ assert np.abs(recovered[2.0] - [1, 0]).max() < 1e-6 and np.abs(recovered[20.0] -
 # * `"forward"`: $\partial \mathbf z / \partial \theta$ is solved forwards, together with
 #   $\mathbf z$; for few parameters.
 #
-# On $y' = -k\,(y - \cos t)$ the solution is known, and so is $\partial y(2) / \partial k$. For
+# On $y' = -k (y - \cos t)$ the solution is known, and so is $\partial y(2) / \partial k$. For
 # small $k$ all four agree. As $k$ grows, the way back gets unstable, and Algorithm 2 says so, by a
 # warning, before it gives up:
 

@@ -27,14 +27,20 @@ for year, (hare, lynx) in list(zip(years, pelts))[:5]:
 #
 # Hares multiply at the rate $\alpha$ and are eaten at a rate proportional to the lynx; lynx die at
 # the rate $\gamma$ and multiply in proportion to the hares:
+#
 # $$\frac{dH}{dt} = (\alpha - \beta L) H, \qquad \frac{dL}{dt} = (-\gamma + \delta H) L$$
+#
 # ($L$ for lynx in this chapter, and $\ell$ for the loss). Counts are positive, and errors of
 # counting are relative, so everything is easier in logarithms, $\mathbf x = (\log H, \log L)$:
+#
 # $$\frac{dx_1}{dt} = \alpha - \beta e^{x_2}, \qquad \frac{dx_2}{dt} = -(\gamma - \delta e^{x_1}).$$
+#
 # Each observation is the truth times a log-normal error of size $\sigma$:
 # $\log y_{ij} = x_j(t_i) + \sigma_j \epsilon_{ij}$. The negative logarithm of the likelihood, up to
 # a constant, is
+#
 # $$\ell = \sum_{i,j} \left[ \frac{(\log y_{ij} - x_j(t_i))^2}{2 \sigma_j^2} + \log \sigma_j \right].$$
+#
 # Eight numbers are to be found: $\alpha, \gamma$; $\beta, \delta$; the initial state;
 # $\sigma_1, \sigma_2$. All are positive, so their logarithms are what Adam sees.
 #
@@ -174,7 +180,9 @@ save(figure, "06_lynx_and_hare")
 #
 # Now forget the biology: let a network of 16 hidden units be the right-hand side, in logarithms
 # scaled to mean zero and deviation one,
+#
 # $$\frac{d\mathbf x}{dt} = \mathrm{NN}_\theta(\mathbf x),$$
+#
 # fit it to 1900 to 1914, and draw it to 1920. To be fair, Lotka and Volterra get the same fifteen
 # years.
 #
