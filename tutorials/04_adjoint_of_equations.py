@@ -147,7 +147,7 @@ save(
     "04_bracketing_and_descent",
     alt="Left: multiplications against the number of parameters m, both axes logarithmic. The"
     " sensitivities start to rise at a few hundred parameters, the adjoint only at a few hundred"
-    " thousand; at a million it is nearly a thousand times cheaper. Right: the cost g over the"
+    " thousand; at a million it is 750 times cheaper. Right: the cost g over the"
     " plane of p1 and p2, with arrows along minus its gradient, which point downhill.",
 )
 saved = forward[-1] / adjoint[-1]
@@ -407,11 +407,6 @@ assert np.shape(kinds) == (3,) and set(kinds) <= {"minimum", "maximum"}, (
 )
 for p1, kind in zip(places, kinds):
     here, first, second = g_and_slopes(p1, 2.0)
-    at = lambda p2, p1=p1: g(root(f, np.zeros(2), np.array([2.0, p2]), tol=1e-14))
-    assert abs(first) < 1e-5 or abs(at(p1 + 1e-4) - at(p1 - 1e-4)) > 1e-9, (
-        f"Near p2 = {p1:.4f} the slope of g in p2 is zero, where p1 = 2. p1 and p2 are exchanged:"
-        " p = (p1, 2)."
-    )
     assert abs(first) < 1e-5, (
         f"At p1 = {p1:.6f} the slope dg/dp1 is {first:.2g}, not zero. Is it root of the gradient"
         " (grad of a function of p1), not of g?"
