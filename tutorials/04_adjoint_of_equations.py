@@ -286,42 +286,46 @@ def raised(p, i, eps):
 # df/d(eps) = -e_i, and G24 gives dg/d(eps) = -lambda^T (-e_i) = lambda_i.
 print("lambda at p = (1, 2):", multipliers(np.array([1.0, 2.0])))
 
+
 # %% [check 4.1]
-for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
-    lam, eps = multipliers(p), 1e-6
+def look_at(p, i, eps=1e-6):
+    """Hold both functions against each other for one p and one equation."""
+    lam, raised_u = multipliers(p), raised(p, i, eps)
     assert np.shape(lam) == (2,), (
         f"multipliers(p) returns {lam!r}; it should be an array of two numbers, lambda."
     )
+    assert np.shape(raised_u) == (2,), (
+        f"raised(p, i, eps) returns {raised_u!r}; it should be the solution u, an array of two"
+        " numbers."
+    )
+    left, wanted = f(raised_u, p), eps * np.eye(2)[i]
+    hint = f" At p = {p}, i = {i}, eps = {eps}: f(u, p) = {left}; it should be {wanted}."
+    assert not np.allclose(left, -wanted, rtol=0, atol=1e-11), (
+        "raised: the sign of eps is wrong. f(u, p) = eps is f(u, p) - eps = 0." + hint
+    )
+    assert not np.allclose(left, wanted[::-1], rtol=0, atol=1e-11), (
+        "raised: eps stands in the other equation. i counts from 0." + hint
+    )
+    assert np.allclose(left, wanted, rtol=0, atol=1e-11), (
+        "raised: u does not solve f(u, p) = eps e_i." + hint
+    )
     u = root(f, np.zeros(2), p, tol=1e-14)
-    for i in range(2):
-        u_raised = raised(p, i, eps)
-        assert np.shape(u_raised) == (2,), (
-            f"raised(p, i, eps) returns {u_raised!r}; it should be the solution u, an array of two"
-            " numbers."
-        )
-        left, wanted = f(u_raised, p), eps * np.eye(2)[i]
-        hint = f" At p = {p}, i = {i}, eps = {eps}: f(u, p) = {left}; it should be {wanted}."
-        assert not np.allclose(left, -wanted, rtol=0, atol=1e-11), (
-            "raised: the sign of eps is wrong. f(u, p) = eps is f(u, p) - eps = 0." + hint
-        )
-        assert not np.allclose(left, wanted[::-1], rtol=0, atol=1e-11), (
-            "raised: eps stands in the other equation. i counts from 0." + hint
-        )
-        assert np.allclose(left, wanted, rtol=0, atol=1e-11), (
-            "raised: u does not solve f(u, p) = eps e_i." + hint
-        )
-        measured = (g(u_raised) - g(u)) / eps
-        hint = f" At p = {p}, lambda_{i + 1} = {lam[i]:.6f}, and g rises by {measured:.6f} eps."
-        assert not np.allclose(jacobian(f, 0)(u, p) @ lam, grad(g)(u), atol=1e-6), (
-            "multipliers: this is G26 as it is printed. The matrix has to be transposed." + hint
-        )
-        assert abs(measured + lam[i]) > 1e-4, (
-            "multipliers: lambda has the wrong sign. G26 has no minus; the minus stands in G24."
-            + hint
-        )
-        assert abs(measured - lam[i]) < 1e-4, (
-            "multipliers: this is not lambda. Are df/du and dg/du taken at the solution u?" + hint
-        )
+    rise = (g(raised_u) - g(u)) / eps
+    hint = f" At p = {p}, lambda_{i + 1} = {lam[i]:.6f}, and g rises by {rise:.6f} eps."
+    assert not np.allclose(jacobian(f, 0)(u, p) @ lam, grad(g)(u), atol=1e-6), (
+        "multipliers: this is G26 as it is printed. The matrix has to be transposed." + hint
+    )
+    assert abs(rise + lam[i]) > 1e-4, (
+        "multipliers: lambda has the wrong sign. G26 has no minus; the minus stands in G24." + hint
+    )
+    assert abs(rise - lam[i]) < 1e-4, (
+        "multipliers: this is not lambda. Are df/du and dg/du taken at the solution u?" + hint
+    )
+
+
+for example in ([1.0, 2.0], [-0.3, 0.1], [2.0, -5.0]):
+    look_at(np.array(example), 0)
+    look_at(np.array(example), 1)
 
 # %% [exercise 4.2] level 2
 # Write the adjoint method for any system of $n$ equations, without `root`:

@@ -773,36 +773,39 @@ def dL_dt0(a0):
 
 print("dL/dt0", dL_dt0(library["dL/dz(t0)"]), "  by differences", measured["dL/dt0"])
 
+
 # %% [check 5.3]
-misses = []
-for d in (0.02, 0.01):
-    before = earlier(d)
-    assert np.shape(before) == (2,), (
-        f"earlier({d}) returns {before!r}; it should be a state, an array of two numbers."
+def distance(d):
+    """Return how far from z0 the solution passes that starts from earlier(d)."""
+    start = earlier(d)
+    assert np.shape(start) == (2,), (
+        f"earlier({d}) returns {start!r}; it should be a state, an array of two numbers."
     )
-    miss = lambda state, d=d: np.abs(flow(np.asarray(state), t0, t0 + d) - z0).max()
-    assert miss(2 * z0 - before) > d**2 or miss(before) < d**2, (
-        f"earlier({d}) = {before}: the wrong direction. This is where the solution will be after d;"
+    passes = lambda state: np.abs(flow(state, t0, t0 + d) - z0).max()
+    assert passes(2 * z0 - start) > d**2 or passes(start) < d**2, (
+        f"earlier({d}) = {start}: the wrong direction. This is where the solution will be after d;"
         " asked for is where it was before."
     )
-    misses.append(miss(before))
-assert misses[1] < 1e-3 and (misses[1] < misses[0] / 3 or misses[0] < 1e-9), (
-    f"The solution from earlier(d) passes z0 at a distance of {misses[0]:.2g} for d = 0.02 and of"
-    f" {misses[1]:.2g} for d = 0.01. The distance should be of order d^2: four times smaller."
+    return passes(start)
+
+
+distances = distance(0.02), distance(0.01)
+assert distances[1] < 1e-3 and (distances[1] < distances[0] / 3 or distances[0] < 1e-9), (
+    f"The solution from earlier(d) passes z0 at a distance of {distances[0]:.2g} for d = 0.02 and of"
+    f" {distances[1]:.2g} for d = 0.01. It should be of order d^2: four times smaller."
 )
-a0, right = library["dL/dz(t0)"], measured["dL/dt0"]
-answer = dL_dt0(a0)
+answer, expected = dL_dt0(library["dL/dz(t0)"]), measured["dL/dt0"]
 assert isinstance(answer, (float, np.floating)), (
     f"dL_dt0(a0) returns {answer!r}; it should be a number."
 )
-compared = f" dL_dt0(a0) = {answer:.6f}; finite differences of the loss give {right:.6f}."
-assert not np.isclose(answer, -right, rtol=1e-5), (
+compared = f" dL_dt0(a0) = {answer:.6f}; finite differences of the loss give {expected:.6f}."
+assert not np.isclose(answer, -expected, rtol=1e-5), (
     "dL_dt0 has the wrong sign: the push is minus d f." + compared
 )
 assert not np.isclose(answer, -grad(L)(z1) @ f(t1, z1, theta), rtol=1e-5), (
     "dL_dt0 takes f and a at the end, t1. The start moves." + compared
 )
-assert np.isclose(answer, right, rtol=1e-5), (
+assert np.isclose(answer, expected, rtol=1e-5), (
     "dL_dt0 is not right. How does earlier(d) change with d, and what does a push at t0 cost?"
     + compared
 )
@@ -848,37 +851,45 @@ v0 = np.array([1.0, -2.0])
 products = [a_at(t) @ small_change(v0, t) for t in (1.0, 2.0, 3.0)]
 print("a(t)^T v(t) at three times:", np.round(products, 9), "  rise:", round(rise(v0), 9))
 
+
 # %% [check 5.4]
-v0 = np.array([1.0, -2.0])
-v = small_change(v0, 2.0)
-assert np.shape(v) == (2,), (
-    f"small_change(v0, 2.0) returns {v!r}; it should be v(t) at the last time, an array of two numbers."
-)
-mistakes = {
-    "df/dz is transposed": lambda t, z, v: v @ df_dz(t, z),
-    "the sign is wrong": lambda t, z, v: -df_dz(t, z) @ v,
-    "df/dz is taken at z0 all the time, not along the solution": lambda t, z, v: df_dz(t, z0) @ v,
-    "this is f for v, not df/dz times v": lambda t, z, v: f(t, v, theta),
-}
-for words, slope_of_v in mistakes.items():
-    wrongly = lambda t, s, slope_of_v=slope_of_v: (f(t, s[0], theta), slope_of_v(t, *s))
-    wrong = solve(wrongly, (z0, v0), [t0, 2.0], **tight).y[1][-1]
-    assert not np.allclose(v, wrong, atol=1e-5), f"small_change(v0, 2.0) = {v}: {words}."
-products = [a_at(t) @ small_change(v0, t) for t in (1.0, 2.0, 3.0)]
-assert np.ptp(products) < 1e-6, (
-    f"a(t)^T v(t) is {products} at t = 1, 2, 3; it should not change. Is v' = df/dz v, and does v"
-    " start from v0 at t0?"
-)
-for v0 in np.eye(2):
-    right = measured["dL/dz(t0)"] @ v0
-    answer = rise(v0)
+def look_at(v0):
+    """Hold both functions against the adjoint and against differences, for one v0."""
+    at = (1.0, 2.0, 3.0)
+    v = [small_change(v0, t) for t in at]
+    assert np.shape(v) == (3, 2), (
+        f"small_change(v0, {at[0]}) returns {v[0]!r}; it should be v at the last time, an array of"
+        " two numbers."
+    )
+    mistakes = {
+        "df/dz is transposed": lambda t, z, v: v @ df_dz(t, z),
+        "the sign of v' is wrong": lambda t, z, v: -df_dz(t, z) @ v,
+        "df/dz is taken at z0, not along the solution": lambda t, z, v: df_dz(t, z0) @ v,
+        "this is f of v, not df/dz times v": lambda t, z, v: f(t, v, theta),
+    }
+    for words, slope in mistakes.items():
+        wrongly = lambda t, s: (f(t, s[0], theta), slope(t, *s))
+        wrong = solve(wrongly, (z0, v0), [t0, at[0]], rtol=1e-8, atol=1e-8).y[1][-1]
+        assert not np.allclose(v[0], wrong, atol=1e-5), (
+            f"small_change({v0}, {at[0]}) = {v[0]}: {words}."
+        )
+    products = [float(a_at(t) @ v) for t, v in zip(at, v)]
+    assert np.ptp(products) < 1e-6, (
+        f"a(t)^T v(t) is {products} at t = 1, 2, 3; it should not change. Is v' = df/dz v, and does"
+        " v start from v0 at t0?"
+    )
+    answer, expected = rise(v0), measured["dL/dz(t0)"] @ v0
     assert isinstance(answer, (float, np.floating)), (
         f"rise(v0) returns {answer!r}; it should be a number."
     )
-    assert np.isclose(answer, right, atol=1e-6), (
-        f"rise({v0}) = {answer}; by differences it is {right:.6f}. At t1 the loss changes by dL/dz of"
-        " z1, times v(t1)."
+    assert np.isclose(answer, expected, atol=1e-6), (
+        f"rise({v0}) = {answer:.6f}; by differences it is {expected:.6f}. At t1 the loss changes by"
+        " dL/dz at z1, times v(t1)."
     )
+
+
+look_at(np.array([1.0, -2.0]))
+look_at(np.array([0.0, 1.0]))
 
 # %% [exercise 5.5] level 3
 # Write a solver of your own that can be differentiated, by Algorithm 2, for many times and
