@@ -84,6 +84,8 @@ def test_formulas_survive_markdown(path):
                 assert re.search(r"(^|\n\n)$", before) and re.match(r"\s*$|\n\n", after), told
             else:
                 assert formula == formula.strip() and "\n" not in formula, told
+                around = text[: match.start()][-1:], text[match.end() :][:1]
+                assert not any(letter.isalnum() for letter in around), told
         for line in text.splitlines():
             if line.startswith("|"):
                 assert not any("|" in f for f in re.findall(r"\$([^$]+)\$", line)), where
