@@ -254,8 +254,8 @@ for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
 #
 # * `multipliers(p)` returns $\lambda$, an array of two numbers, by one linear solve (G26).
 # * `raised(p, i, eps)` returns the solution $\mathbf u$ of
-#   $\mathbf f(\mathbf u, \mathbf p) = \epsilon \mathbf e_i$, an array of two numbers. `i` is 0 for the
-#   first equation and 1 for the second. Give `root` the option `tol=1e-14`, because the check
+#   $\mathbf f(\mathbf u, \mathbf p) = \epsilon \mathbf e_i$, an array of two numbers. `i` is 0 for
+#   the first equation and 1 for the second. Give `root` the option `tol=1e-14`, because the check
 #   looks at a small difference.
 
 
@@ -333,7 +333,8 @@ for example in ([1.0, 2.0], [-0.3, 0.1], [2.0, -5.0]):
 # returns $n$ numbers and `g(u)` one number; `u0`, an array of $n$ numbers, is where the search for
 # $\mathbf u$ begins. Three parts:
 #
-# 1. Newton's method, $\mathbf u \leftarrow \mathbf u - (\frac{\partial \mathbf f}{\partial \mathbf u})^{-1} \mathbf f$,
+# 1. Newton's method, whose step from $\mathbf u$ is
+#    $-(\frac{\partial \mathbf f}{\partial \mathbf u})^{-1} \mathbf f(\mathbf u, \mathbf p)$,
 #    from `u0` until the step is smaller than $10^{-12}$, and at most 50 times.
 # 2. One linear solve for $\lambda$ (G26).
 # 3. One vector-Jacobian product of $\mathbf f$ with respect to $\mathbf p$ (G24). The matrix
@@ -371,8 +372,8 @@ check_root_adjoint(my_adjoint)
 # %% [exercise 4.3] level 2
 # Hold $p_2 = 2$ in example 2. As a function of $p_1$ alone, $g$ has two minima, and its slope
 # $\frac{dg}{dp_1}$ is zero at a third place too. Find all three by Newton's method on
-# $\frac{dg}{dp_1}$. (`root` can be differentiated, twice as well, so `root` of a gradient through
-# `root` works.) Set
+# $\frac{dg}{dp_1}$. (`root` can be differentiated twice. So `root` also finds where a gradient
+# through `root` is zero.) Set
 #
 # * `places`: an array of the three values of $p_1$ that `root` finds from the starts -2.2, -1.5
 #   and -0.5, in this order;
@@ -425,8 +426,8 @@ assert np.all(np.diff(places) > 0), f"The places are not in the order of their s
 # Show that G26 as printed is right whenever $\mathbf f$ is the gradient of some function of
 # $\mathbf u$. Then look at example 2, where $\mathbf f$ is no gradient. Even there G26 as printed
 # gives the right $\frac{dg}{d\mathbf p}$ for some $\mathbf p$ (and not because the derivative is
-# zero). Set `lucky` to one such $\mathbf p$, an array of two numbers, to ten digits: find
-# first the $\mathbf u$ at which it happens, with pen and paper.
+# zero). Find the $\mathbf u$ at which it happens, with pen and paper, and set `lucky` to a
+# $\mathbf p$ that belongs to it, an array of two numbers, right to ten digits.
 
 # %% [stub 4.4]
 lucky = ...  # two numbers

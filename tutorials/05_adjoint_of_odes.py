@@ -157,9 +157,9 @@ assert np.allclose(a, recorded, rtol=1e-12, atol=0)
 
 # %% [predict]
 # The next cell prints, for $\varepsilon$ = 0.1, 0.05 and 0.025, how far the Jacobian of
-# $T_\varepsilon$ is from $I + \varepsilon \frac{\partial f}{\partial \mathbf z}$, how far G32 is from
-# being true, and how far the quotient is from P4. By what factor does each of the three shrink when
-# $\varepsilon$ is halved?
+# $T_\varepsilon$ is from $I + \varepsilon \frac{\partial f}{\partial \mathbf z}$, how far G32 is
+# from being true, and how far the quotient is from P4. By what factor does each of the three shrink
+# when $\varepsilon$ is halved?
 
 
 # %%
@@ -204,18 +204,18 @@ for e in (0.1, 0.05, 0.025):
 #
 # $$\frac{dL}{d\theta} = \int_{t_0}^{t_N} \mathbf a(t)^T \frac{\partial f}{\partial \theta} dt = - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial \theta} dt. \tag{P5}$$
 #
-# N7 has $+ \int_{t_1}^{t_0}$: the sign is wrong, **corrected**. If the solve ends later by $dt$, the
-# final state moves on by $f dt$, which changes the loss by $\mathbf a(t_N) f dt$ (P6). And time
+# N7 has $+ \int_{t_1}^{t_0}$: the sign is wrong, **corrected**. If the solve ends later by $dt$,
+# the final state moves on by $f dt$, which changes the loss by $\mathbf a(t_N) f dt$ (P6). And time
 # itself is like a parameter:
 #
 # $$\frac{dL}{dt_N} = \mathbf a(t_N) f(\mathbf z(t_N), t_N, \theta), \qquad \frac{dL}{dt_0} = \mathbf a_t(t_0) = \mathbf a_t(t_N) - \int_{t_N}^{t_0} \mathbf a(t)^T \frac{\partial f}{\partial t} dt. \tag{P6, P7}$$
 #
 # P7 stands on a slide that defines $\mathbf a_t(t) := \frac{dL}{dt(t)}$. Read so, it would begin
 # with $\mathbf a_t(t_N) = + \frac{dL}{dt_N}$, and the result is wrong. It is right with
-# $\mathbf a_t(t_N) = -\frac{dL}{dt_N}$, as Algorithm 2 starts it: **corrected**. (Why minus? Make time
-# a component of the state, $\dot\tau = 1$, as Chen and others do in their appendix. Starting $\tau$
-# later by $d$ shifts $f$, and P7 is G36 for $\tau$; but moving $t_0$ also makes the journey shorter
-# by $d$, which costs $-\frac{dL}{dt_N}$.)
+# $\mathbf a_t(t_N) = -\frac{dL}{dt_N}$, as Algorithm 2 starts it: **corrected**. (Why minus? Make
+# time a component of the state, $\dot\tau = 1$, as Chen and others do in their appendix. Starting
+# $\tau$ later by $d$ shifts $f$, and P7 is G36 for $\tau$; but moving $t_0$ also makes the journey
+# shorter by $d$, which costs $-\frac{dL}{dt_N}$.)
 #
 # The integrals, by Simpson's rule along the true solution with $\mathbf a$ by its definition,
 # against finite differences of the loss:
@@ -320,9 +320,10 @@ for name in measured:
 # $$\big\langle \mathbf a, (1 - f^2) \odot \big((d\mathbf z) W + \mathbf z (dW)\big) \big\rangle = \langle \mathbf a_u W^T, d\mathbf z \rangle +
 # \langle \mathbf z^T \mathbf a_u, dW \rangle, \qquad \mathbf a_u = \mathbf a \odot (1 - f^2),$$
 #
-# and what stands beside $d\mathbf z$ and $dW$ are the products. `layer_by_hand` writes this down as a
-# program, one operation a line. Below it is what the engine has derived: the same lines under other
-# names. `check_by_hand` compares the two. Where the result is wrong, it names the first wrong line.
+# and what stands beside $d\mathbf z$ and $dW$ are the products. `layer_by_hand` writes this down as
+# a program, one operation a line. Below it is what the engine has derived: the same lines under
+# other names. `check_by_hand` compares the two. Where the result is wrong, it names the first wrong
+# line.
 
 
 # %%
@@ -362,9 +363,9 @@ def block(z, W, b):
 
 # %% [exercise 5.1] level 2
 # Derive the products of a residual block by hand, $f = \mathbf z + \tanh(\mathbf z W + \mathbf b)$:
-# `block` above. `z` has shape (4, 2), a batch of four states; `W` (2, 2); `b` (2,), the
-# same for all four. Write `block_by_hand(z, W, b, a)`, where `a`, of shape (4, 2), is the cotangent
-# of the value, in plain NumPy and without the engine. It returns the value, and a tuple of the three
+# `block` above. `z` has shape (4, 2), a batch of four states; `W` (2, 2); `b` (2,), the same for
+# all four. Write `block_by_hand(z, W, b, a)`, where `a`, of shape (4, 2), is the cotangent of the
+# value, in plain NumPy and without the engine. It returns the value, and a tuple of the three
 # cotangents for `z`, `W` and `b`, each of the shape of its argument. One operation a line lets the
 # check name the line that is wrong.
 
@@ -505,10 +506,10 @@ bottom.legend(fontsize=12)
 save(
     figure,
     "05_adjoint_runs_back",
-    alt="Above: the pendulum's angle against time from 0 to 3, and four observations as crosses, three"
-    " of them far from the curve. Below: the two components of the adjoint, solved backward from time"
-    " 3. At each observation the first jumps by the distance of the cross from the curve; the second"
-    " does not jump. At time 0 they end in two dots, the gradient that the library gives.",
+    alt="Above: the pendulum's angle against time from 0 to 3, and four observations as crosses,"
+    " three of them far from the curve. Below: the two components of the adjoint, solved backward"
+    " from time 3. At each observation the first jumps by the distance of the cross from the curve;"
+    " the second does not jump. At time 0 they end in two dots, the gradient of the library.",
 )
 
 # %% [markdown]
@@ -568,7 +569,7 @@ against_numbers = {"adjoint": [], "recorded": []}
 for n in steps:
     fixed = {"method": "rk4", "step_size": (t1 - t0) / n}
     by_loop = lambda z, n=n: L(rk4_loop(z, t0, t1, theta, n))
-    by_odeint = lambda z, fixed=fixed: L(odeint(f, z, [t0, t1], theta, **fixed)[-1])
+    by_odeint = lambda z, fixed=fixed: L(odeint(quick, z, [t0, t1], theta, **fixed)[-1])
     of_numbers = by_differences(by_loop, z0)
     found = {"adjoint": grad(by_odeint)(z0), "recorded": grad(by_loop)(z0)}
     for way, value in found.items():
@@ -600,8 +601,8 @@ assert 3.5 < np.log2(against_truth["adjoint"][3] / against_truth["adjoint"][4]) 
 # %% [markdown]
 # **And a warning.** Algorithm 2 solves $\mathbf z$ backwards. Where solutions draw together going
 # forward, they fly apart going back, and errors with them. Take two components whose sum decays
-# like $e^{-t}$ and whose difference decays like $e^{-kt}$. The slides report of the "numerical error
-# from backwards pass" that it is "not seen in application" (P-err).
+# like $e^{-t}$ and whose difference decays like $e^{-kt}$. The slides report of the "numerical
+# error from backwards pass" that it is "not seen in application" (P-err).
 
 # %% [predict]
 # The next cell solves this field from (1, 0) at $t = 0$ to $t = 2$, and from there back to $t = 0$,
@@ -738,13 +739,14 @@ assert np.allclose(found, [3.0, 0.2], rtol=0.01), (
 )
 
 # %% [exercise 5.3] level 2
-# What is $\frac{dL}{dt_0}$, without an integral? The solve starts later by a small $d$, at $t_0 + d$,
-# but from the same state `z0`. The same solution could have been started at $t_0$, from another
-# state. Write
+# What is $\frac{dL}{dt_0}$, without an integral? The solve starts later by a small $d$, at
+# $t_0 + d$, but from the same state `z0`. The same solution could have been started at $t_0$, from
+# another state. Write
 #
 # * `earlier(d)`: that state, an array of two numbers, without a solver and right up to errors of
 #   order $d^2$, for the pendulum `f` with `theta`, `t0` and `z0` of the chapter;
-# * `dL_dt0(a0)`: the number $\frac{dL}{dt_0}$, from `a0`, which is $\mathbf a(t_0)$, without a solver.
+# * `dL_dt0(a0)`: the number $\frac{dL}{dt_0}$, from `a0`, which is $\mathbf a(t_0)$, without a
+#   solver.
 
 
 # %% [stub 5.3]
@@ -759,8 +761,9 @@ def dL_dt0(a0):
 
 
 # %% [solution 5.3]
-# In the time d the state moves by d f, so it was z0 - d f. To start later by d is to start at t0 from
-# a state that is pushed by -d f, and a push at t0 costs a(t0): the formula that the library uses.
+# In the time d the state moves by d f, so it was z0 - d f. To start later by d is to start at t0
+# from a state that is pushed by -d f, and a push at t0 costs a(t0): the formula that the library
+# uses.
 def earlier(d):
     """Return the state at t0 whose solution passes through z0 at t0 + d, up to order d^2."""
     return z0 - d * f(t0, z0, theta)
@@ -791,8 +794,8 @@ def distance(d):
 
 distances = distance(0.02), distance(0.01)
 assert distances[1] < 1e-3 and (distances[1] < distances[0] / 3 or distances[0] < 1e-9), (
-    f"The solution from earlier(d) passes z0 at a distance of {distances[0]:.2g} for d = 0.02 and of"
-    f" {distances[1]:.2g} for d = 0.01. It should be of order d^2: four times smaller."
+    f"The solution from earlier(d) passes z0 at a distance of {distances[0]:.2g} for d = 0.02 and"
+    f" of {distances[1]:.2g} for d = 0.01. It should be of order d^2: four times smaller."
 )
 answer, expected = dL_dt0(library["dL/dz(t0)"]), measured["dL/dt0"]
 assert isinstance(answer, (float, np.floating)), (
@@ -812,12 +815,14 @@ assert np.isclose(answer, expected, rtol=1e-5), (
 
 # %% [exercise 5.4] level 2
 # A small change $\mathbf v_0$ of $\mathbf z(t_0)$ becomes a small change $\mathbf v(t)$ of
-# $\mathbf z(t)$, which obeys $\mathbf v' = \frac{\partial f}{\partial \mathbf z} \mathbf v$ along the
-# solution. Show that $\mathbf a(t)^T \mathbf v(t)$ does not change with time. What has it to do with
-# $\langle \mathbf w, J \mathbf v \rangle = \langle J^T \mathbf w, \mathbf v \rangle$? Then write
+# $\mathbf z(t)$, which obeys $\mathbf v' = \frac{\partial f}{\partial \mathbf z} \mathbf v$ along
+# the solution. Show that $\mathbf a(t)^T \mathbf v(t)$ does not change with time. What has it to do
+# with $\langle \mathbf w, J \mathbf v \rangle = \langle J^T \mathbf w, \mathbf v \rangle$? Then
+# write
 #
 # * `small_change(v0, t)`: $\mathbf v(t)$, an array of two numbers, for $t$ after `t0`, by solving
-#   $\mathbf z$ and $\mathbf v$ together with the tolerances `tight` (`df_dz(t, z)` is the Jacobian);
+#   $\mathbf z$ and $\mathbf v$ together with the tolerances `tight` (`df_dz(t, z)` is the
+#   Jacobian);
 # * `rise(v0)`: the derivative of $L(\mathbf z(t_1))$ when $\mathbf z(t_0)$ is moved along
 #   $\mathbf v_0$, a number, by `small_change` and without any solve backwards.
 
@@ -834,8 +839,9 @@ def rise(v0):
 
 
 # %% [solution 5.4]
-# (a^T v)' = -a^T df/dz v + a^T df/dz v = 0. Over the whole time, v(t1) = J v0 with J the Jacobian of
-# the flow, and a(t0) = J^T a(t1): a(t1)^T (J v0) = (J^T a(t1))^T v0, at t1 and at t0 the same number.
+# (a^T v)' = -a^T df/dz v + a^T df/dz v = 0. Over the whole time, v(t1) = J v0 with J the Jacobian
+# of the flow, and a(t0) = J^T a(t1): a(t1)^T (J v0) = (J^T a(t1))^T v0, at t1 and at t0 the same
+# number.
 def small_change(v0, t):
     """Return v(t), where v(t0) = v0."""
     both = lambda t, s: (f(t, s[0], theta), df_dz(t, s[0]) @ s[1])
@@ -892,25 +898,25 @@ look_at(np.array([1.0, -2.0]))
 look_at(np.array([0.0, 1.0]))
 
 # %% [exercise 5.5] level 3
-# Write a solver of your own that can be differentiated, by Algorithm 2, for many times and
-# any parameters: `my_odeint(f, y0, t, *args)` returns the states at all times `t`, an array of shape
+# Write a solver of your own that can be differentiated, by Algorithm 2, for many times and any
+# parameters: `my_odeint(f, y0, t, *args)` returns the states at all times `t`, an array of shape
 # `(len(t), len(y0))`. `y0` is an array of $n$ numbers, the first of the times is that of `y0`, the
 # times rise or fall, and `args` are any number of arrays. `solve` may do the solving, with
 # `rtol=1e-8` and `atol=1e-10`; `odeint` may not be used.
 #
 # `custom_vjp` makes a function whose derivative you write: `forward(y0, t, *args)` returns the
 # value and what the way back needs; `backward(residuals, w)` gets that and the cotangent `w` of the
-# value, of shape `(len(t), len(y0))`, where `w[i]` is $\frac{\partial L}{\partial \mathbf z(t_i)}$. It
-# returns a tuple of cotangents: for `y0`, for `t`, then one for each of `args`. It does
-# what the section on losses at many times does, and three things more:
+# value, of shape `(len(t), len(y0))`, where `w[i]` is $\frac{\partial L}{\partial \mathbf z(t_i)}$.
+# It returns a tuple of cotangents: for `y0`, for `t`, then one for each of `args`. It does what the
+# section on losses at many times does, and three things more:
 #
 # * the integrals for the parameters (P5), summed over all intervals;
 # * $\frac{dL}{dt_i}$ for each time: moving an observation by $dt$ moves what is observed by $f dt$;
 #   the first time also moves the start (exercise 5.3);
 # * the observation at the first time, which is `y0` itself.
 #
-# The check, `check_odeint`, tries your function on problems that it draws, and names the mistake that
-# it recognises.
+# The check, `check_odeint`, tries your function on problems that it draws, and names the mistake
+# that it recognises.
 
 
 # %% [stub 5.5]

@@ -310,10 +310,10 @@ axes[0].legend(fontsize=12, loc="upper left", ncols=2)
 save(
     figure,
     "06_two_extrapolations",
-    alt="Hare and lynx against the years 1900 to 1920, twice: the equations left, the network right,"
-    " the axis of pelts logarithmic. Up to 1914 the network passes closer to the observations. In"
-    " the grey part from 1915 on, which neither has seen, both turn as the observations do, and both"
-    " miss how low the hares fall.",
+    alt="Hare and lynx against the years 1900 to 1920, twice: the equations left, the network"
+    " right, the axis of pelts logarithmic. Up to 1914 the network passes closer to the"
+    " observations. In the grey part from 1915 on, which neither has seen, both turn as the"
+    " observations do, and both miss how low the hares fall.",
 )
 
 # %% [markdown]
@@ -335,14 +335,14 @@ save(
 #
 # `found`, a dictionary, holds the fitted numbers: `found["own"]` is $(\alpha, \gamma)$,
 # `found["meeting"]` is $(\beta, \delta)$, `found["start"]` the counts of 1900, `found["sigma"]` the
-# two $\sigma$. `solved(found, times)` returns $\log H$ and $\log L$ on the fitted curve, an array of
-# shape (number of times, 2), where times count from 1900.
+# two $\sigma$. `solved(found, times)` returns $\log H$ and $\log L$ on the fitted curve, an array
+# of shape (number of times, 2), where times count from 1900.
 
 # %% [exercise 6.1] level 1
-# Along a solution of the equations $V = \delta H - \gamma \log H + \beta L - \alpha \log L$ does not
-# change. So $V$ tests a solver. Write `drift(tolerance)`: it solves the fitted curve at the times
-# `fine` with `rtol` and `atol` both equal to `tolerance`, and returns the greatest $V$ minus the
-# smallest, one number.
+# Along a solution of the equations $V = \delta H - \gamma \log H + \beta L - \alpha \log L$ does
+# not change. So $V$ tests a solver. Write `drift(tolerance)`: it solves the fitted curve at the
+# times `fine` with `rtol` and `atol` both equal to `tolerance`, and returns the greatest $V$ minus
+# the smallest, one number.
 
 
 # %% [stub 6.1]
@@ -385,11 +385,12 @@ assert drifts[0] > 100 * drifts[1], (
 )
 
 # %% [exercise 6.2] level 2
-# At some counts of hare and lynx nothing changes. Near them the counts swing around them, and small
-# swings all take the same time. Find both with pen and paper, from the equations for
-# $\mathbf x = (\log H, \log L)$ and their Jacobian there, and set
+# At one pair of counts of hare and lynx nothing changes. Counts near it swing around it, and all
+# small swings take the same time. Find the pair and the time with pen and paper, from the equations
+# for $\mathbf x = (\log H, \log L)$ and their Jacobian there, and set
 #
-# * `equilibrium`: an array of two numbers, $H$ and $L$ in thousands of pelts, where nothing changes;
+# * `equilibrium`: an array of two numbers, $H$ and $L$ in thousands of pelts, where nothing
+#   changes;
 # * `small`: the period of small swings, in years.
 
 # %% [stub 6.2]
@@ -415,8 +416,8 @@ assert np.all(np.greater(equilibrium, 0)), f"equilibrium is {equilibrium}; count
 own, meeting = found["own"], found["meeting"]
 still = lambda counts: np.abs(lotka_volterra(0.0, np.log(counts), own, meeting)).max() < 1e-9
 assert not still(np.asarray(equilibrium)[::-1]), (
-    f"equilibrium is {equilibrium}: H and L are exchanged. The growth of the hares is zero at a count"
-    " of the lynx, and the other way round."
+    f"equilibrium is {equilibrium}: H and L are exchanged. The growth of the hares is zero at a"
+    " count of the lynx, and the other way round."
 )
 assert not still(np.exp(equilibrium)), (
     f"equilibrium is {equilibrium}: these are log H and log L; asked for are H and L."
@@ -426,7 +427,7 @@ assert still(equilibrium), f"At equilibrium = {equilibrium} the counts change: d
 
 
 def away(years, push=1e-3):
-    """Return how far from its start a small swing is after that many years, in units of the push."""
+    """Return how far a small swing is from its start after that many years, per push."""
     x0 = np.log(equilibrium) + np.array([push, 0.0])
     x1 = solve(lotka_volterra, x0, [0.0, years], own, meeting, rtol=1e-10, atol=1e-12).y[-1]
     return np.abs(x1 - x0).max() / push
@@ -476,8 +477,9 @@ halfway, back = solved(found, np.array([0.0, cycle / 2, cycle]), rtol=1e-9, atol
 start = np.log(found["start"])
 speed = lotka_volterra(0.0, start, found["own"], found["meeting"])
 assert np.abs(back - start).max() < 0.25, (
-    f"After cycle = {cycle:.3f} years the counts are {np.exp(back)}, not back at {np.exp(start)}. It"
-    " is the time from a peak of the hares to their next peak, and not the period of small swings."
+    f"After cycle = {cycle:.3f} years the counts are {np.exp(back)}, not back at {np.exp(start)}."
+    " It is the time from a peak of the hares to their next peak, and not the period of small"
+    " swings."
 )
 assert np.abs(halfway - start).max() > 0.25, (
     f"After cycle / 2 = {cycle / 2:.3f} years the counts are back already: these are two cycles."
@@ -493,7 +495,7 @@ assert abs(late) < 0.015, (
 # that of $\ell$ with respect to the *data*. Set
 #
 # * `pull`: the gradient of $\ell$ with respect to $\log y_{ij}$ at the fitted numbers, an array of
-#   shape (21, 2), by `grad` of a function of `log_pelts`;
+#   shape (21, 2), by `grad` of a function of `log_pelts`, which may use `solved(found, t)`;
 # * `farthest`: a tuple of three, `"hare"` or `"lynx"`, the year (1900 to 1920), and the distance in
 #   units of $\sigma$, a positive number.
 
@@ -532,13 +534,14 @@ assert isinstance(farthest, tuple) and len(farthest) == 3, (
 )
 animal, year, distance = farthest
 assert animal in ("hare", "lynx") and year in years, (
-    f'farthest is {farthest!r}; it should begin with "hare" or "lynx", and a year from 1900 to 1920.'
+    f'farthest is {farthest!r}; it should begin with "hare" or "lynx", and a year from 1900 to'
+    " 1920."
 )
 there = np.abs(away[int(year) - 1900, ("hare", "lynx").index(animal)])
 assert there > np.abs(away).max() - 1e-6, (
-    f"The {animal} of {year} lie {there:.2f} sigma from the curve; another observation lies farther."
-    " np.argmax counts through rows and columns together; np.unravel_index takes them apart. And"
-    " what counts is the size, not the sign."
+    f"The {animal} of {year} lie {there:.2f} sigma from the curve; another observation lies"
+    " farther. np.argmax counts through rows and columns together; np.unravel_index takes them"
+    " apart. And what counts is the size, not the sign."
 )
 assert np.isclose(distance, there, atol=0.01), (
     f"The {animal} of {year} lie {there:.2f} sigma from the curve, not {distance:.2f}. The gradient"
@@ -606,8 +609,8 @@ def look_at(i, j):
         f"{name} has the wrong sign (G24 has a minus)." + hint
     )
     assert abs(influence[i, j] - right) < 0.05 * abs(right), (
-        f"{name} is not how log alpha changes. Is lambda the solution of H lambda = e, with e one at"
-        " entry 2? Is the gradient taken for the logarithms of the data?" + hint
+        f"{name} is not how log alpha changes. Is lambda the solution of H lambda = e, with e one"
+        " at entry 2? Is the gradient taken for the logarithms of the data?" + hint
     )
 
 
