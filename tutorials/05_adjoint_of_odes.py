@@ -298,7 +298,7 @@ def rk4_loop(z, t0, t1, theta, n):
 tight = {"rtol": 1e-11, "atol": 1e-12}
 ours = algorithm_2(f, z1, grad(L)(z1), theta, t0, t1, **tight)
 by_odeint = lambda z, theta, t0, t1: L(odeint(f, z, [t0, t1], theta, **tight)[-1])
-by_loop = lambda z, theta, t0, t1: L(rk4_loop(z, t0, t1, theta, 1000))
+by_loop = lambda z, theta, t0, t1: L(rk4_loop(z, t0, t1, theta, 400))
 library = dict(zip(measured, grad(by_odeint, (0, 1, 2, 3))(z0, theta, t0, t1)))
 recorded = dict(zip(measured, grad(by_loop, (0, 1, 2, 3))(z0, theta, t0, t1)))
 for name in measured:
@@ -861,9 +861,9 @@ print("a(t)^T v(t) at three times:", np.round(products, 9), "  rise:", round(ris
 # %% [check 5.4]
 def look_at(v0):
     """Hold both functions against the adjoint and against differences, for one v0."""
-    at = (1.0, 2.0, 3.0)
+    at = (1.0, 3.0)
     v = [small_change(v0, t) for t in at]
-    assert np.shape(v) == (3, 2), (
+    assert np.shape(v) == (2, 2), (
         f"small_change(v0, {at[0]}) returns {v[0]!r}; it should be v at the last time, an array of"
         " two numbers."
     )
@@ -881,7 +881,7 @@ def look_at(v0):
         )
     products = [float(a_at(t) @ v) for t, v in zip(at, v)]
     assert np.ptp(products) < 1e-6, (
-        f"a(t)^T v(t) is {products} at t = 1, 2, 3; it should not change. Is v' = df/dz v, and does"
+        f"a(t)^T v(t) is {products} at t = 1 and 3; it should not change. Is v' = df/dz v, and does"
         " v start from v0 at t0?"
     )
     answer, expected = rise(v0), measured["dL/dz(t0)"] @ v0
