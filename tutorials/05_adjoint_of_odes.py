@@ -784,7 +784,7 @@ def distance(d):
     assert np.shape(start) == (2,), (
         f"earlier({d}) returns {start!r}; it should be a state, an array of two numbers."
     )
-    passes = lambda state: np.abs(flow(state, t0, t0 + d) - z0).max()
+    passes = lambda state: np.abs(flow(np.asarray(state), t0, t0 + d) - z0).max()
     assert passes(2 * z0 - start) > d**2 or passes(start) < d**2, (
         f"earlier({d}) = {start}: the wrong direction. This is where the solution will be after d;"
         " asked for is where it was before."
@@ -798,7 +798,7 @@ assert distances[1] < 1e-3 and (distances[1] < distances[0] / 3 or distances[0] 
     f" of {distances[1]:.2g} for d = 0.01. It should be of order d^2: four times smaller."
 )
 answer, expected = dL_dt0(library["dL/dz(t0)"]), measured["dL/dt0"]
-assert isinstance(answer, (float, np.floating)), (
+assert isinstance(answer, (float, np.ndarray, np.number)) and np.shape(answer) == (), (
     f"dL_dt0(a0) returns {answer!r}; it should be a number."
 )
 compared = f" dL_dt0(a0) = {answer:.6f}; finite differences of the loss give {expected:.6f}."
@@ -885,7 +885,7 @@ def look_at(v0):
         " v start from v0 at t0?"
     )
     answer, expected = rise(v0), measured["dL/dz(t0)"] @ v0
-    assert isinstance(answer, (float, np.floating)), (
+    assert isinstance(answer, (float, np.ndarray, np.number)) and np.shape(answer) == (), (
         f"rise(v0) returns {answer!r}; it should be a number."
     )
     assert np.isclose(answer, expected, atol=1e-6), (
