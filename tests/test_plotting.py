@@ -75,6 +75,7 @@ def test_a_notebook_shows_the_file_that_is_kept_and_the_words(folder, monkeypatc
     other = drawn((3, 1, 2))
     other.savefig(folder / "a.png", metadata={"Software": "Matplotlib version0.1, "})
     path = plotting.save(drawn(), "a", alt=WORDS)
+    assert path == folder / "a.png"
     ((data, metadata, raw),) = shown
     assert base64.b64decode(data["image/png"]) == path.read_bytes() and raw
     assert data["text/plain"] == WORDS and metadata == {"image/png": {"alt": WORDS}}
@@ -88,7 +89,7 @@ def test_outside_a_notebook_nothing_is_shown(folder, monkeypatch, kernel, capfd)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_real_notebook_has_one_picture_with_its_words(folder, monkeypatch):
+def test_a_real_notebook_has_the_picture_with_its_words_and_no_path(folder, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for the kernel, which is another process
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
@@ -96,7 +97,7 @@ def test_a_real_notebook_has_one_picture_with_its_words(folder, monkeypatch):
 from tinyode import plotting
 figure, axes = plotting.panels(width=3, height=2)
 axes.plot([1, 2, 3])
-path = plotting.save(figure, "a", alt={WORDS!r})
+plotting.save(figure, "a", alt={WORDS!r})
 """
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     nbclient.NotebookClient(notebook, kernel_name="python3").execute()

@@ -6,6 +6,7 @@ import pytest
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
+import matplotlib.pyplot  # noqa: E402
 
 from tinyode import plotting  # noqa: E402
 
@@ -21,7 +22,7 @@ def drawn(line=(1, 2, 3)):
 def bytes_of(figure, kind="png", **settings):
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, **settings)
-    plotting.plt.close(figure)
+    matplotlib.pyplot.close(figure)
     return buffer.getvalue()
 
 

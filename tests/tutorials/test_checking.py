@@ -153,11 +153,16 @@ def test_an_exercise_says_which_other_it_needs(small, tmp_path):
     copy = copy_with(small, tmp_path, ("six = ...", "six = triple(2.0)"))
     status, message = check(small, copy, ("1.2",))["1.2"]
     assert status == "wrong"
-    assert message == "six is None\n(It needs your answer to 1.1, which is not begun.)"
+    assert message == "six is None\n(It needs your answer to 1.1.)"
     copy = copy_with(
         small, tmp_path / "b", ("six = ...", "six = triple(2.0)"), (BLANK, "    return 6.0")
     )
     assert check(small, copy, ("1.2",))["1.2"] == ("done", "")  # by the student's own triple
+    text = copy.read_text(encoding="utf-8").replace("def triple", "def threefold")
+    copy.write_text(text, encoding="utf-8")
+    status, message = check(small, copy, ("1.2",))["1.2"]
+    assert status == "crashed" and "name 'triple' is not defined" in message
+    assert message.endswith("\n(It needs your answer to 1.1.)")
 
 
 def test_an_import_at_the_top_is_found_and_a_weaker_check_is_not_used(small, tmp_path):

@@ -1,7 +1,4 @@
-"""How the figures of the chapters look, and where they go.
-
-It needs Matplotlib, and nothing else in the package needs this module.
-"""
+"""How the figures of the chapters look, and where they go."""
 
 import base64
 import io
@@ -89,8 +86,7 @@ def save(figure: Figure, name: str, *, alt: str = "") -> Path:
     png = _in_256_colours(buffer)
     if not path.exists() or _looks_different(path.read_bytes(), png):
         path.write_bytes(png)
-    _show_in_a_notebook(path, alt)
-    return path
+    return _show_in_a_notebook(path, alt)
 
 
 def _looks_different(old, new):
@@ -131,10 +127,19 @@ def _in_256_colours(png):
     return smaller.getvalue()
 
 
+class _Shown(type(Path())):  # type: ignore[misc]  # a PosixPath or a WindowsPath
+    """The path of a file that a notebook has shown: it does not show the path below as well."""
+
+    def _ipython_display_(self):
+        pass
+
+
 def _show_in_a_notebook(path, alt):
-    """Show the file where it is kept, and not what Matplotlib draws here, with its words."""
+    """Show the file that is kept, and not what Matplotlib draws here, with its words."""
     ipython = sys.modules.get("IPython")
-    if ipython and getattr(ipython.get_ipython(), "kernel", None):
-        kind = f"image/{path.suffix[1:]}"
-        data = {kind: base64.b64encode(path.read_bytes()).decode(), "text/plain": alt}
-        ipython.display.display(data, metadata={kind: {"alt": alt}}, raw=True)
+    if not ipython or not getattr(ipython.get_ipython(), "kernel", None):
+        return path
+    kind = f"image/{path.suffix[1:]}"
+    data = {kind: base64.b64encode(path.read_bytes()).decode(), "text/plain": alt}
+    ipython.display.display(data, metadata={kind: {"alt": alt}}, raw=True)
+    return _Shown(path)
