@@ -78,7 +78,7 @@ def check_engine(
     for allowed, size in ((equal_shapes, 2), (operations, 2), (operations, 3)):
         wrong = _smallest_wrong(gradient, allowed, size, max_examples)
         if wrong is not None:
-            report(gradient, operations, wrong)
+            report(gradient, operations, *wrong)
     _check_cost(gradient, operations)
 
 
