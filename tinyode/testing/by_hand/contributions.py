@@ -1,0 +1,104 @@
+"""What each part of a line contributes to a cotangent.
+
+In the lines that compute the value, every expression x is replaced by x + d with d = 0. The
+cotangent of d is then that of the expression. Where the expression is a variable, it is what this
+one use contributes to the cotangent of the variable, which is the sum over its uses (Griewank and
+Walther (2008), section 3.2: a value that is used twice gets two contributions).
+"""
+
+import ast
+import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...autodiff import vjp
+from ...types import Array, Tree
+from .lines import RETURNED, SEE, Code, compiled_line
+
+
+class Part(NamedTuple):
+    """An expression in a line of the value, and its cotangent.
+
+    Attributes
+    ----------
+    line : int
+        The number of the line among those of the code.
+    node : ast.expr
+    cotangent : array
+    """
+
+    line: int
+    node: ast.expr
+    cotangent: Array
+
+
+def contributions(code: Code, state: dict[str, Any], seed: Tree) -> dict[int, Part]:
+    """Return the cotangents of all parts of the lines that compute the value.
+
+    Parameters
+    ----------
+    code : Code
+    state : dict
+        The variables before the first line.
+    seed : array or container of arrays
+        The cotangent of the value.
+
+    Returns
+    -------
+    dict
+        By the number of the part, which is the same at each point. It is empty where the engine
+        cannot differentiate the lines.
+    """
+    numbers, value = code.of_value(), code.value()
+    if value is None:
+        return {}
+    marked = _Marked()
+    codes = [compiled_line(marked.line(n, code.lines[n].statement)) for n in numbers]
+    last = ast.Assign([ast.Name(RETURNED, ast.Store())], value, **LOCATION)
+    codes.append(compiled_line(marked.line(len(code.lines) - 1, last)))
+    seen: dict[int, Any] = {}
+
+    def run(see):
+        env = {**code.namespace, **state, SEE: see}
+        for line in codes:
+            exec(line, env)
+        return env[RETURNED]
+
+    def keep(n, x):
+        if getattr(x, "dtype", None) is not None and x.dtype.kind == "f" or type(x) is float:
+            seen[n] = np.zeros(np.shape(x))
+        return x
+
+    try:
+        run(keep)
+        _, pullback = vjp(lambda d: run(lambda n, x: x + d[n] if n in d else x), seen)
+        (cotangents,) = pullback(seed)
+    except Exception:
+        return {}
+    return {n: Part(*marked.parts[n], c) for n, c in cotangents.items()}
+
+
+LOCATION = {"lineno": 1, "col_offset": 0}
+
+
+class _Marked(ast.NodeTransformer):
+    """Puts ``see(n, x)`` in the place of the n-th expression x."""
+
+    def __init__(self):
+        self.parts: list[tuple[int, ast.expr]] = []
+
+    def line(self, n, statement):
+        self._line = n
+        return self.visit(copy.deepcopy(statement))
+
+    def visit(self, node):
+        original = copy.deepcopy(node)
+        node = self.generic_visit(node)
+        is_part = isinstance(node, ast.expr) and not isinstance(node, (ast.Slice, ast.Starred))
+        if not is_part or isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del)):
+            return node
+        self.parts.append((self._line, original))
+        number = ast.Constant(len(self.parts) - 1)
+        see = ast.Name(SEE, ast.Load())
+        return ast.copy_location(ast.Call(see, [number, node], []), node)
