@@ -26,6 +26,7 @@ LOCAL = (  # derivatives of a function at w, or written with its value w
     "2 * {w}",
     "1 / ({w} * {w})",
 )
+LEFT_OUT = ast.Mult, ast.Add, ast.Sub, ast.Div
 CONTAINERS = ast.Tuple, ast.List, ast.Dict
 OPERATIONS: dict[type, list[type]] = {
     ast.Add: [ast.Sub],
@@ -229,9 +230,11 @@ class _Renamed(ast.NodeTransformer):
 def _left_out(node, known):
     if isinstance(node, (*CONTAINERS, ast.Starred)):
         return
-    for operation in (ast.Mult, ast.Add, ast.Sub, ast.Div):
-        for x in known:
-            yield ast.BinOp(node, operation(), x)
+    for x in known:
+        yield from [ast.BinOp(node, operation(), x) for operation in LEFT_OUT]
+        for y in _transposes(x):
+            yield ast.BinOp(node, ast.MatMult(), y)
+            yield ast.BinOp(y, ast.MatMult(), node)
     for number in (2, 0.5):
         yield ast.BinOp(ast.Constant(number), ast.Mult(), node)
     for name in FUNCTIONS:

@@ -96,8 +96,8 @@ def points_near(f: Callable, example: tuple) -> list[Point]:
         cotangents: list[Any] = [None] * len(leaves)
         for i, c in zip(places, pullback(seed)):
             cotangents[i] = c
-        args = tree.unflatten(structure, moved)
-        points.append(Point(args, seed, value, tree.unflatten(structure, cotangents)))
+        args, expected = [tree.unflatten(structure, x) for x in (moved, cotangents)]
+        points.append(Point(args, seed, value, expected))
     points = [point for point in points if _is_finite((point.value, point.cotangents))]
     if not points:
         raise ValueError(

@@ -19,11 +19,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...programs import program
 from ...types import Array
 from .contributions import Part, contributions
 from .edits import KINDS, Edit, edits
-from .lines import RETURNED, Code, compiled_line, taken_apart
+from .lines import RETURNED, Code, compiled_line
 from .points import Point, agree, is_floating
 
 ATOMS = ast.Name, ast.Subscript  # what stands for a number or an array by itself
@@ -70,12 +69,12 @@ def correction(case: Case) -> tuple[int, Edit] | None:
     known = known_lines(case)
     for kind in KINDS:
         found = [
-            (i in known, _size_of(case.code.lines[i].statement, edit), i, edit)
+            (i in known, _returns_name(case, i, edit), _size_of(case.code.lines[i].statement, edit), i, edit)
             for i, edit in _changes(case, kind)
             if all(_after(case, i, edit, 0)) and _holds(case, i, edit)
         ]
         if found:
-            return min(found, key=lambda x: x[:3])[2:]
+            return min(found, key=lambda x: x[:4])[3:]
     return None
 
 
@@ -123,6 +122,11 @@ def _names(case, i):
     return list(dict.fromkeys(names))
 
 
+def _returns_name(case, i, edit):
+    """Whether a change is of a variable that is only returned: its own line is the likelier."""
+    return i == len(case.code.lines) - 1 and isinstance(edit.whole.get(), ast.Name)
+
+
 def _size_of(statement, edit):
     """Return how many signs of the text a change changes."""
     old = ast.unparse(statement)
@@ -133,10 +137,11 @@ def _size_of(statement, edit):
 
 def known_lines(case: Case) -> list[int]:
     """Return the lines that are known to be right."""
-    pools = [_pool(case, p) for p in range(len(case.points))]
+    pools = [[part.cotangent for part in parts.values()] for parts in case.parts]
     found = []
     for i, line in enumerate(case.code.lines[:-1]):
-        if i + 1 < len(case.states[0]):
+        is_copy = isinstance(getattr(line.statement, "value", None), ATOMS)  # which may lack everything else
+        if not is_copy and i + 1 < len(case.states[0]):
             values = [[state[i + 1].get(name) for name in line.sets()] for state in case.states]
             if all([_all_in(pool, at_point) for pool, at_point in zip(pools, values)]):
                 found.append(i)
@@ -145,12 +150,3 @@ def known_lines(case: Case) -> list[int]:
 
 def _all_in(pool, values):
     return bool(values) and all([any([agree(x, y) for y in pool]) for x in values])
-
-
-def _pool(case, p):
-    """Return the arrays that a right line may compute, at a point."""
-    return [part.cotangent for part in case.parts[p].values()] + _of_engine(case.points[p])
-
-
-def _of_engine(point):
-    return []
