@@ -14,7 +14,10 @@ import numpy as np
 
 from ...autodiff import vjp
 from ...types import Array, Tree
-from .lines import RETURNED, SEE, Code, compiled_line
+from .lines import RETURNED, Code, compiled_line
+from .points import is_floating
+
+SEE = "<see>"
 
 
 class Part(NamedTuple):
@@ -50,23 +53,17 @@ def contributions(code: Code, state: dict[str, Any], seed: Tree) -> dict[int, Pa
         By the number of the part, which is the same at each point. It is empty where the engine
         cannot differentiate the lines.
     """
-    numbers, value = code.of_value(), code.value()
-    if value is None:
-        return {}
-    marked = _Marked()
-    codes = [compiled_line(marked.line(n, code.lines[n].statement)) for n in numbers]
-    last = ast.Assign([ast.Name(RETURNED, ast.Store())], value, **LOCATION)
-    codes.append(compiled_line(marked.line(len(code.lines) - 1, last)))
-    seen: dict[int, Any] = {}
+    marked, seen = _Marked(), {}
+    codes = [compiled_line(marked.line(n, code.lines[n].statement)) for n in code.of_value()]
 
     def run(see):
         env = {**code.namespace, **state, SEE: see}
         for line in codes:
             exec(line, env)
-        return env[RETURNED]
+        return env[RETURNED.format(0)]
 
     def keep(n, x):
-        if getattr(x, "dtype", None) is not None and x.dtype.kind == "f" or type(x) is float:
+        if is_floating(x):
             seen[n] = np.zeros(np.shape(x))
         return x
 
@@ -79,9 +76,6 @@ def contributions(code: Code, state: dict[str, Any], seed: Tree) -> dict[int, Pa
     return {n: Part(*marked.parts[n], c) for n, c in cotangents.items()}
 
 
-LOCATION = {"lineno": 1, "col_offset": 0}
-
-
 class _Marked(ast.NodeTransformer):
     """Puts ``see(n, x)`` in the place of the n-th expression x."""
 
@@ -90,7 +84,7 @@ class _Marked(ast.NodeTransformer):
 
     def line(self, n, statement):
         self._line = n
-        return self.visit(copy.deepcopy(statement))
+        return ast.fix_missing_locations(self.visit(copy.deepcopy(statement)))
 
     def visit(self, node):
         original = copy.deepcopy(node)

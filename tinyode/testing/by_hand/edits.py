@@ -5,8 +5,9 @@
 =========  ========================================================================================
 slip       a sign, an operation, a transpose, the order of two operands, another variable, number or
            function of NumPy, a sum over an axis
-left out   a factor, a divisor or a term that is a variable
+left out   a factor, a divisor or a term that is a variable, a number, a function
 local      a factor that is the derivative of a function, as 1 - f * f of tanh
+term       a factor or a term that the code has elsewhere
 =========  ========================================================================================
 """
 
@@ -20,6 +21,7 @@ FUNCTIONS = "sin", "cos", "tanh", "exp", "log", "sqrt", "sinh", "cosh", "abs", "
 LOCAL = (  # derivatives of a function at w, or written with its value w
     "1 - {w} * {w}",
     "np.cos({w})",
+    "np.sin({w})",
     "-np.sin({w})",
     "np.exp({w})",
     "{w} * (1 - {w})",
@@ -66,23 +68,32 @@ class Edit(NamedTuple):
     place : Place
     new : ast node
         What shall stand there.
-    whole : Place
-        The expression around it that a person reads as one: an element of what is returned, or the
-        right-hand side.
+    whole : Place or None
+        The expression around it that a person reads as one: an element of a list, or the right-hand
+        side. None is the whole statement.
     """
 
     place: Place
     new: Any
-    whole: Place
+    whole: Place | None
 
     def made(self, use: Callable[[], Any]) -> Any:
         """Return what a function returns while the change is made."""
         old = self.place.get()
-        self.place.put(self.new)
+        self.place.put(ast.fix_missing_locations(self.new))
         try:
             return use()
         finally:
             self.place.put(old)
+
+
+    def texts(self, statement: ast.stmt) -> tuple[str, str]:
+        """Return the text of the whole before and after the change."""
+
+        def text():
+            return ast.unparse(self.whole.get() if self.whole else statement)
+
+        return text(), self.made(text)
 
 
 def edits(statement: ast.stmt, names: list[str], kind: str) -> Iterator[Edit]:
@@ -98,7 +109,7 @@ def edits(statement: ast.stmt, names: list[str], kind: str) -> Iterator[Edit]:
     """
     if kind == "slip" and isinstance(statement, ast.AugAssign):
         for operation in OPERATIONS.get(type(statement.op), []):
-            yield Edit(Place(statement, "op"), operation(), Place(statement, "value"))
+            yield Edit(Place(statement, "op"), operation(), None)
     known = [ast.parse(name, mode="eval").body for name in names]
     for place, whole in _places(statement, None):
         for new in KINDS[kind](place.get(), known):
@@ -235,7 +246,9 @@ def _left_out(node, known):
         for y in _transposes(x):
             yield ast.BinOp(node, ast.MatMult(), y)
             yield ast.BinOp(y, ast.MatMult(), node)
-    for number in (2, 0.5):
+        yield ast.BinOp(node, ast.Mult(), ast.UnaryOp(ast.USub(), x))
+    yield ast.BinOp(ast.Constant(1), ast.Sub(), node)
+    for number in (2, 0.5, -2, 3):
         yield ast.BinOp(ast.Constant(number), ast.Mult(), node)
     for name in FUNCTIONS:
         yield _call(name, node, None)
@@ -249,8 +262,16 @@ def _local(node, known):
         yield ast.BinOp(node, ast.Mult(), factor)
 
 
+def _terms(node, known):
+    if not isinstance(node, (*CONTAINERS, ast.Starred, ast.Constant)):
+        for x in known:
+            for operation in (ast.Mult, ast.Add, ast.Sub):
+                yield ast.BinOp(node, operation(), x)
+
+
 KINDS: dict[str, Callable[[Any, list], Iterator[Any]]] = {
     "slip": _slips,
     "left out": _left_out,
     "local": _local,
+    "term": _terms,
 }

@@ -4,10 +4,10 @@ The code is straight-line: assignments, then one return, with no branch and no l
 variables before each line can be kept, one line can be exchanged for another, and only the lines
 after it have to run again:
 
-    >>> code = taken_apart("def f(x):\\n    y = x * x\\n    return y + 1")
+    >>> code = taken_apart("def f(x):\\n    y = x * x\\n    return y + 1, (2 * x,)")
     >>> before = code.states([2.0])
     >>> code.run(before[1], 1)
-    5.0
+    (5.0, (4.0,))
 """
 
 import ast
@@ -21,13 +21,12 @@ import numpy as np
 
 from ... import tree
 
-RETURNED = "return"  # takes what is returned; no variable can have the name of a keyword
-SEE = "<see>"
+RETURNED = "return {}"  # takes what is returned; no variable has a name with a space
 STRAIGHT = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr, ast.Delete, ast.Pass)
 
 
 class Line(NamedTuple):
-    """One statement.
+    """One statement, or one element of what is returned.
 
     Attributes
     ----------
@@ -35,7 +34,8 @@ class Line(NamedTuple):
         Counted from the line of ``def``, which is line 1.
     text : str
     statement : ast.stmt
-        ``return x`` is kept as an assignment to `RETURNED`.
+        Of ``return value, (first, second)`` there are three lines, each an assignment to a name of
+        `RETURNED`.
     """
 
     number: int
@@ -55,19 +55,19 @@ class Line(NamedTuple):
     def reads(self) -> set[str]:
         """Return the names that the line reads."""
         names = [node for node in ast.walk(self.statement) if isinstance(node, ast.Name)]
-        # x += 1 and x[0] = 1 read x
+        # x += 1 reads x
         binds = isinstance(self.statement, (ast.Assign, ast.AnnAssign))
         return {node.id for node in names if isinstance(node.ctx, ast.Load) or not binds}
 
 
 class Code:
-    """A function of straight-line code.
+    """A function of straight-line code, which returns ``value, (first, second, ...)``.
 
     Attributes
     ----------
     parameters : list of str
     lines : list of Line
-        The last is the return.
+        The last ones are what is returned.
     namespace : dict
         The names that the code finds around it.
     """
@@ -79,18 +79,14 @@ class Code:
     def states(self, args: list[Any]) -> list[dict[str, Any]]:
         """Return the variables before each line, and after the last.
 
-        The list is shorter if a line fails: its last item is then the variables before that line.
+        The variables that a line sets are missing after it if the line fails.
         """
-        variables = {*self.parameters}.union(*[line.sets() for line in self.lines])
         env = {**self.namespace, **copied(dict(zip(self.parameters, args)))}
         known = {*self.parameters}
         states = [copied({name: env[name] for name in known})]
-        for line, code in zip(self.lines, self._codes):
-            try:
-                exec(code, env)
-            except Exception:
-                break
-            known = (known | line.sets()) & variables & env.keys()
+        for n, line in enumerate(self.lines):
+            self._step(env, n, self._codes[n])
+            known = (known | line.sets()) & env.keys()
             states.append(copied({name: env[name] for name in known}))
         return states
 
@@ -106,38 +102,54 @@ class Code:
             What is run in the place of the first of the lines.
         """
         env = {**self.namespace, **copied(state)}
-        for code in [instead or self._codes[start], *self._codes[start + 1 :]]:
+        for n in range(start, len(self.lines)):
+            self._step(env, n, (n == start and instead) or self._codes[n])
+        return self.returned(env)
+
+    def _step(self, env, n, code):
+        try:
             exec(code, env)
-        return env[RETURNED]
+        except Exception:
+            for name in self.lines[n].sets():
+                env.pop(name, None)
+
+    def returned(self, state: dict[str, Any]) -> tuple[Any, tuple]:
+        """Return what the function returns, with None in the places of what could not be computed.
+
+        ``state`` has the variables after the last line.
+        """
+        names = [RETURNED.format(n) for n in range(self.count())]
+        value, *cotangents = [state.get(name) for name in names]
+        return value, tuple(cotangents)
+
+    def variables(self) -> list[str]:
+        """Return the variables, in the order in which they come."""
+        names = [name for line in self.lines for name in sorted(line.sets())]
+        start = RETURNED.format("")
+        return self.parameters + [name for name in names if not name.startswith(start)]
+
+    def count(self) -> int:
+        """Return the number of lines for what is returned: the value and each cotangent."""
+        return sum([RETURNED.format("") in " ".join(line.sets()) for line in self.lines])
 
     def of_value(self) -> list[int]:
         """Return the numbers of the lines on which the returned value depends.
 
-        They are found by walking back from ``return value, cotangents``; with another return there
-        are none.
+        They are found by walking back from the line of the value.
         """
-        value = self.value()
-        if value is None:
-            return []
-        needed = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
-        found = []
-        for n in reversed(range(len(self.lines) - 1)):
+        n = len(self.lines) - self.count()
+        found, needed = [n], self.lines[n].reads()
+        for n in reversed(range(n)):
             line = self.lines[n]
             if line.sets() & needed:
                 needed |= line.reads()
                 found.append(n)
         return found[::-1]
 
-    def value(self) -> ast.expr | None:
-        """Return the expression of the value in ``return value, cotangents``."""
-        returned = getattr(self.lines[-1].statement, "value", None)
-        is_pair = isinstance(returned, ast.Tuple) and len(returned.elts) == 2
-        return returned.elts[0] if is_pair else None
-
 
 def compiled_line(statement: ast.stmt) -> Any:
     """Compile one statement."""
-    return compile(ast.Module([ast.fix_missing_locations(statement)], []), "<by hand>", "exec")
+    return compile(ast.Module([statement], []), "<by hand>", "exec")
 
 
 def copied(variables: dict[str, Any]) -> dict[str, Any]:
@@ -170,7 +182,10 @@ def text_and_function(given: Any) -> tuple[str | None, Callable]:
 
 
 def taken_apart(given: Any) -> Code | None:
-    """Take a function apart, or a text with one; return None if it is not straight-line code."""
+    """Take a function apart, or a text with one.
+
+    The value is None if it is not straight-line code that returns ``value, (first, second, ...)``.
+    """
     text, function = text_and_function(given)
     function = inspect.unwrap(function)
     if text is None or not isinstance(function, types.FunctionType):
@@ -179,28 +194,34 @@ def taken_apart(given: Any) -> Code | None:
         body = ast.parse(text).body
     except SyntaxError:  # of a lambda in the middle of an expression
         return None
-    definitions = [x for x in body if isinstance(x, ast.FunctionDef)]
-    if not definitions or definitions[-1].name != function.__name__:
+    definition = body[-1] if body else None
+    if not isinstance(definition, ast.FunctionDef) or definition.name != function.__name__:
         return None
-    definition = definitions[-1]
-    given_by = definition.args
+    given_by, (*statements, last) = definition.args, definition.body
     if given_by.vararg or given_by.kwarg or given_by.kwonlyargs:
         return None
-    *statements, last = definition.body
-    if not isinstance(last, ast.Return) or last.value is None:
+    if not all([isinstance(x, STRAIGHT) for x in statements]) or not _is_pair(last):
         return None
-    if not all([isinstance(x, STRAIGHT) for x in statements]):
-        return None
-    lines = [_line(text, definition, statement) for statement in definition.body]
+    first = definition.lineno - 1
+    lines = [Line(x.lineno - first, _in_one_line(text, x), x) for x in statements]
+    number, said = last.lineno - first, _in_one_line(text, last)
+    for n, x in enumerate([last.value.elts[0], *last.value.elts[1].elts]):
+        target = ast.Name(RETURNED.format(n), ast.Store())
+        statement = ast.copy_location(ast.Assign([target], x), last)
+        lines.append(Line(number, said, ast.fix_missing_locations(statement)))
     parameters = [x.arg for x in [*given_by.posonlyargs, *given_by.args]]
-    closed = inspect.getclosurevars(function)
-    return Code(parameters, lines, {**function.__globals__, **closed.nonlocals})
+    around = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+    return Code(parameters, lines, around)
 
 
-def _line(text, definition, statement):
-    segment = " ".join((ast.get_source_segment(text, statement) or "").split())
-    number = statement.lineno - definition.lineno + 1
-    if isinstance(statement, ast.Return):
-        target = ast.Name(RETURNED, ast.Store())
-        statement = ast.copy_location(ast.Assign([target], statement.value), statement)
-    return Line(number, segment, statement)
+def _is_pair(last):
+    """Whether a statement is ``return value, (first, second, ...)``."""
+    if not isinstance(last, ast.Return) or not isinstance(last.value, ast.Tuple):
+        return False
+    elements = last.value.elts
+    stars = [x for x in ast.walk(last.value) if isinstance(x, ast.Starred)]
+    return len(elements) == 2 and isinstance(elements[1], ast.Tuple) and not stars
+
+
+def _in_one_line(text, statement):
+    return " ".join((ast.get_source_segment(text, statement) or "").split())

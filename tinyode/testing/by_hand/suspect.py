@@ -1,31 +1,23 @@
 """Which line is wrong, and what should it be? Found by making changes and looking at the result.
 
-The search goes over the lines, and over the changes of each line that `edits` makes:
-
-1. one change after which all is right;
-2. one contribution more, or the cotangent of a part of the function, as a number of the engine's in
-   the place of what a line computes, after which all is right;
-3. one change after which more is right than before.
-
-A line is known to be right if what it computes is the cotangent of a part of the function
-(`contributions`) or a number of the engine's own program.
+The lines are run with every change that `edits` makes of one of them. The change after which all is
+right is the correction. If there is none, it is one after which more is right than before, and the
+search goes on from there: there are two mistakes.
 """
 
 import ast
 import difflib
-import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from ...types import Array
+from ... import tree
 from .contributions import Part, contributions
 from .edits import KINDS, Edit, edits
-from .lines import RETURNED, Code, compiled_line
+from .lines import Code, Line, compiled_line
 from .points import Point, agree, is_floating
 
 ATOMS = ast.Name, ast.Subscript  # what stands for a number or an array by itself
+MOST = 3  # mistakes that are looked for
 
 
 class Case(NamedTuple):
@@ -40,7 +32,7 @@ class Case(NamedTuple):
     parts : list of dict
         At each point, the cotangents of the parts of the function, by `contributions`.
     right : list of bool
-        Which leaves of the value and the cotangents are right; empty where a line fails.
+        Which leaves of the value and the cotangents are right.
     """
 
     code: Code
@@ -50,103 +42,139 @@ class Case(NamedTuple):
     right: list[bool]
 
 
+class Correction(NamedTuple):
+    """What a line has, and what it should have."""
+
+    line: Line
+    old: str
+    new: str
+
+
 def case_of(code: Code, points: list[Point]) -> Case:
     """Run the lines at the points."""
     states = [code.states([*point.args, point.seed]) for point in points]
     parts = [contributions(code, x[0], point.seed) for x, point in zip(states, points)]
-    right: list[bool] = []
-    if len(states[0]) > len(code.lines):
-        each = [point.right(x[-1][RETURNED]) for x, point in zip(states, points)]
-        right = [all(leaf) for leaf in zip(*each)]
-    return Case(code, points, states, parts, right)
+    each = [point.right(code.returned(x[-1])) for x, point in zip(states, points)]
+    return Case(code, points, states, parts, [all(leaf) for leaf in zip(*each)])
 
 
-def correction(case: Case) -> tuple[int, Edit] | None:
-    """Return the line and the change of it after which all is right, if there is one.
+def corrections(case: Case) -> tuple[list[Correction], Case]:
+    """Return the changes that make more right, and the case after them."""
+    found: list[Correction] = []
+    while len(found) < MOST and not all(case.right):
+        best = _best(case)
+        if best is None:
+            break
+        i, edit = best
+        line = case.code.lines[i]
+        found.append(Correction(line, *edit.texts(line.statement)))
+        edit.place.put(edit.new)
+        code = Code(case.code.parameters, case.code.lines, case.code.namespace)
+        case = case_of(code, case.points)
+    return found, case
 
-    Of several, one of a line that is not known to be right, then the smallest, then the first.
+
+def _best(case):
+    """Return a line and the change of it after which most is right, if there is one.
+
+    Of several it is one of a line that is not known to be right, then the smallest, then the first.
     """
     known = known_lines(case)
     for kind in KINDS:
-        found = [
-            (i in known, _returns_name(case, i, edit), _size_of(case.code.lines[i].statement, edit), i, edit)
-            for i, edit in _changes(case, kind)
-            if all(_after(case, i, edit, 0)) and _holds(case, i, edit)
-        ]
+        found = []
+        for i, edit in _changes(case, kind):
+            gain = _gain(case, i, edit)
+            if gain > 0:
+                size = _size_of(case.code.lines[i].statement, edit)
+                found.append((-gain, i in known, _of_returned_name(case, i, edit), size, i, edit))
         if found:
-            return min(found, key=lambda x: x[:4])[3:]
+            return min(found, key=lambda x: x[:-1])[-2:]
     return None
 
 
-def _holds(case, i, edit):
-    """Whether all is right after a change at the other points too."""
-    return all([all(_after(case, i, edit, p)) for p in range(1, len(case.points))])
-
-
-def _after(case, i, edit, p):
-    """Return which leaves are right after a change, at a point; [False] if a line fails then."""
-    try:
-        code = edit.made(lambda: compiled_line(case.code.lines[i].statement))
-        return case.points[p].right(case.code.run(case.states[p][i], i, code)) or [False]
-    except Exception:
-        return [False]
-
-
 def _changes(case, kind) -> Iterator[tuple[int, Edit]]:
-    """Yield the changes of all lines that can be wrong."""
-    reached = len(case.states[0]) - 1
-    for i in candidates(case):
-        if i <= reached:
-            for edit in edits(case.code.lines[i].statement, _names(case, i), kind):
+    """Yield the changes of all lines that can be wrong: not those of a value that is right."""
+    leaves = len(tree.flatten(case.points[0].value)[0])
+    of_value = case.code.of_value() if all(case.right[:leaves]) else []
+    for i, line in enumerate(case.code.lines):
+        if i not in of_value:
+            for edit in edits(line.statement, _known(case, i, kind), kind):
                 yield i, edit
 
 
-def candidates(case: Case) -> list[int]:
-    """Return the lines that can be wrong: not those of the value, if that is right."""
-    n = len(case.code.lines)
-    leaves = np.size(case.points[0].value)
-    value_is_right = bool(case.right) and case.right[0]
-    return [i for i in range(n) if not value_is_right or i not in case.code.of_value()]
-
-
-def _names(case, i):
-    """Return the variables that are known before a line, and the elements that the code reads."""
+def _known(case, i, kind):
+    """Return the expressions that can be missing in a line: all can be computed before it."""
     known = case.states[0][i]
-    names = [name for name, x in known.items() if is_floating(x)]
-    for line in case.code.lines:
-        for node in ast.walk(line.statement):
-            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-                used = {x.id for x in ast.walk(node) if isinstance(x, ast.Name)}
-                if used <= known.keys():
-                    names.append(ast.unparse(node))
+    names = [name for name in case.code.variables() if is_floating(known.get(name))]
+    nodes = [node for line in case.code.lines for node in ast.walk(line.statement)]
+    elements = [x for x in nodes if isinstance(x, ast.Subscript) and isinstance(x.ctx, ast.Load)]
+    if kind == "term":
+        names, elements = [], [x for x in nodes if isinstance(x, (ast.BinOp, ast.Call))]
+        names = _multiples(nodes, known)
+    if kind == "local":  # derivatives are taken at what functions are called with
+        elements += [x for node in nodes if isinstance(node, ast.Call) for x in node.args]
+    own = {*case.code.variables()}
+    for node in elements:
+        used = {x.id for x in ast.walk(node) if isinstance(x, ast.Name)} & own
+        if used and used <= known.keys():
+            names.append(ast.unparse(node))
     return list(dict.fromkeys(names))
 
 
-def _returns_name(case, i, edit):
+def _multiples(nodes, known):
+    """Return each variable or element times each number of the code."""
+    factors = [x for node in nodes if isinstance(node, ast.BinOp) for x in (node.left, node.right)]
+    numbers = [ast.unparse(x) for x in factors if isinstance(x, ast.Constant)]
+    atoms = [ast.unparse(x) for x in factors if isinstance(x, ATOMS)]
+    known_atoms = [x for x in atoms if x.split("[")[0] in known]
+    return [f"{number} * {x}" for number in dict.fromkeys(numbers) for x in known_atoms]
+
+
+def _gain(case, i, edit):
+    """Return how many leaves more are right after a change; 0 if one is wrong that was right."""
+    try:
+        code = edit.made(lambda: compiled_line(case.code.lines[i].statement))
+    except (SyntaxError, ValueError):  # no Python
+        return 0
+    gain = len(case.right)
+    for point, states in zip(case.points, case.states):
+        right = point.right(case.code.run(states[i], i, code))
+        if not all([now for now, before in zip(right, case.right) if before]):
+            return 0
+        gain = min(gain, sum(right) - sum(case.right))
+        if gain <= 0:
+            return 0
+    return gain
+
+
+def _of_returned_name(case, i, edit):
     """Whether a change is of a variable that is only returned: its own line is the likelier."""
-    return i == len(case.code.lines) - 1 and isinstance(edit.whole.get(), ast.Name)
+    is_returned = i >= len(case.code.lines) - case.code.count()
+    return is_returned and edit.whole is not None and isinstance(edit.whole.get(), ast.Name)
 
 
 def _size_of(statement, edit):
-    """Return how many signs of the text a change changes."""
-    old = ast.unparse(statement)
-    new = edit.made(lambda: ast.unparse(statement))
+    """Return how many characters of the text a change changes."""
+    old, new = ast.unparse(statement), edit.made(lambda: ast.unparse(statement))
     blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
     return max(len(old), len(new)) - sum([block.size for block in blocks])
 
 
 def known_lines(case: Case) -> list[int]:
-    """Return the lines that are known to be right."""
+    """Return the lines that compute the cotangent of a part of the function.
+
+    A line that only gives another name to something is not among them, since it may lack a factor.
+    """
     pools = [[part.cotangent for part in parts.values()] for parts in case.parts]
     found = []
-    for i, line in enumerate(case.code.lines[:-1]):
-        is_copy = isinstance(getattr(line.statement, "value", None), ATOMS)  # which may lack everything else
-        if not is_copy and i + 1 < len(case.states[0]):
-            values = [[state[i + 1].get(name) for name in line.sets()] for state in case.states]
-            if all([_all_in(pool, at_point) for pool, at_point in zip(pools, values)]):
+    for i, line in enumerate(case.code.lines):
+        names, computed = line.sets(), getattr(line.statement, "value", None)
+        if names and not isinstance(computed, ATOMS):
+            each = [[state[i + 1].get(name) for name in names] for state in case.states]
+            if all([_all_in(pool, values) for pool, values in zip(pools, each)]):
                 found.append(i)
     return found
 
 
 def _all_in(pool, values):
-    return bool(values) and all([any([agree(x, y) for y in pool]) for x in values])
+    return all([any([agree(x, y) for y in pool]) for x in values])
