@@ -134,40 +134,40 @@ def _message(words, error, function, points, names):
 
 
 def _results_in_words(call, points, names, is_clear):
-    """Say which results are wrong, and how, at the first point at which one is.
-
-    Where it is clear which line makes it so, without the numbers.
-    """
+    """Say which results are wrong, and how; without the numbers where it is clear what to do."""
+    found, expected, right = [], [], []
     for point in points:
         value, cotangents = call(*copied({"args": point.args})["args"], point.seed)
         result = value, tuple(cotangents)
-        found, expected = tree.flatten(result)[0], tree.flatten((point.value, point.cotangents))[0]
-        every = zip(names_of_leaves(point, names), found, expected, point.right(result))
-        words = [leaf_in_words(name, x, y, is_clear) for name, x, y, right in every if not right]
-        if words:
-            return words
-    return []
+        found.append(tree.flatten(result)[0])
+        expected.append(tree.flatten((point.value, point.cotangents))[0])
+        right.append(point.right(result))
+    words = []
+    by_leaf = [zip(*rows) for rows in (found, expected, right)]
+    for name, x, y, is_right in zip(names_of_leaves(points[0], names), *by_leaf):
+        if not all(is_right):
+            words.append(leaf_in_words(name, x, y, is_clear))
+    return words
 
 
 def _lines_in_words(code, points, names):
     """Return what can be said of the lines, and whether that is all that is wrong."""
-    case = case_of(code, points)
-    found, after = corrections(case)
-    said = [
-        f"line {x.line.number}: you have {x.old}; it is {x.new}\n    {x.line.text}" for x in found
-    ]
-    if all(after.right):
-        return said, True
-    lacks = lack(after)
+    found, case = corrections(case_of(code, points), ["slip"])
+    lacks = lack(case)
     if lacks:
-        return [*said, str(lacks)], True
-    wrong = must_be(after)
+        more, _ = corrections(case, only=lacks.i)
+        return [*map(str, found), str(lacks), *[f"    it is {x.new}" for x in more]], True
+    more, case = corrections(case)
+    said = [*map(str, found + more)]
+    if all(case.right):
+        return said, True
+    wrong = must_be(case)
     if wrong:
         line, name, *numbers = wrong
         what = leaf_in_words(f"it must be the cotangent of {name}, but", *numbers)
         return [*said, f"line {line.number}: {line.text}\n    {what}"], True
-    if found:
-        leaves = zip(names_of_leaves(points[0], names), after.right)
+    if said:
+        leaves = zip(names_of_leaves(points[0], names), case.right)
         still = [name for name, is_right in leaves if not is_right]
         return [*said, f"after that, still wrong: {', '.join(still)}"], False
     seed = code.parameters[-1]

@@ -27,12 +27,15 @@ class Part(NamedTuple):
     ----------
     line : int
         The number of the line among those of the code.
-    node : ast.expr
+    text : str
+    is_use : bool
+        Whether it is a variable or an element of one, and not an operation.
     cotangent : array
     """
 
     line: int
-    node: ast.expr
+    text: str
+    is_use: bool
     cotangent: Array
 
 
@@ -53,8 +56,7 @@ def contributions(code: Code, state: dict[str, Any], seed: Tree) -> dict[int, Pa
         By the number of the part, which is the same at each point. It is empty where the engine
         cannot differentiate the lines.
     """
-    marked, seen = _Marked(), {}
-    codes = [compiled_line(marked.line(n, code.lines[n].statement)) for n in code.of_value()]
+    marked, seen, codes = _Marked(), {}, []
 
     def run(see):
         env = {**code.namespace, **state, SEE: see}
@@ -68,10 +70,11 @@ def contributions(code: Code, state: dict[str, Any], seed: Tree) -> dict[int, Pa
         return x
 
     try:
+        codes += [compiled_line(marked.line(n, code.lines[n].statement)) for n in code.of_value()]
         run(keep)
         _, pullback = vjp(lambda d: run(lambda n, x: x + d[n] if n in d else x), seen)
         (cotangents,) = pullback(seed)
-    except Exception:
+    except Exception:  # whatever the lines raise
         return {}
     return {n: Part(*marked.parts[n], c) for n, c in cotangents.items()}
 
@@ -80,19 +83,20 @@ class _Marked(ast.NodeTransformer):
     """Puts ``see(n, x)`` in the place of the n-th expression x."""
 
     def __init__(self):
-        self.parts: list[tuple[int, ast.expr]] = []
+        self.parts: list[tuple[int, str, bool]] = []
 
     def line(self, n, statement):
         self._line = n
         return ast.fix_missing_locations(self.visit(copy.deepcopy(statement)))
 
     def visit(self, node):
-        original = copy.deepcopy(node)
+        text = ast.unparse(node)
+        is_use = isinstance(node, (ast.Name, ast.Subscript))
         node = self.generic_visit(node)
         is_part = isinstance(node, ast.expr) and not isinstance(node, (ast.Slice, ast.Starred))
         if not is_part or isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del)):
             return node
-        self.parts.append((self._line, original))
+        self.parts.append((self._line, text, is_use))
         number = ast.Constant(len(self.parts) - 1)
         see = ast.Name(SEE, ast.Load())
         return ast.copy_location(ast.Call(see, [number, node], []), node)

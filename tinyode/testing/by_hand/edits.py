@@ -258,8 +258,13 @@ def _local(node, known):
     if isinstance(node, (*CONTAINERS, ast.Starred)):
         return
     for x, form in itertools.product(known, LOCAL):
-        factor = ast.parse(form.format(w=ast.unparse(x)), mode="eval").body
-        yield ast.BinOp(node, ast.Mult(), factor)
+        yield ast.BinOp(node, ast.Mult(), _of(form, x))
+    if isinstance(node, (ast.Name, ast.Subscript, ast.BinOp, ast.Call)):
+        yield from [_of(form, node) for form in LOCAL]
+
+
+def _of(form, x):
+    return ast.parse(form.format(w=f"({ast.unparse(x)})"), mode="eval").body
 
 
 def _terms(node, known):

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...types import Array
-from .contributions import Part
 from .lines import Line
 from .points import is_floating
-from .suspect import ATOMS, Case, known_lines
+from .suspect import Case, known_lines
 
 
 class Lack(NamedTuple):
@@ -25,6 +24,8 @@ class Lack(NamedTuple):
 
     Attributes
     ----------
+    i : int
+        The number of the line among those of the code.
     line : Line
     name : str
         The variable.
@@ -32,6 +33,7 @@ class Lack(NamedTuple):
         The numbers of the lines in which it is used, and of those whose contribution is missing.
     """
 
+    i: int
     line: Line
     name: str
     uses: list[int]
@@ -55,18 +57,20 @@ def _numbers(numbers):
 
 def lack(case: Case) -> Lack | None:
     """Return the line that lacks one or two contributions, if all is right with them."""
-    uses = [n for n, part in case.parts[0].items() if isinstance(part.node, ATOMS)]
-    named = {n: ast.unparse(case.parts[0][n].node) for n in uses}
+    uses = [n for n, part in case.parts[0].items() if part.is_use]
+    named = {n: case.parts[0][n].text for n in uses}
     number = {n: case.code.lines[case.parts[0][n].line].number for n in uses}
     some = itertools.chain(*[itertools.combinations(uses, k) for k in (1, 2)])
     some = [x for x in some if len({named[n] for n in x}) == 1]
     for i, line in enumerate(case.code.lines):
         for forgotten in some:
+            name = named[forgotten[0]]
+            every = [number[n] for n in uses if named[n] == name]
+            if len(every) == len(forgotten):  # then it is no second path that is missing
+                continue
             more = [sum([parts[n].cotangent for n in forgotten]) for parts in case.parts]
             if _all_right(case, i, more, np.add):
-                name = named[forgotten[0]]
-                every = [number[n] for n in uses if named[n] == name]
-                return Lack(line, name, every, [number[n] for n in forgotten])
+                return Lack(i, line, name, every, [number[n] for n in forgotten])
     return None
 
 
@@ -83,16 +87,16 @@ def _all_right(case, i, numbers, change):
     return True
 
 
-def must_be(case: Case) -> tuple[Line, str, Any, Array] | None:
-    """Return a line, the variable whose cotangent it must compute, what it has and what is right.
+def must_be(case: Case) -> tuple[Line, str, list, list] | None:
+    """Return a line, the variable whose cotangent it must compute, its numbers and the right ones.
 
-    All is right if it does.
+    All is right with these.
     """
     for i, line in enumerate(case.code.lines):
         for name, numbers in _cotangents(case):
             if _all_right(case, i, numbers, lambda old, new: new):
                 (variable,) = line.sets()
-                return line, name, case.states[0][i + 1][variable], numbers[0]
+                return line, name, [states[i + 1][variable] for states in case.states], numbers
     return None
 
 
@@ -102,16 +106,17 @@ def _cotangents(case):
     for j, name in enumerate(code.parameters[:-1]):
         numbers = [point.cotangents[j] for point in case.points]
         found.append((name, numbers))
-    of_line: dict[int, int] = {}
     for n, part in case.parts[0].items():
-        of_line[part.line] = n  # the last part of a line is the whole right-hand side
-    for i, n in of_line.items():
-        line = code.lines[i]
-        if len(line.sets()) == 1 and isinstance(line.statement, ast.Assign):
-            (name,) = line.sets()
-            numbers = [parts[n].cotangent for parts in case.parts]
-            found.append((f"{name} (line {line.number})", numbers))
+        line = code.lines[part.line]
+        names = line.sets() if part.text == _computed(line) else {part.text}
+        numbers = [parts[n].cotangent for parts in case.parts]
+        found.append((f"{' and '.join(names)} (line {line.number})", numbers))
     return [(name, numbers) for name, numbers in found if is_floating(numbers[0])]
+
+
+def _computed(line):
+    statement = line.statement
+    return ast.unparse(statement.value) if isinstance(statement, ast.Assign) else ""
 
 
 def last_right(case: Case) -> Line | None:

@@ -70,11 +70,15 @@ class Code:
         The last ones are what is returned.
     namespace : dict
         The names that the code finds around it.
+    first_returned : int
+        The number among the lines of the one for the value; those of the cotangents follow.
     """
 
     def __init__(self, parameters: list[str], lines: list[Line], namespace: dict[str, Any]):
         self.parameters, self.lines, self.namespace = parameters, lines, namespace
         self._codes = [compiled_line(line.statement) for line in lines]
+        self._sets = [line.sets() for line in lines]
+        self.first_returned = self._sets.index({RETURNED.format(0)})
 
     def states(self, args: list[Any]) -> list[dict[str, Any]]:
         """Return the variables before each line, and after the last.
@@ -84,9 +88,9 @@ class Code:
         env = {**self.namespace, **copied(dict(zip(self.parameters, args)))}
         known = {*self.parameters}
         states = [copied({name: env[name] for name in known})]
-        for n, line in enumerate(self.lines):
+        for n in range(len(self.lines)):
             self._step(env, n, self._codes[n])
-            known = (known | line.sets()) & env.keys()
+            known = (known | self._sets[n]) & env.keys()
             states.append(copied({name: env[name] for name in known}))
         return states
 
@@ -110,7 +114,7 @@ class Code:
         try:
             exec(code, env)
         except Exception:
-            for name in self.lines[n].sets():
+            for name in self._sets[n]:
                 env.pop(name, None)
 
     def returned(self, state: dict[str, Any]) -> tuple[Any, tuple]:
@@ -118,31 +122,24 @@ class Code:
 
         ``state`` has the variables after the last line.
         """
-        names = [RETURNED.format(n) for n in range(self.count())]
-        value, *cotangents = [state.get(name) for name in names]
+        value, *cotangents = [state.get(name) for (name,) in self._sets[self.first_returned :]]
         return value, tuple(cotangents)
 
     def variables(self) -> list[str]:
         """Return the variables, in the order in which they come."""
-        names = [name for line in self.lines for name in sorted(line.sets())]
-        start = RETURNED.format("")
-        return self.parameters + [name for name in names if not name.startswith(start)]
-
-    def count(self) -> int:
-        """Return the number of lines for what is returned: the value and each cotangent."""
-        return sum([RETURNED.format("") in " ".join(line.sets()) for line in self.lines])
+        names = [name for names in self._sets[: self.first_returned] for name in sorted(names)]
+        return self.parameters + names
 
     def of_value(self) -> list[int]:
         """Return the numbers of the lines on which the returned value depends.
 
         They are found by walking back from the line of the value.
         """
-        n = len(self.lines) - self.count()
-        found, needed = [n], self.lines[n].reads()
-        for n in reversed(range(n)):
-            line = self.lines[n]
-            if line.sets() & needed:
-                needed |= line.reads()
+        found = [self.first_returned]
+        needed = self.lines[self.first_returned].reads()
+        for n in reversed(range(self.first_returned)):
+            if self._sets[n] & needed:
+                needed |= self.lines[n].reads()
                 found.append(n)
         return found[::-1]
 

@@ -7,12 +7,12 @@ search goes on from there: there are two mistakes.
 
 import ast
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ... import tree
 from .contributions import Part, contributions
-from .edits import KINDS, Edit, edits
+from .edits import CONTAINERS, KINDS, Edit, edits
 from .lines import Code, Line, compiled_line
 from .points import Point, agree, is_floating
 
@@ -49,6 +49,11 @@ class Correction(NamedTuple):
     old: str
     new: str
 
+    def __str__(self):
+        return (
+            f"line {self.line.number}: you have {self.old}; it is {self.new}\n    {self.line.text}"
+        )
+
 
 def case_of(code: Code, points: list[Point]) -> Case:
     """Run the lines at the points."""
@@ -58,11 +63,22 @@ def case_of(code: Code, points: list[Point]) -> Case:
     return Case(code, points, states, parts, [all(leaf) for leaf in zip(*each)])
 
 
-def corrections(case: Case) -> tuple[list[Correction], Case]:
-    """Return the changes that make more right, and the case after them."""
+def corrections(
+    case: Case, kinds: Iterable[str] = KINDS, only: int | None = None
+) -> tuple[list[Correction], Case]:
+    """Return the changes that make more right, and the case after them.
+
+    Parameters
+    ----------
+    case : Case
+    kinds : iterable of str
+        The kinds of changes to make.
+    only : int, optional
+        The number of the line to change.
+    """
     found: list[Correction] = []
     while len(found) < MOST and not all(case.right):
-        best = _best(case)
+        best = _best(case, kinds, only)
         if best is None:
             break
         i, edit = best
@@ -74,15 +90,15 @@ def corrections(case: Case) -> tuple[list[Correction], Case]:
     return found, case
 
 
-def _best(case):
+def _best(case, kinds, only):
     """Return a line and the change of it after which most is right, if there is one.
 
     Of several it is one of a line that is not known to be right, then the smallest, then the first.
     """
     known = known_lines(case)
-    for kind in KINDS:
+    for kind in kinds:
         found = []
-        for i, edit in _changes(case, kind):
+        for i, edit in _changes(case, kind, only):
             gain = _gain(case, i, edit)
             if gain > 0:
                 size = _size_of(case.code.lines[i].statement, edit)
@@ -92,12 +108,12 @@ def _best(case):
     return None
 
 
-def _changes(case, kind) -> Iterator[tuple[int, Edit]]:
+def _changes(case, kind, only) -> Iterator[tuple[int, Edit]]:
     """Yield the changes of all lines that can be wrong: not those of a value that is right."""
     leaves = len(tree.flatten(case.points[0].value)[0])
     of_value = case.code.of_value() if all(case.right[:leaves]) else []
     for i, line in enumerate(case.code.lines):
-        if i not in of_value:
+        if i not in of_value and only in (None, i):
             for edit in edits(line.statement, _known(case, i, kind), kind):
                 yield i, edit
 
@@ -113,6 +129,7 @@ def _known(case, i, kind):
         names = _multiples(nodes, known)
     if kind == "local":  # derivatives are taken at what functions are called with
         elements += [x for node in nodes if isinstance(node, ast.Call) for x in node.args]
+        elements = [x for x in elements if not isinstance(x, CONTAINERS)]
     own = {*case.code.variables()}
     for node in elements:
         used = {x.id for x in ast.walk(node) if isinstance(x, ast.Name)} & own
@@ -149,7 +166,7 @@ def _gain(case, i, edit):
 
 def _of_returned_name(case, i, edit):
     """Whether a change is of a variable that is only returned: its own line is the likelier."""
-    is_returned = i >= len(case.code.lines) - case.code.count()
+    is_returned = i >= case.code.first_returned
     return is_returned and edit.whole is not None and isinstance(edit.whole.get(), ast.Name)
 
 

@@ -1,7 +1,7 @@
 """What is wrong with a result, in words."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,21 +90,30 @@ def _paths(path, x) -> Iterator[str]:
         yield path
 
 
-def leaf_in_words(name: str, found: Any, expected: Any, short: bool = False) -> str:
-    """Say how a value or a cotangent is wrong; without the numbers if it shall be short."""
-    if expected is None:
+def leaf_in_words(name: str, found: Sequence, expected: Sequence, short: bool = False) -> str:
+    """Say how a value or a cotangent is wrong.
+
+    Parameters
+    ----------
+    name : str
+    found, expected : sequences
+        At each point.
+    short : bool
+        Whether to leave out the numbers.
+    """
+    x, y = next((x, y) for x, y in zip(found, expected) if not agree(x, y))
+    if y is None:
         return f"{name} must be None or zero: it has no floating-point numbers (write 2.0 for 2)"
-    if np.asarray(found).dtype.kind not in "fiub":
-        return f"{name} is {found!r:.60}; it must be an array of real numbers"
-    if np.shape(found) != np.shape(expected):
-        return f"{name} has the shape {np.shape(found)}; it must have {np.shape(expected)}" + (
-            _sum_in_words(np.asarray(found), expected)
-        )
+    if np.asarray(x).dtype.kind not in "fiub":
+        return f"{name} is {x!r:.60}; it must be an array of real numbers"
+    if np.shape(x) != np.shape(y):
+        words = f"{name} has the shape {np.shape(x)}; it must have {np.shape(y)}"
+        return words + _sum_in_words(np.asarray(x), y)
     words = f"{name} is wrong{_relation(found, expected)}"
     if short:
         return words
     text = lambda x: np.array2string(np.asarray(x), precision=4, threshold=20)
-    return f"{words}: expected\n{text(expected)}\n  got\n{text(found)}"
+    return f"{words}: expected\n{text(y)}\n  got\n{text(x)}"
 
 
 def _sum_in_words(found, expected):
@@ -120,15 +129,16 @@ def _sum_in_words(found, expected):
 
 
 def _relation(found, expected):
-    """Say what found is to expected, if it is something simple."""
-    if np.ndim(found) == 2 and agree(np.transpose(found), expected):
+    """Say what the arrays are to the expected ones, if it is something simple."""
+    if all([np.ndim(x) == 2 and agree(np.transpose(x), y) for x, y in zip(found, expected)]):
         return ", it is transposed"
-    size = inner(expected, expected)
-    factor = inner(found, expected) / size if size else 0.0
-    if not np.any(found):
+    x, y = (np.concatenate([np.ravel(x) for x in arrays]) for arrays in (found, expected))
+    if not np.any(x):
         return ", it is zero"
-    if not size or not agree(np.asarray(found, dtype=float), factor * np.asarray(expected)):
-        return f" by up to {np.max(np.abs(np.asarray(found) - expected)):.3g}"
+    size = inner(y, y)
+    factor = inner(x, y) / size if size else 0.0
+    if not size or not agree(x, factor * y):
+        return f" by up to {np.max(np.abs(x - y)):.3g}"
     if abs(factor + 1) < 1e-6:
         return ", it has the wrong sign"
     return f", it is {factor:.6g} times what it should be"
