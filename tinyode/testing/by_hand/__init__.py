@@ -67,20 +67,19 @@ def check_by_hand(function: Callable | str, f: Callable, *example: Tree) -> None
         raise TypeError(f"check_by_hand: f must be a function; got {f!r:.60}")
     if not callable(function) and not isinstance(function, str):
         raise TypeError(
-            "check_by_hand: give a function, or the source of one; got"
-            f" {function!r:.60}"
+            f"check_by_hand: give a function, or the source of one; got {function!r:.60}"
         )
     _, call = text_and_function(function)
-    names = _names(call, example)
+    *names, seed = _names(call, example)
     points = points_near(f, example)
     for point in points:
-        words, error = _wrong_at(point, call, names)
+        words, error = _wrong_at(point, call, names, seed)
         if words is not None or error is not None:
             raise AssertionError(_message(words, error, function, points, names)) from error
 
 
 def _names(call, example):
-    """Return the student's names for the arguments of f."""
+    """Return the student's names for the arguments of f and the cotangent of the value."""
     signature = inspect.signature(call)
     try:
         signature.bind(*example, None)
@@ -91,11 +90,11 @@ def _names(call, example):
         ) from None
     names = [x.name for x in signature.parameters.values()]
     if len(names) != len(example) + 1:  # as of *args
-        names = [f"argument {i + 1}" for i in range(len(example))]
-    return names[: len(example)]
+        names = [f"argument {i + 1}" for i in range(len(example) + 1)]
+    return names
 
 
-def _wrong_at(point, call, names):
+def _wrong_at(point, call, names, seed):
     """Return what is wrong at a point: words that are enough, or a result or an error to explain.
 
     The words are "" where the result has the right form.
@@ -106,7 +105,7 @@ def _wrong_at(point, call, names):
         result = call(*args)
     except Exception as error:
         return "", error
-    for name, x, before in zip([*names, "of the cotangent"], args, [*point.args, point.seed]):
+    for name, x, before in zip([*names, seed], args, [*point.args, point.seed]):
         if not all(map(np.array_equal, tree.flatten(x)[0], tree.flatten(before)[0])):
             return f"the function has written into its argument {name}; work on a copy", None
     words = form_in_words(result, point, names)
@@ -122,14 +121,17 @@ def _message(words, error, function, points, names):
     """Say what is wrong, which line makes it so, and what the line should be."""
     if words:
         return words
-    _, call = text_and_function(function)
+    text, call = text_and_function(function)
     with quiet():
         code = taken_apart(function)
         lines, is_clear = _lines_in_words(code, points, names) if code else ([], False)
         if error is not None:
-            said = [f"the function fails: {type(error).__name__}: {error}"]
+            details = "" if is_clear else f": {error}"
+            said = [f"the function fails with {type(error).__name__}{details}"]
         else:
             said = _results_in_words(call, points, names, is_clear)
+    if code is None and inspect.isfunction(call) and text is None:
+        lines = ["(give the source of the function as a str to be told which line it is)"]
     return "\n".join([*said, *lines])
 
 
@@ -153,6 +155,8 @@ def _results_in_words(call, points, names, is_clear):
 def _lines_in_words(code, points, names):
     """Return what can be said of the lines, and whether that is all that is wrong."""
     found, case = corrections(case_of(code, points), ["slip"])
+    if all(case.right):
+        return [*map(str, found)], True
     lacks = lack(case)
     if lacks:
         more, _ = corrections(case, only=lacks.i)

@@ -86,7 +86,6 @@ class Edit(NamedTuple):
         finally:
             self.place.put(old)
 
-
     def texts(self, statement: ast.stmt) -> tuple[str, str]:
         """Return the text of the whole before and after the change."""
 
@@ -188,6 +187,8 @@ def _operations(node):
         for a, b in ((left, right), (right, left)):
             for x, y in itertools.product(_transposes(a), _transposes(b)):
                 yield ast.BinOp(x, ast.MatMult(), y)
+    if isinstance(node.op, ast.Pow):
+        yield ast.BinOp(left, node.op, ast.BinOp(right, ast.Sub(), ast.Constant(1)))
     yield left
     yield right
 

@@ -16,7 +16,7 @@ import numpy as np
 from ...types import Array
 from .lines import Line
 from .points import is_floating
-from .suspect import Case, known_lines
+from .suspect import Case, known_lines, value_is_right
 
 
 class Lack(NamedTuple):
@@ -62,8 +62,9 @@ def lack(case: Case) -> Lack | None:
     number = {n: case.code.lines[case.parts[0][n].line].number for n in uses}
     some = itertools.chain(*[itertools.combinations(uses, k) for k in (1, 2)])
     some = [x for x in some if len({named[n] for n in x}) == 1]
+    of_value = case.code.of_value() if value_is_right(case) else []
     for i, line in enumerate(case.code.lines):
-        for forgotten in some:
+        for forgotten in some if i not in of_value else []:
             name = named[forgotten[0]]
             every = [number[n] for n in uses if named[n] == name]
             if len(every) == len(forgotten):  # then it is no second path that is missing
@@ -92,7 +93,7 @@ def must_be(case: Case) -> tuple[Line, str, list, list] | None:
 
     All is right with these.
     """
-    for i, line in enumerate(case.code.lines):
+    for i, line in _unknown(case):
         for name, numbers in _cotangents(case):
             if _all_right(case, i, numbers, lambda old, new: new):
                 (variable,) = line.sets()
@@ -106,11 +107,17 @@ def _cotangents(case):
     for j, name in enumerate(code.parameters[:-1]):
         numbers = [point.cotangents[j] for point in case.points]
         found.append((name, numbers))
+    uses: dict[str, list[int]] = {}
     for n, part in case.parts[0].items():
         line = code.lines[part.line]
         names = line.sets() if part.text == _computed(line) else {part.text}
         numbers = [parts[n].cotangent for parts in case.parts]
         found.append((f"{' and '.join(names)} (line {line.number})", numbers))
+        if part.is_use:
+            uses.setdefault(part.text, []).append(n)
+    for name, every in uses.items():
+        numbers = [sum([parts[n].cotangent for n in every]) for parts in case.parts]
+        found.append((name, numbers))
     return [(name, numbers) for name, numbers in found if is_floating(numbers[0])]
 
 
@@ -121,6 +128,11 @@ def _computed(line):
 
 def last_right(case: Case) -> Line | None:
     """Return the last line known to be right before the first that may be wrong."""
-    known = {*known_lines(case), *case.code.of_value()}
-    first = next((i for i in range(len(case.code.lines)) if i not in known), 0)
+    first = next((i for i, _ in _unknown(case)), 0)
     return case.code.lines[first - 1] if first else None
+
+
+def _unknown(case):
+    """Return the lines that are not known to be right, with their numbers."""
+    right = known_lines(case) + (case.code.of_value() if value_is_right(case) else [])
+    return [(i, line) for i, line in enumerate(case.code.lines) if i not in right]

@@ -14,7 +14,7 @@ import ast
 import inspect
 import textwrap
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +61,7 @@ class Line(NamedTuple):
 
 
 class Code:
-    """A function of straight-line code, which returns ``value, (first, second, ...)``.
+    """A function of straight-line code, which returns the value and a tuple of cotangents.
 
     Attributes
     ----------
@@ -130,18 +130,18 @@ class Code:
         names = [name for names in self._sets[: self.first_returned] for name in sorted(names)]
         return self.parameters + names
 
-    def of_value(self) -> list[int]:
-        """Return the numbers of the lines on which the returned value depends.
-
-        They are found by walking back from the line of the value.
-        """
-        found = [self.first_returned]
-        needed = self.lines[self.first_returned].reads()
-        for n in reversed(range(self.first_returned)):
-            if self._sets[n] & needed:
+    def needed_by(self, wanted: Iterable[int]) -> list[int]:
+        """Return the numbers of these lines and of all on which they depend."""
+        found, needed = {*wanted}, set()
+        for n in reversed(range(len(self.lines))):
+            if n in found or self._sets[n] & needed:
+                found.add(n)
                 needed |= self.lines[n].reads()
-                found.append(n)
-        return found[::-1]
+        return sorted(found)
+
+    def of_value(self) -> list[int]:
+        """Return the numbers of the lines on which the returned value depends."""
+        return self.needed_by([self.first_returned])
 
 
 def compiled_line(statement: ast.stmt) -> Any:
@@ -173,6 +173,8 @@ def text_and_function(given: Any) -> tuple[str | None, Callable]:
             return None, given
     text = textwrap.dedent(given)
     definitions = [x for x in ast.parse(text).body if isinstance(x, ast.FunctionDef)]
+    if not definitions:
+        raise ValueError(f"check_by_hand: there is no function in the source {text!r:.60}")
     namespace: dict[str, Any] = {"np": np}
     exec(compile(text, "<by hand>", "exec"), namespace)
     return text, namespace[definitions[-1].name]
@@ -181,7 +183,7 @@ def text_and_function(given: Any) -> tuple[str | None, Callable]:
 def taken_apart(given: Any) -> Code | None:
     """Take a function apart, or a text with one.
 
-    The value is None if it is not straight-line code that returns ``value, (first, second, ...)``.
+    The value is None if it is not straight-line code with a return at its end.
     """
     text, function = text_and_function(given)
     function = inspect.unwrap(function)
@@ -197,27 +199,28 @@ def taken_apart(given: Any) -> Code | None:
     given_by, (*statements, last) = definition.args, definition.body
     if given_by.vararg or given_by.kwarg or given_by.kwonlyargs:
         return None
-    if not all([isinstance(x, STRAIGHT) for x in statements]) or not _is_pair(last):
+    if not all([isinstance(x, STRAIGHT) for x in statements]):
+        return None
+    if not isinstance(last, ast.Return) or last.value is None:
         return None
     first = definition.lineno - 1
     lines = [Line(x.lineno - first, _in_one_line(text, x), x) for x in statements]
     number, said = last.lineno - first, _in_one_line(text, last)
-    for n, x in enumerate([last.value.elts[0], *last.value.elts[1].elts]):
+    parameters = [x.arg for x in [*given_by.posonlyargs, *given_by.args]]
+    value, cotangents = _items(last.value, 2)
+    for n, x in enumerate([value, *_items(cotangents, len(parameters) - 1)]):
         target = ast.Name(RETURNED.format(n), ast.Store())
         statement = ast.copy_location(ast.Assign([target], x), last)
         lines.append(Line(number, said, ast.fix_missing_locations(statement)))
-    parameters = [x.arg for x in [*given_by.posonlyargs, *given_by.args]]
     around = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
     return Code(parameters, lines, around)
 
 
-def _is_pair(last):
-    """Whether a statement is ``return value, (first, second, ...)``."""
-    if not isinstance(last, ast.Return) or not isinstance(last.value, ast.Tuple):
-        return False
-    elements = last.value.elts
-    stars = [x for x in ast.walk(last.value) if isinstance(x, ast.Starred)]
-    return len(elements) == 2 and isinstance(elements[1], ast.Tuple) and not stars
+def _items(x, n):
+    """Return the expressions for the n items of a tuple, which may have a name."""
+    if isinstance(x, (ast.Tuple, ast.List)) and len(x.elts) == n:
+        return x.elts
+    return [ast.Subscript(x, ast.Constant(i), ast.Load()) for i in range(n)]
 
 
 def _in_one_line(text, statement):

@@ -7,7 +7,7 @@ search goes on from there: there are two mistakes.
 
 import ast
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ... import tree
@@ -96,26 +96,41 @@ def _best(case, kinds, only):
     Of several it is one of a line that is not known to be right, then the smallest, then the first.
     """
     known = known_lines(case)
+    suspects = [i for i in _suspects(case) if only in (None, i)]
     for kind in kinds:
         found = []
-        for i, edit in _changes(case, kind, only):
-            gain = _gain(case, i, edit)
-            if gain > 0:
-                size = _size_of(case.code.lines[i].statement, edit)
-                found.append((-gain, i in known, _of_returned_name(case, i, edit), size, i, edit))
+        for i in suspects:
+            if i in known and kind != "slip" and only is None:
+                continue
+            statement = case.code.lines[i].statement
+            for edit in edits(statement, _known(case, i, kind), kind):
+                gain = _gain(case, i, edit)
+                if gain > 0:
+                    unlikely = i in known, _of_returned_name(case, i, edit)
+                    found.append((-gain, *unlikely, _size_of(statement, edit), i, edit))
         if found:
             return min(found, key=lambda x: x[:-1])[-2:]
     return None
 
 
-def _changes(case, kind, only) -> Iterator[tuple[int, Edit]]:
-    """Yield the changes of all lines that can be wrong: not those of a value that is right."""
-    leaves = len(tree.flatten(case.points[0].value)[0])
-    of_value = case.code.of_value() if all(case.right[:leaves]) else []
-    for i, line in enumerate(case.code.lines):
-        if i not in of_value and only in (None, i):
-            for edit in edits(line.statement, _known(case, i, kind), kind):
-                yield i, edit
+def value_is_right(case: Case) -> bool:
+    """Whether all leaves of the value are right."""
+    return all(case.right[: _leaves_of_value(case)])
+
+
+def _leaves_of_value(case):
+    return len(tree.flatten(case.points[0].value)[0])
+
+
+def _suspects(case):
+    """Return the lines on which what is wrong depends, without those of a value that is right."""
+    returned = [case.points[0].value, *case.points[0].cotangents]
+    right, wrong = iter(case.right), []
+    for n, x in enumerate(returned, case.code.first_returned):
+        if not all([next(right) for _ in tree.flatten(x)[0]]):
+            wrong.append(n)
+    of_value = case.code.of_value() if value_is_right(case) else []
+    return [i for i in case.code.needed_by(wrong) if i not in of_value]
 
 
 def _known(case, i, kind):
@@ -148,15 +163,18 @@ def _multiples(nodes, known):
 
 
 def _gain(case, i, edit):
-    """Return how many leaves more are right after a change; 0 if one is wrong that was right."""
+    """Return how many leaves more are right after a change.
+
+    It is 0 if one is wrong that was right, or if the value is not right, on which all depends.
+    """
     try:
         code = edit.made(lambda: compiled_line(case.code.lines[i].statement))
     except (SyntaxError, ValueError):  # no Python
         return 0
-    gain = len(case.right)
+    gain, leaves = len(case.right), _leaves_of_value(case)
     for point, states in zip(case.points, case.states):
         right = point.right(case.code.run(states[i], i, code))
-        if not all([now for now, before in zip(right, case.right) if before]):
+        if not all(right[:leaves] + [now for now, before in zip(right, case.right) if before]):
             return 0
         gain = min(gain, sum(right) - sum(case.right))
         if gain <= 0:
@@ -180,16 +198,16 @@ def _size_of(statement, edit):
 def known_lines(case: Case) -> list[int]:
     """Return the lines that compute the cotangent of a part of the function.
 
-    A line that only gives another name to something is not among them, since it may lack a factor.
+    A line that computes what a variable has already is not among them, since it may lack a factor.
     """
     pools = [[part.cotangent for part in parts.values()] for parts in case.parts]
     found = []
     for i, line in enumerate(case.code.lines):
-        names, computed = line.sets(), getattr(line.statement, "value", None)
-        if names and not isinstance(computed, ATOMS):
-            each = [[state[i + 1].get(name) for name in names] for state in case.states]
-            if all([_all_in(pool, values) for pool, values in zip(pools, each)]):
-                found.append(i)
+        names = line.sets()
+        each = [[state[i + 1].get(name) for name in names] for state in case.states]
+        is_new = not _all_in([*case.states[0][i].values()], each[0])
+        if names and is_new and all(map(_all_in, pools, each)):
+            found.append(i)
     return found
 
 

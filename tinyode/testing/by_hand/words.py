@@ -20,7 +20,7 @@ def form_in_words(result: Any, point: Point, names: list[str]) -> str | None:
     if n > 1:
         as_it_is = as_it_is.replace(",)", ")")
     if not isinstance(result, (tuple, list)) or len(result) != 2:
-        what = f"{len(result)} things" if isinstance(result, (tuple, list)) else _kind(result)
+        what = f"a tuple of {len(result)}" if isinstance(result, (tuple, list)) else _kind(result)
         return f"the function returns {what}; it must return a pair: {as_it_is}"
     value, cotangents = result
     if tree.flatten(value)[1] != tree.flatten(point.value)[1]:
@@ -48,6 +48,8 @@ def form_in_words(result: Any, point: Point, names: list[str]) -> str | None:
 
 
 def _kind(x):
+    if isinstance(x, np.ndarray):
+        return "an array"
     return "None" if x is None else f"a {type(x).__name__}"
 
 
