@@ -1,4 +1,4 @@
-"""`check_by_hand` passes what is right, and says of a mistake in which line it is and what it is."""
+"""`check_by_hand` passes what is right, and says of what is wrong in which line and what it is."""
 
 import ast
 import itertools
@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from derivations import DERIVATIONS, cubes, layer, mlp, mutations, norm, pendulum
+from derivations import DERIVATIONS, layer, mlp, mutations, norm, pendulum
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,32 +78,33 @@ def test_equal_algebra_passes():
     check_by_hand(other, layer, z, W)
 
 
-@pytest.mark.parametrize("f, example, source", DERIVATIONS, ids=list(BY_NAME))
-def test_the_line_of_most_mistakes_is_named_and_corrected(f, example, source):
+def test_the_line_of_most_mistakes_is_named_and_corrected():
     """Of nine in ten, and of each mistake it is seen that there is one.
 
-    Every sixteenth is made: all of them take minutes.
+    One in thirty is made: all of them take minutes.
     """
-    source, made, named, corrected = ast.unparse(ast.parse(source)), 0, 0, 0
-    for _, number, wrong in itertools.islice(mutations(source), 5, None, 16):
-        said, made = message(wrong, f, *example), made + 1
-        named += re.findall(r"^line (\d+): ", said, re.M)[:1] == [str(number)]
-        right = source.splitlines()[number - 1]
-        for old, new in re.findall(r"you have (.*); it is (.*)\n", said):
-            row = wrong.splitlines()[number - 1]
-            starts = [m.start() for m in re.finditer(re.escape(old), row)]
-            rows = [row[:i] + new + row[i + len(old) :] for i in starts]
-            repaired = [wrong.replace(row, x) for x in rows]
-            corrected += right in rows or any([_passes(x, f, example) for x in repaired])
-    assert made >= 4 and named >= 0.9 * made and corrected >= 0.9 * named, (made, named, corrected)
+    made, named, corrected = 0, 0, 0
+    for f, example, source in DERIVATIONS:
+        source = ast.unparse(ast.parse(source))
+        for _, number, wrong in itertools.islice(mutations(source), 7, None, 30):
+            said, made = message(wrong, f, *example), made + 1
+            named += re.findall(r"^line (\d+): ", said, re.M)[:1] == [str(number)]
+            corrected += _is_corrected(wrong, number, said, f, example)
+    assert made > 40 and named >= 0.9 * made and corrected >= 0.9 * made, (made, named, corrected)
 
 
-def _passes(source, f, example):
-    try:
-        check_by_hand(source, f, *example)
-    except AssertionError:
-        return False
-    return True
+def _is_corrected(wrong, number, said, f, example):
+    """Whether the function is right once a line has been changed as the message says."""
+    rows = wrong.splitlines()
+    for old, new in re.findall(r"you have (.*); it is (.*)\n", said):
+        for place in re.finditer(re.escape(old), rows[number - 1]):
+            row = rows[number - 1][: place.start()] + new + rows[number - 1][place.end() :]
+            try:
+                check_by_hand("\n".join([*rows[: number - 1], row, *rows[number:]]), f, *example)
+            except (AssertionError, SyntaxError):
+                continue
+            return True
+    return False
 
 
 @pytest.mark.parametrize(
@@ -113,58 +114,53 @@ def _passes(source, f, example):
             layer,
             "a_u @ W.T",
             "a_u @ W",
-            "line 6: you have a_u @ W; it is a_u @ W.T\n    return f, ",
+            ["line 6: you have a_u @ W; it is a_u @ W.T\n    return f,"],
         ),
-        (layer, "z.T @ a_u", "z @ a_u", "line 6: you have z @ a_u; it is z.T @ a_u"),
-        (layer, "z.T @ a_u", "a_u @ z.T", "line 6: you have a_u @ z.T; it is z.T @ a_u"),
-        (layer, "z @ W", "W @ z", "line 2: you have W @ z; it is z @ W"),
-        (layer, "z @ W", "z * W", "line 2: you have z * W; it is z @ W"),
-        (layer, "f * f", "u * u", "line 4: you have 1 - u * u; it is 1 - f * f"),
-        (layer, "a * slope", "a", "line 5: you have a; it is a * slope"),
-        (layer, "a * slope", "slope", "line 5: you have slope; it is slope * a"),
-        (layer, "z.T @ a_u", "z.T @ a", "line 6: you have z.T @ a; it is z.T @ a_u"),
-        (layer, "return f", "return u", "the value is wrong.*\nline 6: you have u; it is f"),
-        (mlp, "a_h * (1 - h**2)", "a_h", r"line 7: you have a_h; it is a_h \* \(1 - h \* h\)"),
-        (mlp, "(1 - h**2)", "h", r"line 7: you have a_h \* h; it is a_h \* \(1 - h \* h\)"),
+        (layer, "z.T @ a_u", "z @ a_u", ["line 6: you have z @ a_u; it is z.T @ a_u"]),
+        (layer, "z.T @ a_u", "a_u @ z.T", ["line 6: you have a_u @ z.T; it is z.T @ a_u"]),
+        (layer, "z @ W", "W @ z", ["line 2: you have W @ z; it is z @ W"]),
+        (layer, "z @ W", "z * W", ["line 2: you have z * W; it is z @ W"]),
+        (layer, "f * f", "u * u", ["line 4: you have 1 - u * u; it is 1 - f * f"]),
+        (layer, "a * slope", "a", ["line 5: you have a; it is a * slope"]),
+        (layer, "a * slope", "slope", ["line 5: you have slope; it is slope * a"]),
+        (layer, "z.T @ a_u", "z.T @ a", ["line 6: you have z.T @ a; it is z.T @ a_u"]),
+        (layer, "return f", "return u", ["the value is wrong", "\nline 6: you have u; it is f"]),
+        (mlp, "a_h * (1 - h**2)", "a_h", ["line 7: you have a_h; it is a_h * (1 - h * h)"]),
+        (mlp, "(1 - h**2)", "h", ["line 7: you have a_h * h; it is a_h * (1 - h * h)"]),
         (
             mlp,
             "np.sum(a_u, axis=0)",
             "a_u",
-            r"the cotangent of b1 has the shape \(3, 4\); it must have \(4,\); it is right after"
-            r" np.sum\(..., axis=0\), since f broadcasts\n"
-            r"line 8: you have a_u; it is np.sum\(a_u, axis=0\)\n    a_b1 = a_u$",
+            [
+                "the cotangent of b1 has the shape (3, 4); it must have (4,); it is right after"
+                " np.sum(..., axis=0), since f broadcasts\n"
+                "line 8: you have a_u; it is np.sum(a_u, axis=0)\n    a_b1 = a_u"
+            ],
         ),
-        (pendulum, "np.cos(z[0])", "np.sin(z[0])", r"line 8: .* it is np.cos\(z\[0\]\) \* a_s"),
-        (pendulum, "-s * a[1]", "s * a[1]", r"line 10: you have s \* a\[1\]; it is -s \* a\[1\]"),
-        (pendulum, "a_c = theta[1]", "a_c = theta[0]", r"line 6: .* it is theta\[1\] \* a\[1\]"),
+        (pendulum, "np.cos(z[0])", "np.sin(z[0])", ["line 8: ", "it is np.cos(z[0]) * a_s"]),
+        (pendulum, "-s * a[1]", "s * a[1]", ["line 10: you have s * a[1]; it is -s * a[1]"]),
+        (pendulum, "a_c = theta[1]", "a_c = theta[0]", ["line 6: ", "it is theta[1] * a[1]"]),
         (
             pendulum,
             " - 0.3 * a[1]",
             "",
-            r"line 9: a_z1 = a\[0\]\n    z\[1\] is used in line 4 \(twice\); the contribution of"
-            r" line 4 is missing\n    it is a\[0\] - 0.3 \* a\[1\]",
+            [
+                "line 9: a_z1 = a[0]\n    z[1] is used in line 4 (twice); the contribution of"
+                " line 4 is missing\n    it is a[0] - 0.3 * a[1]"
+            ],
         ),
-        (
-            cubes,
-            "a_cube * square + ",
-            "",
-            r"line 7: .*\n    y is used in line 2 \(twice\) and line 3; the contribution of line 3"
-            r" is missing\n    it is 2 \* a_square \* y \+ a_cube \* square",
-        ),
-        (norm, "-a_d)", "a_d)", "the cotangent of y is wrong, it has the wrong sign\nline 6: "),
+        (norm, "-a_d)", "a_d)", ["the cotangent of y is wrong, it has the wrong sign\nline 6: "]),
         (
             norm,
             "a / (2 * r)",
             "a",
-            r"line 4: a_s = a\n    it must be the cotangent of np.sum\(d \*\* 2\) \(line 3\), but",
+            ["line 4: a_s = a\n    it must be the cotangent of np.sum(d ** 2) (line 3), but"],
         ),
     ],
 )
 def test_a_mistake_is_named(f, old, new, words):
-    assert re.search(
-        words.replace("a_u @ W.T\n    return f, ", r"a_u @ W.T\n    return f, "),
-        changed(f, old, new),
-    )
+    said = changed(f, old, new)
+    assert all(word in said for word in words), said
 
 
 def test_two_mistakes_are_both_named():

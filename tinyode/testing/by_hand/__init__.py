@@ -10,15 +10,14 @@ import inspect
 import io
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
 from ... import tree
 from ...types import Tree
-from .lines import copied, taken_apart, text_and_function
-from .points import Point, agree, points_near
 from .lacking import lack, last_right, must_be
+from .lines import copied, taken_apart, text_and_function
+from .points import points_near
 from .suspect import case_of, corrections
 from .words import form_in_words, leaf_in_words, names_of_leaves, order_in_words
 
@@ -167,8 +166,8 @@ def _lines_in_words(code, points, names):
         return said, True
     wrong = must_be(case)
     if wrong:
-        line, name, *numbers = wrong
-        what = leaf_in_words(f"it must be the cotangent of {name}, but", *numbers)
+        line, name, has, right = wrong
+        what = leaf_in_words(f"it must be the cotangent of {name}, but", has, right)
         return [*said, f"line {line.number}: {line.text}\n    {what}"], True
     if said:
         leaves = zip(names_of_leaves(points[0], names), case.right)

@@ -56,7 +56,9 @@ def contributions(code: Code, state: dict[str, Any], seed: Tree) -> dict[int, Pa
         By the number of the part, which is the same at each point. It is empty where the engine
         cannot differentiate the lines.
     """
-    marked, seen, codes = _Marked(), {}, []
+    marked = _Marked()
+    codes: list[Any] = []
+    seen: dict[int, Array] = {}
 
     def run(see):
         env = {**code.namespace, **state, SEE: see}
@@ -76,14 +78,14 @@ def contributions(code: Code, state: dict[str, Any], seed: Tree) -> dict[int, Pa
         (cotangents,) = pullback(seed)
     except Exception:  # whatever the lines raise
         return {}
-    return {n: Part(*marked.parts[n], c) for n, c in cotangents.items()}
+    return {n: marked.parts[n]._replace(cotangent=c) for n, c in cotangents.items()}
 
 
 class _Marked(ast.NodeTransformer):
     """Puts ``see(n, x)`` in the place of the n-th expression x."""
 
     def __init__(self):
-        self.parts: list[tuple[int, str, bool]] = []
+        self.parts: list[Part] = []
 
     def line(self, n, statement):
         self._line = n
@@ -96,7 +98,6 @@ class _Marked(ast.NodeTransformer):
         is_part = isinstance(node, ast.expr) and not isinstance(node, (ast.Slice, ast.Starred))
         if not is_part or isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del)):
             return node
-        self.parts.append((self._line, text, is_use))
-        number = ast.Constant(len(self.parts) - 1)
-        see = ast.Name(SEE, ast.Load())
-        return ast.copy_location(ast.Call(see, [number, node], []), node)
+        number = ast.Constant(len(self.parts))
+        self.parts.append(Part(self._line, text, is_use, np.zeros(())))
+        return ast.Call(ast.Name(SEE, ast.Load()), [number, node], [])

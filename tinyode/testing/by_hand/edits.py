@@ -45,19 +45,19 @@ class Place(NamedTuple):
 
     parent: ast.AST
     field: str
-    index: int | None = None
+    item: int | None = None
 
     def get(self) -> Any:
         """Return what stands there."""
         found = getattr(self.parent, self.field)
-        return found if self.index is None else found[self.index]
+        return found if self.item is None else found[self.item]
 
     def put(self, node: Any) -> None:
         """Put something else there."""
-        if self.index is None:
+        if self.item is None:
             setattr(self.parent, self.field, node)
         else:
-            getattr(self.parent, self.field)[self.index] = node
+            getattr(self.parent, self.field)[self.item] = node
 
 
 class Edit(NamedTuple):
@@ -115,7 +115,7 @@ def edits(statement: ast.stmt, names: list[str], kind: str) -> Iterator[Edit]:
             yield Edit(place, new, whole)
 
 
-def _places(parent, whole, in_index=False) -> Iterator[tuple[Place, Place]]:
+def _places(parent, whole, in_index=False):
     """Yield each expression below a node, and the whole that it is a part of."""
     for field, child in ast.iter_fields(parent):
         if field in ("func", "annotation") and not isinstance(child, ast.Attribute):

@@ -9,11 +9,10 @@ Where no small change of a line makes all right, a line is looked for of which t
 import ast
 import itertools
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ...types import Array
 from .lines import Line
 from .points import is_floating
 from .suspect import Case, known_lines, value_is_right

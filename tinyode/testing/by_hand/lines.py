@@ -1,10 +1,10 @@
-"""A function's source taken apart into lines, which can be run from any line on.
+r"""A function's source taken apart into lines, which can be run from any line on.
 
 The code is straight-line: assignments, then one return, with no branch and no loop. So the
 variables before each line can be kept, one line can be exchanged for another, and only the lines
 after it have to run again:
 
-    >>> code = taken_apart("def f(x):\\n    y = x * x\\n    return y + 1, (2 * x,)")
+    >>> code = taken_apart("def f(x):\n    y = x * x\n    return y + 1, (2 * x,)")
     >>> before = code.states([2.0])
     >>> code.run(before[1], 1)
     (5.0, (4.0,))
@@ -132,7 +132,8 @@ class Code:
 
     def needed_by(self, wanted: Iterable[int]) -> list[int]:
         """Return the numbers of these lines and of all on which they depend."""
-        found, needed = {*wanted}, set()
+        found = {*wanted}
+        needed: set[str] = set()
         for n in reversed(range(len(self.lines))):
             if n in found or self._sets[n] & needed:
                 found.add(n)

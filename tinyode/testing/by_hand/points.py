@@ -1,6 +1,6 @@
 """Points near an example, with the value and the cotangents that the engine gives there."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np

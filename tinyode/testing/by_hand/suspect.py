@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ... import tree
 from .contributions import Part, contributions
-from .edits import CONTAINERS, KINDS, Edit, edits
+from .edits import CONTAINERS, KINDS, edits
 from .lines import Code, Line, compiled_line
 from .points import Point, agree, is_floating
 

@@ -1,7 +1,7 @@
 """What is wrong with a result, in words."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def names_of_leaves(point: Point, names: list[str]) -> list[str]:
     return leaves
 
 
-def _paths(path, x) -> Iterator[str]:
+def _paths(path, x):
     if isinstance(x, dict):
         for key in sorted(x):
             yield from _paths(f"{path}[{key!r}]", x[key])
