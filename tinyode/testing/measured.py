@@ -29,6 +29,7 @@ MANY = 200  # a step that calls f more often, in an iteration for example, is no
 TINY = 1e-13  # what is smaller is the rounding of a sum that is zero
 SMALL, LARGE = 100, 10_000  # denominators: a number is a fraction up to the one, or a decimal
 # number if six digits give it, or a fraction up to the other
+STAGES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2, 3, 4)  # how much too far one may be
 T, H, Y, K = 0, 1, 2, 3  # the columns: t, the time's h, y, and from here on k_1, k_2, ...
 
 
@@ -187,10 +188,13 @@ def _nearby(method: Method, order: int) -> Iterator[Method]:
             yield runge_kutta(changed_a, b, c)
     yield from (runge_kutta(a, weights, c) for weights in _other_weights(b))
     for i, j, k in itertools.product(range(len(b)), repeat=3):
-        if k < i and j < i and a[i, j] and not a[i, k]:  # another slope in its place
+        if k < j < i and a[i, j] != a[i, k]:  # the slopes are exchanged
             changed_a = a.copy()
             changed_a[i, [j, k]] = a[i, [k, j]]
             yield runge_kutta(changed_a, b, c)
+    for i, factor in itertools.product(range(1, len(b)), STAGES):
+        scale = np.where(np.arange(len(b)) == i, factor, 1.0)
+        yield runge_kutta(a * scale[:, None], b, c * scale)
     for tableau in TABLEAUS.values():
         if tableau.order >= order and tableau.stages == len(b) and not tableau.implicit:
             near = runge_kutta(tableau.a, tableau.b, tableau.c)
