@@ -130,7 +130,7 @@ assert np.allclose(a, recorded, rtol=1e-12, atol=0)
 #
 # $$\mathbf z(t + \varepsilon) = \mathbf z(t) + \int_t^{t+\varepsilon} f(\mathbf z(s), s, \theta) ds =: T_\varepsilon(\mathbf z(t), t), \tag{G31}$$
 #
-# and with the adjoint state **$\mathbf a(t) := \frac{dL}{d\mathbf z(t)}$**, which says how the loss
+# and with the adjoint state $\mathbf a(t) := \frac{dL}{d\mathbf z(t)}$, which says how the loss
 # would change if the state were pushed at time $t$, the chain rule reads
 #
 # $$\mathbf a(t) = \mathbf a(t + \varepsilon) \frac{\partial T_\varepsilon(\mathbf z(t), t)}{\partial \mathbf z(t)}. \tag{G32}$$
