@@ -400,11 +400,11 @@ for p1, kind in zip(places, kinds):
 
 
 # %% [check 4.3]
-def g_and_slopes(p1, p2):
-    """Return g at (p1, p2) and its first two derivatives in p1, by differences."""
-    at = lambda p1: g(root(f, np.zeros(2), np.array([p1, p2]), tol=1e-14))
+def slope_and_bend(p1):
+    """Return the first two derivatives of g in p1, by differences."""
+    at = lambda p1: g(root(f, np.zeros(2), np.array([p1, 2.0]), tol=1e-14))
     below, here, above = (at(p1 + d) for d in (-1e-4, 0, 1e-4))
-    return here, (above - below) / 2e-4, (above - 2 * here + below) / 1e-8
+    return (above - below) / 2e-4, (above - 2 * here + below) / 1e-8
 
 
 assert np.shape(places) == (3,), f"places is {places!r}; it should be an array of three numbers."
@@ -412,7 +412,7 @@ assert np.shape(kinds) == (3,) and set(kinds) <= {"minimum", "maximum"}, (
     f'kinds is {kinds!r}; it should be a tuple of three strings, each "minimum" or "maximum".'
 )
 for p1, kind in zip(places, kinds):
-    here, first, second = g_and_slopes(p1, 2.0)
+    first, second = slope_and_bend(p1)
     assert abs(first) < 1e-5, (
         f"At p1 = {p1:.6f} the slope dg/dp1 is {first:.2g}, not zero. Is it root of the gradient"
         " (grad of a function of p1), not of g?"
