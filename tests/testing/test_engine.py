@@ -22,8 +22,8 @@ from engines import (
 
 from tinyode import grad
 from tinyode.testing import check_engine
-from tinyode.testing.drawn_programs import BETWEEN, INPUTS, OPERATIONS, drawn
-from tinyode.testing.engine_mistakes import MISTAKES, by_visits, made
+from tinyode.testing.engine.mistakes import MISTAKES, by_visits, made
+from tinyode.testing.engine.programs import BETWEEN, INPUTS, OPERATIONS, drawn
 
 
 def by_library(f, *arrays):
@@ -151,8 +151,18 @@ def test_two_mistakes_are_found_one_after_the_other():
         found = wrong_tanh(f, *arrays)
         return [2 * x for x in found]
 
+    class Overwrites(Value):
+        def receive(self, g):
+            self.grad = g
+
+        def sum(self):
+            mean = lambda g: g * np.ones_like(self.data) / self.data.size
+            return self.made(self.data.sum(), (self,), mean)
+
     with pytest.raises(AssertionError, match="What is wrong: the walk begins with dL/dL = 2"):
         check_engine(gradient)
+    with pytest.raises(AssertionError, match="What is wrong: a value that is used twice keeps"):
+        check_engine(with_walk(in_order, Overwrites))
 
 
 def test_a_mistake_that_is_not_known_shows_the_rules_of_the_program():
@@ -332,7 +342,10 @@ def test_what_is_kept_from_one_call_to_the_next_is_found():
 @pytest.mark.parametrize(
     "change, words",
     [
-        (lambda found: None, "gradient returned None; it must return a list or a tuple with one"),
+        (
+            lambda found: None,
+            r"gradient returned None \(is the return missing\?\); it must return a list",
+        ),
         (lambda found: found[0], "gradient returned an? .*; it must return a list or a tuple"),
         (lambda found: iter(found), "gradient returned an object of type list_iterator; it must"),
         (lambda found: found[1:], r"gradient returned 0 gradients for 1 arguments; it must return"),

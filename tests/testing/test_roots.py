@@ -9,7 +9,7 @@ from numpy.linalg import inv
 
 from tinyode import grad, jacobian, root, vjp
 from tinyode.testing import central_difference, check_root_adjoint
-from tinyode.testing.root_problems import drawn_problem, expected_gradient
+from tinyode.testing.roots.problems import drawn_problem, expected_gradient
 
 
 def newton(f, u, p, steps):
@@ -252,7 +252,10 @@ def writes(name):
 @pytest.mark.parametrize(
     "adjoint, words",
     [
-        (lambda f, g, u0, p: None, r"adjoint returned None; it must return dg/dp, an array of sha"),
+        (
+            lambda f, g, u0, p: None,
+            r"adjoint returned None \(is the return missing\?\); it must return dg/dp",
+        ),
         (lambda f, g, u0, p: (by_library(f, g, u0, p),), r"a tuple of 1; .*pullback\(-lam\)\[0\]"),
         (lambda f, g, u0, p: "x", "adjoint returned an object of type str; it must return dg/dp"),
         (

@@ -1,7 +1,6 @@
 """`check_root_adjoint`: is this the adjoint of a system of equations, and if not, what is wrong?
 
-The problems are those of `tinyode.testing.root_problems`. `tinyode.testing.root_mistakes` finds the
-words for what is wrong.
+Problems are drawn (`problems`), and what is wrong is recognised by making it (`mistakes`).
 """
 
 from collections import Counter
@@ -10,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checks import is_whole
-from ..types import Array
-from .calls import watch_calls
-from .differences import check_rtol
-from .drawing import smallest_found
-from .root_mistakes import SOLVE, root_explanations
-from .root_problems import RootProblem, Seen, drawn_problem, expected_gradient
+from ...checks import is_whole
+from ...types import Array
+from ..calls import watch_calls
+from ..differences import check_rtol
+from ..drawing import smallest_found
+from .mistakes import SOLVE, root_explanations
+from .problems import RootProblem, Seen, drawn_problem, expected_gradient
 
 LARGE, SQUARE = (3, 4, 0), (3, 3, 0)  # problems that tell apart what looks the same on a small one
 MORE = 20  # parameters on which nothing depends, in the check of the cost
@@ -66,7 +65,7 @@ def check_root_adjoint(
     AssertionError
         On the smallest problem found, with what is wrong. A mistake that is often made is named in
         words: the missing transpose, the sign, a derivative at u0, lambda returned, a u that does
-        not solve the equations (see `tinyode.testing.root_mistakes`). If all gradients are right,
+        not solve the equations (see `tinyode.testing.roots.mistakes`). If all gradients are right,
         but by a dense inverse, by du/dp, or by calls of f or g for each parameter.
     TypeError, ValueError
         If ``adjoint`` is not a function, ``rtol`` not between 0 and 1, ``max_examples`` not 1 or
@@ -128,7 +127,11 @@ def _answer(problem, adjoint, seen):
             " pullback(-lam)[0]"
         )
     if not isinstance(found, (np.ndarray, np.floating, float)):
-        what = "None" if found is None else f"an object of type {type(found).__name__}"
+        what = (
+            "None (is the return missing?)"
+            if found is None
+            else f"an object of type {type(found).__name__}"
+        )
         raise Refused(f"adjoint returned {what}; it must return dg/dp, an array of shape ({m},)")
     found = np.asarray(found)
     if found.dtype.kind != "f":

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autodiff import grad, jacobian
-from ..autodiff.numpy_calls import plain
-from ..sensitivity.algebraic import root
-from ..types import Array
-from .differences import central_difference
+from ...autodiff import grad
+from ...autodiff.numpy_calls import plain
+from ...sensitivity.algebraic import root
+from ...types import Array
+from ..differences import central_difference
 
 NORM = 0.4
 # The differences were within 1e-11 of the library's gradients, relative to 1 + |gradient|, at this

@@ -1,14 +1,14 @@
 """What `check_engine` says about a program on which a student's engine is wrong.
 
-`report` raises the error. `explanations` compares what was found with what each mistake of
-`tinyode.testing.engine_mistakes` gives.
+`report` raises the error. `explanations` compares what was found with what each of the `mistakes`
+gives.
 """
 
 import numpy as np
 
-from .drawn_programs import INPUTS, Program, Refused, drawn
-from .engine_answers import answer_to, expected_on, is_moderate, same
-from .engine_mistakes import MISTAKES, RIGHT, UNDO, backwards, by_visits, made
+from .answers import answer_to, expected_on, is_moderate, same
+from .mistakes import MISTAKES, RIGHT, UNDO, backwards, by_visits, made
+from .programs import INPUTS, Program, Refused, drawn
 
 OTHERS = 30  # programs that tell mistakes apart
 LIKELY = 0.5  # a mistake is named as a possible one if it explains this share of what is wrong
@@ -63,7 +63,7 @@ def _check_repeatable(gradient, program, found):
 
 def _near(program, operations):
     """Return the operations that a program has."""
-    near = {step.operation for step in program.steps} | {"sum"}
+    near = {step.operation for step in program.steps}
     near |= {"broadcasting"} if program.broadcasts() else set()
     return [operation for operation in operations if operation in near]
 

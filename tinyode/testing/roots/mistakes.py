@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff import grad, jacobian
-from ..types import Array
-from .root_problems import RootProblem
+from ...autodiff import grad, jacobian
+from ...types import Array
+from .problems import RootProblem
 
 SOLVE = "write lam = np.linalg.solve(df_du.T, dg_du)"
 PULL = "write pullback(-lam)[0], where pullback is that of p -> f(u, p)"

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..types import Array
-from .drawing import Choose
+from ...types import Array
+from ..drawing import Choose
 
 INPUTS, BETWEEN = "xyz", "abcdef"
 

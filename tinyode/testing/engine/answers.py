@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autodiff import grad
-from ..types import Array
-from .differences import central_difference, inner, random_like
-from .drawn_programs import INPUTS, Program, Refused
+from ...autodiff import grad
+from ...types import Array
+from ..differences import central_difference, inner, random_like
+from .programs import INPUTS, Program, Refused
 
 # Values stay below 10 and programs have seven steps at most, so rounding stays far below this.
 RTOL = 1e-8
@@ -115,4 +115,4 @@ def _checked_one(program, i, x):
 def _described(x):
     if isinstance(x, np.ndarray):
         return f"an array of shape {x.shape} and dtype {x.dtype}"
-    return "None" if x is None else f"an object of type {type(x).__name__}"
+    return "None (is the return missing?)" if x is None else f"an object of type {type(x).__name__}"

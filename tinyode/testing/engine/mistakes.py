@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..types import Array
-from .drawn_programs import APPLY, INPUTS, Program
+from ...types import Array
+from .programs import APPLY, INPUTS, Program
 
 # what an operation hands on to its operands, given g, y and the operands
 RULES: dict[str, Callable[..., tuple[Any, ...]]] = {
@@ -197,7 +197,7 @@ def _in_place(old, new):
 def _mistakes() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield words, and arguments of `made`."""
     loses = "a value that is used twice keeps the cotangent of one use only; write"
-    adds = "cotangent[a] = cotangent[a] + new (or a.grad = a.grad + new), not cotangent[a] = new"
+    adds = "cotangent[v] = cotangent[v] + new (or v.grad = v.grad + new), not cotangent[v] = new"
     yield f"{loses} {adds}", {"add": lambda old, new: new}
     yield f"{loses} {adds}", {"add": lambda old, new: old, "start": None}
     yield (
@@ -207,7 +207,7 @@ def _mistakes() -> Iterator[tuple[str, dict[str, Any]]]:
     )
     yield (
         "+= writes into an array that another value holds, too (+ hands the same g to both"
-        " operands); write a.grad = a.grad + new, which makes a new array",
+        " operands); write v.grad = v.grad + new, which makes a new array",
         {"add": _in_place},
     )
     yield (
@@ -241,7 +241,8 @@ def _mistakes() -> Iterator[tuple[str, dict[str, Any]]]:
         {"forward": {**APPLY, "@": APPLY["*"]}},
     )
     yield (
-        "the values of the arguments are returned, not their cotangents",
+        "the values of the arguments are returned, not their cotangents; return v.grad, not"
+        " v.value",
         {"returned": lambda inputs, gradients: inputs},
     )
     yield (
