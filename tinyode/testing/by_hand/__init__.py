@@ -69,12 +69,18 @@ def check_by_hand(function: Callable | str, f: Callable, *example: Tree) -> None
             f"check_by_hand: give a function, or the source of one; got {function!r:.60}"
         )
     _, call = text_and_function(function)
-    *names, seed = _names(call, example)
-    points = points_near(f, example)
-    for point in points:
-        words, error = _wrong_at(point, call, names, seed)
-        if words is not None or error is not None:
-            raise AssertionError(_message(words, error, function, points, names)) from error
+    names, points = _names(call, example), points_near(f, example)
+    try:
+        results = [_result(call, point, names) for point in points]
+    except AssertionError:
+        raise
+    except Exception as error:
+        lines, is_clear = _lines_in_words(function, points, names[:-1])
+        details = "" if is_clear else f": {error}"
+        said = f"the function fails with {type(error).__name__}{details}"
+        raise AssertionError("\n".join([said, *lines])) from error
+    if not all([all(point.right(result)) for point, result in zip(points, results)]):
+        raise AssertionError(_wrong_in_words(function, points, results, names[:-1]))
 
 
 def _names(call, example):
@@ -93,91 +99,76 @@ def _names(call, example):
     return names
 
 
-def _wrong_at(point, call, names, seed):
-    """Return what is wrong at a point: words that are enough, or a result or an error to explain.
-
-    The words are "" where the result has the right form.
-    """
-    given = copied({"args": point.args, "seed": point.seed})
-    args = [*given["args"], given["seed"]]
-    try:
-        result = call(*args)
-    except Exception as error:
-        return "", error
-    for name, x, before in zip([*names, seed], args, [*point.args, point.seed]):
-        if not all(map(np.array_equal, tree.flatten(x)[0], tree.flatten(before)[0])):
-            return f"the function has written into its argument {name}; work on a copy", None
-    words = form_in_words(result, point, names)
-    if words is not None:
-        return words, None
-    value, cotangents = result
-    if all(point.right((value, tuple(cotangents)))):
-        return None, None
-    return order_in_words(result, point, names) or "", None
-
-
-def _message(words, error, function, points, names):
-    """Say what is wrong, which line makes it so, and what the line should be."""
+def _result(call, point, names):
+    """Return what the function returns at a point, or raise AssertionError if it has no form."""
+    before = [*point.args, point.seed]
+    args = [tree.map(copied, x) for x in before]
+    result = call(*args)
+    for name, x, y in zip(names, args, before):
+        if not all(map(np.array_equal, tree.flatten(x)[0], tree.flatten(y)[0])):
+            raise AssertionError(f"the function has written into its argument {name}; copy it")
+    words = form_in_words(result, point, names[:-1])
     if words:
-        return words
-    text, call = text_and_function(function)
+        raise AssertionError(words)
+    value, cotangents = result
+    return value, tuple(cotangents)
+
+
+def _wrong_in_words(function, points, results, names):
+    """Say which results are wrong, which line makes them so, and what the line should be."""
+    for point, result in zip(points, results):
+        words = order_in_words(result, point, names)
+        if words:
+            return words
+    lines, is_clear = _lines_in_words(function, points, names)
+    found = zip(*[tree.flatten(result)[0] for result in results])
+    expected = zip(*[tree.flatten((point.value, point.cotangents))[0] for point in points])
+    right = zip(*[point.right(result) for point, result in zip(points, results)])
+    said = [
+        (name, leaf_in_words(name, x, y, is_clear))
+        for name, x, y, is_right in zip(names_of_leaves(points[0], names), found, expected, right)
+        if not all(is_right)
+    ]
+    of_value = [words for name, words in said if name.startswith("the value")]
+    return "\n".join([*(of_value or [words for _, words in said]), *lines])
+
+
+def _lines_in_words(function, points, names):
+    """Return what can be said of the lines, and whether that explains all that is wrong."""
+    text, _ = text_and_function(function)
+    if text is None:
+        return ["(give the source of the function as a str to be told which line it is)"], False
     with quiet():
         code = taken_apart(function)
-        lines, is_clear = _lines_in_words(code, points, names) if code else ([], False)
-        if error is not None:
-            details = "" if is_clear else f": {error}"
-            said = [f"the function fails with {type(error).__name__}{details}"]
-        else:
-            said = _results_in_words(call, points, names, is_clear)
-    if code is None and inspect.isfunction(call) and text is None:
-        lines = ["(give the source of the function as a str to be told which line it is)"]
-    return "\n".join([*said, *lines])
+        if code is None:
+            return [], False
+        found, case = corrections(case_of(code, points), ["slip"])
+        lacks = lack(case)
+        if lacks:
+            more, _ = corrections(case, only=lacks.i)
+            return [*map(str, found), str(lacks), *[f"    it is {x.new}" for x in more]], True
+        more, case = corrections(case)
+        said, wrong = [*map(str, found + more)], must_be(case)
+        seed = code.parameters[-1]
+        if not any([seed in line.reads() for line in code.lines]):
+            said.append(f"{seed} is used nowhere; it is a factor of every product")
+        if wrong:
+            line, name, has, right = wrong
+            what = leaf_in_words(f"it must be the cotangent of {name}, but", has, right)
+            said.append(f"line {line.number}: {line.text}\n    {what}")
+        if wrong or all(case.right):
+            return said, True
+        return [*said, *_what_is_left(case, names, bool(said))], False
 
 
-def _results_in_words(call, points, names, is_clear):
-    """Say which results are wrong, and how; without the numbers where it is clear what to do."""
-    found, expected, right = [], [], []
-    for point in points:
-        value, cotangents = call(*copied({"args": point.args})["args"], point.seed)
-        result = value, tuple(cotangents)
-        found.append(tree.flatten(result)[0])
-        expected.append(tree.flatten((point.value, point.cotangents))[0])
-        right.append(point.right(result))
-    words = []
-    by_leaf = [zip(*rows) for rows in (found, expected, right)]
-    for name, x, y, is_right in zip(names_of_leaves(points[0], names), *by_leaf):
-        if not all(is_right):
-            words.append(leaf_in_words(name, x, y, is_clear))
-    return words
-
-
-def _lines_in_words(code, points, names):
-    """Return what can be said of the lines, and whether that is all that is wrong."""
-    found, case = corrections(case_of(code, points), ["slip"])
-    if all(case.right):
-        return [*map(str, found)], True
-    lacks = lack(case)
-    if lacks:
-        more, _ = corrections(case, only=lacks.i)
-        return [*map(str, found), str(lacks), *[f"    it is {x.new}" for x in more]], True
-    more, case = corrections(case)
-    said = [*map(str, found + more)]
-    if all(case.right):
-        return said, True
-    wrong = must_be(case)
-    if wrong:
-        line, name, has, right = wrong
-        what = leaf_in_words(f"it must be the cotangent of {name}, but", has, right)
-        return [*said, f"line {line.number}: {line.text}\n    {what}"], True
-    if said:
-        leaves = zip(names_of_leaves(points[0], names), case.right)
-        still = [name for name, is_right in leaves if not is_right]
-        return [*said, f"after that, still wrong: {', '.join(still)}"], False
-    seed = code.parameters[-1]
-    if not any([seed in line.reads() for line in code.lines]):
-        return [f"{seed} is used nowhere: the cotangent of the value is a factor of each"], False
+def _what_is_left(case, names, is_corrected):
+    """Say what is known where no change of a line makes all right."""
+    leaves = zip(names_of_leaves(case.points[0], names), case.right)
+    still = ", ".join([name for name, is_right in leaves if not is_right])
+    if is_corrected:
+        return [f"after that, still wrong: {still}"]
     line = last_right(case)
-    return [f"right up to line {line.number}: {line.text}"] if line else [], False
+    return [f"right up to line {line.number}: {line.text}"] if line else []
 
 
 @contextlib.contextmanager

@@ -95,8 +95,9 @@ class _Marked(ast.NodeTransformer):
         text = ast.unparse(node)
         is_use = isinstance(node, (ast.Name, ast.Subscript))
         node = self.generic_visit(node)
-        is_part = isinstance(node, ast.expr) and not isinstance(node, (ast.Slice, ast.Starred))
-        if not is_part or isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del)):
+        if not isinstance(node, ast.expr) or isinstance(node, (ast.Slice, ast.Starred)):
+            return node
+        if isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del)):
             return node
         number = ast.Constant(len(self.parts))
         self.parts.append(Part(self._line, text, is_use, np.zeros(())))

@@ -110,30 +110,35 @@ def edits(statement: ast.stmt, names: list[str], kind: str) -> Iterator[Edit]:
         for operation in OPERATIONS.get(type(statement.op), []):
             yield Edit(Place(statement, "op"), operation(), None)
     known = [ast.parse(name, mode="eval").body for name in names]
-    for place, whole in _places(statement, None):
+    for place, whole in _places(statement):
         for new in KINDS[kind](place.get(), known):
             yield Edit(place, new, whole)
 
 
-def _places(parent, whole, in_index=False):
-    """Yield each expression below a node, and the whole that it is a part of."""
+def _places(parent, whole=None, in_index=False):
+    """Yield each expression below a node, and the whole that it is a part of.
+
+    An element of a list is a whole, and so is all that stands outside of lists.
+    """
     for field, child in ast.iter_fields(parent):
-        if field in ("func", "annotation") and not isinstance(child, ast.Attribute):
-            continue
-        alone = not isinstance(child, list)
-        for i, node in enumerate([child] if alone else child):
-            if isinstance(node, (ast.keyword, ast.Slice)):
-                yield from _places(node, whole, True)
-            if not isinstance(node, ast.expr) or isinstance(node, ast.Slice):
-                continue
-            is_target = isinstance(getattr(node, "ctx", None), ast.Store)
-            here = Place(parent, field, None if alone else i)
-            is_new = isinstance(parent, (ast.stmt, *CONTAINERS)) and not in_index
-            around = here if is_new or whole is None else whole
-            if not is_target and field != "func":
-                yield here, around
-            if not (field == "func" and isinstance(node.value, ast.Name)):
+        nodes = child if isinstance(child, list) else [child]
+        for i, node in enumerate(nodes):
+            here = Place(parent, field, i if nodes is child else None)
+            is_element = isinstance(parent, CONTAINERS) and not in_index
+            around = here if whole is None or is_element else whole
+            if field == "func":  # np.sum is none, but in (x * y).sum() there is one
+                yield from [] if _is_name(node) else _places(node, around)
+            elif isinstance(node, (ast.keyword, ast.Slice)):
+                yield from _places(node, whole, in_index)
+            elif isinstance(node, ast.expr) and field != "annotation":
+                if not isinstance(getattr(node, "ctx", None), ast.Store):
+                    yield here, around
                 yield from _places(node, around, in_index or field == "slice")
+
+
+def _is_name(function):
+    """Whether a function is f or np.f, in which there is nothing to change."""
+    return isinstance(getattr(function, "value", function), ast.Name)
 
 
 def _slips(node, known):
@@ -158,8 +163,10 @@ def _slips(node, known):
     if isinstance(node, (ast.Name, ast.Subscript)):
         yield from [x for x in known if ast.unparse(x) != ast.unparse(node)]
     yield from _with_another_name(node, known)
-    for axis in (0, 1, -1, None):
-        yield _call("sum", node, axis)
+    yield _call("sum", node)
+    for axis in (0, 1, -1):
+        yield _call("sum", node, axis=axis)
+        yield _call("sum", node, axis=axis, keepdims=True)
 
 
 def _exchanged(node):
@@ -215,11 +222,10 @@ def _calls(node):
         yield ast.Call(node.func, node.args, [])
 
 
-def _call(name, *args):
-    *args, axis = args
+def _call(name, argument, **keywords):
     function = ast.Attribute(ast.Name("np", ast.Load()), name, ast.Load())
-    keywords = [] if axis is None else [ast.keyword("axis", ast.Constant(axis))]
-    return ast.Call(function, args, keywords)
+    words = [ast.keyword(key, ast.Constant(value)) for key, value in keywords.items()]
+    return ast.Call(function, [argument], words)
 
 
 def _with_another_name(node, known):
@@ -252,7 +258,7 @@ def _left_out(node, known):
     for number in (2, 0.5, -2, 3):
         yield ast.BinOp(ast.Constant(number), ast.Mult(), node)
     for name in FUNCTIONS:
-        yield _call(name, node, None)
+        yield _call(name, node)
 
 
 def _local(node, known):

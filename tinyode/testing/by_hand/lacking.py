@@ -61,9 +61,8 @@ def lack(case: Case) -> Lack | None:
     number = {n: case.code.lines[case.parts[0][n].line].number for n in uses}
     some = itertools.chain(*[itertools.combinations(uses, k) for k in (1, 2)])
     some = [x for x in some if len({named[n] for n in x}) == 1]
-    of_value = case.code.of_value() if value_is_right(case) else []
-    for i, line in enumerate(case.code.lines):
-        for forgotten in some if i not in of_value else []:
+    for i, line in _after_the_value(case):
+        for forgotten in some:
             name = named[forgotten[0]]
             every = [number[n] for n in uses if named[n] == name]
             if len(every) == len(forgotten):  # then it is no second path that is missing
@@ -92,8 +91,9 @@ def must_be(case: Case) -> tuple[Line, str, list, list] | None:
 
     All is right with these.
     """
-    for i, line in _unknown(case):
-        for name, numbers in _cotangents(case):
+    known = known_lines(case)
+    for i, line in _after_the_value(case):
+        for name, numbers in _cotangents(case) if i not in known else []:
             if _all_right(case, i, numbers, lambda old, new: new):
                 (variable,) = line.sets()
                 return line, name, [states[i + 1][variable] for states in case.states], numbers
@@ -125,13 +125,16 @@ def _computed(line):
     return ast.unparse(statement.value) if isinstance(statement, ast.Assign) else ""
 
 
+def _after_the_value(case):
+    """Return the lines of the cotangents; none if all is right, or not even the value."""
+    if all(case.right) or not value_is_right(case):
+        return []
+    of_value = case.code.of_value()
+    return [(i, line) for i, line in enumerate(case.code.lines) if i not in of_value]
+
+
 def last_right(case: Case) -> Line | None:
     """Return the last line known to be right before the first that may be wrong."""
-    first = next((i for i, _ in _unknown(case)), 0)
+    known = known_lines(case) + (case.code.of_value() if value_is_right(case) else [])
+    first = next((i for i in range(len(case.code.lines)) if i not in known), 0)
     return case.code.lines[first - 1] if first else None
-
-
-def _unknown(case):
-    """Return the lines that are not known to be right, with their numbers."""
-    right = known_lines(case) + (case.code.of_value() if value_is_right(case) else [])
-    return [(i, line) for i, line in enumerate(case.code.lines) if i not in right]

@@ -19,8 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ... import tree
-
 RETURNED = "return {}"  # takes what is returned; no variable has a name with a space
 STRAIGHT = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr, ast.Delete, ast.Pass)
 
@@ -150,14 +148,12 @@ def compiled_line(statement: ast.stmt) -> Any:
     return compile(ast.Module([statement], []), "<by hand>", "exec")
 
 
-def copied(variables: dict[str, Any]) -> dict[str, Any]:
-    """Copy the arrays among the variables, which a line may write into."""
-    return {name: _copy(x) for name, x in variables.items()}
-
-
-def _copy(x):
-    if isinstance(x, (tuple, list, dict)):
-        return tree.map(_copy, x)
+def copied(x: Any) -> Any:
+    """Copy arrays, and containers of arrays, which a line may write into."""
+    if type(x) is dict:
+        return {key: copied(value) for key, value in x.items()}
+    if type(x) in (list, tuple):
+        return type(x)([copied(value) for value in x])
     return x.copy() if type(x) is np.ndarray else x
 
 
@@ -214,7 +210,15 @@ def taken_apart(given: Any) -> Code | None:
         statement = ast.copy_location(ast.Assign([target], x), last)
         lines.append(Line(number, said, ast.fix_missing_locations(statement)))
     around = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+    if any([_may_hang(around.get(name)) for line in lines for name in line.reads()]):
+        return None
     return Code(parameters, lines, around)
+
+
+def _may_hang(helper):
+    """Whether a function that the code calls may run for ever when it gets something else."""
+    text = text_and_function(helper)[0] if isinstance(helper, types.FunctionType) else None
+    return text is not None and "while " in text
 
 
 def _items(x, n):

@@ -100,8 +100,8 @@ def _best(case, kinds, only):
     for kind in kinds:
         found = []
         for i in suspects:
-            if i in known and kind != "slip" and only is None:
-                continue
+            if i in known and kind == "term" and only is None:
+                continue  # there are many terms
             statement = case.code.lines[i].statement
             for edit in edits(statement, _known(case, i, kind), kind):
                 gain = _gain(case, i, edit)
@@ -140,8 +140,8 @@ def _known(case, i, kind):
     nodes = [node for line in case.code.lines for node in ast.walk(line.statement)]
     elements = [x for x in nodes if isinstance(x, ast.Subscript) and isinstance(x.ctx, ast.Load)]
     if kind == "term":
-        names, elements = [], [x for x in nodes if isinstance(x, (ast.BinOp, ast.Call))]
         names = _multiples(nodes, known)
+        elements = [x for x in nodes if isinstance(x, (ast.BinOp, ast.Call))]
     if kind == "local":  # derivatives are taken at what functions are called with
         elements += [x for node in nodes if isinstance(node, ast.Call) for x in node.args]
         elements = [x for x in elements if not isinstance(x, CONTAINERS)]
