@@ -88,14 +88,19 @@ def check_odeint(odeint: Callable[..., Any], rtol: float = 1e-4, max_examples: i
     wrong = _smallest_wrong(odeint, same, max_examples)
     if wrong is None:
         return
-    try:
-        _check_on(drawn(3, 4, wrong.problem.backwards, wrong.problem.seed), odeint, same)
-        larger = wrong
-    except Wrong as error:  # where more can be told apart
-        larger = error if type(error) is type(wrong) else wrong
+    larger = _larger(odeint, wrong, same)
     if isinstance(wrong, WrongValues):
         _report_values(odeint, wrong, larger, same, rtol)
     _report_gradient(odeint, wrong, larger, same, rtol)
+
+
+def _larger(odeint, wrong, same):
+    """Return what is wrong on a larger problem, where more can be told apart, or what is given."""
+    try:
+        _check_on(drawn(3, 4, wrong.problem.backwards, wrong.problem.seed), odeint, same)
+    except Wrong as error:
+        return error if type(error) is type(wrong) else wrong
+    return wrong
 
 
 def _report_values(odeint, wrong, larger, same, rtol):

@@ -14,6 +14,7 @@ and differ from the measured one in few lines.
 """
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -89,9 +90,11 @@ def measured(step: Callable[..., Any], s: int) -> Method | None:
     if s > MANY:
         return None
     try:
-        here = _asked(step, s, 0.0, 0.5)
-        shorter = _asked(step, s, 0.0, 0.25)
-        later = _asked(step, s, 1.0, 0.5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            here = _asked(step, s, 0.0, 0.5)
+            shorter = _asked(step, s, 0.0, 0.25)
+            later = _asked(step, s, 1.0, 0.5)
     except Exception:  # an iteration, for example, that does not converge for such an f
         return None
     of_t = later[:, H] - here[:, H]

@@ -19,8 +19,12 @@ NEARER = 0.25  # a mistake explains a result that is so much nearer to it than t
 MISTAKES: dict[str, dict[str, Any]] = {  # in words: the choices of `Way`
     "the adjoint equation has the wrong sign, it is da/dt = -a^T df/dz": {"sign": -1},
     "df/dz is not transposed, it is da/dt = -(df/dz)^T a": {"transposed": False},
-    "z stands still in the backward solve": {"z_moves": False},
-    "time stands still in the backward solve": {"time_moves": False},
+    "z stands still in the backward solve; it is solved backwards too, from z(ti)": {
+        "z_moves": False
+    },
+    "time stands still in the backward solve; f is taken at t there, not at ti": {
+        "time_moves": False
+    },
     "a stands still in the backward solve, it is da/dt = -a^T df/dz": {"sign": 0},
     "a stands still in the integrals for dL/dA and dL/db, which need a(t)": {
         "a_in_integrals": False
@@ -28,6 +32,9 @@ MISTAKES: dict[str, dict[str, Any]] = {  # in words: the choices of `Way`
     "dz/dt is -f in the backward solve; it is f there too, only the times decrease": {"f_sign": -1},
     "all slopes of the backward solve are negated; they stay, only the times decrease": {
         "all_sign": -1
+    },
+    "dL/dA and dL/db have the wrong sign, it is da_theta/dt = -a^T df/dtheta": {
+        "sign_of_integrals": -1
     },
     "f is taken at -t in the backward solve": {"time_sign": -1},
     "the intervals are solved forwards, from t(i-1) to ti; it is from ti back to t(i-1)": {
@@ -47,16 +54,19 @@ MISTAKES: dict[str, dict[str, Any]] = {  # in words: the choices of `Way`
     "after the solve from ti to t(i-1), dL/dz(ti) is added again; it is dL/dz(t(i-1))": {
         "added_of": 1
     },
-    "the observations before the last are lost": {"at_t0": 0, "between": 0},
+    "the observations before the last are lost; at each ti, dL/dz(ti) is added to a": {
+        "at_t0": 0,
+        "between": 0,
+    },
     "the observations are taken in reverse order": {"w_order": -1},
-    "the last observation is lost": {"last": 0},
+    "the last observation is lost; a starts as dL/dz at the last time": {"last": 0},
     "the last observation counts twice": {"last": 2},
     "the observation at t0 is lost (it is z0 itself)": {"at_t0": 0},
-    "the observations between the first and the last are lost": {"between": 0},
+    "the observations between the first and the last are lost; each is added to a": {"between": 0},
     "the observation at t0 counts twice": {"at_t0": 2},
     "the observations between the first and the last count twice": {"between": 2},
     "dL/dz(ti) is subtracted from a, not added": {"at_t0": -1, "between": -1},
-    "only the last interval is counted": {"counted": "last"},
+    "only the last interval is counted; what each interval gives is added": {"counted": "last"},
     "only the first interval is counted (is it set to zero in each?)": {"counted": "first"},
 }
 
@@ -66,8 +76,8 @@ class Way(NamedTuple):
 
     Attributes
     ----------
-    sign : int
-        da/dt is -sign a^T df/dz.
+    sign, sign_of_integrals : int
+        da/dt is -sign a^T df/dz; and that of the integrals for A and b.
     transposed, z_moves, time_moves, a_in_integrals : bool
         Whether it is a^T df/dz; whether z, t, and the a of the integrals for A and b, change.
     f_sign, all_sign, time_sign : int
@@ -91,6 +101,7 @@ class Way(NamedTuple):
     """
 
     sign: int = 1
+    sign_of_integrals: int = 1
     transposed: bool = True
     z_moves: bool = True
     time_moves: bool = True
@@ -189,7 +200,7 @@ def _interval(problem, way, z, i, a):
         slope = field(way.time_sign * time, z_now, A, b)
         tanh_slope = 1 - slope**2  # df/dz is diag(tanh_slope) A
         a_J = A.T @ (tanh_slope * s[1]) if way.transposed else tanh_slope * (A @ s[1])
-        a_u = tanh_slope * (s[1] if way.a_in_integrals else a)
+        a_u = way.sign_of_integrals * tanh_slope * (s[1] if way.a_in_integrals else a)
         da_A, da_b = np.outer(a_u, z_now), a_u * np.sin(way.time_sign * time)
         return tuple(way.all_sign * x for x in (way.f_sign * slope, -way.sign * a_J, -da_A, -da_b))
 
@@ -232,8 +243,8 @@ def explanations(problem, found, expected, same):
         words += _factor_in_words(factor, len(problem.w), right.size)
     if i == 1 and explains(right.T, wrong, right, same):
         words.append("it is transposed")
-    if i == 3:
-        words += _times_in_words(problem, wrong, right, same)
+    if i == 3 and not words:
+        words = _times_in_words(problem, wrong, right, same)
     made = {word: algorithm_2(problem, Way(**change))[0] for word, change in MISTAKES.items()}
     matching = [
         word
@@ -241,7 +252,7 @@ def explanations(problem, found, expected, same):
         if explains(result[i], wrong, right, same) and all(map(same, found[:i], result[:i]))
     ]
     whole = [word for word in matching if all(map(same, found, made[word]))]
-    return i, list(dict.fromkeys(words + (whole or matching)))
+    return i, whole or list(dict.fromkeys(words + matching))
 
 
 def _factor_in_words(factor, times, size):
@@ -285,9 +296,9 @@ def _ways_of_time(problem, z, a, j):
         "has f at another time": factors @ field(t[neighbour], z[j], A, b),
     }
     if j == 0:
-        before = "is taken after dL/dz(t0) is added to a; it is -a . f(t0, z0) with the a before"
+        after = "a . f(t0, z0) with the a after dL/dz(t0) is added; it is -a . f with the a before"
         counts = {"counts dL/dz(t0) too": (w - a) @ f}
-        return ways | counts | {before: -(a + w) @ f, f"{before}, and its sign": (a + w) @ f}
+        return ways | counts | {f"is -{after}": -(a + w) @ f, f"is {after}": (a + w) @ f}
     for sign, factor in (("", 1), ("-", -1)):
         for when, of_a in (("after", a + w), ("before", a)):
             said = f"is {sign}a(ti) . f(ti, z(ti)), {when} dL/dz(ti) is added to a"
