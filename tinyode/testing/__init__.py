@@ -4,11 +4,13 @@
 the engine's derivative, or your `tinyode.custom_vjp`, against either. `inner` and `random_like` are
 for comparisons of your own.
 
-The others check what a student writes, on drawn problems, and say in words what is wrong:
-`check_step` one step of a method, `check_engine` a reverse mode, `check_root_adjoint` the adjoint
-of a system of equations, and `check_odeint` a whole differentiable solver.
+The others check what a student writes, and say in words what is wrong: `check_by_hand` a product
+derived with pen and paper, and on drawn problems `check_step` one step of a method, `check_engine`
+a reverse mode, `check_root_adjoint` the adjoint of a system of equations, and `check_odeint` a
+whole differentiable solver.
 """
 
+from .by_hand import check_by_hand
 from .conformance import check_odeint
 from .differences import central_difference, check_vjp, complex_step, inner, random_like
 from .engine import check_engine
@@ -17,6 +19,7 @@ from .step import check_step
 
 __all__ = [
     "central_difference",
+    "check_by_hand",
     "check_engine",
     "check_odeint",
     "check_root_adjoint",
