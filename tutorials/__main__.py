@@ -86,7 +86,7 @@ def ask(prompt):
 
 def figures(source):
     """Return the names of the figures that a piece of a chapter saves."""
-    return [f"figures/{name}.png" for name in re.findall(r"\bsave\(\w+, \"(\w+)\"", source)]
+    return [f"figures/{name}.png" for name in re.findall(r"\bsave\(\s*\w+,\s*\"(\w+)\"", source)]
 
 
 def run_one(path, options):

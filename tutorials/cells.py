@@ -29,7 +29,7 @@ TAG = re.compile(
     r"# %%+\s*(?:\[(?:(markdown|predict)|(exercise|stub|solution|check) (\d+\.\d+))\]"
     r"(?: level (\d))?)?\s*(.*)"
 )
-LINK = re.compile(r"\]\((?![a-z]+:|#|/)([^)\s]+)\)")
+LINK = re.compile(r"`[^`]*`|\]\((?![a-z]+:|#|/)([^)\s]+)\)")  # or code, in which none is
 
 
 class Cell(NamedTuple):
@@ -188,8 +188,13 @@ def _dressed(cell, folder):
         name = f"exercise {cell.exercise}"
         source = f'# The check of {name}: run this cell.\n{source}\nprint("{name}: done")'
     if cell.is_prose:
-        source = LINK.sub(lambda match: f"]({_relative(HERE / match[1], folder)})", source)
+        source = LINK.sub(lambda match: _moved(match, folder), source)
     return source
+
+
+def _moved(match, folder):
+    """Return what `LINK` has found, as it leads from a folder."""
+    return f"]({_relative(HERE / match[1], folder)})" if match[1] else match[0]
 
 
 def _greeting(path, folder, solved):

@@ -13,7 +13,7 @@ SMALL = '''\
 # %% [markdown]
 # # Small
 #
-# Some $\\theta_0$ prose, and a [link](SOURCES.md).
+# Some $\\theta_0$ prose, a [link](SOURCES.md), and `f(x)[0](y)`.
 
 # %%
 import numpy as np

@@ -69,5 +69,13 @@ table.update(y=f(1))
 def test_what_code_takes_from_before():
     some = statements("y = f(x)\ndef g(a):\n    return a + y + k\nz = g(y) + len(y)")
     assert free(some) == {"f", "x", "k"}
+    assert free(statements("for i, x in pairs:\n    y = f(x, k)\n    assert y\nprint(y)")) == {
+        "pairs",
+        "f",
+        "k",
+    }
+    assert free(statements("for x in x: pass")) == {"x"}
+    assert free(statements("if a:\n    x = 1\nprint(x)")) == {"a", "x"}  # perhaps not bound
+    assert free(statements("for i in r:\n    g = lambda: i + k\n    g()")) == {"r", "i", "k"}
     with pytest.raises(SyntaxError):
         statements("x = (")
