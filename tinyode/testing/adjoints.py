@@ -78,6 +78,11 @@ MISTAKES = [
         {"onwards": True},
     ),
     Mistake(
+        "the backward solve goes to earlier times also where the times decrease",
+        "; it goes from ti to t(i-1)",
+        {"down": True},
+    ),
+    Mistake(
         "the backward solve from ti starts with z(t(i-1))", "; it starts with z(ti)", {"z_from": -1}
     ),
     Mistake(
@@ -166,8 +171,9 @@ class Way(NamedTuple):
         Whether it is a^T df/dz; whether z, t, and the a of the integrals, change.
     f_sign, all_sign, time_sign : int
         Of f, of all slopes, and of the time in the backward solve.
-    forwards, onwards : bool
-        Whether an interval is solved from its smaller index; whether from t_i to the other side.
+    forwards, onwards, down : bool
+        Whether an interval is solved from its smaller index; whether from t_i to the other side;
+        whether always to earlier times.
     z_from : int
         The backward solve from t_i starts with z(t_(i + z_from)).
     z_of_last, early : bool
@@ -201,6 +207,7 @@ class Way(NamedTuple):
     time_sign: int = 1
     forwards: bool = False
     onwards: bool = False
+    down: bool = False
     z_from: int = 0
     z_of_last: bool = False
     early: bool = False
@@ -287,6 +294,7 @@ def _interval(products, z, t, args, i, a, way):
 
     start, end = (t[i - 1], t[i]) if way.forwards else (t[i], t[i - 1])
     end = 2 * start - end if way.onwards else end
+    end = start - abs(end - start) if way.down else end
     s0 = (z[-1 if way.z_of_last else i + way.z_from], a, *[0.0 * x for x in args])
     s = solve(aug_dynamics, s0, [start, end], method="dop853", rtol=1e-7, atol=1e-9).y
     return s[1][-1], [x[-1] for x in s[2:]]

@@ -1,0 +1,586 @@
+# %% [markdown]
+# # The laboratory of wrong adjoints
+
+# %% [markdown]
+# **Needs.** Chapter 1 (a solver and its tolerances), chapter 3 (`grad`, `vjp`), chapter 5
+# (Algorithm 2, losses at many times, the gradients for times). From school: the derivative of a
+# function of several variables.
+#
+# **You will be able to** measure a gradient with nothing but values; tell from a few experiments
+# which mistake an adjoint has; write a test that finds forty different mistakes.
+#
+# **Minutes.** 90 to 150, of which the boxes take two thirds.
+#
+# **The question.** Somebody gives you a solver with gradients. You can call it, and you cannot look
+# into it. Are its gradients right? If they are not, which line of the program is wrong?
+
+# %%
+import numpy as np
+
+from tinyode import grad, solve, vjp
+from tinyode.plotting import COLOURS, panels, save
+from tinyode.testing import central_difference, check_your_test, inner
+from tinyode.testing.adjoints import with_mistake
+from tinyode.testing.laboratory import (
+    BOXES,
+    CATALOGUE,
+    check_diagnosis,
+    differences,
+    experiment,
+    gradients,
+)
+
+# %% [markdown]
+# ## A wrong gradient still trains
+#
+# Why look at all, if the loss goes down? Take the field
+# $f(t, \mathbf z, A, \mathbf b) = \tanh(A \mathbf z + \mathbf b \sin t)$ and states that were
+# observed at five times. Gradient descent looks for $A$ and $\mathbf b$. It runs twice. The first
+# run has the right gradients. In the second run the adjoint has a mistake: $\mathbf z$ stands still
+# on the way back, so the Jacobian $\frac{\partial f}{\partial \mathbf z}$ is taken at
+# $\mathbf z(t_i)$ over the whole interval from $t_i$ back to $t_{i-1}$.
+#
+# `with_mistake(change)` makes a solver like `odeint` with right values and wrong gradients.
+# `CATALOGUE` numbers the mistakes that we have; `number_of` looks one up. Mistakes that are not in
+# the catalogue exist too.
+
+
+# %%
+def f(t, z, A, b):
+    return np.tanh(A @ z + b * np.sin(t))
+
+
+def number_of(what):
+    return next(n for n, mistake in CATALOGUE.items() if mistake.what == what)
+
+
+right = with_mistake({})
+still = CATALOGUE[number_of("z stands still in the backward solve")]
+
+# %% [predict]
+# After 100 steps, how large is the loss with the wrong gradient, if it is 1 at the start: does it
+# grow, does it stay where it is, or does it fall?
+
+# %%
+times, z0 = np.array([0.0, 1.0, 2.0, 3.0, 4.0]), np.array([1.0, -0.5])
+true_A, true_b = np.array([[-0.4, 1.2], [-1.2, -0.2]]), np.array([0.5, -0.3])
+seen = solve(f, z0, times, true_A, true_b).y
+
+
+def loss(A, b, odeint):
+    return np.sum((odeint(f, z0, times, A, b) - seen) ** 2)
+
+
+def descend(odeint, steps=100, rate=0.02):
+    A, b, losses = np.zeros((2, 2)), np.zeros(2), []
+    for _ in range(steps):
+        slope_A, slope_b = grad(loss, (0, 1))(A, b, odeint)
+        A, b = A - rate * slope_A, b - rate * slope_b
+        losses.append(loss(A, b, odeint))
+    return np.array(losses) / loss(np.zeros((2, 2)), np.zeros(2), odeint)
+
+
+for words, odeint in (("right", right), ("wrong", with_mistake(still.change))):
+    losses = descend(odeint)
+    print(f"{words} gradients: loss after 10, 30, 100 steps", np.round(losses[[9, 29, 99]], 4))
+
+
+# %% [markdown]
+# The loss falls to less than a hundredth with both. Training does not tell a right gradient from a
+# wrong one. Only a comparison with numbers does.
+#
+# ## A gradient out of values alone
+#
+# The loss of this laboratory is linear in the states, with weights $\mathbf w_i$ that we choose:
+#
+# $$L = \sum_i \langle \mathbf w_i, \mathbf z(t_i) \rangle .$$
+#
+# $\langle u, v \rangle$ is the sum of the products of the elements. A row $\mathbf w_i$ is
+# $\frac{\partial L}{\partial \mathbf z(t_i)}$, what an adjoint adds to $\mathbf a$ at $t_i$: an
+# *observation*. With a weight of zero, the loss does not look at $t_i$.
+#
+# Move one element of an argument by $h$ to both sides, and compute the loss from the values:
+#
+# $$\frac{\partial L}{\partial b_j} \approx \frac{L(\mathbf b + h \mathbf e_j) - L(\mathbf b - h \mathbf e_j)}{2h}, \qquad \mathbf e_j = (0, \dots, 1, \dots, 0).$$
+#
+# This needs no gradient, so no mistake of an adjoint can get into it. `experiment` makes a problem,
+# the simplest one or a richer one; `e` below has two components and three times.
+
+
+# %%
+e = experiment(components=2, times=3, driven=True, observed=(0, 1, 2))
+
+
+def L(odeint, e, b):
+    return np.sum(e.w * odeint(e.f, e.z0, e.t, e.A, b))
+
+
+_, pullback = vjp(lambda b: right(e.f, e.z0, e.t, e.A, b), e.b)
+by_adjoint = pullback(e.w)[0]
+for h in (0.1, 0.01, 0.001):
+    quotients = [
+        (L(right, e, e.b + h * e_j) - L(right, e, e.b - h * e_j)) / (2 * h) for e_j in np.eye(2)
+    ]
+    error = np.abs(quotients - by_adjoint).max()
+    print(f"h = {h:5}: dL/db = {np.round(quotients, 7)}, off by {error:.0e}")
+print(f"by the adjoint, in one backward pass:   {np.round(by_adjoint, 7)}")
+assert error < 1e-5
+
+# %% [markdown]
+# The error falls by a hundred for a tenth of $h$: second order. `central_difference` takes four
+# values instead of two, and is of fourth order. `gradients(odeint, e)` and `differences(odeint, e)`
+# return both kinds for all arguments, as a dict with the keys `z0`, `A`, `b` and `t`. Their
+# distance is what we look at.
+
+
+# %%
+def compare(odeint, e):
+    """Print how far each gradient is from finite differences; return the names of the wrong."""
+    found, measured = gradients(odeint, e), differences(odeint, e)
+    off = {name: np.abs(found[name] - measured[name]).max() for name in found}
+    wrong = [name for name in off if off[name] > 1e-4]
+    print("  ".join(f"dL/d{name} off by {off[name]:.0e}" for name in off), end="  ")
+    print(f"wrong: {', '.join(wrong) or 'none'}")
+    return wrong
+
+
+print("the right one:        ", end="")
+assert compare(right, e) == []
+print("z stands still:       ", end="")
+assert compare(with_mistake(still.change), e) == ["z0", "A", "b", "t"]
+
+# %% [markdown]
+# Where is the limit between right and wrong? The right one is off by about $10^{-7}$: the solver
+# rounds its values to about $10^{-9}$, and that is divided by $h = 10^{-2}$. The mistakes of the
+# catalogue change a gradient by $10^{-3}$ or more. So $10^{-4}$ tells them apart. A limit of
+# $10^{-9}$ would call the right one wrong, a limit of 1 would call most of them right.
+#
+# ## What an experiment does not show
+#
+# One mistake: $\frac{\partial f}{\partial \mathbf z}$ is not transposed. In code, `J @ a` stands
+# where `a @ J` belongs.
+
+# %% [predict]
+# Somebody tests this adjoint on $y' = \tanh(A y + b)$ with a state of one number. Which of the four
+# gradients, for $y_0$, $A$, $b$ and the times, are found to be wrong?
+
+# %%
+transpose = with_mistake(CATALOGUE[number_of("df/dz is not transposed")].change)
+print("one component:        ", end="")
+assert compare(transpose, experiment()) == []
+print("two components:       ", end="")
+assert compare(transpose, experiment(components=2)) == ["z0", "A", "b", "t"]
+
+# %% [markdown]
+# None: a matrix of one number is its own transpose. The mistake is there, and this experiment
+# cannot show it. An experiment shows a mistake only if it uses the wrong line, and if the line then
+# gives another number. `experiment()` is the simplest one; its arguments switch on what it lacks:
+#
+# | switch | lines that it uses |
+# | --- | --- |
+# | `components=2` | the transpose of $\frac{\partial f}{\partial \mathbf z}$ |
+# | `driven=True`, so that $f$ depends on $t$ | the time at which $f$ is taken on the way back; the integral of $\mathbf a \frac{\partial f}{\partial t}$ in $\frac{dL}{dt_0}$ |
+# | `times=3` | the state from which each backward solve starts; the sums over the intervals |
+# | `observed=(0, -1)`, a loss at $t_0$ too | the last jump of $\mathbf a$; the $\mathbf a$ that $\frac{dL}{dt_0}$ takes |
+# | `times=3, observed=(1, -1)`, a loss between | the jumps of $\mathbf a$; $\frac{dL}{dt_1}$ |
+# | `decreasing=True` | the direction of the backward solve |
+#
+# With how few switches can all forty mistakes be found? Here is each mistake in each experiment.
+
+# %% [predict]
+# How many of the forty mistakes does the simplest experiment show: about 10, 25 or 35? Which
+# mistake is found only where the times decrease?
+
+# %%
+everything = {"components": 2, "times": 4, "driven": True, "observed": range(4)}
+shown_by = {
+    "the simplest": experiment(),
+    "two components": experiment(components=2),
+    "f depends on t": experiment(driven=True),
+    "a time between": experiment(times=3),
+    "a loss at $t_0$ too": experiment(observed=(0, -1)),
+    "a loss between too": experiment(times=3, observed=(1, -1)),
+    "decreasing times": experiment(decreasing=True),
+    "everything": experiment(**everything),
+    "everything, decreasing": experiment(**everything, decreasing=True),
+}
+expected = {name: gradients(right, e) for name, e in shown_by.items()}
+wrong = np.zeros((len(CATALOGUE), len(shown_by), 4), bool)
+for i, mistake in enumerate(CATALOGUE.values()):
+    for j, (name, e) in enumerate(shown_by.items()):
+        found = gradients(with_mistake(mistake.change), e)
+        close = [np.allclose(found[k], expected[name][k], rtol=1e-4, atol=1e-4) for k in found]
+        wrong[i, j] = np.logical_not(close)
+shows = wrong.any(axis=2)
+for name, count in zip(shown_by, shows.sum(axis=0)):
+    print(f"{name:23} {count:2} of {len(CATALOGUE)}")
+assert shows[:, -1].all() and not shows[:, 0].all()
+
+# %% [markdown]
+# The matrix on the left says which gradients a mistake changes, with everything switched on and
+# decreasing times. On the right it says which experiments show it. Rows that look alike on the left
+# are hard to tell apart by the names of the wrong gradients; their numbers differ.
+
+# %%
+figure, (left, middle) = panels(2, width=12.5, height=12.5, sharey=True, width_ratios=[4, 9])
+for axes, matrix, names, colour in (
+    (left, wrong[:, -1], ["$dL/dz_0$", "$dL/dA$", "$dL/db$", "$dL/dt$"], COLOURS[4]),
+    (middle, shows, list(shown_by), COLOURS[0]),
+):
+    rows, columns = np.nonzero(matrix)
+    axes.scatter(columns, rows, s=95, marker="s", color=colour)
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="left", fontsize=11)
+    axes.xaxis.tick_top()
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.hlines(np.arange(9.5, 39), -0.6, len(names) - 0.4, color="#dddddd", linewidth=0.5)
+    axes.grid(False)
+labels = [f"{n}  {mistake.what}" for n, mistake in CATALOGUE.items()]
+left.set_yticks(range(len(labels)), labels, fontsize=9)
+left.set_ylim(len(labels) - 0.4, -0.6)
+left.set_xlabel("gradients that it changes", fontsize=12)
+middle.set_xlabel("experiments that show it", fontsize=12)
+save(
+    figure,
+    "11_wrong_adjoints",
+    alt="Two matrices of squares with a row for each of forty mistakes. Left, the gradients that a"
+    " mistake changes: most change all four, ten or so only the one for the times, five only those"
+    " for the parameters. Right, the experiments that show it: the simplest shows more than half;"
+    " each switch shows a few others; the last column, everything with decreasing times, is full.",
+)
+
+# %% [markdown]
+# ## What the numbers say
+#
+# The names of the wrong gradients are the first clue. The numbers are the second. Switch on one
+# thing at a time, and compare the wrong number with what was measured:
+#
+# * *The quotient* of the wrong and the measured number. $-1$: a sign. $0$: something is lost. $2$:
+#   something counts twice. The same odd number for two different problems: a constant factor.
+# * *The difference*. It is often a term that you know, such as
+#   $\langle \mathbf w_0, f(t_0, \mathbf z_0) \rangle$.
+# * *One observation at a time*. The loss is linear in the weights, so each $\mathbf w_i$ can be
+#   alone. If a gradient is right for each alone and wrong for their sum, the jumps are wrong.
+# * *A line of your own*. Make the mistake that you suspect, by `with_mistake`, and compare: same
+#   wrong numbers in a rich experiment, same mistake.
+#
+# An example: a box has a wrong $\frac{dL}{dt_0}$, and all else is right.
+
+# %%
+box = with_mistake(CATALOGUE[number_of("dL/dt0 takes a after dL/dz(t0) is added")].change)
+e = experiment(observed=(0, -1))
+found, measured = gradients(box, e)["t"][0], differences(box, e)["t"][0]
+term = np.sum(e.w[0] * e.f(e.t[0], e.z0, e.A, e.b))
+print(f"dL/dt0: found {found:.5f}, measured {measured:.5f}, difference {found - measured:.5f}")
+print(f"w_0 . f(t_0, z_0) = {term:.5f}")
+assert abs(found - measured + term) < 1e-5
+print("without a loss at t0: ", end="")
+assert compare(box, experiment()) == []
+
+# %% [markdown]
+# The difference is $-\langle \mathbf w_0, f(t_0, \mathbf z_0) \rangle$, and it goes away with
+# $\mathbf w_0$. So $\mathbf w_0$ was in $\mathbf a$ already when $-\mathbf a f$ was taken. The
+# observation at $t_0$ sees $\mathbf z_0$, which is given and does not move with $t_0$: its weight
+# must be added after.
+#
+# ## One number for all gradients
+#
+# `differences` needs four values for each element of each argument. For a network with ten thousand
+# weights that is forty thousand solves. To find out *whether* something is wrong, one direction is
+# enough. Choose for each argument $x$ a direction $v_x$ at random. Both sides are one number:
+#
+# $$\sum_x \Big\langle \frac{dL}{dx}, v_x \Big\rangle = \frac{d}{d\varepsilon} L(\mathbf z_0 + \varepsilon v_{\mathbf z_0}, A + \varepsilon v_A, \mathbf b + \varepsilon v_{\mathbf b}, \mathbf t + \varepsilon v_{\mathbf t}) \quad \text{at } \varepsilon = 0.$$
+#
+# The left side takes one backward pass, the right side four solves, whatever the number of
+# elements. A wrong gradient could differ from the right one exactly at a right angle to $v$. For a
+# direction drawn at random this does not happen.
+
+
+# %%
+def along(odeint, e, seed=0):
+    """Return both sides of the equation, for a direction that is drawn with the seed."""
+    primals = (e.z0, e.A, e.b, e.t)
+    rng = np.random.default_rng(seed)
+    v = tuple(rng.normal(size=x.shape) for x in primals)
+    left = sum(inner(g, v_x) for g, v_x in zip(gradients(odeint, e).values(), v))
+    value = lambda z0, A, b, t: np.sum(e.w * odeint(e.f, z0, t, A, b))
+    return left, float(central_difference(value, primals, v, h=1e-3))
+
+
+e = experiment(**everything, decreasing=True)
+print("the right one: {:.6f} and {:.6f}".format(*along(right, e)))
+distances = []
+for mistake in CATALOGUE.values():
+    by_gradients, by_values = along(with_mistake(mistake.change), e)
+    distances.append(abs(by_gradients - by_values))
+print(f"the forty mistakes: apart by {min(distances):.4f} to {max(distances):.1f}")
+assert abs(np.subtract(*along(right, e))) < 1e-5 and min(distances) > 1e-3
+
+# %% [markdown]
+# One experiment and one direction find all forty. They do not say which mistake it is; for that the
+# simple experiments are better. So a test of a program that you keep should be rich, and a search
+# for a mistake should start simple.
+#
+# ## The sources against the numbers
+#
+# Three formulas of the sources have a wrong sign (chapter 5). Which of our gradients show it? N7
+# has a plus before the integral for $\theta$; P7, as its slide defines $\mathbf a_t$, starts with
+# $+\frac{dL}{dt_N}$; G33 starts $\mathbf a$ with a minus, so that the last observation counts $-1$
+# times.
+
+# %%
+printed = {
+    "N7": CATALOGUE[number_of("dL/dA and dL/db have the wrong sign")].change,
+    "P7": CATALOGUE[number_of("a_t starts with +dL/dt of the last time")].change,
+    "G33": {"last": -1},
+}
+seen_by = {}
+for formula, change in printed.items():
+    print(f"{formula:4}", end="")
+    seen_by[formula] = compare(with_mistake(change), experiment())
+assert seen_by == {"N7": ["A", "b"], "P7": ["t"], "G33": ["z0", "A", "b", "t"]}
+
+# %% [markdown]
+# The simplest experiment finds all three.
+#
+# ## Exercises
+#
+# `BOXES` holds nineteen solvers, `BOXES["A"]` to `BOXES["S"]`. The values of each are right. The
+# gradients of each have one mistake of the catalogue, no two the same. For each box find out
+#
+# * which gradients are wrong with everything switched on (`experiment(**everything)`, increasing
+#   times), a text with names out of `z0`, `A`, `b`, `t`, for example `"A b"`, or `""` if none is;
+# * the number of its mistake.
+#
+# Use `gradients`, `differences`, `compare` and `experiment`. A wrong answer is not corrected; you
+# are told which experiment speaks against it. The catalogue:
+
+# %%
+for number, mistake in CATALOGUE.items():
+    print(f"{number:2}  {mistake.what}")
+
+# %% [exercise 11.1] level 1
+# The boxes A to E. The simplest experiment shows all five. Look at the quotients of the wrong and
+# the measured numbers. Three of the five can be told by them alone. For the other two, ask whether
+# $\frac{dL}{d\mathbf z_0}$ is right.
+
+# %% [stub 11.1]
+first_boxes = {
+    "A": ("", ...),  # the names of the wrong gradients, and the number of the mistake
+    "B": ("", ...),
+    "C": ("", ...),
+    "D": ("", ...),
+    "E": ("", ...),
+}
+
+# %% [solution 11.1]
+for letter in "ABCDE":
+    found, measured = (
+        gradients(BOXES[letter], experiment()),
+        differences(BOXES[letter], experiment()),
+    )
+    quotients = {k: np.round(found[k] / measured[k], 3).ravel().tolist() for k in found}
+    print(letter, quotients)
+
+# A: -1 for A and b, and z0 is right: the sign of the integrals.
+# B: 2 everywhere: the weight counts twice.
+# C: -1 for t0 alone, 1 for the last time.
+# D: z0 is right, so a is. A and b are off by no simple factor: their integrals have a wrong a.
+# E: z0 is wrong, by no simple factor; so a is wrong. The wrong sign, or does it stand still? Then
+# dL/dz0 would be w itself. It is not.
+first_boxes = {
+    "A": ("A b", 9),
+    "B": ("z0 A b t", 25),
+    "C": ("t", 33),
+    "D": ("A b", 6),
+    "E": ("z0 A b t", 1),
+}
+
+# %% [check 11.1]
+assert isinstance(first_boxes, dict) and set(first_boxes) == set("ABCDE"), (
+    "first_boxes should be a dict with the keys A to E."
+)
+check_diagnosis(first_boxes)
+
+# %% [exercise 11.2] level 2
+# The boxes F to L. Each needs one switch or two. Find for each box the simplest experiment that
+# shows its mistake, before you look at the numbers.
+
+# %% [stub 11.2]
+more_boxes = {letter: ("", ...) for letter in "FGHIJKL"}  # your answers instead
+
+
+# %% [solution 11.2]
+# A suspicion is tested by making the mistake: `candidates` returns the numbers of all mistakes that
+# give the gradients of a box in some experiments. The experiments are those that the simple ones
+# pointed to.
+def candidates(letter, *experiments):
+    """Return the numbers of the mistakes that give what a box gives."""
+    numbers = []
+    for number, mistake in CATALOGUE.items():
+        suspect = with_mistake(mistake.change)
+        pairs = [(gradients(suspect, e), gradients(BOXES[letter], e)) for e in experiments]
+        if all(np.allclose(x[k], y[k], rtol=1e-5, atol=1e-5) for x, y in pairs for k in x):
+            numbers.append(number)
+    return numbers
+
+
+switched = {
+    "two components": experiment(components=2),
+    "f depends on t": experiment(driven=True),
+    "a time between": experiment(times=3),
+    "a loss at t0": experiment(observed=(0, -1)),
+    "a loss between": experiment(times=3, observed=(1, -1)),
+}
+for letter in "FGHIJKL":
+    truths = {
+        name: (gradients(BOXES[letter], e), gradients(right, e)) for name, e in switched.items()
+    }
+    off = [n for n, (x, y) in truths.items() if any(np.abs(x[k] - y[k]).max() > 1e-4 for k in x)]
+    found = candidates(letter, experiment(**everything))
+    print(f"{letter}: shown by {', '.join(off)}; mistake {found}")
+
+more_boxes = {
+    "F": ("z0 A b t", 2),
+    "G": ("z0 A b t", 30),
+    "H": ("z0 A b t", 4),
+    "I": ("t", 39),
+    "J": ("A b", 31),
+    "K": ("z0 A b t", 27),
+    "L": ("z0", 26),
+}
+
+# %% [check 11.2]
+assert isinstance(more_boxes, dict) and set(more_boxes) == set("FGHIJKL"), (
+    "more_boxes should be a dict with the keys F to L."
+)
+check_diagnosis(more_boxes)
+
+# %% [exercise 11.3] level 3
+# The boxes M to S. They look like one another, and like boxes that you know. One of them is right
+# in all the experiments that you may have made so far.
+
+# %% [stub 11.3]
+last_boxes = {letter: ("", ...) for letter in "MNOPQRS"}  # your answers instead
+
+# %% [solution 11.3]
+# One of them is right with everything switched on. What was not switched on? The times increased.
+for letter in "MNOPQRS":
+    print(f"{letter}: ", end="")
+    compare(BOXES[letter], experiment(**everything))
+print("R, decreasing times: ", end="")
+compare(BOXES["R"], experiment(decreasing=True))
+# O and P are wrong for t alone. O is right if f does not depend on t, P if there is no loss at t0:
+# O lacks the integral of a df/dt, P counts w_0. (Their order may be the other way round.)
+for letter in "OP":
+    print(f"{letter}: without time ", end="")
+    compare(BOXES[letter], experiment(observed=(0, -1)))
+last_boxes = {
+    "M": ("z0 A b t", 3),
+    "N": ("z0 A b t", 20),
+    "O": ("t", 35),
+    "P": ("t", 36),
+    "Q": ("z0 A b t", 19),
+    "R": ("", 14),
+    "S": ("z0 A b t", 16),
+}
+
+# %% [check 11.3]
+assert isinstance(last_boxes, dict) and set(last_boxes) == set("MNOPQRS"), (
+    "last_boxes should be a dict with the keys M to S."
+)
+check_diagnosis(last_boxes)
+
+# %% [exercise 11.4] level 2
+# Write a test of your own. `my_test(odeint)` is given a solver like those above,
+# `odeint(f, y0, t, *args)`. It raises an AssertionError, by `assert`, if a gradient is wrong, and
+# returns nothing. Choose the field, the times, the weights and the limit yourself.
+#
+# `check_your_test(my_test)` gives it two right solvers and forty wrong ones, and counts. For each
+# mistake that it misses, you are told the simplest experiment that shows it. (To put mistakes into
+# a program and to count those that its tests find is called *mutation testing*.)
+
+
+# %% [stub 11.4]
+def my_test(odeint):
+    """Raise AssertionError if a gradient of odeint is wrong."""
+    e = experiment()  # one component, two times, a loss at the last: is that enough?
+    found, measured = gradients(odeint, e), differences(odeint, e)
+    assert np.allclose(found["z0"], measured["z0"], atol=1e-4)
+
+
+# %% [solution 11.4]
+def my_test(odeint):
+    """Raise AssertionError if a gradient of odeint is wrong."""
+    for decreasing in (False, True):
+        e = experiment(**everything, decreasing=decreasing)
+        found, measured = gradients(odeint, e), differences(odeint, e)
+        for name in found:
+            assert np.allclose(found[name], measured[name], rtol=1e-4, atol=1e-4), name
+
+
+# %% [check 11.4]
+check_your_test(my_test)
+
+# %% [exercise 11.5] level 3
+# A test runs every day, so it should be cheap. Write `cheap_test(odeint)`, which finds all forty
+# mistakes too and calls `odeint` five times at most. (`vjp(lambda ...: odeint(...), ...)` calls it
+# once; so does each value. The functions of the laboratory are not needed.)
+
+
+# %% [stub 11.5]
+def cheap_test(odeint):
+    """Raise AssertionError if a gradient of odeint is wrong; call it five times at most."""
+    ...  # your code here
+
+
+# %% [solution 11.5]
+# One rich problem with decreasing times, and one direction. A central difference of fourth order
+# takes four values, the gradients one call more.
+def cheap_test(odeint):
+    """Raise AssertionError if a gradient of odeint is wrong; call it five times at most."""
+    rng = np.random.default_rng(3)
+    z0, A, b = rng.normal(size=2), rng.normal(size=(2, 2)), rng.normal(size=2)
+    t, w = np.array([2.0, 1.4, 0.9, 0.1]), rng.normal(size=(4, 2))
+    primals, v = (z0, A, b, t), tuple(rng.normal(size=x.shape) for x in (z0, A, b, t))
+    solution = lambda z0, A, b, t: odeint(f, z0, t, A, b)
+    _, pullback = vjp(solution, *primals)
+    by_gradients = sum(inner(g, v_x) for g, v_x in zip(pullback(w), v))
+    by_values = central_difference(lambda *x: np.sum(w * solution(*x)), primals, v, h=1e-3)
+    assert abs(by_gradients - by_values) < 1e-4, f"{by_gradients}, and {by_values} by differences"
+
+
+# %% [check 11.5]
+calls = []
+
+
+def counted(f, y0, t, *args):
+    calls.append(1)
+    return right(f, y0, t, *args)
+
+
+cheap_test(counted)
+assert calls, "cheap_test does not call odeint."
+assert len(calls) <= 5, (
+    f"cheap_test calls odeint {len(calls)} times, and five are allowed. One direction for all"
+    " arguments together takes one call for the gradients and two or four for the difference."
+)
+check_your_test(cheap_test)
+
+# %% [markdown]
+# ## What to remember
+#
+# 1. A loss that falls does not prove a gradient. A finite difference of the loss does.
+# 2. An experiment shows a mistake only if it uses the wrong line: more than one component, several
+#    times, a loss at each of them, an $f$ that depends on $t$, times that decrease.
+# 3. Look at the gradients for all arguments, the times too.
+# 4. One random direction says whether something is wrong. Simple experiments, one switch at a time,
+#    say what.
+# 5. Put mistakes into a program on purpose, and count those that your test finds.
+#
+# ## Sources
+#
+# G-alg2, N7, P7, G33 (the mistakes of the sources, from chapter 5). DeMillo, Lipton and Sayward,
+# "Hints on test data selection" (1978), for tests that are held against mistakes. Claerbout,
+# "Earth soundings analysis" (1992), section 5.1, for the test of an adjoint by one random direction
+# on each side. The mistakes are those that `tinyode.testing.check_odeint` recognises in students'
+# programs.
