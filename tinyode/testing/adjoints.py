@@ -243,7 +243,8 @@ def algorithm_2(
     f : function
         ``f(t, z, *args)``.
     products : function
-        ``products(t, z, args, a)`` returns f, a^T df/dz, (df/dz) a, and a^T df/dargs, a tuple.
+        ``products(t, z, args, a)`` returns f, a^T df/dz, a function that returns (df/dz) a, and
+        a^T df/dargs, a tuple.
     z : array, shape (N + 1, ...)
         The solution at the times t.
     w : array, shape (N + 1, ...)
@@ -288,7 +289,7 @@ def _interval(products, z, t, args, i, a, way):
         f, a_J, J_a, da = products(way.time_sign * time, z_now, args, s[1])
         if not way.a_in_integrals:
             _, _, _, da = products(way.time_sign * time, z_now, args, a_at_start)
-        da_dt = -way.sign * (a_J if way.transposed else J_a)
+        da_dt = -way.sign * (a_J if way.transposed else J_a())
         of_args = [-way.sign_of_integrals * x for x in da]
         return tuple(way.all_sign * x for x in (way.f_sign * f, da_dt, *of_args))
 
@@ -317,7 +318,8 @@ def by_engine(f: Callable[..., Any]) -> Callable[..., Any]:
     def products(t, z, args, a):
         value, pullback = vjp(lambda z, *args: f(t, z, *args), z, *args)
         a_J, *of_args = pullback(a)
-        return value, a_J, jvp(lambda z: f(t, z, *args), (z,), (a,))[1], of_args
+        J_a = lambda: jvp(lambda z: f(t, z, *args), (z,), (a,))[1]
+        return value, a_J, J_a, of_args
 
     return products
 

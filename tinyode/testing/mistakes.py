@@ -57,12 +57,12 @@ def adjoint(problem: Problem, way: Way) -> tuple[list[Any], list[Any]]:
 
 
 def products(t, z, args, a):
-    """Return f, a^T df/dz, (df/dz) a, and a^T df/dA and a^T df/db, of `field`."""
+    """Return f, a^T df/dz, how (df/dz) a is made, and a^T df/dA and a^T df/db, of `field`."""
     A, b = args
     slope = field(t, z, A, b)
     tanh_slope = 1 - slope**2  # df/dz is diag(tanh_slope) A
     a_u = tanh_slope * a
-    return slope, A.T @ a_u, tanh_slope * (A @ a), (np.outer(a_u, z), a_u * np.sin(t))
+    return slope, A.T @ a_u, lambda: tanh_slope * (A @ a), (np.outer(a_u, z), a_u * np.sin(t))
 
 
 def explains(made, wrong, right, same):
