@@ -58,11 +58,15 @@ def test_arrows_pass_beside_boxes_and_lead_where_they_should(graph):
             assert not overlap(level, box) or i == arrow.source
 
 
-@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(0.1, 2)), min_size=1, max_size=8))
+@given(
+    st.lists(
+        st.tuples(st.floats(-9, 9), st.floats(0.1, 2), st.floats(0.1, 5)), min_size=1, max_size=8
+    )
+)
 def test_levels_are_the_nearest_with_room(column):
     """No other levels with this room are nearer, in the sense of least squares."""
-    wanted, heights = map(np.array, zip(*column))
-    found = _apart(wanted, heights)
+    wanted, heights, weights = map(np.array, zip(*column))
+    found = _apart(wanted, heights, weights)
     room = (heights[1:] + heights[:-1]) / 2
     assert np.all(-np.diff(found) >= room - 1e-9)
     rng = np.random.default_rng(0)
@@ -70,4 +74,5 @@ def test_levels_are_the_nearest_with_room(column):
         other = np.sort(rng.normal(size=len(wanted)))[::-1] * 9
         other = other - np.concatenate([[0], np.cumsum(room)])
         for mixed in (other, 0.9 * found + 0.1 * other):
-            assert np.sum((found - wanted) ** 2) <= np.sum((mixed - wanted) ** 2) + 1e-9
+            far, further = [np.sum(weights * (y - wanted) ** 2) for y in (found, mixed)]
+            assert far <= further + 1e-9

@@ -63,7 +63,8 @@ def draw(f: Callable, *example: Tree, vjp: bool = False) -> Figure:
     width, height = where.size
     below, least = (2 * HIGH, _width(FORWARD + BACK) + 0.8) if vjp else (0.0, 0.0)
     left = min(0.0, (width - least) / 2)
-    figure = plt.figure(figsize=(width - 2 * left, height + below), layout="none")
+    figure = plt.figure(figsize=(width - 2 * left, height + below))
+    figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(left, width - left), ylim=(-below, height))
     axes.set_axis_off()
@@ -123,7 +124,7 @@ def _draw_box(axes: Axes, box: Box, lines: list[str], extent: tuple) -> None:
         )
     if box.output:
         top = bottom + height
-        _write(axes, left, top + 0.04, box.output, ha="left", va="baseline", fontsize=10)
+        _write(axes, left, top + 0.04, box.output, ha="left", va="baseline", fontsize=11)
 
 
 def _draw_arrow(axes: Axes, arrow: Arrow, boxes: list[Box], vjp: bool) -> None:

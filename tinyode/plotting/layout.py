@@ -21,7 +21,10 @@ WIDEST = 12.0  # of a band
 BETWEEN_COLUMNS, BETWEEN_BOXES, BETWEEN_POINTS, BETWEEN_BANDS = 0.55, 0.34, 0.2, 0.25
 BETWEEN_ENDS = 0.24  # of the arrows that enter one box
 MARGIN, NAME = 0.15, 0.5  # around all; for the name of a value that goes on in the next band
-SWEEPS = 40  # to and fro; in the drawings of the tests nothing moves after 25
+# To and fro, with the order free at first. In the drawings of the tests nothing moves by more than
+# 0.02 after that.
+ORDERING, SWEEPS = 20, 60
+FREE = 1e-3  # the weight of a box without arrows, which wants to be in the middle of its column
 
 Key = tuple[int, int]  # (box, column): the box itself in its own column, else a point of its arrows
 
@@ -159,36 +162,39 @@ def _levels(n, keys, links, heights):
         left[b].append(a)
     level: dict[Key, float] = dict.fromkeys(keys, 0.0)
     for k in range(SWEEPS):
-        ordering = k < SWEEPS // 2  # at first from one side only, and the order may change
+        ordering = k < ORDERING  # at first from one side only, and the order may change
         for column in columns if k % 2 == 0 else columns[::-1]:
-            wanted = {}
-            for a in column:  # a box without neighbours goes to the middle
+            wanted, weights = {}, {}
+            for a in column:
                 before, after = (left[a], right[a]) if k % 2 == 0 else (right[a], left[a])
-                near = before if ordering else before + after
-                wanted[a] = float(np.mean([level[b] for b in near or column]))
+                weights[a] = len(before + after) or FREE
+                near = (before if ordering else []) or before + after or column
+                wanted[a] = float(np.mean([level[b] for b in near]))
             if ordering:
                 column.sort(key=wanted.__getitem__, reverse=True)
-            found = _apart([wanted[a] for a in column], [heights[a] for a in column])
+            found = _apart(*[[of[a] for a in column] for of in (wanted, heights, weights)])
             level.update(zip(column, found))
     return level
 
 
-def _apart(wanted, heights):
+def _apart(wanted, heights, weights):
     """Return the levels nearest to those that are wanted, from the top, with room for each.
 
-    In the sense of least squares: levels plus their room above must fall from one to the next, so
-    neighbours that want it otherwise take their mean (Ayer and others, 1955).
+    In the sense of weighted least squares: levels plus their room above must fall from one to the
+    next, so neighbours that want it otherwise take their mean (Ayer and others, 1955). With the
+    numbers of arrows for weights, no sweep makes the sum of (difference of levels)^2 over all
+    arrows larger.
     """
     above = np.concatenate([[0.0], np.cumsum([(a + b) / 2 for a, b in pairwise(heights)])])
-    groups: list[list[float]] = []  # each of the sum and the number of those with one level
-    for target in np.add(wanted, above):
-        groups.append([target, 1])
-        while len(groups) > 1 and groups[-1][0] / groups[-1][1] > groups[-2][0] / groups[-2][1]:
-            total, number = groups.pop()
-            groups[-1][0] += total
-            groups[-1][1] += number
-    level = [total / number for total, number in groups for _ in range(int(number))]
-    return np.subtract(level, above)
+    groups: list[tuple] = []  # of those with one level: the level, their weight and their number
+    for level, weight in zip(np.add(wanted, above), weights):
+        number = 1
+        while groups and groups[-1][0] < level:
+            other, more, others = groups.pop()
+            level = (weight * level + more * other) / (weight + more)
+            weight, number = weight + more, number + others
+        groups.append((level, weight, number))
+    return np.repeat([g[0] for g in groups], [g[2] for g in groups]) - above
 
 
 def _bottoms(columns, levels, heights):
