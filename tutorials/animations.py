@@ -220,7 +220,7 @@ def adjoint_runs_back():
     top.plot(times[1:], seen[1:], "x", label="observed", **cross)
     (now,) = top.plot([], [], "o", color="black", markersize=9)
     (miss,) = top.plot([], [], ":", color=RED, linewidth=3, label="miss")
-    top.set(ylabel="state", ylim=(-1.5, 1.5))
+    top.set(ylabel="state", ylim=(-2.1, 1.6))
     top.legend(loc="lower left", fontsize=11, ncols=3, columnspacing=1)
     lines = [
         bottom.plot([], [], style, color=colour, label=f"$a_{j + 1}$, backward")[0]
@@ -229,7 +229,7 @@ def adjoint_runs_back():
     (heads,) = bottom.plot([], [], "o", color="black", markersize=9)
     for time in times[1:]:
         bottom.axvline(time, color=RED, linewidth=1, linestyle=":")
-    bottom.set(xlabel="$t$", ylabel="adjoint", xlim=(-0.1, 3.1), ylim=(-1.3, 1.8))
+    bottom.set(xlabel="$t$", ylabel="adjoint", xlim=(-0.1, 3.1), ylim=(-2.1, 1.8))
     bottom.legend(loc="lower left", fontsize=11, ncols=2, frameon=True, edgecolor="white")
     top.set_title("Forward", loc="left")
     settled(figure)
