@@ -174,16 +174,20 @@ def test_the_pictures_that_move_are_small_and_have_words():
 
 @pytest.mark.parametrize("name", animations().ANIMATIONS)
 def test_what_moves_can_be_drawn(name, folder):
-    """The first, a middle and the last frame; all of them would take too long here."""
+    """The first, a middle and the last frame; the last is that of the file which is kept.
+
+    Another version of Matplotlib places letters otherwise, so it is compared for one version only.
+    """
     figure, update, frames, pace = animations().ANIMATIONS[name]()
     few = [frames[0], frames[len(frames) // 2], frames[-1]]
     path = plotting.save_animation(figure, update, few, name, alt=WORDS, **pace)
     with Image.open(path) as drawn_now, Image.open(ROOT / "figures" / path.name) as kept:
-        drawn_now.seek(drawn_now.n_frames - 1)
-        kept.seek(kept.n_frames - 1)
-        assert drawn_now.size == kept.size and len(frames) > 10
-        pixels = [np.asarray(p.convert("RGB")).astype(int) for p in (drawn_now, kept)]
-    assert np.mean(np.abs(pixels[0] - pixels[1])) < 255 * 0.03  # by another Matplotlib, too
+        assert drawn_now.size == kept.size and drawn_now.n_frames == 3
+        if drawn_now.info["comment"] == kept.info["comment"]:
+            drawn_now.seek(drawn_now.n_frames - 1)
+            kept.seek(kept.n_frames - 1)
+            now, then = [np.asarray(p.convert("RGB")).astype(int) for p in (drawn_now, kept)]
+            assert np.mean(np.abs(now - then)) < 255 * 0.003
 
 
 def saved_in_chapters():
