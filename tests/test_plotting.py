@@ -182,8 +182,9 @@ def test_what_moves_can_be_drawn(name, folder):
     few = [frames[0], frames[len(frames) // 2], frames[-1]]
     path = plotting.save_animation(figure, update, few, name, alt=WORDS, **pace)
     with Image.open(path) as drawn_now, Image.open(ROOT / "figures" / path.name) as kept:
-        assert drawn_now.size == kept.size and drawn_now.n_frames == 3
+        assert drawn_now.n_frames == 3
         if drawn_now.info["comment"] == kept.info["comment"]:
+            assert drawn_now.size == kept.size
             drawn_now.seek(drawn_now.n_frames - 1)
             kept.seek(kept.n_frames - 1)
             now, then = [np.asarray(p.convert("RGB")).astype(int) for p in (drawn_now, kept)]
