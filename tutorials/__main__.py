@@ -30,6 +30,7 @@ sys.path.insert(0, str(HERE))  # as where a chapter is run as a script
 
 import cells  # noqa: E402
 import checking  # noqa: E402
+from processes import environment  # noqa: E402
 from terminal import readable  # noqa: E402
 
 
@@ -85,7 +86,7 @@ def ask(prompt):
 
 def figures(source):
     """Return the names of the figures that a piece of a chapter saves."""
-    return [f"figures/{name}.png" for name in re.findall(r"\bsave\(\w+, \"(\w+)\"", source)]
+    return [f"figures/{name}.png" for name in re.findall(r"\bsave\(\s*\w+,\s*\"(\w+)\"", source)]
 
 
 def run_one(path, options):
@@ -106,7 +107,7 @@ def run_in_a_process(path, full):
     """Run a chapter in a process of its own; return it, and the seconds that it took."""
     began = time.monotonic()
     command = [sys.executable, str(HERE), path.name[:2], *(["--full"] if full else [])]
-    settings = {"env": checking.environment(), "capture_output": True, "check": False}
+    settings = {"env": environment(), "capture_output": True, "check": False}
     process = subprocess.run(command, encoding="utf-8", errors="replace", **settings)
     return process, time.monotonic() - began
 

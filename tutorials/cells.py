@@ -27,9 +27,9 @@ PROSE = ("markdown", "predict", "exercise")
 TAGS = (*PROSE, "stub", "solution", "check", "")
 TAG = re.compile(
     r"# %%+\s*(?:\[(?:(markdown|predict)|(exercise|stub|solution|check) (\d+\.\d+))\]"
-    r"(?: level (\d))?)?(.*)"
+    r"(?: level (\d))?)?\s*(.*)"
 )
-LINK = re.compile(r"\]\((?![a-z]+:|#|/)([^)\s]+)\)")
+LINK = re.compile(r"`[^`]*`|\]\((?![a-z]+:|#|/)([^)\s]+)\)")  # or code, in which none is
 
 
 class Cell(NamedTuple):
@@ -119,7 +119,7 @@ def _read_notebook(path, text):
 def _tag(path, number, line):
     """Return the tag, the exercise and the level that the first line of a cell names."""
     plain, of_exercise, exercise, level, rest = TAG.match(line).groups()
-    if not (plain or of_exercise) and "[" in rest:
+    if not (plain or of_exercise) and rest.startswith("["):
         raise ValueError(
             f"{path}, line {number}: the tag of {line!r} is not known; the tags are "
             "[markdown], [predict], [exercise N.M] level L, [stub N.M], [solution N.M], [check N.M]"
@@ -155,33 +155,46 @@ def answer(cells, exercise):
 def edition(path, folder, solved):
     """Return the cells of an edition of a chapter that is to stand in a folder.
 
-    It begins with a word on what it is. A task has its number and level for a heading, a question
-    is set off as a quotation, and the links lead from the folder. Where the chapter imports a
-    module from beside it, the edition is told where that is.
+    It begins with a word on what it is. Where the chapter imports a module from beside it, the
+    edition is told where that is.
     """
     found = [_greeting(path, folder, solved)]
-    imports = re.compile(
-        rf"^(?:from|import) (?:{'|'.join(p.stem for p in HERE.glob('[a-z]*.py'))})\b", re.M
-    )
+    own = "|".join(file.stem for file in HERE.glob("[a-z]*.py"))
     for cell in read(path):
-        if cell.tag == ("stub" if solved else "solution"):
-            continue
-        source = cell.source
-        if cell.tag == "exercise":
-            source = f"### Exercise {cell.exercise} (level {cell.level})\n\n{source}"
-        if cell.tag == "predict":
-            source = "\n".join(
-                f"> {line}".rstrip() for line in f"**Predict.** {source}".splitlines()
-            )
-        if cell.is_prose:
-            source = LINK.sub(lambda match: f"]({_relative(HERE / match[1], folder)})", source)
-        elif imports.search(source):
+        source = _dressed(cell, folder)
+        if not cell.is_prose and re.search(rf"^(from|import) ({own})\b", source, re.M):
             way = _relative(HERE, folder) if folder.is_relative_to(HERE) else HERE.as_posix()
             source = (
                 f"import sys\n\nsys.path.append({way!r})  # the chapter's own modules\n{source}"
             )
-        found.append(cell._replace(source=source))
+        if cell.tag != ("stub" if solved else "solution"):
+            found.append(cell._replace(source=source))
     return found
+
+
+def _dressed(cell, folder):
+    """Return the source of a cell as an edition shows it.
+
+    A task has its number and level for a heading, a question is set off as a quotation, a check
+    says when it is passed, and links lead from the folder.
+    """
+    source = cell.source
+    if cell.tag == "exercise":
+        source = f"### Exercise {cell.exercise} (level {cell.level})\n\n{source}"
+    if cell.tag == "predict":
+        source = re.sub(r"^(?=.)", "> ", f"**Predict.** {source}", flags=re.M)
+        source = re.sub(r"^$", ">", source, flags=re.M)
+    if cell.tag == "check":
+        name = f"exercise {cell.exercise}"
+        source = f'# The check of {name}: run this cell.\n{source}\nprint("{name}: done")'
+    if cell.is_prose:
+        source = LINK.sub(lambda match: _moved(match, folder), source)
+    return source
+
+
+def _moved(match, folder):
+    """Return what `LINK` has found, as it leads from a folder."""
+    return f"]({_relative(HERE / match[1], folder)})" if match[1] else match[0]
 
 
 def _greeting(path, folder, solved):

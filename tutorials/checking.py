@@ -7,24 +7,20 @@ exercise lost. This needs no fork and no signal, and works the same on Windows, 
 
 import ast
 import contextlib
-import ctypes
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import cells
+from make_notebooks import as_notebook, as_text
+from processes import environment, kill, watch
 
 SECONDS = 60.0  # for one exercise: the longest of our own takes less than a tenth of it
-MEGABYTES = 2000  # the largest of our own takes less than a tenth of it
-PAUSE = 0.1  # seconds between two looks at a process
 
 
 class Result(NamedTuple):
@@ -50,15 +46,10 @@ def make_copy(path, folder):
         The files, and whether each was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    text = cells.script(cells.edition(path, folder.resolve(), solved=False))
-    texts = {folder / path.name: text}
-    try:
-        import jupytext
-    except ImportError:
-        pass
-    else:
-        notebook = jupytext.reads(for_notebook(text), fmt="py:percent")
-        texts[folder / f"{path.stem}.ipynb"] = jupytext.writes(notebook, fmt="ipynb")
+    blank = cells.edition(path, folder.resolve(), solved=False)
+    texts = {folder / path.name: cells.script(blank)}
+    with contextlib.suppress(ImportError):
+        texts[folder / f"{path.stem}.ipynb"] = as_text(as_notebook(blank))
     made = []
     for file, content in texts.items():
         new = not file.exists()
@@ -66,16 +57,6 @@ def make_copy(path, folder):
             file.write_text(content, encoding="utf-8")
         made.append((file, new))
     return made
-
-
-def for_notebook(text):
-    """Return a script whose questions and tasks become cells of text in a notebook."""
-    lines = []
-    for line in text.splitlines(keepends=True):
-        if line.startswith(("# %% [predict]", "# %% [exercise ")):
-            line = line.rstrip("\n") + " [markdown]\n"
-        lines.append(line)
-    return "".join(lines)
 
 
 def find_copy(path, folder):
@@ -127,7 +108,7 @@ def check_copy(path, copy, asked, seconds=SECONDS, jobs=1):
             return Result(exercise, asked[exercise], "not begun", message)
         if _code(theirs, exercise) == _code(blank, exercise):
             return Result(exercise, asked[exercise], "not begun", "")
-        return Result(exercise, asked[exercise], *_in_a_process(path, copy, exercise, seconds))
+        return Result(exercise, asked[exercise], *run_exercise(path, copy, exercise, seconds))
 
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(check, asked))
@@ -157,7 +138,7 @@ def _code(some, exercise):
         return source
 
 
-def _in_a_process(path, copy, exercise, seconds):
+def run_exercise(path, copy, exercise, seconds):
     """Return the status and the message of an exercise that was begun."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         scratch, report = Path(folder, "scratch"), Path(folder, "report.json")
@@ -176,9 +157,9 @@ def _in_a_process(path, copy, exercise, seconds):
         try:
             with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
                 pipe.write(json.dumps(job).encode())
-            ended = _watch(process, seconds)
+            ended = watch(process, seconds)
         finally:
-            _kill(process)
+            kill(process)
         if ended:
             return ended
         try:
@@ -187,59 +168,3 @@ def _in_a_process(path, copy, exercise, seconds):
         except (OSError, ValueError, KeyError):
             code = process.returncode
             return "crashed", f"the answer ends the process, without a word (exit code {code})"
-
-
-def environment():
-    """Return the environment of a process that runs a part of the course.
-
-    It finds this checkout's tinyode whatever its folder, opens no window, prints in UTF-8, and
-    leaves the other processor to the process beside it.
-    """
-    paths = [str(cells.HERE.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    settings = {
-        "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in paths if path),
-        "PYTHONIOENCODING": "utf-8",
-        "MPLBACKEND": "Agg",
-    }
-    return {"OPENBLAS_NUM_THREADS": "1", **os.environ, **settings}
-
-
-def _watch(process, seconds):
-    """Wait for the end of a process; return a status and a message if it had to be ended."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            process.wait(PAUSE)
-            return None
-        except subprocess.TimeoutExpired:
-            pass
-        if time.monotonic() > end:
-            return "late", f"no answer after {seconds:g} seconds; does a loop never end?"
-        if _megabytes(process) > MEGABYTES:
-            return "crashed", f"the answer takes more than {MEGABYTES} MB of memory"
-
-
-def _kill(process):
-    """End a process and those that it has started."""
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.wait()
-
-
-def _megabytes(process):
-    """Return the memory that a process takes, 0 where the system does not tell."""
-    if sys.platform == "win32":
-        sizes = (ctypes.c_size_t * 10)()  # PROCESS_MEMORY_COUNTERS: two numbers of 32 bits, then
-        ctypes.windll.psapi.GetProcessMemoryInfo(  # the peak and the size of the working set
-            ctypes.c_void_p(int(process._handle)), sizes, ctypes.sizeof(sizes)
-        )
-        return sizes[2] / 1e6
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        pages = Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
-    with contextlib.suppress(OSError, ValueError):
-        told = subprocess.run(["ps", "-o", "rss=", "-p", str(process.pid)], capture_output=True)
-        return int(told.stdout) / 1e3
-    return 0.0

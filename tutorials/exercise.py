@@ -93,32 +93,37 @@ def judge(job):
     try:
         own = statements_of(cells.answer(copy, job["exercise"]), path)
         above = earlier(chapter, copy, job["exercise"], copied_from, path)
-        checks = [c for c in chapter if (c.tag, c.exercise) == ("check", job["exercise"])]
-        check = statements_of(checks, copied_from)
-        used = needed(free(own + check), above)
-        run(used, namespace)
-        run(own, namespace)
-    except BaseException as error:
+    except SyntaxError as error:
         return "crashed", told(error, path)
+    checks = [c for c in chapter if (c.tag, c.exercise) == ("check", job["exercise"])]
+    check = statements_of(checks, copied_from)
+    wanted, checked = free(own + check), False
     try:
+        run(needed(wanted, above), namespace)
+        run(own, namespace)
+        checked = True
         run(check, namespace)
-    except AssertionError as error:
-        status, message = "wrong", str(error) or f"the check failed: {told(error, path)}"
     except BaseException as error:
-        status, message = "crashed", told(error, path)
-    else:
-        return "done", ""
-    return status, message + missing(chapter, used)
+        message = told(error, path)
+        if checked and isinstance(error, AssertionError):
+            return "wrong", (str(error) or message) + missing(chapter, copy, wanted)
+        return "crashed", message + missing(chapter, copy, wanted)
+    return "done", ""
 
 
-def missing(chapter, used):
-    """Say which earlier exercises the statements come from that are still stubs."""
-    stubs = {}
+def missing(chapter, copy, wanted):
+    """Say which earlier exercises give a name that is wanted, and are not begun or lack it."""
+    found = []
     for cell in chapter:
         if cell.tag == "stub":
-            stubs |= {ast.dump(s.code): cell.exercise for s in statements(cell.source)}
-    found = sorted({stubs[ast.dump(s.code)] for s in used if ast.dump(s.code) in stubs})
-    return f"\n(It needs your answer to {', '.join(found)}, which is not begun.)" if found else ""
+            given = parsed([cell], Path())
+            names = set().union(*(s.binds for s in given)) & wanted
+            theirs = parsed(cells.answer(copy, cell.exercise), Path())
+            bound = set().union(*(s.binds for s in theirs))
+            same = [ast.dump(s.code) for s in given] == [ast.dump(s.code) for s in theirs]
+            if names and (same or not names <= bound):
+                found.append(cell.exercise)
+    return f"\n(It needs your answer to {' and '.join(found)}.)" if found else ""
 
 
 def told(error, path):

@@ -14,26 +14,44 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import cells
-import checking
+from processes import environment
 
 FOLDERS = {False: cells.HERE / "notebooks", True: cells.HERE / "notebooks" / "solutions"}
 SECONDS = 600  # for one cell, on a slow machine
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+QUIET = ["--log-level=ERROR"]  # of the kernel
 
 
-def notebook_of(path, solved):
-    """Return a notebook that has not been run."""
+def as_notebook(some):
+    """Return cells as a notebook that has not been run; the code of a check is folded away."""
     import jupytext
 
-    some = cells.edition(path, FOLDERS[solved], solved)
-    notebook = jupytext.reads(checking.for_notebook(cells.script(some)), fmt="py:percent")
+    lines = []
+    for line in cells.script(some).splitlines():
+        prose = line.startswith(("# %% [predict]", "# %% [exercise "))
+        lines.append(line + " [markdown]" if prose else line)
+    notebook = jupytext.reads("\n".join(lines), fmt="py:percent")
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"  # else they are drawn at random
         cell["metadata"].pop("lines_to_next_cell", None)
-    notebook["metadata"] = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
+        if _is_check(cell):
+            cell["metadata"]["jupyter"] = {"source_hidden": True}
+    notebook["metadata"] = METADATA
     return notebook
+
+
+def as_text(notebook):
+    """Return the text of a notebook's file."""
+    import nbformat
+
+    return nbformat.writes(notebook) + "\n"
+
+
+def _is_check(cell):
+    return cell["metadata"].get("title", "").startswith("[check")
 
 
 def executed(notebook, folder, solved):
@@ -41,14 +59,15 @@ def executed(notebook, folder, solved):
     from nbclient import NotebookClient
 
     for cell in notebook.cells:
-        if not solved and cell["metadata"].get("title", "").startswith("[check"):
+        if not solved and _is_check(cell):
             cell["metadata"]["tags"] = ["skip-execution"]
     settings = {"timeout": SECONDS, "record_timing": False, "kernel_name": "python3"}
-    client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **settings)
-    client.execute(env=checking.environment())
+    settings |= {"resources": {"metadata": {"path": str(folder)}}, "extra_arguments": QUIET}
+    client = NotebookClient(notebook, **settings)
+    client.execute(env=environment())
     for cell in notebook.cells:
         cell["metadata"].pop("tags", None)
-    notebook["metadata"]["language_info"] = {"name": "python"}  # without the version of Python
+    notebook["metadata"] = METADATA  # without the version of this Python
     return notebook
 
 
@@ -72,16 +91,16 @@ def is_current(path, solved):
 
 def make(path, solved):
     """Make the notebook of an edition, if it is not current; say what was done."""
-    import nbformat
-
     target = FOLDERS[solved] / f"{path.stem}.ipynb"
     name = target.relative_to(cells.HERE).as_posix()
     if is_current(path, solved):
         return f"{name}: is as it was"
     target.parent.mkdir(parents=True, exist_ok=True)
-    notebook = executed(notebook_of(path, solved), target.parent, solved)
-    notebook["metadata"]["tinyode"] = key_of(path, solved)  # a figure may have been drawn anew
-    nbformat.write(notebook, str(target))
+    blank = as_notebook(cells.edition(path, target.parent, solved))
+    notebook = executed(blank, target.parent, solved)
+    key = key_of(path, solved)  # after the run, since a figure may have been drawn anew
+    notebook["metadata"] = METADATA | {"tinyode": key}
+    target.write_text(as_text(notebook), encoding="utf-8", newline="\n")
     return f"{name}: {target.stat().st_size / 1e6:.2f} MB"
 
 
@@ -102,6 +121,10 @@ def make_all(paths, jobs):
             try:
                 print(job.result(), flush=True)
             except Exception as error:
-                print(f"{path.name} failed: {error}", flush=True)
+                said = (
+                    getattr(error, "ename", type(error).__name__),
+                    getattr(error, "evalue", error),
+                )
+                print(f"{path.name} failed: {said[0]}: {said[1]}", flush=True)
                 failed = True
     return int(failed)

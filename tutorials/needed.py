@@ -84,7 +84,8 @@ def free(some):
     bound, reads = set(), set()
     for s in some:
         reads |= s.reads - bound
-        bound |= s.binds
+        if s.always or isinstance(s.code, (ast.For, ast.With)):
+            bound |= s.binds
     return (reads | {name for s in some for name in s.later - bound}) - set(dir(builtins))
 
 
@@ -102,11 +103,23 @@ def _statement(code, file):
     symbols = table.get_symbols()
     binds = {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
     reads = {s.get_name() for s in symbols if s.is_referenced()}
+    if isinstance(code, ast.For):  # a name that the loop binds before it reads it is its own
+        reads = _names(code.iter) | (_free_of(code.body, file) - _names(code.target))
     later = {name for child in table.get_children() for name in _globals_of(child)}
     always = isinstance(
         code, (ast.Assign, ast.AnnAssign, ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
     )
     return Statement(code, file, binds, reads | later, _changes(code), later, always)
+
+
+def _free_of(body, file):
+    """Return the names that a body takes from before it, without those of its functions."""
+    some = [_statement(code, file) for code in body]
+    return free([s._replace(reads=s.reads - s.later, later=set()) for s in some])
+
+
+def _names(tree):
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def _globals_of(table):

@@ -148,7 +148,8 @@ def _command(name, written, tokens):
         return ALPHABETS.get(inner, inner)
     if name in ACCENTS:
         inner = _argument(tokens)
-        return inner + ACCENTS[name] if len(inner) == 1 else f"{name}({inner})"
+        accented = unicodedata.normalize("NFC", inner + ACCENTS[name])
+        return accented if len(inner) == 1 else f"{name}({inner})"
     if name == "tag":
         return f"    ({_argument(tokens)})"
     raise NotSimple

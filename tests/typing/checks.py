@@ -7,6 +7,7 @@ import numpy as np
 from tinyode.testing import (
     central_difference,
     check_odeint,
+    check_step,
     check_vjp,
     complex_step,
     inner,
@@ -32,6 +33,7 @@ def euler(f: Any, y0: Array, t: Array, *args: Any) -> Array:
 
 check_vjp(f, x, order=2, difference=complex_step, rtol=1e-9, rng=np.random.default_rng(0))
 check_odeint(euler, rtol=0.1, max_examples=5)
+check_step(lambda f, t, y, h: y + h * f(t, y), order=1)
 reveal_type(central_difference(f, (x,), (x,), h=1e-3))  # Array
 reveal_type(complex_step(f, (x,), (x,)))  # Array
 reveal_type(inner({"a": x}, {"a": x}))  # float

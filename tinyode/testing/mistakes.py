@@ -1,4 +1,4 @@
-"""Which mistake was made? It is recognised by making it.
+"""Which mistake was made in a gradient? It is recognised by making it.
 
 `algorithm_2` is Algorithm 2 of the sources, right as it stands, and wrong in each way of
 `MISTAKES`. `explanations` compares a wrong gradient with what each mistake gives. All of them look
@@ -14,22 +14,86 @@ from ..solvers import solve
 from ..types import Array
 from .differences import inner
 
-MISTAKES: dict[str, dict[str, Any]] = {  # in words: the arguments of `algorithm_2`
+MOST = 3  # explanations that are given where several fit
+
+MISTAKES: dict[str, dict[str, Any]] = {  # in words: the choices of `Way`
     "the adjoint equation has the wrong sign, it is da/dt = -a^T df/dz": {"sign": -1},
     "df/dz is not transposed, it is da/dt = -(df/dz)^T a": {"transposed": False},
     "z stands still in the backward solve": {"z_moves": False},
     "time stands still in the backward solve": {"time_moves": False},
+    "a stands still in the backward solve, it is da/dt = -a^T df/dz": {"sign": 0},
+    "a stands still in the integrals for dL/dA and dL/db, which need a(t)": {
+        "a_in_integrals": False
+    },
+    "dz/dt is -f in the backward solve; it is f there too, only the times decrease": {"f_sign": -1},
+    "all slopes of the backward solve are negated; they stay, only the times decrease": {
+        "all_sign": -1
+    },
+    "f is taken at -t in the backward solve": {"time_sign": -1},
+    "the intervals are solved forwards, from t(i-1) to ti; it is from ti back to t(i-1)": {
+        "forwards": True
+    },
+    "the intervals are solved forwards, from t(i-1) to ti, with z from z(t(i-1)); it is from ti"
+    " back to t(i-1)": {"forwards": True, "z_from": -1},
+    "the backward solve from ti starts with z(t(i-1)); it starts with z(ti)": {"z_from": -1},
+    "dL/dz(ti) takes the place of a, instead of being added": {"added": False},
+    "after the solve from ti to t(i-1), dL/dz(ti) is added again; it is dL/dz(t(i-1))": {
+        "added_of": 1
+    },
     "the observations before the last are lost": {"at_t0": 0, "between": 0},
     "the last observation is lost": {"last": 0},
+    "the last observation counts twice": {"last": 2},
     "the observation at t0 is lost (it is z0 itself)": {"at_t0": 0},
     "the observations between the first and the last are lost": {"between": 0},
     "the observation at t0 counts twice": {"at_t0": 2},
     "the observations between the first and the last count twice": {"between": 2},
     "dL/dz(ti) is subtracted from a, not added": {"at_t0": -1, "between": -1},
-    "dL/dz(ti) takes the place of a, instead of being added": {"added": False},
     "only the last interval is counted": {"counted": "last"},
     "only the first interval is counted (is it set to zero in each?)": {"counted": "first"},
 }
+
+
+class Way(NamedTuple):
+    """How Algorithm 2 goes; it is right with the values that stand here.
+
+    Attributes
+    ----------
+    sign : int
+        da/dt is -sign a^T df/dz.
+    transposed, z_moves, time_moves, a_in_integrals : bool
+        Whether it is a^T df/dz; whether z, t, and the a of the integrals for A and b, change.
+    f_sign, all_sign, time_sign : int
+        Of f, of all slopes, and of the time in the backward solve.
+    forwards : bool
+        Whether an interval is solved from its smaller index.
+    z_from : int
+        The backward solve from t_i starts with z(t_(i + z_from)).
+    added : bool
+        Whether an observation is added to a, or takes its place.
+    added_of : int
+        After the solve to t_(i-1), the observation i - 1 + added_of is added.
+    at_t0, between, last : int
+        How often an observation counts.
+    counted : str
+        Which intervals count for A and b: all, or the last, or the first.
+    """
+
+    sign: int = 1
+    transposed: bool = True
+    z_moves: bool = True
+    time_moves: bool = True
+    a_in_integrals: bool = True
+    f_sign: int = 1
+    all_sign: int = 1
+    time_sign: int = 1
+    forwards: bool = False
+    z_from: int = 0
+    added: bool = True
+    added_of: int = 0
+    at_t0: int = 1
+    between: int = 1
+    last: int = 1
+    counted: str = "all"
 
 
 class Problem(NamedTuple):
@@ -64,45 +128,50 @@ def accurate(z0, A, b, t):
     return solve(field, z0, t, A, b, method="dop853", rtol=1e-12, atol=1e-13).y
 
 
-def algorithm_2(
-    problem,
-    sign=1,
-    transposed=True,
-    z_moves=True,
-    time_moves=True,
-    at_t0=1,
-    between=1,
-    last=1,
-    added=True,
-    counted="all",
-):
-    """Return the gradients of the loss for z0, A, b, t, by Algorithm 2.
+def algorithm_2(problem: Problem, way: Way) -> tuple[list[Array], list[Array]]:
+    """Return the gradients of the loss by Algorithm 2, and the a that arrive.
 
-    ``at_t0``, ``between`` and ``last`` are how often an observation counts, ``counted`` which
-    intervals count in the gradients for A and b.
+    Returns
+    -------
+    gradients : list of arrays
+        For z0, A, b, t.
+    arrived : list of arrays of shape (n,)
+        a at each time before its observation is added, 0 at the last.
     """
     (z0, A, b, t), w = problem.primals, problem.w
     z, N = accurate(*problem.primals), len(t) - 1
-    a, a_A, a_b, a_t = last * w[-1], 0 * A, 0 * b, np.zeros(N + 1)
+    a, a_A, a_b, a_t = way.last * w[-1], 0 * A, 0 * b, np.zeros(N + 1)
+    arrived = [0 * z0]
     for i in range(N, 0, -1):
         a_t[i] = w[i] @ field(t[i], z[i], A, b)
+        a, da_A, da_b = _interval(problem, way, z, i, a)
+        counts = {"all": True, "last": i == N, "first": i == 1}[way.counted]
+        a_A, a_b = a_A + counts * da_A, a_b + counts * da_b
+        arrived.insert(0, a)
+        a = (a if way.added else 0) + (way.at_t0 if i == 1 else way.between) * w[
+            i - 1 + way.added_of
+        ]
+    a_t[0] = -arrived[0] @ field(t[0], z0, A, b)
+    return [a, a_A, a_b, a_t], arrived
 
-        def aug_dynamics(time, s, i=i):
-            z_now, time = s[0] if z_moves else z[i], time if time_moves else t[i]
-            slope, pullback = vjp(lambda z, A, b: field(time, z, A, b), z_now, A, b)
-            a_J, da_A, da_b = pullback(s[1])
-            if not transposed:
-                a_J = np.stack([pullback(unit)[0] for unit in np.eye(len(z0))]) @ s[1]
-            return slope, -sign * a_J, -da_A, -da_b
 
-        s0, interval = (z[i], a, 0 * A, 0 * b), [t[i], t[i - 1]]
-        s = solve(aug_dynamics, s0, interval, method="dop853", rtol=1e-9, atol=1e-11).y
-        a, counts = s[1][-1], {"all": True, "last": i == N, "first": i == 1}[counted]
-        a_A, a_b = a_A + counts * s[2][-1], a_b + counts * s[3][-1]
-        if i == 1:
-            a_t[0] = -a @ field(t[0], z[0], A, b)
-        a = (a if added else 0) + (at_t0 if i == 1 else between) * w[i - 1]
-    return [a, a_A, a_b, a_t]
+def _interval(problem, way, z, i, a):
+    """Return a at t_(i-1), and what the interval gives for A and b."""
+    z0, A, b, t = problem.primals
+
+    def aug_dynamics(time, s):
+        z_now, time = s[0] if way.z_moves else z[i], time if way.time_moves else t[i]
+        slope, pullback = vjp(lambda z, A, b: field(way.time_sign * time, z, A, b), z_now, A, b)
+        a_J = pullback(s[1])[0]
+        if not way.transposed:
+            a_J = np.stack([pullback(unit)[0] for unit in np.eye(len(z0))]) @ s[1]
+        _, da_A, da_b = pullback(s[1] if way.a_in_integrals else a)
+        return tuple(way.all_sign * x for x in (way.f_sign * slope, -way.sign * a_J, -da_A, -da_b))
+
+    s0, interval = (z[i + way.z_from], a, 0 * A, 0 * b), [t[i], t[i - 1]]
+    interval = interval[::-1] if way.forwards else interval
+    s = solve(aug_dynamics, s0, interval, method="dop853", rtol=1e-7, atol=1e-9).y
+    return s[1][-1], s[2][-1], s[3][-1]
 
 
 def explanations(problem, found, expected, same):
@@ -121,6 +190,7 @@ def explanations(problem, found, expected, same):
     i : int
         The number of that gradient.
     words : list of str
+        Those that explain all gradients, if there are such.
     """
     i = next(i for i in range(4) if not same(found[i], expected[i]))
     wrong, right = found[i], expected[i]
@@ -130,7 +200,7 @@ def explanations(problem, found, expected, same):
         words.append("it is transposed")
     if i == 3:
         words += _times_in_words(problem, wrong, right, same)
-    made = {word: algorithm_2(problem, **change) for word, change in MISTAKES.items()}
+    made = {word: algorithm_2(problem, Way(**change))[0] for word, change in MISTAKES.items()}
     matching = [word for word, result in made.items() if same(wrong, result[i])]
     whole = [word for word in matching if all(same(x, y) for x, y in zip(found, made[word]))]
     return i, list(dict.fromkeys(words + (whole or matching)))
@@ -150,15 +220,33 @@ def _times_in_words(problem, wrong, right, same):
     """Return which times have a wrong gradient, and how."""
     if same(wrong, right[::-1]):
         return ["they are in reverse order"]
-    (z0, A, b, t), w = problem.primals, problem.w
+    z, (_, arrived) = accurate(*problem.primals), algorithm_2(problem, Way())
+    last = len(wrong) - 1
     words = []
-    for j in range(len(t)):
-        if same(wrong[j], right[j]):
-            continue
-        name = "dL/dt0" if j == 0 else "that of a time between"
-        name = "that of the last time" if j == len(t) - 1 else name
+    for j in range(last + 1):
+        name = {0: "dL/dt0", last: "that of the last time"}.get(j, "that of a time between")
         ways = {"has the wrong sign": -right[j], "is lost": 0.0}
-        if j == 0:
-            ways["counts dL/dz(t0) too"] = right[0] + w[0] @ field(t[0], z0, A, b)
-        words += [f"{name} {way}" for way, value in ways.items() if same(wrong[j], value)]
+        ways |= _ways_of_time(problem, z, arrived[j], j)
+        if not same(wrong[j], right[j]):
+            words += [f"{name} {way}" for way, value in ways.items() if same(wrong[j], value)]
     return words
+
+
+def _ways_of_time(problem, z, a, j):
+    """Return what mistakes give for dL/dtj, where a arrives there."""
+    (_, A, b, t), w = problem.primals, problem.w[j]
+    f = field(t[j], z[j], A, b)
+    neighbour, factors = (1, -a) if j == 0 else (j - 1, w)
+    ways = {
+        "has f at the state of another time": factors @ field(t[j], z[neighbour], A, b),
+        "has f at another time": factors @ field(t[neighbour], z[j], A, b),
+    }
+    if j == 0:
+        before = "is taken after dL/dz(t0) is added to a; it is -a . f(t0, z0) with the a before"
+        counts = {"counts dL/dz(t0) too": (w - a) @ f}
+        return ways | counts | {before: -(a + w) @ f, f"{before}, and its sign": (a + w) @ f}
+    for sign, factor in (("", 1), ("-", -1)):
+        for when, of_a in (("after", a + w), ("before", a)):
+            said = f"is {sign}a(ti) . f(ti, z(ti)), {when} dL/dz(ti) is added to a"
+            ways[f"{said}; it is dL/dz(ti) . f(ti, z(ti)) alone"] = factor * of_a @ f
+    return ways
