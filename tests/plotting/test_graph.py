@@ -8,7 +8,7 @@ matplotlib.use("Agg")
 
 from matplotlib.path import Path  # noqa: E402
 
-from tinyode import custom_vjp, grad, nn, tree, vjp  # noqa: E402
+from tinyode import compiled, custom_vjp, grad, nn, tree, vjp  # noqa: E402
 from tinyode.plotting import draw  # noqa: E402
 from tinyode.plotting.boxes import boxes_of, short  # noqa: E402
 
@@ -185,6 +185,8 @@ def test_functions_with_rules_of_their_own_are_named():
     ):
         assert expected in formulas
     assert any(formula.startswith("linspace(") for formula in formulas)
+    whole = boxes_of(compiled(lambda a, b: np.sin(a) * b), (1.0, 2.0), False)
+    assert [box.formula for box in whole] == ["", "", "function(a, b)"]
 
 
 def test_more_than_thirty_operations_are_refused_by_their_number():

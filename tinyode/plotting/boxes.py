@@ -108,7 +108,8 @@ def _formula(record, names, known):
     words = [known.get(id(x)) or _word(x) for x in args]
     for place, parent in zip(wanted, parents):
         words[place] = names[parent]
-    name = rule.__name__
+    # odeint and compiled functions record themselves with a rule that has no name
+    name = "function" if rule.__name__ == "a rule" else rule.__name__
     if name == "np.array":
         return f"[{', '.join(words)}]"
     if name == "getitem":
