@@ -29,7 +29,7 @@ def overlap(a, b):
 @given(graphs())
 def test_boxes_are_apart_and_in_the_order_of_depth(graph):
     sizes, parents = graph
-    found = layout(sizes, parents)
+    found = layout(sizes, parents, 0.5)
     for i, box in enumerate(found.boxes):
         assert box[2] >= sizes[i][0] - 1e-9 and box[3] == pytest.approx(sizes[i][1])
         assert box[0] >= MARGIN - 1e-9 and box[0] + box[2] <= found.size[0] - MARGIN + 1e-9
@@ -44,7 +44,7 @@ def test_boxes_are_apart_and_in_the_order_of_depth(graph):
 @given(graphs())
 def test_arrows_pass_beside_boxes_and_lead_where_they_should(graph):
     sizes, parents = graph
-    found = layout(sizes, parents)
+    found = layout(sizes, parents, 0.5)
     leading = sorted((a.source, a.target) for a in found.arrows if a.target is not None)
     assert leading == sorted((p, i) for i, of_box in enumerate(parents) for p in of_box)
     for arrow in found.arrows:
