@@ -63,7 +63,7 @@ def test_a_figure_is_kept_in_256_colours_and_closed(folder):
 def in_a_notebook(monkeypatch, kernel):
     """Stand in for IPython; return what is shown."""
     shown = []
-    display = lambda data, metadata, raw: shown.append((data, metadata, raw))
+    display = lambda data, metadata=None, raw=False: shown.append((data, metadata, raw))
     shell = SimpleNamespace(kernel=kernel) if kernel is not None else None
     ipython = SimpleNamespace(
         get_ipython=lambda: shell, display=SimpleNamespace(display=display), __name__="IPython"
@@ -72,16 +72,19 @@ def in_a_notebook(monkeypatch, kernel):
     return shown
 
 
-def test_a_notebook_shows_the_file_that_is_kept_and_the_words(folder, monkeypatch):
-    """The file of another Matplotlib, if there is one, so that the notebook is the same too."""
+def test_a_notebook_shows_what_is_drawn_and_the_words(folder, monkeypatch):
+    """Not the file that another Matplotlib has drawn: whoever changes a figure sees the change."""
     shown = in_a_notebook(monkeypatch, kernel="a kernel")
     other = drawn((3, 1, 2))
     other.savefig(folder / "a.png", metadata={"Software": "Matplotlib version0.1, "})
+    kept = (folder / "a.png").read_bytes()
     path = plotting.save(drawn(), "a", alt=WORDS)
-    assert path == folder / "a.png"
-    ((data, metadata, raw),) = shown
-    assert base64.b64decode(data["image/png"]) == path.read_bytes() and raw
+    assert path == folder / "a.png" and path.read_bytes() == kept
+    (data, metadata, raw), (words, _, words_raw) = shown
+    plotting.save(drawn(), "b", alt=WORDS)
+    assert base64.b64decode(data["image/png"]) == (folder / "b.png").read_bytes() and raw
     assert data["text/plain"] == WORDS and metadata == {"image/png": {"alt": WORDS}}
+    assert words == {"text/markdown": f"*{WORDS}*", "text/plain": WORDS} and words_raw
 
 
 @pytest.mark.parametrize("kernel", [None, False])
@@ -104,7 +107,8 @@ plotting.save(figure, "a", alt={WORDS!r})
 """
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     nbclient.NotebookClient(notebook, kernel_name="python3").execute()
-    (output,) = notebook.cells[0].outputs
+    output, words = notebook.cells[0].outputs
+    assert words.data["text/markdown"] == f"*{WORDS}*"
     assert base64.b64decode(output.data["image/png"]) == (folder / "a.png").read_bytes()
     assert output.data["text/plain"] == WORDS and output.metadata["image/png"]["alt"] == WORDS
 

@@ -10,9 +10,8 @@ from typing import Any
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import image as matplotlib_image
 from matplotlib.figure import Figure
-from PIL import Image, ImageSequence
-from PIL.PngImagePlugin import PngInfo
 
 # Blue, orange, green, purple, red, grey: people who are colour-blind can tell them apart, and so
 # can readers of a print (after Okabe and Ito, 2008).
@@ -38,6 +37,8 @@ WIDTH = 700  # of a picture that moves, in pixels
 # By how much of the grey scale two equal pictures may differ, on average. Where a tenth of the
 # colours is changed by 1 of 255, the palettes of the figures here differ by up to 0.0008.
 ROUNDING = 0.003
+PIL: Any = vars(matplotlib_image)["PIL"]  # Pillow, which Matplotlib needs and has loaded
+Image = PIL.Image
 plt.rcParams.update(STYLE)
 
 
@@ -52,7 +53,7 @@ def save(figure: Figure, name: str, *, alt: str = "") -> Path:
     """Save a figure as ``figures/name.png``, close it, and return the path.
 
     The folder ``figures`` is the nearest one: here, or in a folder that holds this one. If there is
-    none it is made here. A notebook shows the file, with its words.
+    none it is made here. A notebook shows the picture, with its words.
 
     A chapter that is run again must not change the repository. So a file that already shows the
     same picture is left alone. So is one that another version of Matplotlib has drawn, because each
@@ -75,7 +76,7 @@ def save(figure: Figure, name: str, *, alt: str = "") -> Path:
     _check_words("save", alt)
     image = _picture(figure)
     plt.close(figure)
-    software = PngInfo()
+    software = PIL.PngImagePlugin.PngInfo()
     software.add_text("Software", image.info["Software"])
     file = io.BytesIO()
     _in_256_colours(image).save(file, "png", optimize=True, pnginfo=software)
@@ -180,7 +181,7 @@ def _keep(name, data, alt):
     path = folder / name
     if not path.exists() or _looks_different(path.read_bytes(), data, path.suffix[1:]):
         path.write_bytes(data)
-    return _show_in_a_notebook(path, alt)
+    return _show_in_a_notebook(path, data, alt)
 
 
 def _looks_different(old, new, kind):
@@ -203,8 +204,11 @@ def _frames(data, kind):
         return None
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
-            frames = ImageSequence.Iterator(image)
-            return [np.asarray(frame.convert("RGB"), np.int16) for frame in frames]
+            found = []
+            for frame in range(getattr(image, "n_frames", 1)):
+                image.seek(frame)
+                found.append(np.asarray(image.convert("RGB"), np.int16))
+            return found
     except Exception:  # of the many that a damaged file can raise
         return None
 
@@ -216,12 +220,13 @@ class _Shown(type(Path())):  # type: ignore[misc]  # a PosixPath or a WindowsPat
         pass
 
 
-def _show_in_a_notebook(path, alt):
-    """Show the file that is kept, and not what Matplotlib draws here, with its words."""
+def _show_in_a_notebook(path, data, alt):
+    """Show a picture, and its words below it, since few hosts hand on those of the picture."""
     ipython = sys.modules.get("IPython")
     if not ipython or not getattr(ipython.get_ipython(), "kernel", None):
         return path
-    kind = f"image/{path.suffix[1:]}"
-    data = {kind: base64.b64encode(path.read_bytes()).decode(), "text/plain": alt}
-    ipython.display.display(data, metadata={kind: {"alt": alt}}, raw=True)
+    kind, show = f"image/{path.suffix[1:]}", ipython.display.display
+    picture = {kind: base64.b64encode(data).decode(), "text/plain": alt}
+    show(picture, metadata={kind: {"alt": alt}}, raw=True)
+    show({"text/markdown": f"*{alt}*", "text/plain": alt}, raw=True)
     return _Shown(path)
