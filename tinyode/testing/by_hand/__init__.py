@@ -79,7 +79,7 @@ def check_by_hand(function: Callable | str, f: Callable, *example: Tree) -> None
         details = "" if is_clear else f": {error}"
         said = f"the function fails with {type(error).__name__}{details}"
         raise AssertionError("\n".join([said, *lines])) from error
-    if not all([all(point.right(result)) for point, result in zip(points, results)]):
+    if not all([point.is_right(result) for point, result in zip(points, results)]):
         raise AssertionError(_wrong_in_words(function, points, results, names[:-1]))
 
 
@@ -127,7 +127,7 @@ def _wrong_in_words(function, points, results, names):
     said = [
         (name, leaf_in_words(name, x, y, is_clear))
         for name, x, y, is_right in zip(names_of_leaves(points[0], names), found, expected, right)
-        if not all(is_right)
+        if not all(map(np.all, is_right))
     ]
     of_value = [words for name, words in said if name.startswith("the value")]
     return "\n".join([*(of_value or [words for _, words in said]), *lines])
@@ -148,7 +148,8 @@ def _lines_in_words(function, points, names):
             more, _ = corrections(case, only=lacks.i)
             return [*map(str, found), str(lacks), *[f"    it is {x.new}" for x in more]], True
         more, case = corrections(case)
-        said, wrong = [*map(str, found + more)], must_be(case)
+        in_order = sorted(found + more, key=lambda x: x.line.number)
+        said, wrong = [*map(str, in_order)], must_be(case)
         seed = code.parameters[-1]
         if not any([seed in line.reads() for line in code.lines]):
             said.append(f"{seed} is used nowhere; it is a factor of every product")
@@ -156,7 +157,7 @@ def _lines_in_words(function, points, names):
             line, name, has, right = wrong
             what = leaf_in_words(f"it must be the cotangent of {name}, but", has, right)
             said.append(f"line {line.number}: {line.text}\n    {what}")
-        if wrong or all(case.right):
+        if wrong or case.is_right():
             return said, True
         return [*said, *_what_is_left(case, names, bool(said))], False
 
@@ -164,7 +165,7 @@ def _lines_in_words(function, points, names):
 def _what_is_left(case, names, is_corrected):
     """Say what is known where no change of a line makes all right."""
     leaves = zip(names_of_leaves(case.points[0], names), case.right)
-    still = ", ".join([name for name, is_right in leaves if not is_right])
+    still = ", ".join([name for name, is_right in leaves if not np.all(is_right)])
     if is_corrected:
         return [f"after that, still wrong: {still}"]
     line = last_right(case)
