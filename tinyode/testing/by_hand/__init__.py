@@ -68,19 +68,24 @@ def check_by_hand(function: Callable | str, f: Callable, *example: Tree) -> None
         raise TypeError(
             f"check_by_hand: give a function, or the source of one; got {function!r:.60}"
         )
-    _, call = text_and_function(function)
+    text, call = text_and_function(function)
     names, points = _names(call, example), points_near(f, example)
     try:
         results = [_result(call, point, names) for point in points]
     except AssertionError:
         raise
     except Exception as error:
-        lines, is_clear = _lines_in_words(function, points, names[:-1])
+        lines, is_clear = _lines_in_words(text, call, points, names[:-1])
         details = "" if is_clear else f": {error}"
         said = f"the function fails with {type(error).__name__}{details}"
         raise AssertionError("\n".join([said, *lines])) from error
-    if not all([point.is_right(result) for point, result in zip(points, results)]):
-        raise AssertionError(_wrong_in_words(function, points, results, names[:-1]))
+    if all([point.is_right(result) for point, result in zip(points, results)]):
+        return
+    words = order_in_words(points, results, names[:-1])
+    if words is None:
+        lines, is_clear = _lines_in_words(text, call, points, names[:-1])
+        words = _wrong_in_words(points, results, names[:-1], lines, is_clear)
+    raise AssertionError(words)
 
 
 def _names(call, example):
@@ -114,13 +119,8 @@ def _result(call, point, names):
     return value, tuple(cotangents)
 
 
-def _wrong_in_words(function, points, results, names):
-    """Say which results are wrong, which line makes them so, and what the line should be."""
-    for point, result in zip(points, results):
-        words = order_in_words(result, point, names)
-        if words:
-            return words
-    lines, is_clear = _lines_in_words(function, points, names)
+def _wrong_in_words(points, results, names, lines, is_clear):
+    """Say which results are wrong, and what is known of the lines."""
     found = zip(*[tree.flatten(result)[0] for result in results])
     expected = zip(*[tree.flatten((point.value, point.cotangents))[0] for point in points])
     right = zip(*[point.right(result) for point, result in zip(points, results)])
@@ -133,13 +133,12 @@ def _wrong_in_words(function, points, results, names):
     return "\n".join([*(of_value or [words for _, words in said]), *lines])
 
 
-def _lines_in_words(function, points, names):
+def _lines_in_words(text, call, points, names):
     """Return what can be said of the lines, and whether that explains all that is wrong."""
-    text, _ = text_and_function(function)
     if text is None:
         return ["(give the source of the function as a str to be told which line it is)"], False
     with quiet():
-        code = taken_apart(function)
+        code = taken_apart(text, call)
         if code is None:
             return [], False
         found, case = corrections(case_of(code, points), ["slip"])
