@@ -214,7 +214,8 @@ def known_lines(case: Case) -> list[int]:
         names = line.sets()
         each = [[state[i + 1].get(name) for name in names] for state in case.states]
         is_copy = isinstance(getattr(line.statement, "value", None), ATOMS)
-        is_new = not is_copy and not _all_in([*case.states[0][i].values()], each[0])
+        before = [x for x in case.states[0][i].values() if is_floating(x)]
+        is_new = not is_copy and not _all_in(before, each[0])
         if names and is_new and all(map(_all_in, pools, each)):
             found.append(i)
     return found
