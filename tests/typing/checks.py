@@ -6,6 +6,7 @@ import numpy as np
 
 from tinyode.testing import (
     central_difference,
+    check_by_hand,
     check_odeint,
     check_vjp,
     complex_step,
@@ -22,6 +23,10 @@ def f(x: Array) -> Array:
     return y
 
 
+def by_hand(x: Array, a: Array) -> tuple[Array, tuple[Array]]:
+    return f(x), (a * (np.sin(x) + x * np.cos(x)),)
+
+
 def euler(f: Any, y0: Array, t: Array, *args: Any) -> Array:
     y = [y0]
     for start, end in zip(t, t[1:]):
@@ -31,6 +36,7 @@ def euler(f: Any, y0: Array, t: Array, *args: Any) -> Array:
 
 
 check_vjp(f, x, order=2, difference=complex_step, rtol=1e-9, rng=np.random.default_rng(0))
+check_by_hand(by_hand, f, x)
 check_odeint(euler, rtol=0.1, max_examples=5)
 reveal_type(central_difference(f, (x,), (x,), h=1e-3))  # Array
 reveal_type(complex_step(f, (x,), (x,)))  # Array

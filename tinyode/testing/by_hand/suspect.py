@@ -171,22 +171,25 @@ def _multiples(nodes, known):
 def _gain(case, i, edit):
     """Return how many numbers more are right after a change.
 
-    It is 0 if one is wrong that was right. As long as the value is wrong, it alone counts.
+    It is 0 if one is wrong that was right, or if the value stays wrong, on which all depends.
     """
     try:
         code = edit.made(lambda: compiled_line(case.code.lines[i].statement))
     except (SyntaxError, ValueError):  # no Python
         return 0
-    gains, counted = [], None if case.has_right_value() else case.leaves_of_value()
-    right_before = case.right[:counted]
+    gains, first = [], None if case.has_right_value() else case.leaves_of_value()
     for point, states in zip(case.points, case.states):
-        right = point.right(case.code.run(states[i], i, code))[:counted]
-        if any([np.any(before & ~now) for before, now in zip(right_before, right)]):
+        right = point.right(case.code.run(states[i], i, code))
+        if any([np.any(before & ~now) for before, now in zip(case.right, right)]):
             return 0
-        gains.append(sum([np.sum(x) for x in right]) - sum([np.sum(x) for x in right_before]))
-        if gains[-1] <= 0:
+        if _count(right[:first]) <= _count(case.right[:first]):
             return 0
+        gains.append(_count(right) - _count(case.right))
     return min(gains)
+
+
+def _count(right):
+    return sum([int(np.sum(x)) for x in right])
 
 
 def _of_returned_name(case, i, edit):
