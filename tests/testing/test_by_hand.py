@@ -271,7 +271,7 @@ def writes(x, a):
         (lambda x, a: ([np.sin(x)], (a,)), "the value is a list, that of f an array"),
         (lambda x, a: (np.sin(x), ("a",)), "the cotangent of x is 'a'; it must be an array"),
         (lambda x, a: (np.sin(x), (0 * x,)), "the cotangent of x is wrong, it is zero"),
-        (lambda x: (np.sin(x), (x,)), r"takes \(x\); it must take the 1 arguments of f and"),
+        (lambda x: (np.sin(x), (x,)), r"takes \(x\); it must take 2 arguments: those of f and"),
         (lambda *x: (np.sin(x[0]), (0,)), r"argument 1 has the shape \(\); it must have \(3,\)"),
         (writes, "has written into its argument a; copy it"),
         (lambda x, a: 1 / 0, "the function fails with ZeroDivisionError: division by zero"),

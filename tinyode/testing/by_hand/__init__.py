@@ -61,6 +61,8 @@ def check_by_hand(function: Callable | str, f: Callable, *example: Tree) -> None
     -----
     A leaf of the arguments that has no floating-point numbers is a constant. Its cotangent is None
     or zero. Every other cotangent must be derived, also one that is zero.
+
+    To find the line, the function is run some thousand times; a small example is enough.
     """
     if not callable(f):
         raise TypeError(f"check_by_hand: f must be a function; got {f!r:.60}")
@@ -95,8 +97,8 @@ def _names(call, example):
         signature.bind(*example, None)
     except TypeError:
         raise AssertionError(
-            f"the function takes {signature}; it must take the {len(example)} arguments of f and,"
-            " last, the cotangent of the value"
+            f"the function takes {signature}; it must take {len(example) + 1} arguments: those of"
+            " f and, last, the cotangent of the value"
         ) from None
     names = [x.name for x in signature.parameters.values()]
     if len(names) != len(example) + 1:  # as of *args
