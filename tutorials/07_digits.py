@@ -24,7 +24,12 @@ figure, axes = panels(10, width=11, height=1.6)
 for digit, panel in enumerate(axes):
     panel.imshow(images[np.flatnonzero(labels == digit)[0]].reshape(8, 8), cmap="gray_r")
     panel.axis("off")
-save(figure, "07_digits")
+save(
+    figure,
+    "07_digits",
+    alt="Ten small grey pictures in a row, one handwritten digit each, from 0 to 9. Each is 8 by 8"
+    " pixels: coarse, but a reader recognises every digit.",
+)
 
 # %% [markdown]
 # ## Three networks of equal width
@@ -145,6 +150,11 @@ def evaluations(parameters, **options):
 # A small run first, one seed and ten epochs. With the ODE-Net we count, at the start of each epoch,
 # the evaluations of f that one batch takes forward and backward.
 
+# %% [predict]
+# Which of the three has the smallest test error after ten epochs? And which needs the least memory
+# for one step of training: the residual network, which keeps the states of its six blocks, or the
+# ODE-Net, whose adjoint keeps none?
+
 # %%
 counts, small, rows = [], {}, []
 count = lambda parameters: counts.append(evaluations(parameters, **ODE))
@@ -163,6 +173,10 @@ table(rows, "10 epochs, one seed", "parameters", "test error, %", "memory of a s
 # of the 1000 images with four learning rates, and takes the one with the smallest error on the
 # other 200, over three seeds. (`python -m tutorials 7 --full` runs it all; what it found is kept in
 # `tutorials/results/`, and these tables are made from that.)
+
+# %% [predict]
+# After sixty epochs, with the best learning rate for each: by how many percent of the test images
+# do the ResNet and the ODE-Net, which has less than a third of its parameters, differ?
 
 # %%
 RATES = (0.003, 0.01, 0.03, 0.1)
@@ -254,6 +268,11 @@ assert np.mean(difference) < 0.5 and sizes["ODE-Net"] <= 0.4 * sizes["ResNet"]
 # was trained with a tolerance of $10^{-3}$; how wrong are the digits, and how many evaluations does
 # it take, with others?
 
+# %% [predict]
+# With a tolerance of 10, which forbids nothing: how many of the 797 test images are taken for
+# another digit than with a tolerance of $10^{-8}$? And with one step of Euler's method, about what
+# share of them is wrong?
+
 # %%
 trained = small["ODE-Net"]
 
@@ -305,7 +324,15 @@ axes[2].plot(over_training[:, 1], "s--", color=COLOURS[4], label="backward")
 axes[2].set(xlabel="epoch", ylabel="evaluations", title="Over training")
 axes[2].set_ylim(0, 1.15 * over_training.max())
 axes[2].legend(loc="lower right")
-save(figure, "07_evaluations")
+save(
+    figure,
+    "07_evaluations",
+    alt="Three panels. Left: test error over evaluations of f; it is the same for dopri5 at every"
+    " tolerance, and for Euler's method it falls from about twice that with one step to the same at"
+    " eight. Middle: evaluations backward over evaluations forward at eight tolerances; all points"
+    " lie at or near the line of as many, none near the line of half as many. Right: both counts"
+    " over ten epochs of training; they are equal, rise after the first epoch, and stay.",
+)
 shares = [*(backward / forward), *[run["backward"] / run["forward"] for run in of["ODE-Net"]]]
 print("backward over forward evaluations, here and in the table:", end=" ")
 print(f"{min(shares):.2f} to {max(shares):.2f}")
@@ -342,7 +369,13 @@ for panel, moment, points in zip(axes, moments, seen):
         panel.scatter(*points[here].T, s=14, color=f"tab:{DIGIT_COLOURS[digit]}", label=str(digit))
     panel.set(title=f"t = {moment}", xticks=[], yticks=[])
 axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=11)
-save(figure, "07_features")
+save(
+    figure,
+    "07_features",
+    alt="Five scatter plots of the features of 300 test images at t = 0, 1/4, 1/2, 3/4 and 1, a"
+    " colour for each digit. At t = 0 the colours overlap; as t grows the points spread out, and"
+    " most colours gather, each in a place of its own.",
+)
 
 
 def separation(points):
@@ -357,35 +390,198 @@ assert shares[-1] > shares[0]
 
 # %% [markdown]
 # ## Exercises
-#
-# 1. Tie the six blocks of the residual network together, so that it has one block's parameters.
-#    Which method with which step is it, for which equation? Check it to rounding.
-# 2. Give the ODE-Net of this chapter to Euler's method with six steps instead of the solver that it
-#    was trained with. How many of the test images are now taken for another digit than before?
-# 3. Why is the number of evaluations the same for all images of a batch, and what does that cost?
-#    (Chapter 10.)
 
-# %%
-# 1. Euler's method with step one for h' = f(h); so with step 1/6 for h' = 6 f(h) from 0 to 1
-block_init, block = nn.mlp(WIDTH, HIDDEN, WIDTH)
-theta, h0 = block_init(np.random.default_rng(1)), np.tanh(into(trained["in"], images[:5]))
-tied = models.resnet(lambda t, h, theta: block(theta, h), h0, [theta] * 6)
-six_blocks = lambda t, h, theta: 6 * block(theta, h)
-six_steps = {"method": "euler", "step_size": 1 / 6}
-by_euler = solve(six_blocks, h0, [0.0, 1.0], theta, **six_steps).y[-1]
-print("1. tied blocks against Euler's method:", np.abs(tied - by_euler).max())
-assert np.allclose(tied, by_euler, rtol=1e-12)
+# %% [exercise 7.1] level 1
+# Give the ODE-Net of this chapter to Euler's method, with six steps from $t = 0$ to 1, instead of
+# the solver that it was trained with. `digits_by` (above) runs it, and `exact` holds the digit that
+# each test image is taken for at a small tolerance. How many of the test images are now taken for
+# another digit? Set `changed` to that number.
 
-# 2.
-by_euler = digits_by(**six_steps)
-print(f"2. {np.sum(by_euler != exact)} of {len(exact)} test images;", end=" ")
-print(f"test error {100 * np.mean(by_euler != test_labels):.2f} %")
-assert np.sum(by_euler != exact) < 80
+# %% [stub 7.1]
+changed = ...  # a whole number
 
-# 3. the batch is one system of equations, and the error norm is taken over all of it
-alone = [solve(f, h0[i : i + 1], [0.0, 1.0], trained["field"], **ODE).stats.nfev for i in range(5)]
-together = solve(f, h0, [0.0, 1.0], trained["field"], **ODE).stats.nfev
-print("3. evaluations for five images, each alone:", alone, "together:", together)
+# %% [solution 7.1]
+in_six_steps = digits_by(method="euler", step_size=1 / 6)
+changed = np.sum(in_six_steps != exact)
+print(f"{changed} of {len(exact)} test images;", end=" ")
+print(f"test error {100 * np.mean(in_six_steps != test_labels):.2f} %")
+
+# %% [check 7.1]
+assert isinstance(changed, (int, np.integer)), (
+    f"changed is {changed}; it should be a whole number: the images that are taken for another"
+    " digit than before"
+)
+by_six = digits_by(method="euler", step_size=1 / 6)
+by_one = digits_by(method="euler", step_size=1.0)
+mistakes = {
+    np.sum(by_six != test_labels): "That many differ from their labels. Compare with `exact`, what"
+    " the network took them for before: it was not always right then either.",
+    np.sum(by_six == exact): "That many are still taken for the same digit.",
+    np.sum(by_one != exact): "One step would change that many: `step_size` is the length of a step,"
+    " not their number.",
+}
+hint = mistakes.get(changed, "Is the step a sixth of the time, and the method Euler's?")
+assert changed == np.sum(by_six != exact), f"changed is {changed}, which is not right. {hint}"
+
+# %% [exercise 7.2] level 2
+# Tie the six blocks of a residual network together: all of them compute
+# $\mathbf h \leftarrow \mathbf h + b(\theta, \mathbf h)$ with one and the same $\theta$. That is
+# Euler's method from $t = 0$ to 1, for which equation $\mathbf h' = f(t, \mathbf h, \theta)$, and
+# with which step? Write `tied`: it is given the function `block(theta, h)`, and returns the
+# function `f(t, h, theta)` and the length of the step. Then
+# `solve(f, h, [0.0, 1.0], theta, method="euler", step_size=step)` ends where the six blocks end.
+
+
+# %% [stub 7.2]
+def tied(block):
+    """Return f and step: f(t, h, theta), and a number."""
+    f = ...  # a function of t, h and theta
+    step = ...  # the length of one step
+    return f, step
+
+
+# %% [solution 7.2]
+def tied(block):
+    """Return f and step: f(t, h, theta), and a number.
+
+    The blocks are Euler's method with step 1 for h' = block(theta, h), from t = 0 to 6. On a clock
+    that runs from 0 to 1 the step is 1/6, and the slope six times as large.
+    """
+    return lambda t, h, theta: 6 * block(theta, h), 1 / 6
+
+
+# %% [check 7.2]
+init_block, one_block = nn.mlp(3, 5, 3)
+theta_of_block = init_block(np.random.default_rng(1))
+h_of_block = np.random.default_rng(2).normal(size=(4, 3))
+pair = tied(one_block)
+assert isinstance(pair, tuple), f"`tied` returns {pair!r}; it should return two: f and the step"
+tied_f, tied_step = pair
+assert callable(tied_f), f"the first that `tied` returns is {tied_f!r}; it should be a function f"
+assert np.isscalar(tied_step), f"the second that `tied` returns is {tied_step!r}, not a number"
+assert 0 < tied_step <= 1, f"the step is {tied_step}; it is a part of the time from 0 to 1"
+
+
+def end_of(f, step):
+    """Return where Euler's method ends at t = 1."""
+    return solve(f, h_of_block, [0, 1], theta_of_block, method="euler", step_size=step).y[-1]
+
+
+steps_taken = round(1 / tied_step)
+assert steps_taken == 6, f"{steps_taken} steps are taken from 0 to 1, and there are six blocks"
+six_blocks = models.resnet(
+    lambda t, h, theta: one_block(theta, h), h_of_block, [theta_of_block] * 6
+)
+distance = np.abs(end_of(tied_f, tied_step) - six_blocks).max()
+slope = tied_f(0.0, h_of_block, theta_of_block)
+hint = "Write down one step of Euler's method, h + step f(t, h, theta), and one block beside it."
+if np.allclose(slope, one_block(theta_of_block, h_of_block)):
+    hint = "Your f is the block itself: a step of 1/6 adds only a sixth of what a block adds."
+elif np.allclose(slope, h_of_block + one_block(theta_of_block, h_of_block)):
+    hint = "Your f returns the new state. It should return the slope: the step adds h by itself."
+assert distance < 1e-12, f"Euler's method ends {distance:.1e} away from the six blocks. {hint}"
+
+# %% [exercise 7.3] level 2
+# To a solver a batch is one system of equations: all images share the steps, and their errors go
+# into one norm. How many evaluations of f would each image take alone? Write `alone`: from features
+# `h`, one row per image, it returns an array of whole numbers, one for each row, when that row is
+# solved by itself from $t = 0$ to 1 (field `f`, parameters `trained["field"]`, both tolerances
+# `tol`). A row that is solved alone still has the shape (1, d). Compare with the batch, for the
+# first 40 test images at a tolerance of $10^{-6}$: does the hardest image decide for all?
+
+
+# %% [stub 7.3]
+def alone(h, tol):
+    """Return the number of evaluations of f for each row of h, solved alone."""
+    ...  # your code here
+
+
+# %% [solution 7.3]
+def alone(h, tol):
+    """Return the number of evaluations of f for each row of h, solved alone."""
+    theta, tolerances = trained["field"], {"rtol": tol, "atol": tol}
+    rows = [h[i : i + 1] for i in range(len(h))]
+    return np.array([solve(f, row, [0.0, 1.0], theta, **tolerances).stats.nfev for row in rows])
+
+
+h_of_40 = np.tanh(into(trained["in"], test_images[:40]))
+of_batch = solve(f, h_of_40, [0.0, 1.0], trained["field"], rtol=1e-6, atol=1e-6).stats.nfev
+counted = alone(h_of_40, 1e-6)
+print(f"each alone {counted.min()} to {counted.max()}, mean {counted.mean():.1f};", end=" ")
+print(f"as one batch {of_batch}")
+# The batch takes about as many as the images do on average. The hardest do not decide, because the
+# norm is a mean over the batch: they are solved less accurately than they would be alone. As these
+# images are alike, that costs little. Chapter 10 has a batch in which they are not.
+assert counted.min() < of_batch < counted.max()
+
+# %% [check 7.3]
+h_of_6 = np.tanh(into(trained["in"], test_images[:6]))
+tolerances = {"rtol": 1e-7, "atol": 1e-7}
+of_each = [
+    solve(f, row[None], [0.0, 1.0], trained["field"], **tolerances).stats.nfev for row in h_of_6
+]
+of_all = solve(f, h_of_6, [0.0, 1.0], trained["field"], **tolerances).stats.nfev
+given = alone(h_of_6, 1e-7)
+assert given is not None, "alone returns None: where is its `return`?"
+assert np.shape(given) == (6,), (
+    f"alone(h, tol) returns the shape {np.shape(given)} for six rows; it should be (6,), a number"
+    " for each"
+)
+given = [int(number) for number in given]
+hint = "Solve h[i : i + 1], row by row, with rtol=tol and atol=tol, and take `stats.nfev`."
+if given == [of_all] * 6:
+    hint = "The batch takes that many: solve one row, h[i : i + 1], at a time."
+elif given == list(np.cumsum(of_each)):
+    hint = "Each number contains those before it: clear the count before every row."
+assert given == of_each, f"alone gives {given} for six images at a tolerance of 1e-7. {hint}"
+
+# %% [exercise 7.4] level 3
+# What does the shared norm cost in accuracy? The solver accepts a step when the root mean square of
+# (estimated error / tolerance), taken over all numbers of the state, is at most one. Think of a
+# batch of n images in which one image makes all the error, and the others none. By which factor may
+# the error of this image be larger than if it were solved alone? Write it as a function of n.
+
+
+# %% [stub 7.4]
+def larger_by(n):
+    """Return the factor by which one image's error may be larger in a batch of n."""
+    ...  # your code here
+
+
+# %% [solution 7.4]
+def larger_by(n):
+    """Return the factor by which one image's error may be larger in a batch of n.
+
+    The mean of the squares is 1/n of what it is for the image alone, the norm 1/sqrt(n) of it.
+    """
+    return np.sqrt(n)
+
+
+# %% [check 7.4]
+def spring(t, y):
+    return np.stack([y[:, 1], -y[:, 0]], axis=1)
+
+
+def error_of_first(n, tol):
+    """Return the error at t = 10 of one spring that swings beside n - 1 that stand still."""
+    y0 = np.zeros((n, 2))
+    y0[0, 0] = 1.0
+    return solve(spring, y0, [0, 10.0], rtol=1e-13, atol=tol).y[-1, 0, 0] - np.cos(10.0)
+
+
+assert larger_by(100) is not None, "larger_by returns None: where is its `return`?"
+assert np.isclose(larger_by(1), 1), f"for one image the factor is 1; you have {larger_by(1)}"
+in_batch, by_factor = error_of_first(100, 1e-8), error_of_first(1, 1e-8 * float(larger_by(100)))
+hint = "How much smaller is the mean of n squares if all but one of them are zero?"
+if np.isclose(larger_by(100), 100):
+    hint = "The mean of the squares is 100 times smaller; the norm is its root."
+elif np.isclose(larger_by(100), 1):
+    hint = "That would be a norm for each image. This one is a mean over all of them."
+assert np.isclose(in_batch, by_factor, rtol=1e-3), (
+    f"A spring beside 99 that stand still, solved with tolerance 1e-8, is off by {in_batch:.2e}"
+    f" at t = 10. Alone, with a tolerance {larger_by(100):.3g} times as large, it is off by"
+    f" {by_factor:.2e}. With the right factor the two are equal. {hint}"
+)
 
 # %% [markdown]
 # ## Sources

@@ -13,7 +13,9 @@ from experiment import RESULTS, full, spread, steps, table
 
 from tinyode import (
     SolverError,
+    compiled,
     datasets,
+    grad,
     jacobian,
     models,
     nn,
@@ -30,28 +32,52 @@ from tinyode.plotting import COLOURS, panels, save
 #
 # Let $\mathbf z = \mathbf g(\mathbf x)$ be invertible, and let $\mathbf z$ be normal, $N(0, 1)$ in
 # every component. Then
+#
 # $$\log p(\mathbf x) = \log N(\mathbf g(\mathbf x)) + \log \left| \det \frac{\partial \mathbf g}{\partial \mathbf x} \right| .$$
+#
 # A **planar flow** (Rezende and Mohamed) makes $\mathbf g$ of layers
 # $\mathbf z + \mathbf u \tanh(\mathbf w^T \mathbf z + b)$: a residual network with one hidden unit
 # in every block. As $\det(I + \mathbf a \mathbf b^T) = 1 + \mathbf b^T \mathbf a$, the determinant
 # of a layer is $1 + \mathbf u^T \mathbf w (1 - \tanh^2)$. It is invertible if
 # $\mathbf u^T \mathbf w \ge -1$, for that is then its slope along $\mathbf w$ at the least; so the
-# code makes $\mathbf u^T \mathbf w$ a softplus minus one. Let the steps become small, and it is an
-# ODE (chapter 2). What becomes of the determinant?
+# code makes $\mathbf u^T \mathbf w$ a softplus minus one.
+
+
+# %%
+def planar_layer(z, u, w, b):
+    """Return z + u tanh(w . z + b), for a point z of shape (d,) or for points of shape (n, d)."""
+    return z + np.tanh(z @ w + b)[..., None] * u
+
+
+u, w, b, z = np.array([0.5, -1.0]), np.array([1.0, 0.3]), 0.2, np.array([0.4, -1.2])
+by_formula = 1 + (u @ w) * (1 - np.tanh(w @ z + b) ** 2)
+by_jacobian = np.linalg.det(jacobian(lambda z: planar_layer(z, u, w, b))(z))
+print(f"determinant of a planar layer {by_formula:.12f}, of its Jacobian {by_jacobian:.12f}")
+assert np.isclose(by_formula, by_jacobian, rtol=1e-12)
+
+# %% [markdown]
+# Let the steps become small, and it is an ODE (chapter 2). What becomes of the determinant?
 #
 # Over a short time $\varepsilon$ the flow is
 # $\mathbf z + \varepsilon f(\mathbf z) + O(\varepsilon^2)$. The first formula, from
 # $t + \varepsilon$ back to $t$, has the determinant of the inverse, hence the minus:
-# $$\log p_{t + \varepsilon}(\mathbf z(t + \varepsilon)) = \log p_t(\mathbf z(t)) - \log \det\left(I + \varepsilon \frac{\partial f}{\partial
-# \mathbf z}\right) + O(\varepsilon^2), \qquad \log \det(I + \varepsilon A) = \varepsilon \operatorname{tr} A + O(\varepsilon^2) .$$
+#
+# $$\log p_{t + \varepsilon}(\mathbf z(t + \varepsilon)) = \log p_t(\mathbf z(t))
+# - \log \det\left(I + \varepsilon \frac{\partial f}{\partial \mathbf z}\right) + O(\varepsilon^2), \qquad
+# \log \det(I + \varepsilon A) = \varepsilon \operatorname{tr} A + O(\varepsilon^2) .$$
+#
 # Divide by $\varepsilon$, let it go to zero: along a trajectory
+#
 # $$\frac{d \log p_t(\mathbf z(t))}{dt} = -\operatorname{tr} \frac{\partial f}{\partial \mathbf z}(\mathbf z(t), t),$$
+#
 # the *instantaneous change of variables* (Chen and others, theorem 1). With the normal distribution
 # at $t = 0$ and the data at $t = 1$:
 # $\log p(\mathbf x) = \log N(\mathbf z(0)) - \int_0^1 \operatorname{tr} \frac{\partial f}{\partial \mathbf z} dt$,
 # with $\mathbf z$ solved back from $\mathbf z(1) = \mathbf x$. No determinant; and $f$ need only be
 # smooth, and Lipschitz in $\mathbf z$, which a network of tanh is. Check it: the integral of the
-# trace against the determinant of the flow's Jacobian.
+# trace against the determinant of the flow's Jacobian. (The function `f_and_trace` is `compiled`,
+# because a training below calls it some thousand times: it is recorded once, and run from then on
+# as straight-line NumPy. Chapter 5 shows such a program.)
 
 # %%
 init, network = nn.mlp(3, 16, 2)
@@ -62,6 +88,7 @@ def f(t, z, theta):
     return network(theta, np.concatenate([z, t * np.ones((len(z), 1))], axis=1))
 
 
+@compiled
 def f_and_trace(t, state, theta):
     value, trace = models.exact_trace(lambda z: f(t, z, theta), state[0])  # a pullback a dimension
     return value, -trace
@@ -79,6 +106,10 @@ assert np.isclose(by_trace, -log_det, atol=1e-8)
 # Hutchinson's estimate takes one: for random $\mathbf e$ with mean zero and covariance one, the
 # mean of $\mathbf e^T J \mathbf e = \sum_{ij} J_{ij} e_i e_j$ is $\sum_i J_{ii}$, the trace. With
 # one $\mathbf e$ for a whole solve, so is the mean of its integral.
+
+# %% [predict]
+# The mean of 1000 estimates has some standard error. How many times smaller is the standard error
+# of the mean of 100 000?
 
 # %%
 rng = np.random.default_rng(1)
@@ -119,11 +150,21 @@ ACCURATE = {"rtol": 1e-6, "atol": 1e-7}
 HIDDEN = 32
 
 
+def log_prob_by_hand(p, x, **options):
+    """Return log p of each row of x: the formula above, solved back from the data at t = 1."""
+    z, change = models.neural_ode(f_and_trace, (x, np.zeros(len(x))), 1.0, 0.0, p, **options)
+    return models.flows.log_normal(z) - change
+
+
 def model(name):
     """Return init, and log_prob twice: to train by, with rng, and to judge by."""
     if name.startswith("planar"):
         init, log_prob = models.planar_flow(2, int(name.split()[1]))
         return init, lambda p, x, rng: log_prob(p, x), log_prob
+    if name == "continuous, by hand":
+        init = models.continuous_flow(2, HIDDEN)[0]
+        roughly = lambda p, x, rng: log_prob_by_hand(p, x, **ADAPTIVE)
+        return init, roughly, lambda p, x: log_prob_by_hand(p, x, **ACCURATE)
     trace = models.hutchinson_trace if "Hutchinson" in name else models.exact_trace
     options = FIXED if "fixed" in name else ADAPTIVE
     init, roughly, _ = models.continuous_flow(2, HIDDEN, trace, **options)
@@ -151,15 +192,19 @@ def loss(log_prob, p, x):
 
 
 # %% [markdown]
-# A small run first: two moons, and 150 steps.
+# A small run first: two moons, and 150 steps. The continuous flow is the one written out above; the
+# library's gives the same numbers.
 
 # %%
-quick = {"planar 8": 0.05, "continuous": 0.02}
+quick = {"planar 8": 0.05, "continuous, by hand": 0.02}
 small = {name: train(name, "two_moons", 150, rate) for name, rate in quick.items()}
 losses = {name: loss(model(name)[2], p, held_out("two_moons")) for name, p in small.items()}
 rounded = {name: round(value, 3) for name, value in losses.items()}
 print(rounded, "entropy", round(entropy["two_moons"], 3))
-assert entropy["two_moons"] < losses["continuous"] < losses["planar 8"]
+assert entropy["two_moons"] < losses["continuous, by hand"] < losses["planar 8"]
+learned = small["continuous, by hand"]
+by_library = loss(model("continuous")[2], learned, held_out("two_moons"))
+assert np.isclose(losses["continuous, by hand"], by_library, rtol=1e-12)
 
 # %% [markdown]
 # Is it a density? It must integrate to one: in theory, whatever the weights, so what this checks is
@@ -167,7 +212,7 @@ assert entropy["two_moons"] < losses["continuous"] < losses["planar 8"]
 
 
 # %%
-def integral(log_prob, p, half=6.0, n=241):
+def integral(log_prob, p, half=6.0, n=121):
     """Return the integral of the density over a square, by the rule of rectangles."""
     grid = np.linspace(-half, half, n)
     points = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
@@ -180,10 +225,10 @@ def round_trip(p, x, **options):
     return float(np.abs(move(p, move(p, x, 1.0, 0.0), 0.0, 1.0) - x).max())
 
 
-total = integral(model("continuous")[2], small["continuous"])
+total = integral(model("continuous, by hand")[2], learned)
 shown = {}
 for tol in (1e-3, 1e-6, 1e-9):
-    error = round_trip(small["continuous"], held_out("two_moons"), rtol=tol, atol=tol)
+    error = round_trip(learned, held_out("two_moons"), rtol=tol, atol=tol)
     shown[tol] = f"{error:.0e}"
 print(f"integral of the density {total:.5f}; there and back again, by tolerance:", shown)
 assert abs(total - 1) < 1e-3 and error < 1e-6
@@ -195,6 +240,10 @@ assert abs(total - 1) < 1e-3 and error < 1e-6
 # 32 layers. Before that it tries learning rates, from another seed, and keeps for each model the
 # one whose result is best on points that are not those the table is made of. (`python -m tutorials
 # 8 --full`.) The continuous ones are trained by an adaptive solver, and judged by an accurate one.
+
+# %% [predict]
+# The planar flow with 32 layers has 160 parameters, the continuous one 1250. Which of the two comes
+# nearer to the entropy on two moons, and which on two circles?
 
 # %%
 RATES = {"planar": (0.05, 0.1, 0.2, 0.4), "continuous": (0.02, 0.05, 0.1)}
@@ -327,10 +376,11 @@ assert max(missed_by.values()) < 2e-3
 # ## A flow that deceives its solver
 #
 # Why not train in eight steps of rk4, as one would a network of eight layers? Here is what models
-# that were trained like that take themselves for, by their own eight steps, and what they are. It
-# can go well; but whoever chooses what seems best chooses what deceives best, and for both data
-# sets it is below the entropy, where nothing can be. What does not integrate to one is no density,
-# and its likelihood means nothing.
+# that were trained like that take themselves for, by their own eight steps, and what they are.
+
+# %% [predict]
+# No density has a mean of $-\log p$ below the entropy, but by chance. By its own eight steps, can a
+# model have one? And what is then the integral of what it takes for its density?
 
 
 # %%
@@ -371,6 +421,10 @@ well = by_itself["two_moons, 0.05"]
 assert abs(well["own integral"] - 1) < 0.01 and abs(well["own loss"] - well["loss"]) < 0.01
 
 # %% [markdown]
+# It can go well; but whoever chooses what seems best chooses what deceives best, and for both data
+# sets it is below the entropy, where nothing can be. What does not integrate to one is no density,
+# and its likelihood means nothing.
+#
 # ## What it looks like
 #
 # The density, and points that are drawn from it, on their way from the normal distribution to the
@@ -380,7 +434,7 @@ assert abs(well["own integral"] - 1) < 0.01 and abs(well["own loss"] - well["los
 # %%
 times = np.linspace(0, 1, 5)
 normal = np.random.default_rng(3).normal(size=(700, 2))
-figure, axes = panels(5, 4, width=15, height=12, sharex=True, sharey=True)
+figure, axes = panels(5, 4, width=11, height=9, sharex=True, sharey=True)
 side = np.linspace(-3.2, 3.2, 61)
 where = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
 for row, data in enumerate(entropy):
@@ -401,12 +455,20 @@ for row, data in enumerate(entropy):
         style = {"cmap": "viridis", "interpolation": "bilinear", "vmax": np.quantile(density, 0.99)}
         upper.imshow(density, extent=(-3.2, 3.2, -3.2, 3.2), origin="lower", **style)
         upper.set(title=f"t = {t}")
-        lower.scatter(*paths[column].T, s=3, color=COLOURS[0])
+        lower.scatter(*paths[column].T, s=2, color=COLOURS[0])
         lower.set(aspect="equal", xlim=(-3.2, 3.2), ylim=(-3.2, 3.2))
 for panel in axes.flat:
     panel.set(xticks=[], yticks=[])
     panel.grid(False)
-save(figure, "08_flows")
+save(
+    figure,
+    "08_flows",
+    alt="A normal distribution turning into two moons (upper two rows) and into two circles (lower"
+    " two rows), at t = 0, 1/4, 1/2, 3/4 and 1: the density as an image, and below it 700 points"
+    " that are drawn from it. The round cloud is pulled apart and bent into two thin crescents; for"
+    " the circles a hole opens in it and a second ring comes loose, but faint threads still join"
+    " the two rings at t = 1, since a flow cannot tear.",
+)
 
 # %% [markdown]
 # P-flow and S-flow say what a continuous flow *is*, and that **holds**: invertible whatever the
@@ -420,58 +482,203 @@ save(figure, "08_flows")
 # the time even in two dimensions.
 #
 # ## Exercises
-#
-# 1. For $f(\mathbf z) = a \mathbf z$ everything is known: the flow, its trace $a d$, and the
-#    density, if it is $N(0, 1)$ at $t = 0$: normal with the standard deviation $e^{a}$ at $t = 1$.
-#    Check the instantaneous change of variables against it.
-# 2. Rotations, $f(\mathbf z) = (z_2, -z_1)$, and all fields of the form
-#    $(\partial_2 H, -\partial_1 H)$ have the trace zero. What do they do to a density? Can a flow
-#    of this kind make two moons of a normal distribution?
-# 3. A planar layer with $\mathbf u^T \mathbf w < -1$ has no inverse. Find two points with the same
-#    image.
 
-# %%
-# 1.
-a, z = 0.7, np.random.default_rng(5).normal(size=(4, 2))
+# %% [exercise 8.1] level 1
+# For $f(\mathbf z) = a \mathbf z$, in any number $d$ of dimensions, everything is known. With
+# $N(0, 1)$ in every component at $t = 0$, the density at $t = 1$ is normal with the standard
+# deviation $e^a$. Write the right-hand side of the two equations that are solved together: from
+# `state`, the pair of the points z, shape (n, d), and the logarithms of their densities, shape
+# (n,), it returns the pair of their derivatives in time, of the same shapes.
 
 
-def scaled(t, state):
-    value, trace = models.exact_trace(lambda z: a * z, state[0])
-    return value, -trace
+# %% [stub 8.1]
+def scaled(t, state, a):
+    """Return dz/dt, shape (n, d), and d log p / dt, shape (n,), for f(z) = a z."""
+    ...  # your code here
 
 
-x, change = solve(scaled, (z, np.zeros(4)), [0.0, 1.0], rtol=1e-10, atol=1e-12).y
-by_flow = models.flows.log_normal(z) + change[-1]
-by_formula = -0.5 * np.sum((x[-1] / np.exp(a)) ** 2, axis=1) - np.log(2 * np.pi) - 2 * a
-print("1.", np.abs(by_flow - by_formula).max())
-assert np.allclose(by_flow, by_formula, atol=1e-8)
+# %% [solution 8.1]
+def scaled(t, state, a):
+    """Return dz/dt, shape (n, d), and d log p / dt, shape (n,), for f(z) = a z.
 
-# 2. nothing but carry it along: no value of the density changes, so its highest stays 1 / 2 pi.
-#    That of two moons is higher.
-H = nn.mlp(2, 16, 1)[1]
-weights = nn.mlp(2, 16, 1)[0](np.random.default_rng(6))
+    The Jacobian is a times the unit matrix, whose trace is d.
+    """
+    z, _ = state
+    return a * z, -a * z.shape[1] * np.ones(len(z))
 
 
-def swirl(z):
-    _, slope = value_and_grad(lambda z: np.sum(H(weights, z)))(z)
-    return np.stack([slope[:, 1], -slope[:, 0]], axis=1)
+# %% [check 8.1]
+rate, points = 0.7, np.random.default_rng(5).normal(size=(4, 3))
+given = scaled(0.0, (points, np.zeros(4)), rate)
+assert given is not None, "scaled returns None: where is its `return`?"
+assert isinstance(given, tuple) and len(given) == 2, (
+    f"scaled returns {given!r:.60}; it should return a pair, the derivatives of z and of log p"
+)
+shapes = [np.shape(part) for part in given]
+assert shapes == [(4, 3), (4,)], (
+    f"for points of shape (4, 3) the shapes returned are {shapes[0]} and {shapes[1]}; they should"
+    " be (4, 3) and (4,): every point has a density of its own"
+)
+assert np.allclose(given[0], rate * points), "dz/dt is not f(z) = a z"
+where, log_p = solve(
+    scaled, (points, models.flows.log_normal(points)), [0, 1], rate, rtol=1e-10, atol=1e-12
+).y
+of_normal = models.flows.log_normal(where[-1] / np.exp(rate)) - 3 * rate
+hint = {
+    -1: "The density falls where the flow spreads the points: check the sign.",
+    1 / 3: "That is right in one dimension; the trace of the Jacobian a I has d terms.",
+    -1 / 3: "Check the sign, and how many terms the trace of the Jacobian a I has.",
+    0: "The density of a point changes as it moves.",
+}
+changed, wanted = np.mean(given[1]), -3 * rate
+fits = [text for share, text in hint.items() if np.isclose(changed, share * wanted)]
+reason = "".join(fits) or "What is the trace of a times the unit matrix of d rows?"
+off = np.abs(log_p[-1] - of_normal).max()
+assert off < 1e-8, (
+    f"at t = 1, log p is off by {off:.3g} for a = {rate} in 3 dimensions. d log p / dt is"
+    f" {changed:.3g} on average. {reason}"
+)
+
+# %% [exercise 8.2] level 2
+# Fields in the plane of the form
+# $f(\mathbf z) = (\partial H / \partial z_2, -\partial H / \partial z_1)$ have the trace zero,
+# whatever the function $H$: $\partial_1 \partial_2 H - \partial_2 \partial_1 H = 0$. Make one:
+# `swirl(H)` returns the field. $H$ takes points of shape (n, 2) and returns a number for each,
+# shape (n,); the field takes the points, and returns f of each, shape (n, 2). (`grad`
+# differentiates a function that returns one number. How do you make one of $H$, if each row has an
+# $H$ of its own?)
 
 
-trace = models.exact_trace(swirl, z)[1]
-highest = np.exp(datasets.log_density("two_moons", held_out("two_moons"))).max()
-print(f"2. traces {np.abs(trace).max():.1e};", end=" ")
-print(f"highest density {1 / (2 * np.pi):.3f}, of two moons {highest:.3f}")
-assert np.abs(trace).max() < 1e-12 and highest > 1 / (2 * np.pi)
+# %% [stub 8.2]
+def swirl(H):
+    """Return the field z -> (dH/dz_2, -dH/dz_1), for points z of shape (n, 2)."""
+    ...  # your code here
 
-# 3. along w the layer is s -> s - 3 tanh(s), which is zero at 0 and again where s = 3 tanh(s)
+
+# %% [solution 8.2]
+def swirl(H):
+    """Return the field z -> (dH/dz_2, -dH/dz_1), for points z of shape (n, 2).
+
+    H of a row depends on that row alone. So the gradient of the sum has in each row the gradient
+    of that row's H.
+    """
+
+    def field(z):
+        slope = grad(lambda z: np.sum(H(z)))(z)
+        return np.stack([slope[:, 1], -slope[:, 0]], axis=1)
+
+    return field
+
+
+init_H, mlp_H = nn.mlp(2, 16, 1)
+theta_H = init_H(np.random.default_rng(6))
+_, traces = models.exact_trace(
+    swirl(lambda z: mlp_H(theta_H, z)[:, 0]), np.random.default_rng(7).normal(size=(4, 2))
+)
+print(f"traces of a network's swirl: at most {np.abs(traces).max():.1e}")
+assert np.abs(traces).max() < 1e-12
+
+# %% [check 8.2]
+points = np.random.default_rng(8).normal(size=(5, 2))
+field_of_H = swirl(lambda z: z[:, 0] ** 2 + 3 * np.sin(z[:, 1]))  # H = z_1^2 + 3 sin z_2
+assert callable(field_of_H), f"swirl(H) returns {field_of_H}; it should return a function of z"
+given = field_of_H(points)
+assert given is not None, "the field that swirl(H) returns gives None: where is its `return`?"
+assert np.shape(given) == (5, 2), (
+    f"for points of shape (5, 2) the field has the shape {np.shape(given)}; it should be (5, 2)"
+)
+first, second = 2 * points[:, 0], 3 * np.cos(points[:, 1])  # the two derivatives of H
+wrong = {
+    "This is the gradient of H: exchange its components, and turn the sign of one.": (
+        first,
+        second,
+    ),
+    "The components are exchanged, but both keep their signs: the second needs a minus.": (
+        second,
+        first,
+    ),
+    "The minus stands at the first component; it belongs to the second.": (-second, first),
+    "Five rows, and a fifth of the field: take the sum of H over the rows, not the mean.": (
+        second / 5,
+        -first / 5,
+    ),
+}
+hint = [text for text, pair in wrong.items() if np.allclose(given, np.stack(pair, axis=1))]
+right = np.stack([second, -first], axis=1)
+assert np.allclose(given, right, rtol=1e-10), (
+    f"for H = z_1^2 + 3 sin z_2 at z = {points[0].round(3)} the field is {given[0].round(3)}, and"
+    f" it should be {right[0].round(3)}. {''.join(hint)}"
+)
+_, traces = models.exact_trace(field_of_H, points)
+assert np.abs(traces).max() < 1e-10, f"the field's trace is {traces}, and it should be zero"
+
+# %% [exercise 8.3] level 3
+# What does a field of trace zero do to a density? Start with the standard normal distribution in
+# the plane at $t = 0$, and let any such field carry it. Set `highest` to the largest value that the
+# density can have anywhere at $t = 1$, and `makes_moons` to True if such a flow can turn the normal
+# distribution into that of the two moons, False if not. (`datasets.log_density("two_moons", x)`
+# is the logarithm of the true density of the moons.)
+
+# %% [stub 8.3]
+highest = ...  # a number
+makes_moons = ...  # True or False
+
+# %% [solution 8.3]
+# Along each trajectory log p is constant: the density is carried along, and no value of it changes.
+# So its largest value stays what it is in the middle of the normal distribution.
+highest = 1 / (2 * np.pi)
+highest_of_moons = np.exp(datasets.log_density("two_moons", held_out("two_moons"))).max()
+makes_moons = bool(highest_of_moons <= highest)
+print(f"highest density {highest:.3f}, that of two moons {highest_of_moons:.3f}: {makes_moons}")
+assert not makes_moons
+
+# %% [check 8.3]
+assert isinstance(highest, (int, float)), f"highest is {highest}; it should be a number"
+assert isinstance(makes_moons, (bool, np.bool_)), f"makes_moons is {makes_moons}: True or False?"
+at_origin = np.exp(models.flows.log_normal(np.zeros((1, 2))))[0]
+of_moons = np.exp(datasets.log_density("two_moons", held_out("two_moons"))).max()
+hint = "What does d log p / dt = -tr df/dz say of log p along a trajectory?"
+if np.isclose(highest, np.sqrt(at_origin), rtol=1e-2):
+    hint = "That is the normal density on the line. In the plane it is a product of two."
+elif np.isclose(highest, of_moons, rtol=2e-2):
+    hint = "That is the density of the moons. Which values can the flow make of the normal density?"
+assert np.isclose(highest, at_origin, rtol=1e-2), f"highest is {highest:.3g}. {hint}"
+assert not makes_moons, (
+    f"the density of the moons is {of_moons:.2f} at its highest, and a flow of trace zero never"
+    f" has more than {at_origin:.2f}: how should it make the moons?"
+)
+
+# %% [exercise 8.4] level 2
+# A planar layer with $\mathbf u^T \mathbf w \lt -1$ has no inverse. Take
+# $\mathbf w = (0.6, 0.8)$, whose length is 1, $\mathbf u = -3 \mathbf w$ and $b = 0$. Find two
+# different points, `first` and `second`, arrays of shape (2,), that `planar_layer` (above) sends to
+# the same image, to nine decimal places. (What does the layer do to the points $s \mathbf w$ of a
+# line?)
+
+# %% [stub 8.4]
+first = ...  # a point, an array of shape (2,)
+second = ...  # another one
+
+# %% [solution 8.4]
+# Along w the layer is s -> s - 3 tanh(s). That is zero at 0, and again where s = 3 tanh(s).
 again = 3.0
 for _ in range(100):
     again = 3 * np.tanh(again)
-images = [s - 3 * np.tanh(s) for s in (0.0, again)]
-print(f"3. 0 and {again:.6f} both go to {images[0]:.1f} and {images[1]:.1e}")
-w = np.array([0.6, 0.8])
-layer = lambda z: z - 3 * w * np.tanh(z @ w)  # u . w = -3
-assert again > 1 and np.allclose(layer(again * w), layer(0 * w), atol=1e-12)
+first, second = np.zeros(2), again * np.array([0.6, 0.8])
+print(f"0 w and {again:.6f} w have the same image")
+
+# %% [check 8.4]
+for called, point in (("first", first), ("second", second)):
+    assert np.shape(point) == (2,), f"{called} is {point}; it should be a point, of shape (2,)"
+assert np.all(np.isfinite(np.array([first, second], float))), "the points are not finite"
+w_of_layer = np.array([0.6, 0.8])
+of_first, of_second = planar_layer(np.array([first, second]), -3 * w_of_layer, w_of_layer, 0.0)
+assert np.abs(np.subtract(first, second)).max() > 1e-3, "first and second are the same point"
+apart = np.abs(of_first - of_second).max()
+hint = "Solve s = 3 tanh(s) for s > 0: what does the layer make of 0 and of s w?"
+if apart < 0.05:
+    hint = "That is near. Find s more exactly: repeat s = 3 tanh(s) until it stays the same."
+assert apart < 1e-9, f"the images are {of_first} and {of_second}, {apart:.1e} apart. {hint}"
 
 # %% [markdown]
 # ## Sources

@@ -40,12 +40,14 @@ def data(seed, n, observations):
 # A series begins in a hidden state $\mathbf z_0$, which an ODE carries on,
 # $\mathbf z' = f(\mathbf z, \theta)$, and a decoder turns $\mathbf z(t_i)$ into what is seen, with
 # noise of a deviation $s$ that is given:
-# $p(\mathbf x | \mathbf z_0) = \prod_i N(\mathbf x_i;\, \mathrm{decoder}(\mathbf z(t_i)), s^2)$. A
+# $p(\mathbf x | \mathbf z_0) = \prod_i N(\mathbf x_i; \mathrm{decoder}(\mathbf z(t_i)), s^2)$. A
 # recurrent network reads the observations *backwards* in time, each with the time back to the one
 # before, and gives the mean $\boldsymbol\mu$ and the deviation $\boldsymbol\sigma$ of a normal
 # $q(\mathbf z_0)$. With a standard normal $p(\mathbf z_0)$, Jensen's inequality gives
+#
 # $$\log p(\mathbf x) = \log \mathbb E_q \frac{p(\mathbf x | \mathbf z_0) p(\mathbf z_0)}{q(\mathbf z_0)}
 # \ge \mathbb E_q \log p(\mathbf x | \mathbf z_0) - \mathbb E_q \log \frac{q(\mathbf z_0)}{p(\mathbf z_0)} = \mathrm{ELBO},$$
+#
 # of which the last mean is
 # $\mathrm{KL} = \frac12 \sum_j (\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2)$. To be able to
 # differentiate the first, one draws
@@ -133,26 +135,36 @@ def rmse(found, wanted):
 
 
 # %% [markdown]
-# A small run first: 30 observations, 300 steps.
+# A small run first: 30 observations, 150 steps.
+
+# %% [predict]
+# A first guess at a spiral is the mean of its observations, wherever it is asked for. The error of
+# the model within the window, after these 150 steps, is about what share of the error of that
+# guess?
 
 # %%
+STEPS = 150
 t, curves, x, which = data(103, 200, 30)
 before = LATENT["GRU"][0](np.random.default_rng(0))
-small = train_latent("GRU", 30, 300, 0.02, seed=0, batch=50)
+small = train_latent("GRU", 30, STEPS, 0.04, seed=0, batch=50)
 nothing = rmse(np.mean(x, axis=1)[:, None], curves[:, :100])
 within = [rmse(by_latent("GRU", p, t, x, which)[:, :100], curves[:, :100]) for p in (before, small)]
 print(f"error within the window: untrained {within[0]:.2f},", end=" ")
-print(f"after 300 steps {within[1]:.2f}; the mean of the observations {nothing:.2f}")
+print(f"after {STEPS} steps {within[1]:.2f}; the mean of the observations {nothing:.2f}")
 assert within[1] < 0.6 * nothing < within[0]
 
 # %% [markdown]
 # Is it a bound? For one series, and the small model, the two means over $q$ and $\log p(\mathbf x)$
 # itself, by many draws.
 
+# %% [predict]
+# By how much is the ELBO of this series below its $\log p(\mathbf x)$: by less than one, by some
+# ten, or by more than a hundred?
+
 # %%
 _, encode, decode, elbo = LATENT["GRU"]
 mean, log_variance = (part[0] for part in encode(small, t[:100], x[:1], which[:1]))
-normal = np.random.default_rng(4).normal(size=(20_000, 4))
+normal = np.random.default_rng(4).normal(size=(5000, 4))
 z0 = mean + np.exp(0.5 * log_variance) * normal
 log_q_over_p = 0.5 * np.sum(z0**2 - normal**2 - log_variance, axis=1)
 seen = decode(small, z0, t[:100])[which[0]]
@@ -163,10 +175,11 @@ log_p = np.logaddexp.reduce(weights) - np.log(len(weights))
 kl = 0.5 * np.sum(mean**2 + np.exp(log_variance) - 1 - log_variance)
 kl_by_draws, elbo_by_draws = np.mean(log_q_over_p), np.mean(weights)
 print(f"KL {kl:.3f}, by draws {kl_by_draws:.3f}; ELBO {elbo_by_draws:.2f}, log p {log_p:.2f}")
-assert abs(kl_by_draws - kl) < 5 * np.std(log_q_over_p) / np.sqrt(20_000)
+assert abs(kl_by_draws - kl) < 5 * np.std(log_q_over_p) / np.sqrt(len(normal))
 assert elbo_by_draws < log_p
-by_model = np.mean([elbo(small, t[:100], x[:1], which[:1], one[None]) for one in normal[:300]])
-assert abs(by_model - np.mean(weights)) < 5 * np.std(weights) / np.sqrt(300)
+copies = np.tile(x[:1], (300, 1, 1)), np.tile(which[:1], (300, 1))  # of the series
+by_model = elbo(small, t[:100], *copies, normal[:300])
+assert abs(by_model - elbo_by_draws) < 5 * np.std(weights) / np.sqrt(300)
 
 # %% [markdown]
 # ## The table
@@ -179,6 +192,10 @@ assert abs(by_model - np.mean(weights)) < 5 * np.std(weights) / np.sqrt(300)
 # and, from the end of the window, the next 20 and the next 100 points. (Beyond it the recurrent
 # network goes on in single steps: its own gap where it knows all 100 observations, a small one
 # where it knows 30.)
+
+# %% [predict]
+# Beyond the window both kinds of model know the same. With the gated cell and all 100 observations,
+# which one has the smaller error over the next 100 points, and about how many times smaller?
 
 # %%
 OBSERVATIONS, RATES, SEEDS = (30, 50, 100), (0.01, 0.02, 0.04), (1, 2, 3)
@@ -288,14 +305,13 @@ assert 1.3 < min(ratio) and max(ratio) < 2.4
 #   the same rates (some of which, for both kinds, are at the end of those tried), it is a baseline
 #   to be reckoned with. (What exactly the paper measured it does not say.)
 #
-# %% [markdown]
 # ## What it looks like
 #
 # Four spirals that it has never seen, from 30 observations each, by the model of the first seed:
 # within the window, beyond it, and, as an ODE can be solved backwards too, before it. Within, it is
 # closer to the truth than its data are. Beyond, it goes on smoothly, and wrong: nothing in the ELBO
 # asks that where the window ends, $\mathbf z$ should be what it is for a series that begins there.
-# Exercise 2 asks whether it knows.
+# Exercise 9.3 asks whether it knows.
 
 # %%
 ours = tree.load(RESULTS / "09_latent.npz")
@@ -324,7 +340,14 @@ for i, panel in enumerate(axes):
     panel.plot(*x[i].T, ".", color="#222222", label="observations")
     panel.set(xticks=[], yticks=[], aspect="equal")
 axes[0].legend(fontsize=9)
-save(figure, "09_series")
+save(
+    figure,
+    "09_series",
+    alt="Four spirals that the model has not seen, each with 30 noisy observations around its inner"
+    " part. Within the window the model's curve follows the spiral closely, more closely than the"
+    " observations do. Beyond the window it leaves it: in the first panel a little, in the other"
+    " three it cuts across the inside. Before the window it goes on inwards for a short way.",
+)
 
 # %%
 f = nn.mlp(4, 20, 20, 4, activation=nn.elu)[1]
@@ -358,7 +381,15 @@ axes[1].legend(fontsize=9, title="standard deviations")
 axes[1].set(title="A walk across the first latent dimension", aspect="equal")
 axes[2].legend(fontsize=9, title="of the way")
 axes[2].set(title="From the mean of one kind to that of the other", aspect="equal")
-save(figure, "09_latent")
+save(
+    figure,
+    "09_latent",
+    alt="Three panels. Left: forty latent trajectories seen in two of their directions; those of"
+    " clockwise spirals lie on one side, those of the others on the other side. Middle: the curves"
+    " decoded along the first latent dimension, from -2 to +2 standard deviations: arcs of growing"
+    " size, and two short ones that are no spiral. Right: the curves decoded along the line from"
+    " the mean of one kind to that of the other: a short crooked one first, then growing arcs.",
+)
 print("turning along the way from one kind to the other:", np.round(turns, 1))
 assert turns[0] * turns[-1] < 0 and min(abs(turns[0]), abs(turns[-1])) > 1
 
@@ -370,47 +401,209 @@ assert turns[0] * turns[-1] < 0 and min(abs(turns[0]), abs(turns[-1])) > 1
 # the mean of a kind the phases cancel.)
 #
 # ## Exercises
-#
-# 1. What does the recognition network say of its own uncertainty if it is given fewer observations
-#    of the same series than it was trained with? Is it right?
-# 2. Draw $\mathbf z_0$ from $q$ sixty times for each series. How does the spread of what is
-#    predicted grow with time, and how the error?
-# 3. The order of observations is in their times, not in their places: does the model that was
-#    trained at irregular times notice if all observations are moved by five steps of time?
 
-# %%
-# 1. less certain, but far too little: it was trained with 30
-spread_of, error_of = {}, {}
-for n, every in ((30, 1), (15, 2), (5, 6)):
+# %% [exercise 9.1] level 1
+# How certain is the recognition network of what it says? Write `deviation`: the mean, over all
+# series and all four dimensions, of the standard deviation $\sigma$ of $q(\mathbf z_0)$, by the
+# trained model `ours`. It is given observations `x`, shape (n, k, 2), and `which`, shape (n, k), as
+# `encode` is, whose times are `t[:100]`. (`encode` returns two arrays, the mean and the logarithm
+# of the *variance*.)
+
+
+# %% [stub 9.1]
+def deviation(x, which):
+    """Return the mean of sigma over the series and the dimensions, one number."""
+    ...  # your code here
+
+
+# %% [solution 9.1]
+def deviation(x, which):
+    """Return the mean of sigma over the series and the dimensions, one number."""
+    _, log_variance = encode(ours, t[:100], x, which)
+    return np.mean(np.exp(0.5 * log_variance))
+
+
+for every in (1, 2, 6):
     fewer = x[:, ::every], which[:, ::every]
-    spread_of[n] = float(np.mean(np.exp(0.5 * encode(ours, t[:100], *fewer)[1])))
-    error_of[n] = rmse(by_latent("GRU", ours, t, *fewer)[:, :100], curves[:, :100])
-rounded = lambda numbers: {n: round(value, 3) for n, value in numbers.items()}
-print("1. mean deviation of z0 with so many observations:", rounded(spread_of), end=" ")
-print("error within:", rounded(error_of))
-assert spread_of[30] < spread_of[15] < spread_of[5]
-assert error_of[5] / error_of[30] > 3 * spread_of[5] / spread_of[30]
+    print(f"{fewer[0].shape[1]} observations: mean deviation of z0 {deviation(*fewer):.3f}")
 
-# 2. too certain within the window, and much too certain beyond it
-deviation = np.exp(0.5 * encode(ours, t[:100], x, which)[1])
-rng = np.random.default_rng(7)
-draws = [mean + deviation * rng.normal(size=mean.shape) for _ in range(60)]
-many = np.stack([decode(ours, z0, t) for z0 in draws])
-spreads = np.sqrt(np.mean(np.var(many, axis=0), axis=(1, 2)))
+# %% [check 9.1]
+given = deviation(x[:, ::6], which[:, ::6])
+assert given is not None, "deviation returns None: where is its `return`?"
+assert np.shape(given) == (), (
+    f"deviation returns the shape {np.shape(given)}; it should be one number, the mean over all"
+)
+_, of_five = encode(ours, t[:100], x[:, ::6], which[:, ::6])
+right = np.mean(np.exp(0.5 * of_five))
+mistakes = {
+    "That is the mean variance: sigma is its root, exp(log_variance / 2).": np.exp(of_five).mean(),
+    "That is the root of the mean variance; the mean of the deviations is asked for.": np.sqrt(
+        np.exp(of_five).mean()
+    ),
+    "That is the mean of the logarithm: take exp(log_variance / 2) first.": of_five.mean(),
+    "That is the mean of log(sigma): take exp of it, then the mean.": 0.5 * of_five.mean(),
+    "That is the mean of the means, what `encode` returns first.": encode(
+        ours, t[:100], x[:, ::6], which[:, ::6]
+    )[0].mean(),
+}
+hint = [text for text, wrong in mistakes.items() if np.isclose(given, wrong)]
+assert np.isclose(given, right, rtol=1e-6), (
+    f"for every sixth observation the deviation is {given:.4f}, and it should be {right:.4f}."
+    f" {''.join(hint)}"
+)
+
+# %% [exercise 9.2] level 2
+# Is it right in that? Give it five of the thirty observations of each series, every sixth:
+# `x[:, ::6]` and `which[:, ::6]`. By which factor does the deviation of exercise 9.1 grow, from
+# thirty observations to five? And by which the error within the window, the `rmse` of what
+# `by_latent` gives at the first 100 times against `curves` there? Set `factors` to the two: first
+# that of the deviation, second that of the error.
+
+# %% [stub 9.2]
+factors = ...  # two numbers: of the deviation, of the error
+
+# %% [solution 9.2]
+# It becomes less certain, but far too little: it was trained with 30.
+found = {}
+for every in (1, 6):
+    fewer = x[:, ::every], which[:, ::every]
+    sigma = np.mean(np.exp(0.5 * encode(ours, t[:100], *fewer)[1]))
+    path_of_fewer = by_latent("GRU", ours, t, *fewer)
+    found[every] = np.array([sigma, rmse(path_of_fewer[:, :100], curves[:, :100])])
+factors = found[6] / found[1]
+print("with five observations instead of thirty, times as large: the deviation of z0", end=" ")
+print(f"{factors[0]:.1f}, the error within {factors[1]:.1f}")
+assert factors[1] > 3 * factors[0]
+
+# %% [check 9.2]
+assert np.shape(factors) == (2,), f"factors is {factors}; it should be two numbers"
+few = x[:, ::6], which[:, ::6]
+sigmas = [np.mean(np.exp(0.5 * encode(ours, t[:100], *seen)[1])) for seen in (few, (x, which))]
+found_by = [by_latent("GRU", ours, t, *seen) for seen in (few, (x, which))]
+of_window = [rmse(found[:, :100], curves[:, :100]) for found in found_by]
+of_all = [rmse(found, curves) for found in found_by]
+right = np.array([sigmas[0] / sigmas[1], of_window[0] / of_window[1]])
+mistakes = {
+    "These are the two in the wrong order: the deviation comes first.": right[::-1],
+    "Divide what five observations give by what thirty give, not the other way round.": 1 / right,
+    "The error is taken over all 200 times; the window has the first 100.": np.array(
+        [right[0], of_all[0] / of_all[1]]
+    ),
+}
+hint = [text for text, wrong in mistakes.items() if np.allclose(factors, wrong, rtol=0.02)]
+for called, factor, wanted in zip(("deviation", "error"), factors, right):
+    assert np.isclose(factor, wanted, rtol=0.02), (
+        f"the factor of the {called} is {factor:.2f}, which is not right. {''.join(hint)}"
+    )
+
+# %% [exercise 9.3] level 2
+# How certain is it of what comes later? Write `spread_over_time`: draw $\mathbf z_0$ from $q$ some
+# number of times for each of the 200 series (given all of `x` and `which`), decode each draw at all
+# 200 times `t`, and return how far the draws lie from one another at each time, an array of shape
+# (200,): the variance over the draws, averaged over the series and the two coordinates, and the
+# root of that. Compare it with the error of `path` at these times. (`decode` returns the shape
+# (200 times, n series, 2).)
+
+
+# %% [stub 9.3]
+def spread_over_time(draws, rng):
+    """Return the spread of the predictions at each of the times t, shape (200,)."""
+    ...  # your code here
+
+
+# %% [solution 9.3]
+def spread_over_time(draws, rng):
+    """Return the spread of the predictions at each of the times t, shape (200,)."""
+    mean, log_variance = encode(ours, t[:100], x, which)
+    sigma = np.exp(0.5 * log_variance)
+    starts = [mean + sigma * rng.normal(size=mean.shape) for _ in range(draws)]
+    many = np.stack([decode(ours, z0, t) for z0 in starts])  # (draws, times, series, 2)
+    return np.sqrt(np.mean(np.var(many, axis=0), axis=(1, 2)))
+
+
+# Too certain within the window, and much too certain beyond it.
+spreads = spread_over_time(20, np.random.default_rng(7))
 off = np.sqrt(np.mean((path - curves) ** 2, axis=(0, 2)))
 at = [0, 50, 99, 150, 199]
-print("2. at t = 0, 1/2, 1, 3/2, 2: spread", np.round(spreads[at], 3), end=" ")
+print("at t = 0, 1/2, 1, 3/2, 2: spread", np.round(spreads[at], 3), end=" ")
 print("error", np.round(off[at], 3))
 assert spreads[199] < 0.2 * off[199] and spreads[50] < 0.8 * off[50]
 
-# 3.
+# %% [check 9.3]
+given = spread_over_time(12, np.random.default_rng(8))
+assert given is not None, "spread_over_time returns None: where is its `return`?"
+assert np.shape(given) == (200,), (
+    f"spread_over_time returns the shape {np.shape(given)}; it should be (200,), one number for"
+    " each time"
+)
+centre, log_variance = encode(ours, t[:100], x, which)
+noises = np.random.default_rng(9).normal(size=(12, *centre.shape))
+
+
+def decoded(sigma):
+    """Return what is decoded from the draws with this deviation."""
+    return np.stack([decode(ours, centre + sigma * noise, t) for noise in noises])
+
+
+drawn, too_narrow = decoded(np.exp(0.5 * log_variance)), decoded(np.exp(log_variance))
+pooled = np.mean(np.var(drawn, axis=0), axis=(1, 2))
+mistakes = {
+    "That is the variance: the root is missing.": pooled,
+    "The draws lie too near: sigma is exp(log_variance / 2).": np.sqrt(
+        np.mean(np.var(too_narrow, axis=0), axis=(1, 2))
+    ),
+    "That is how the series differ from one another, not the draws of one series.": np.sqrt(
+        np.mean(np.var(drawn, axis=2), axis=(0, 2))
+    ),
+    "All draws are alike: z0 = mean + sigma * (new normal numbers for each draw).": np.zeros(200),
+}
+hint = [text for text, wrong in mistakes.items() if np.allclose(given, wrong, rtol=0.1)]
+share = np.median(given / np.sqrt(pooled))  # 12 draws of 200 series: known to some percent
+assert 0.9 < share < 1.1, (
+    f"the spread is {share:.2f} times what it should be, in the middle of the 200 times."
+    f" {''.join(hint[:1])}"
+)
+
+# %% [exercise 9.4] level 3
+# Does the model know the times of its observations, or only their order? Take the series whose last
+# observation leaves room, `fits = which[:, -1] < 95`, and tell the model that all their
+# observations were made five steps later (`which + 5`). The spirals that it should now see at the
+# times 5 to 99 are `curves` at the times 0 to 94. Set `errors` to two root mean square errors over
+# the times 5 to 99 against these moved spirals: first that of what the model now predicts; second
+# that of what it predicted before (`path`), which is the error it would have if it did not notice.
+
+# %% [stub 9.4]
+errors = ...  # two numbers: of what it predicts now, of what it predicted before
+
+# %% [solution 9.4]
 fits = which[:, -1] < 95
-unmoved = rmse(path[fits, :100], curves[fits, :100])
-moved = rmse(by_latent("GRU", ours, t, x[fits], which[fits] + 5)[:, 5:100], curves[fits, :95])
-ignored = rmse(path[fits, 5:100], curves[fits, :95])
-print(f"3. error within the window {unmoved:.3f}; moved by five steps {moved:.3f};", end=" ")
-print(f"had it not noticed {ignored:.3f}")
-assert moved < 0.6 * ignored
+now = by_latent("GRU", ours, t, x[fits], which[fits] + 5)
+errors = [rmse(some[:, 5:100], curves[fits, :95]) for some in (now, path[fits])]
+print(f"observations moved by five steps: error {errors[0]:.3f};", end=" ")
+print(f"had it not noticed {errors[1]:.3f}")
+assert errors[0] < 0.6 * errors[1]  # it notices
+
+# %% [check 9.4]
+assert np.shape(errors) == (2,), f"errors is {errors}; it should be two numbers"
+room = which[:, -1] < 95
+told_later = by_latent("GRU", ours, t, x[room], which[room] + 5)[:, 5:100]
+told_before = by_latent("GRU", ours, t, x[room], which[room])[:, 5:100]
+moved, unmoved = curves[room, :95], curves[room, 5:100]
+right = [rmse(told_later, moved), rmse(told_before, moved)]
+mistakes = {
+    "These are the two in the wrong order: what it predicts now comes first.": right[::-1],
+    "They are taken against the spirals where they were. Moved by five steps, a spiral is at the"
+    " time i where it was at i - 5.": [rmse(told_later, unmoved), rmse(told_before, unmoved)],
+    "The second is taken against the spirals where they were; both are against the moved ones.": [
+        right[0],
+        rmse(told_before, unmoved),
+    ],
+}
+hint = [text for text, wrong in mistakes.items() if np.allclose(errors, wrong, rtol=0.01)]
+for called, one_error, wanted in zip(("first", "second"), errors, right):
+    assert np.isclose(one_error, wanted, rtol=0.01), (
+        f"the {called} error is {one_error:.3f}, which is not right. {''.join(hint)}"
+    )
 
 # %% [markdown]
 # ## Sources

@@ -1,104 +1,238 @@
-"""Run the chapters of the course.
+"""Run the chapters of the course, make their notebooks, and check a student's copy.
 
-``python -m tutorials`` runs all of them, ``python -m tutorials 4`` one, ``--step`` cell by cell;
-``--list`` lists their titles.
+``python -m tutorials`` runs all chapters, two at a time; ``python -m tutorials 4`` runs one, and
+``--step`` shows it cell by cell. ``--list`` lists their titles.
 
-A chapter is a script in percent format: cells begin with ``# %%``, prose with ``# %% [markdown]``.
+``python -m tutorials 5 --work`` makes a copy of chapter 5 to work in, ``work/05_....py``, with a
+stub for each exercise. ``python -m tutorials 5 --check`` says of each exercise whether it is done,
+not begun, or what is wrong; its exit code is 0 only if all that was asked for is done.
+
+``python -m tutorials --notebooks`` makes the notebooks of the chapters that have changed.
 ``python -m tutorials 7 --full`` makes the experiments of a chapter anew that are kept in
 ``tutorials/results`` (see `experiment`), if their file is not there or not complete.
+
+A chapter is a script in percent format; `cells` says what its cells are.
 """
 
 import argparse
 import contextlib
-import io
+import json
 import re
+import subprocess
 import sys
+import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # as where a chapter is run as a script
 
-
-def chapters():
-    """Return {number: path}, in order."""
-    return {int(path.name[:2]): path for path in sorted(HERE.glob("[0-9][0-9]_*.py"))}
-
-
-def title(path):
-    """Return the first heading of a chapter."""
-    return re.search(r"^# # (.*)$", path.read_text(encoding="utf-8"), re.M).group(1)
-
-
-def cells(path):
-    """Return a chapter as (is prose, first line number, source) per cell."""
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if line.startswith("# %%"):
-            found.append(("[markdown]" in line, number + 1, []))
-        elif found:
-            found[-1][2].append(line)
-    return [(prose, number, "\n".join(lines).strip("\n")) for prose, number, lines in found]
+import cells  # noqa: E402
+import checking  # noqa: E402
+from processes import environment  # noqa: E402
+from terminal import readable  # noqa: E402
 
 
 def run(path, step=False):
-    """Run a chapter in a namespace of its own, cell by cell.
+    """Run a chapter in a namespace of its own, cell by cell: its code, solutions and checks.
 
     With ``step``, show each cell, run it and wait for Enter.
     """
-    namespace = {"__name__": "__main__", "__file__": str(path)}
-    for prose, number, source in cells(path):
+    namespace, predicted = {"__name__": "__main__", "__file__": str(path)}, None
+    for cell in cells.read(path):
         if step:
-            pattern, replacement = (r"^# ?", "") if prose else (r"^", "    ")
-            print("\n" + re.sub(pattern, replacement, source, flags=re.M) + "\n")
-        if not prose:
-            exec(compile("\n" * (number - 1) + source, path, "exec"), namespace)
+            show(cell)
+        if cell.tag == "predict" and step:
+            predicted = ask("Your prediction: ")
+            continue
+        if not cell.is_prose and cell.tag != "stub":
+            source = "\n" * (cell.line - 1) + cell.source
+            exec(compile(source, path, "exec"), namespace)
+            for figure in figures(cell.source) if step else ():
+                print(f"(A figure: {figure})")
+            if predicted:
+                print(f"(You predicted: {predicted})")
+            predicted = None
         if step:
-            with contextlib.suppress(EOFError):  # at the end of what standard input is: go on
-                input("[Enter] ")
+            ask("[Enter] ")
 
 
-def main(arguments=None):
-    """Run what the command line asks for; return the exit code."""
-    flags = {
-        "--step": "show each cell, run it, and wait for Enter",
-        "--full": "make the experiments whose results are not there, as in the papers: slow",
-        "--list": "list the chapters",
+def show(cell):
+    """Print a cell: prose with its formulas as text, code indented."""
+    names = {
+        "predict": "Predict.",
+        "exercise": f"Exercise {cell.exercise} (level {cell.level}).",
+        "stub": f"You are given, for exercise {cell.exercise}:\n",
+        "solution": f"A solution of exercise {cell.exercise}:\n",
+        "check": f"The check of exercise {cell.exercise}:\n",
     }
-    parser = argparse.ArgumentParser(
-        "python -m tutorials", description="Run the chapters of the course.", allow_abbrev=False
-    )
-    parser.add_argument("numbers", nargs="*", type=int, help="chapters to run (default: all)")
-    for flag, meaning in flags.items():
-        parser.add_argument(flag, action="store_true", help=meaning)
-    options = parser.parse_args(arguments)
-    known = chapters()
-    for number in options.numbers:
-        if number not in known:
-            parser.error(
-                f"there is no chapter {number}; the chapters are {', '.join(map(str, known))}"
-            )
-    if options.list:
-        for number, path in known.items():
-            print(f"{number:2}  {title(path)}")
-        return 0
-    aloud = options.step or len(options.numbers) == 1
-    for number in options.numbers or known:
-        path = known[number]
-        print(f"{number:2}  {title(path)} ", end="\n" if aloud else "... ", flush=True)
-        output = io.StringIO()
-        try:
-            with contextlib.nullcontext() if aloud else contextlib.redirect_stdout(output):
-                run(path, options.step)
-        except (Exception, SystemExit):
-            print(f"failed\n{output.getvalue()}", flush=True)
-            traceback.print_exc()
-            return 1
-        if not aloud:
-            print("done", flush=True)
+    source = cell.source
+    if cell.is_prose:
+        source = readable(source, getattr(sys.stdout, "encoding", None) or "ascii")
+    else:
+        source = re.sub(r"^(?=.)", "    ", source, flags=re.M)
+    heading = names.get(cell.tag, "")
+    print("\n" + heading + (" " if heading and cell.is_prose else "") + source + "\n")
+
+
+def ask(prompt):
+    """Return what is typed; nothing at the end of standard input."""
+    try:
+        return input(prompt)
+    except EOFError:
+        return ""
+
+
+def figures(source):
+    """Return the names of the figures that a piece of a chapter saves."""
+    return [f"figures/{name}.png" for name in re.findall(r"\bsave\(\s*\w+,\s*\"(\w+)\"", source)]
+
+
+def run_one(path, options):
+    """Run a chapter here, aloud; return the exit code."""
+    print(f"{int(path.name[:2]):2}  {cells.title(path)} ", flush=True)
+    began = time.monotonic()
+    try:
+        run(path, options.step)
+    except (Exception, SystemExit):
+        print("failed", flush=True)
+        traceback.print_exc()
+        return 1
+    print(finished(path, time.monotonic() - began), flush=True)
     return 0
 
 
+def run_in_a_process(path, full):
+    """Run a chapter in a process of its own; return it, and the seconds that it took."""
+    began = time.monotonic()
+    command = [sys.executable, str(HERE), path.name[:2], *(["--full"] if full else [])]
+    settings = {"env": environment(), "capture_output": True, "check": False}
+    process = subprocess.run(command, encoding="utf-8", errors="replace", **settings)
+    return process, time.monotonic() - began
+
+
+def run_all(paths, options):
+    """Run chapters, some at a time, the last ones first, which take longest."""
+    failed = False
+    with ThreadPoolExecutor(options.jobs) as pool:
+        jobs = {pool.submit(run_in_a_process, path, options.full): path for path in paths[::-1]}
+        for job in as_completed(jobs):
+            path, (process, seconds) = jobs[job], job.result()
+            print(f"{int(path.name[:2]):2}  {cells.title(path)}:", end=" ")
+            if process.returncode:
+                print(f"failed\n{process.stdout}\n{process.stderr}", flush=True)
+                failed = True
+            else:
+                print(finished(path, seconds), flush=True)
+    return int(failed)
+
+
+def finished(path, seconds):
+    """Say how long a chapter took, and where its figures went."""
+    drawn = figures(path.read_text(encoding="utf-8"))
+    return f"done in {seconds:.0f} s" + (f"; {', '.join(drawn)}" if drawn else "")
+
+
+def make_copies(paths, options):
+    """Make a copy of each chapter to work in."""
+    for path in paths:
+        for file, new in checking.make_copy(path, options.folder):
+            print(f"{file}: {'written' if new else 'is there already, and was left as it is'}")
+    return 0
+
+
+def check(path, options, parser):
+    """Check the exercises of a student's copy that are asked for; return the exit code."""
+    known = cells.exercises(cells.read(path))
+    number = int(path.name[:2])
+    for exercise in options.check:
+        if exercise not in known:
+            parser.error(f"chapter {number} has no exercise {exercise}; it has {', '.join(known)}")
+    asked = {
+        exercise: level
+        for exercise, level in known.items()
+        if (not options.check or exercise in options.check)
+        and (not options.level or level in options.level)
+    }
+    if not asked:
+        parser.error(f"chapter {number} has no exercise of level {options.level} among these")
+    try:
+        copy = checking.find_copy(path, options.folder)
+    except FileNotFoundError as error:
+        parser.error(str(error))
+    if not options.json:
+        print(f"{copy}:", flush=True)
+    results = checking.check_copy(path, copy, asked, options.seconds, options.jobs)
+    if options.json:
+        print(json.dumps({"chapter": number, "exercises": [r._asdict() for r in results]}))
+    else:
+        for result in results:
+            print(f"{result.id} (level {result.level}): {result.status}")
+            if result.message:
+                print(re.sub(r"^", "    ", result.message, flags=re.M))
+    return int(any(result.status != "done" for result in results))
+
+
+def parse(arguments):
+    """Return the options of a command line, and its parser."""
+    parser = argparse.ArgumentParser(
+        "python -m tutorials",
+        description="Run the chapters of the course; make copies to work in, and check them.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("numbers", nargs="*", type=int, help="chapters (default: all)")
+    add("--list", action="store_true", help="list the chapters")
+    add("--step", action="store_true", help="show each cell, run it, and wait for Enter")
+    add("--jobs", type=int, default=2, help="how many processes at the same time (default: 2)")
+    add("--work", action="store_true", help="make a copy of a chapter to work in")
+    add("--check", nargs="*", metavar="N.M", help="check the exercises of a copy: all, or these")
+    add("--level", nargs="+", type=int, choices=(1, 2, 3), help="with --check: of these levels")
+    add("--json", action="store_true", help="with --check: a report for a program")
+    add("--seconds", type=float, default=checking.SECONDS, help="with --check: for one exercise")
+    add("--in", dest="folder", type=Path, default=Path("work"), help="the folder of the copy")
+    add("--notebooks", action="store_true", help="make the notebooks of chapters that changed")
+    full = "make the experiments whose results are not there, as in the papers: slow"
+    add("--full", action="store_true", help=full)
+    return parser.parse_args(arguments), parser
+
+
+def main(arguments=None):
+    """Do what the command line asks for; return the exit code."""
+    options, parser = parse(arguments)
+    known = cells.chapters(HERE)
+    if options.check and not options.numbers:
+        with contextlib.suppress(ValueError):  # --check 5.1 is of chapter 5
+            options.numbers = sorted({int(float(exercise)) for exercise in options.check})
+    for number in options.numbers:
+        if number not in known:
+            there = ", ".join(map(str, known))
+            parser.error(f"there is no chapter {number}; the chapters are {there}")
+    for name in ("jobs", "seconds"):
+        if not getattr(options, name) > 0:
+            parser.error(f"--{name} {getattr(options, name)} must be above zero")
+    paths = [known[number] for number in options.numbers or known]
+    if options.list:
+        for number, path in known.items():
+            print(f"{number:2}  {cells.title(path)}")
+        return 0
+    if options.check is not None:
+        if len(paths) != 1:
+            parser.error("--check is for one chapter: python -m tutorials 5 --check")
+        return check(paths[0], options, parser)
+    if options.work:
+        return make_copies(paths, options)
+    if options.notebooks:
+        from make_notebooks import make_all
+
+        return make_all(paths, options.jobs)
+    if options.step or len(options.numbers) == 1:
+        return max(run_one(path, options) for path in paths)
+    return run_all(paths, options)
+
+
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="replace")  # a terminal that has no ± gets a question mark
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a terminal that has no ± gets a question mark
     sys.exit(main())

@@ -276,3 +276,14 @@ def test_the_line_is_the_users_where_a_library_takes_the_number(kind):
     said = str(caught.value)
     assert said.startswith(f"test_arrays_filled_in_f.py, line {line}, `"), said
     assert "which calls " in said and "statistics.py, line " in said and "custom_vjp" in said
+
+
+def test_a_line_of_a_notebook_is_named_as_such(tmp_path):
+    """A notebook's cells have files whose names are numbers that nobody knows."""
+    folder = tmp_path / "ipykernel_17"
+    folder.mkdir()
+    cell, namespace = folder / "606169035.py", {"math": math}
+    cell.write_text("def f(x):\n    return math.sin(x)\n")
+    exec(compile(cell.read_text(), str(cell), "exec"), namespace)
+    with pytest.raises(TypeError, match="a cell of the notebook, line 2"):
+        grad(namespace["f"])(1.0)

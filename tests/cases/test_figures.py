@@ -6,6 +6,7 @@ import pytest
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
+import matplotlib.pyplot  # noqa: E402
 
 from tinyode import plotting  # noqa: E402
 
@@ -21,8 +22,12 @@ def drawn(line=(1, 2, 3)):
 def bytes_of(figure, kind="png", **settings):
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, **settings)
-    plotting.plt.close(figure)
+    matplotlib.pyplot.close(figure)
     return buffer.getvalue()
+
+
+def save(line=(1, 2, 3)):
+    return plotting.save(drawn(line), "a", alt="A line that rises.")
 
 
 @pytest.fixture
@@ -57,10 +62,10 @@ GARBAGE = {
 
 @pytest.mark.parametrize("kind", GARBAGE)
 def test_what_is_no_picture_is_drawn_anew(here, kind):
-    png = bytes_of(drawn())
-    here.write_bytes(GARBAGE[kind](png))
-    assert plotting.save(drawn(), "a") == here
-    assert here.read_bytes() == png
+    expected = save().read_bytes()
+    here.write_bytes(GARBAGE[kind](bytes_of(drawn())))
+    assert save() == here
+    assert here.read_bytes() == expected
 
 
 def test_pictures_are_left_alone(here):
@@ -70,12 +75,13 @@ def test_pictures_are_left_alone(here):
     by_hand = bytes_of(drawn((3, 1, 2)), metadata={"Software": None})
     for png in (same, of_another, by_hand):
         here.write_bytes(png)
-        plotting.save(drawn(), "a")
+        save()
         assert here.read_bytes() == png
 
 
 def test_another_picture_of_the_same_version_is_drawn_anew(here):
+    expected = save().read_bytes()
     for other in (drawn((3, 1, 2)), plotting.panels(width=4, height=2)[0]):
         here.write_bytes(bytes_of(other))
-        plotting.save(drawn(), "a")
-        assert here.read_bytes() == bytes_of(drawn())
+        save()
+        assert here.read_bytes() == expected

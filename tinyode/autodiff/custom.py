@@ -58,9 +58,10 @@ def primitive(*vjps, whole=False):
     One that writes into an array of its own is a ``whole``: whatever else stands for an array gets
     the call by NumPy's protocol, and does not see what it is made of.
     """
-    rule = per_operand(*vjps)
 
     def decorate(function):
+        rule = per_operand(*vjps, of=function)
+
         def wrapper(*args, **kwargs):
             kinds = {*map(type, args)}
             if np.ndarray in kinds or not kinds.isdisjoint(STAND_INS):
@@ -186,7 +187,7 @@ class custom_vjp(Generic[P, T]):
             checked = self._check(cotangents, tree.unflatten(structure, values))
             return [checked[i] for i in wanted]
 
-        position = tape.record(joint(vjps), wanted, parents, value, values)
+        position = tape.record(joint(vjps, of=self), wanted, parents, value, values)
         return unravel(Node(value, tape, position))
 
     def _by_position(self, args, kwargs):

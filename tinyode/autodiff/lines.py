@@ -57,9 +57,10 @@ def is_raised_by_hand(error):
 
 
 def line_of_file(name, line):
-    """Write a line of a file for a message."""
-    code = linecache.getline(name, line).strip()
-    return f"{os.path.basename(name)}, line {line}" + (f", `{code}`" if code else "")
+    """Write a line of a file, or of a notebook's cell, for a message."""
+    code, notebook = linecache.getline(name, line).strip(), f"{os.sep}ipykernel_" in name
+    file = "a cell of the notebook" if notebook else os.path.basename(name)
+    return f"{file}, line {line}" + (f", `{code}`" if code else "")
 
 
 def line_of(error):

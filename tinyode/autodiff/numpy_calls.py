@@ -120,7 +120,7 @@ def _stack(*items):
     return np.array([*items], like=next(item for item in items if type(item) in STAND_INS))
 
 
-STACK = joint(lambda g, y, wanted, *items: [g[i] for i in wanted])
+STACK = joint(lambda g, y, wanted, *items: [g[i] for i in wanted], of=np.array)
 
 
 def record(function, rule, args, kwargs=NO_KEYWORDS):

@@ -132,7 +132,9 @@ def _written(f, example, structure, run, vjp):
     writer = Writer(f)
     title = getattr(f, "__name__", "")
     title = title if title.isidentifier() and not keyword.iskeyword(title) else "f"
-    containers = dict(zip([writer.free(name) for name in _names(f, len(example))], example))
+    containers = dict(
+        zip([writer.free(name) for name in names_of_parameters(f, len(example))], example)
+    )
     returned = tree.unflatten(run.structure, outputs)
     if vjp:
         containers[writer.free("g")] = tree.unflatten(run.structure, run.seeds)
@@ -150,7 +152,7 @@ def _unpacked(writer, containers, leaves, used):
     """Name the leaves of the arguments, and write the lines that take them out of containers."""
     lines = []
     for parameter, container in containers.items():
-        for (name, path), x in zip(_paths(parameter, parameter, container), leaves):
+        for (name, path), x in zip(paths_of_leaves(parameter, parameter, container), leaves):
             if type(x) is Symbol and x in used:
                 writer.names[x] = path if name == path else writer.free(name)
                 if name != path:
@@ -158,7 +160,7 @@ def _unpacked(writer, containers, leaves, used):
     return lines
 
 
-def _names(f, n):
+def names_of_parameters(f, n):
     """Return f's own names for its first n arguments; x0, x1, ... where it does not tell."""
     try:
         parameters = inspect.signature(f).parameters.values()
@@ -173,13 +175,15 @@ def _names(f, n):
     return names[:n]
 
 
-def _paths(name, path, x):
+def paths_of_leaves(name, path, x):
     """Yield a name and an expression for each leaf of a container."""
     if isinstance(x, dict):
         for key in sorted(x):
-            yield from _paths(re.sub(r"\W", "_", f"{name}_{key}"), f"{path}[{key!r}]", x[key])
+            yield from paths_of_leaves(
+                re.sub(r"\W", "_", f"{name}_{key}"), f"{path}[{key!r}]", x[key]
+            )
     elif isinstance(x, (tuple, list)):
         for i, item in enumerate(x):
-            yield from _paths(f"{name}_{i}", f"{path}[{i}]", item)
+            yield from paths_of_leaves(f"{name}_{i}", f"{path}[{i}]", item)
     else:
         yield name, path

@@ -147,6 +147,7 @@ WHERE = per_operand(
     None,  # the condition has no derivative
     lambda g, y, condition, a, b: np.where(condition, g, 0.0),
     lambda g, y, condition, a, b: np.where(condition, 0.0, g),
+    of=np.where,
 )
 
 

@@ -69,7 +69,7 @@ def join_vjps(g, y, wanted, *arrays, axis=0):
 
 
 join.__name__ = "np.concatenate"  # for messages
-JOIN = joint(join_vjps)
+JOIN = joint(join_vjps, of=join)
 
 
 @derives(np.concatenate)

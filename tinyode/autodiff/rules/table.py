@@ -139,11 +139,11 @@ def _has_settings(vjp, operands):
     )
 
 
-def joint(vjps):
+def joint(vjps, of=None):
     """Make a rule from one function for all operands, of which there can be any number.
 
     ``vjps(g, y, wanted, *args, **kwargs)`` returns a list with the cotangents of the wanted ones.
-    Its g has the dtype of y.
+    Its g has the dtype of y. ``of`` is the function whose rule it is, for messages.
     """
 
     def rule(g, y, wanted, *args, **kwargs):
@@ -155,7 +155,7 @@ def joint(vjps):
 
     made: Any = rule
     made.vjps = None
-    made.__name__ = "a rule"
+    made.__name__ = "a rule" if of is None else name_of(of)
     return made
 
 

@@ -134,7 +134,7 @@ def linspace_stop(g, y, start, stop, num=50, endpoint=True, *, axis=0):
     return g * s
 
 
-LINSPACE = per_operand(linspace_start, linspace_stop)
+LINSPACE = per_operand(linspace_start, linspace_stop, of=np.linspace)
 
 
 @derives(np.linspace, checked=True)

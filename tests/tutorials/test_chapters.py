@@ -1,4 +1,4 @@
-"""The chapters run as tests: each checks its own lines. Runner, ledger and README hold together."""
+"""The chapters run as tests: each checks its own lines. Ledger and README hold together."""
 
 import importlib.util
 import json
@@ -10,18 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "tutorials").glob("[0-9][0-9]_*.py"))
 pytest.importorskip("matplotlib")
-
-
-def runner():
-    spec = importlib.util.spec_from_file_location(
-        "tutorials_main", ROOT / "tutorials" / "__main__.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(*arguments, cwd=ROOT, **settings):
@@ -43,34 +34,6 @@ def test_chapter(path, chapter_runs):
     drawn = {figure.name for figure in (folder / "figures").iterdir()}
     assert drawn == {figure.name for figure in (ROOT / "figures").glob(f"{path.name[:2]}_*.png")}
     assert "Exercises" in path.read_text() and "## Sources" in path.read_text()
-
-
-def test_the_runner_lists_refuses_and_steps(capsys, monkeypatch, tmp_path):
-    module = runner()
-    assert module.main(["--list"]) == 0
-    listed = capsys.readouterr().out
-    assert len(listed.splitlines()) == len(CHAPTERS) and " 1  Euler's method" in listed
-    with pytest.raises(SystemExit):
-        module.main(["99"])
-    refused = "there is no chapter 99; the chapters are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
-    assert refused in capsys.readouterr().err
-    small = tmp_path / "01_small.py"
-    small.write_text(
-        "# %% [markdown]\n# # Small\n# Some prose.\n\n# %%\nx = 6\n\n# %%\nprint(x * 7)\n"
-    )
-    broken = tmp_path / "02_broken.py"
-    broken.write_text("# %% [markdown]\n# # Broken\n\n# %%\nprint('before')\n1 / 0\n")
-    monkeypatch.setattr(module, "HERE", tmp_path)
-    asked = []
-    monkeypatch.setattr("builtins.input", lambda prompt="": asked.append(prompt))
-    assert module.main(["1", "--step"]) == 0
-    out = capsys.readouterr().out
-    assert "Some prose." in out and "    x = 6" in out and "42" in out and len(asked) == 3
-    assert out.index("print(x * 7)") < out.index("42")
-    assert module.main([]) == 1  # all: a line each, and the output of the one that fails
-    captured = capsys.readouterr()
-    assert " 1  Small ... done" in captured.out and "failed\nbefore" in captured.out
-    assert "ZeroDivisionError" in captured.err and "line 6" in captured.err
 
 
 def test_experiments_are_kept_resumed_and_not_mixed(tmp_path, monkeypatch, capsys):

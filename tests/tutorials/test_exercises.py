@@ -1,0 +1,80 @@
+"""Every exercise of the course, alone: its solution passes its check, and its stub does not.
+
+Alone, since a student's answer is checked in a process that runs no more of the chapter than it
+needs.
+"""
+
+import time
+
+import cells
+import checking
+import pytest
+
+CHAPTERS = cells.chapters()
+EXERCISES = [
+    (number, exercise)
+    for number, path in CHAPTERS.items()
+    for exercise in cells.exercises(cells.read(path))
+]
+SECONDS = 5.0  # for one check, on a machine of today
+
+
+def copy_of(number, exercise, tag, folder):
+    """Write a copy with our solutions of all exercises, of this one what the tag says."""
+    found = []
+    for cell in cells.read(CHAPTERS[number]):
+        unwanted = "solution" if tag == "stub" else "stub"
+        if cell.exercise == exercise and cell.tag == unwanted:
+            continue
+        if cell.exercise != exercise and cell.tag == "stub":
+            continue
+        if cell.tag == "solution":
+            cell = cell._replace(tag="stub")
+        found.append(cell)
+    copy = folder / CHAPTERS[number].name
+    copy.write_text(cells.script(found), encoding="utf-8")
+    return copy
+
+
+@pytest.mark.parametrize("number, exercise", EXERCISES, ids=[exercise for _, exercise in EXERCISES])
+def test_an_exercise_alone(number, exercise, tmp_path):
+    path = CHAPTERS[number]
+    solved = copy_of(number, exercise, "solution", tmp_path)
+    began = time.perf_counter()
+    assert checking.run_exercise(path, solved, exercise, 60.0) == ("done", "")
+    print(f"{exercise}: {time.perf_counter() - began:.1f} s")
+    blank = copy_of(number, exercise, "stub", tmp_path)
+    status, message = checking.run_exercise(path, blank, exercise, 60.0)
+    assert status == "wrong" and len(message) > 20, (status, message)
+
+
+@pytest.mark.parametrize("number", CHAPTERS)
+def test_the_cells_of_a_chapter(number):
+    """Exercises in order, each whole; no later cell builds on a solution; messages everywhere."""
+    import ast
+
+    from needed import free, statements
+
+    found = cells.read(CHAPTERS[number])
+    tagged = [(cell.tag, cell.exercise) for cell in found if cell.exercise]
+    ids = list(cells.exercises(found))
+    assert 3 <= len(ids) and ids == [f"{number}.{m}" for m in range(1, len(ids) + 1)]
+    four = ("exercise", "stub", "solution", "check")
+    assert tagged == [(tag, exercise) for exercise in ids for tag in four]
+    assert all(1 <= level <= 3 for level in cells.exercises(found).values())
+    assert 2 <= sum(cell.tag == "predict" for cell in found) <= 4
+    own, ordinary = set(), set()
+    for cell in found:
+        if cell.tag in ("stub", "solution", "check"):
+            some = statements(cell.source)
+            own |= set().union(*(s.binds for s in some)) - ordinary if some else set()
+        elif cell.tag == "":
+            some = statements(cell.source)
+            assert not free(some) & own, f"line {cell.line} needs {free(some) & own} of an exercise"
+            ordinary |= set().union(*(s.binds for s in some)) if some else set()
+        if cell.tag == "check":
+            for node in ast.walk(ast.parse(cell.source)):
+                assert not isinstance(node, ast.Assert) or node.msg, (cell.exercise, cell.line)
+        if cell.tag == "predict":
+            after = found[found.index(cell) + 1]
+            assert after.tag == "", f"no code follows the question in line {cell.line}"

@@ -1,0 +1,165 @@
+"""Which statements of a chapter does an exercise need?
+
+A chapter may take a minute, and each exercise is checked in a process of its own. So only those
+statements are run that the exercise depends on. They are found by names, from the last statement
+back to the first: a statement is needed if it binds a name that is needed, or changes the object
+behind it. What it reads is needed as well, and so is what a function reads when it is called.
+
+A statement changes the objects whose methods it calls (``rng.normal()``, ``zs.append(z)``), to
+whose attributes and items it assigns, and which it hands to a function whose result it drops. That
+is often more than it really does, which costs time, not correctness. A function that changes what
+it did not get as an argument is not seen through.
+"""
+
+import ast
+import builtins
+import symtable
+from typing import NamedTuple
+
+HARMLESS = {"print"}  # functions that change nothing of what they get
+
+
+class Statement(NamedTuple):
+    """A statement of the chapter, and what it does to names.
+
+    Attributes
+    ----------
+    code : ast.stmt
+    file : str
+        The name of the file that its line numbers belong to.
+    binds, reads, changes : set of str
+    later : set of str
+        What the functions that it defines read when they are called.
+    always : bool
+        Whether it binds its names whatever happens, so that an earlier value is lost.
+    """
+
+    code: ast.stmt
+    file: str
+    binds: set
+    reads: set
+    changes: set
+    later: set
+    always: bool
+
+
+def statements(source, file="<cell>", line=1):
+    """Return the statements of a cell.
+
+    Raises
+    ------
+    SyntaxError
+    """
+    tree = ast.parse("\n" * (line - 1) + source, file)
+    return [_statement(code, file) for code in tree.body]
+
+
+def needed(wanted, earlier):
+    """Return those of the earlier statements that names depend on, in their order.
+
+    Parameters
+    ----------
+    wanted : set of str
+    earlier : list of Statement
+
+    Returns
+    -------
+    list of Statement
+    """
+    modules = {name for s in earlier if _is_import(s.code) for name in s.binds}
+    later = {}
+    for s in earlier:
+        for name in s.binds:
+            later.setdefault(name, set()).update(s.later)
+    names, found = _closed(wanted, later), []
+    for s in reversed(earlier):
+        if names & (s.binds | (s.changes - modules)):
+            found.append(s)
+            names = (names - s.binds if s.always else names) | _closed(s.reads, later)
+    return found[::-1]
+
+
+def free(some):
+    """Return the names that statements take from what was run before them."""
+    bound, reads = set(), set()
+    for s in some:
+        reads |= s.reads - bound
+        if s.always or isinstance(s.code, (ast.For, ast.With)):
+            bound |= s.binds
+    return (reads | {name for s in some for name in s.later - bound}) - set(dir(builtins))
+
+
+def _closed(names, later):
+    """Return names, and all that is read when one of them is called."""
+    found, new = set(), set(names)
+    while new:
+        found |= new
+        new = {other for name in new for other in later.get(name, ())} - found
+    return found
+
+
+def _statement(code, file):
+    table = symtable.symtable(ast.unparse(code), file, "exec")
+    symbols = table.get_symbols()
+    binds = {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
+    reads = {s.get_name() for s in symbols if s.is_referenced()}
+    if isinstance(code, ast.For):  # a name that the loop binds before it reads it is its own
+        reads = _names(code.iter) | (_free_of(code.body, file) - _names(code.target))
+    later = {name for child in table.get_children() for name in _globals_of(child)}
+    always = isinstance(
+        code, (ast.Assign, ast.AnnAssign, ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+    )
+    return Statement(code, file, binds, reads | later, _changes(code), later, always)
+
+
+def _free_of(body, file):
+    """Return the names that a body takes from before it, without those of its functions."""
+    some = [_statement(code, file) for code in body]
+    return free([s._replace(reads=s.reads - s.later, later=set()) for s in some])
+
+
+def _names(tree):
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _globals_of(table):
+    """Yield the global names that a function or class, or one inside it, reads."""
+    for symbol in table.get_symbols():
+        if symbol.is_global() and symbol.is_referenced():
+            yield symbol.get_name()
+    for child in table.get_children():
+        yield from _globals_of(child)
+
+
+def _changes(code):
+    """Return the names whose objects a statement may change."""
+    found = set()
+    for node in _executed(code):
+        if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
+            found |= _root(node)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            found |= _root(node.func)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            call = node.value
+            if not (isinstance(call.func, ast.Name) and call.func.id in HARMLESS):
+                found |= {arg.id for arg in call.args if isinstance(arg, ast.Name)}
+    return found
+
+
+def _executed(code):
+    """Yield the nodes of a statement, without the bodies of functions, which only define."""
+    yield code
+    if not isinstance(code, (ast.FunctionDef, ast.ClassDef, ast.Lambda)):
+        for child in ast.iter_child_nodes(code):
+            yield from _executed(child)
+
+
+def _root(node):
+    """Return the name that a chain of attributes and items begins with."""
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return {node.id} if isinstance(node, ast.Name) else set()
+
+
+def _is_import(code):
+    return isinstance(code, (ast.Import, ast.ImportFrom))
