@@ -1,8 +1,9 @@
 """`check_by_hand`: is this vector-Jacobian product, derived with pen and paper, right?
 
-What it returns is compared with the engine's at several points (`points`). If something is wrong
-and the code is straight-line, it is taken apart (`lines`), each small change of a line is made
-(`edits`, `contributions`), and the one that makes the result right is told (`suspect`).
+What it returns is compared with the engine's at several points (`points`, `words`). If something
+is wrong and the code is straight-line, it is taken apart (`lines`), each small change of a line is
+made (`edits`), and the one that makes the result right is told (`suspect`). If none does, a line is
+looked for that lacks a contribution of the engine's (`contributions`, `lacking`).
 """
 
 import contextlib
