@@ -27,6 +27,10 @@ def f(x: Array) -> Array:
     return y
 
 
+def by_hand(x: Array, a: Array) -> tuple[Array, tuple[Array]]:
+    return f(x), (a * (np.sin(x) + x * np.cos(x)),)
+
+
 def euler(f: Any, y0: Array, t: Array, *args: Any) -> Array:
     y = [y0]
     for start, end in zip(t, t[1:]):
@@ -48,6 +52,7 @@ def adjoint(f: Any, g: Any, u0: Array, p: Array) -> Array:
 
 
 check_vjp(f, x, order=2, difference=complex_step, rtol=1e-9, rng=np.random.default_rng(0))
+check_by_hand(by_hand, f, x)
 check_odeint(euler, rtol=0.1, max_examples=5)
 check_engine(gradient, operations=("+", "*", "sum"), max_examples=5)
 check_root_adjoint(adjoint, rtol=1e-5, max_examples=5)
