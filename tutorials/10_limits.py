@@ -440,7 +440,8 @@ assert off[2, -1] < 1e-6 < off[2, 1] and off[0, -1] > 1e-4  # the larger of the 
 # be computed again. So take two copies $y$ and $z$ of the state, and change each by something that
 # is computed from the other (McCallum and Foster, 2024). Let $\Psi_h(t, z)$ be what some
 # Runge-Kutta method adds to $z$ in a step of size $h$; for Euler's method it is $h f(t, z)$. Start
-# from $y_0 = z_0$, choose a number $\lambda$ a little below 1, and step by
+# from $y_0 = z_0$, choose a number $\lambda$ a little below 1 (it is not the $\lambda$ of chapter 4),
+# and step by
 #
 # $$y_{i+1} = \lambda y_i + (1 - \lambda) z_i + \Psi_h(t_i, z_i), \qquad z_{i+1} = z_i - \Psi_{-h}(t_{i+1}, y_{i+1}).$$
 #
@@ -454,15 +455,12 @@ assert off[2, -1] < 1e-6 < off[2, 1] and off[0, -1] > 1e-4  # the larger of the 
 # $y_1 = 0.99 + 0.01 - 0.1 = 0.9$ and $z_1 = 1 - 0.1 \cdot 0.9 = 0.91$. Back:
 # $z_0 = 0.91 + 0.09 = 1$ and $y_0 = (0.9 - 0.01 + 0.1) / 0.99 = 1$.
 #
-# The gradient goes back step by step: undo the step, then take one VJP of the step at the states
-# that came back. Here is all of it, for $t$ from 0 to 1.
+# The gradient goes back step by step: undo the step, then take one vector-Jacobian product
+# (chapter 3) of the step at the states that came back. Here is all of it, for $t$ from 0 to 1, with
+# the midpoint rule for $\Psi$.
 
 
 # %%
-def euler(f, t, z, theta, h):
-    return h * f(t, z, theta)
-
-
 def midpoint(f, t, z, theta, h):
     return h * f(t + h / 2, z + h / 2 * f(t, z, theta), theta)
 
@@ -496,14 +494,11 @@ def reversible_gradient(loss, f, z0, theta, n, lam):
 
 
 decay = lambda t, z, k: -k * z
+euler = lambda f, t, z, theta, h: h * f(t, z, theta)
 there = step(decay, 0.0, 1.0, 1.0, 1.0, 0.1, psi=euler)
-print(
-    "one step by hand:",
-    np.round(there, 12),
-    " undone:",
-    undo(decay, 0.0, *there, 1.0, 0.1, psi=euler),
-)
-assert np.allclose(there, (0.9, 0.91), rtol=1e-14)
+back = undo(decay, 0.0, *there, 1.0, 0.1, psi=euler)
+print("y, z after one step:", np.round(there, 12), " and undone:", np.round(back, 12))
+assert np.allclose(there, (0.9, 0.91), rtol=1e-14) and np.allclose(back, (1, 1), rtol=1e-14)
 
 # %% [markdown]
 # Is it exact? Take the trained network of the plane with fifty points, and a thousand steps. The
@@ -539,9 +534,12 @@ for lam in (0.99, 0.999):
     assert came_back < 1e-10 and distance(by_undoing, by_tape) < 1e-10
 
 # %% [markdown]
-# It is exact up to rounding errors, and it keeps two states instead of a thousand. Now all ways side
-# by side, with the midpoint rule and 10, 50 and 250 steps: the peak of the memory, and how far the
-# gradient is from the exact derivative of the numbers that the same forward pass computes.
+# It is exact up to rounding errors, and it keeps two states instead of a thousand. (With
+# $\lambda = 0.99$ rounding errors have grown on the way back. The reason follows below.)
+#
+# Now all ways side by side, with the midpoint rule and 10, 50 and 250 steps: the peak of the
+# memory, and how far the gradient is from the exact derivative of the numbers that the same forward
+# pass computes. (The tape and `discrete` are compared with each other.)
 
 
 # %%
@@ -569,11 +567,11 @@ all_ways = {
 ROUNDING = 2.0**-53
 memory, inexact = {}, {}
 for n in (10, 50, 250):
-    of_step = by_midpoint(n, "discrete")
-    exactly = {name: of_step for name in all_ways}
+    exactly = dict.fromkeys(all_ways, by_midpoint(n, "discrete"))
     exactly["discrete"] = exactly["checkpoints"] = all_ways["the tape"](n)
     exactly["reversible"] = of_loop(reversible_loop, n, 0.99)
     for name, way in all_ways.items():
+        way(10)  # what is compiled at the first call is not counted
         tracemalloc.start()
         slope = way(n)
         memory[name, n] = tracemalloc.get_traced_memory()[1] / 1024
@@ -586,18 +584,14 @@ for name in all_ways:
 for name in ("Algorithm 2", "reversible"):
     assert memory[name, 250] < 1.1 * memory[name, 10]
 assert memory["the tape", 250] > 15 * memory["the tape", 10]
-assert all(
-    (inexact[name, 250] > 1e-8) == (name in ("interpolated", "Algorithm 2")) for name in all_ways
-)
+exact_ways = {name for name in all_ways if inexact[name, 250] < 1e-10}
+assert exact_ways == set(all_ways) - {"interpolated", "Algorithm 2"}
 
 figure, axes = panels(width=9, height=5)
-markers = dict(zip(all_ways, "so^vDP"))
-for name, colour in zip(
-    all_ways, (COLOURS[5], COLOURS[0], COLOURS[2], COLOURS[3], COLOURS[1], COLOURS[4])
-):
+for name, number, marker in zip(all_ways, (5, 0, 2, 3, 1, 4), "so^vDP"):
     along = [memory[name, n] for n in (10, 50, 250)], [inexact[name, n] for n in (10, 50, 250)]
-    axes.plot(*along, color=colour, linewidth=1)
-    axes.scatter(*along, s=(30, 70, 130), color=colour, marker=markers[name], label=name)
+    axes.plot(*along, color=COLOURS[number], linewidth=1)
+    axes.scatter(*along, s=(30, 70, 130), color=COLOURS[number], marker=marker, label=name)
 axes.set(xscale="log", yscale="log", ylim=(3e-17, 1))
 axes.set(xlabel="peak memory, kB", ylabel="distance from the exact derivative")
 axes.set(title="10, 50 and 250 steps: the larger the mark, the more steps")
@@ -613,44 +607,51 @@ save(
 )
 
 # %% [markdown]
-# In the corner at the bottom left, exact and constant, stands the reversible scheme alone. Here is
-# what it pays.
+# The reversible scheme stands alone at the bottom left: it is exact, and its memory is constant.
+# This is what it costs.
 #
-# **Twice the evaluations.** A step takes $\Psi$ twice.
+# **Twice the evaluations.** A step takes $\Psi$ twice, forward and back. (`reversible_gradient`
+# takes it more often, as it undoes a step first and records it afterwards.)
 #
-# **It is stable for small steps only.** On $z' = -k z$ the step multiplies $(y, z)$ by a matrix of
-# two rows. Its determinant is $\lambda$: the first line multiplies $y$ by $\lambda$ and adds
-# something that depends on $z$ alone; the second line multiplies $z$ by 1 and adds something that
-# depends on $y$ alone. The determinant is the product of the two eigenvalues. One of them belongs
-# to the solution, and is close to $e^{-h k}$. So the other one is close to $\lambda e^{h k}$. It
-# belongs to the difference $y - z$. It is below 1 only for $h k \lt \ln(1 / \lambda)$, which is
-# close to $1 - \lambda$: that is 0.01 for $\lambda = 0.99$. A Runge-Kutta method by itself stays
-# stable up to $h k = 2$ and more. A better $\Psi$ does not help:
+# **It is stable for small steps only.** On $z' = -k z$ one step multiplies $(y, z)$ by a matrix of
+# two rows. The determinant of this matrix is $\lambda$. For the step has two halves: the first
+# multiplies $y$ by $\lambda$ and adds a multiple of $z$, the second multiplies $z$ by 1 and subtracts
+# a multiple of $y$. Their determinants are $\lambda$ and 1. A determinant is also the product of the
+# eigenvalues. One eigenvalue belongs to the solution and is close to $e^{-h k}$. So the other one is
+# close to $\lambda e^{h k}$. It belongs to the difference $y - z$: the second half is a step
+# backwards in time, and backwards errors grow by $e^{h k}$, as in Algorithm 2; $\lambda$ holds them
+# down. The product $\lambda e^{h k}$ is below 1 only for $h k \lt \ln(1 / \lambda)$, which is close to
+# $1 - \lambda$. For $\lambda = 0.99$ that is 0.01, while Euler's method by itself is stable up to
+# $h k = 2$. A better $\Psi$ does not help:
 
 
 # %%
-def rk4(f, t, z, theta, h):
-    k1 = f(t, z, theta)
-    k2 = f(t + h / 2, z + h / 2 * k1, theta)
-    k3 = f(t + h / 2, z + h / 2 * k2, theta)
-    return h / 6 * (k1 + 2 * k2 + 2 * k3 + f(t + h, z + h * k3, theta))
+def increment(method):
+    """Return Psi of a method of the library: what `rk_step`, its one step, adds to z."""
+
+    def psi(f, t, z, theta, h):
+        return rk_step(lambda t, z: f(t, z, theta), TABLEAUS[method], t, z, h)[0] - z
+
+    return psi
 
 
-print("  h k   lambda e^(h k)   larger eigenvalue: Euler   midpoint        rk4")
+METHODS = ("euler", "midpoint", "rk4", "dopri5")
+print("  h k   lambda e^(h k)   larger eigenvalue:", *[f"{name:>8}" for name in METHODS])
 for hk in (0.005, 0.009, 0.011, 0.02, 0.1):
     larger = []
-    for psi in (euler, midpoint, rk4):
-        columns = [step(decay, 0.0, *unit, 1.0, hk, psi=psi) for unit in np.eye(2)]
-        matrix = np.transpose(columns)
+    for name in METHODS:
+        # (y, z) = (1, 0) and (0, 1) at once: what they become are the columns of the matrix
+        matrix = np.stack(step(decay, 0.0, *np.eye(2), 1.0, hk, psi=increment(name)))
         assert np.isclose(np.linalg.det(matrix), 0.99)
         larger.append(np.abs(np.linalg.eigvals(matrix)).max())
-    print(f"{hk:5}{0.99 * np.exp(hk):17.4f}{larger[0]:27.4f}{larger[1]:11.4f}{larger[2]:11.4f}")
+    print(f"{hk:5}{0.99 * np.exp(hk):17.4f}{'':20}", *[f"{value:8.4f}" for value in larger])
     assert all((value > 1) == (hk > np.log(1 / 0.99)) for value in larger)
 
 # %% [markdown]
-# **Its rounding errors grow.** To undo a step divides by $\lambda$. So going back, an error of
-# $y - z$ grows by $1 / \lambda$ in each step, and by $\lambda^{-n}$ in $n$ steps. On the field that
-# turns, after $n$ steps forward and $n$ steps back:
+# **Its rounding errors grow.** To undo a step multiplies by the inverse of the matrix. Where
+# solutions keep their distance, its eigenvalues are 1 and $1 / \lambda$. So a rounding error of
+# $y - z$ grows by $1 / \lambda$ in each step back, and by $\lambda^{-n}$ in $n$ steps. On the field
+# that turns, after $n$ steps forward and $n$ steps back:
 
 # %%
 turning, first, k, _ = fields["rotating"]
@@ -688,9 +689,9 @@ for n in (150, 300, 600, 1500, 3000, 6000):
 assert scheme_off[150] > 1e3 * scheme_off[1500] and undone_off[6000] > 1e9 * undone_off[150]
 
 # %% [markdown]
-# Above $h k = 0.01$ the states come back to ten digits, but the solution is wrong: the gradient
-# would be the exact derivative of wrong numbers. Below, the solution is right, and takes so many
-# steps that the digits are gone on the way back.
+# With steps above $h k = 0.01$ the states come back to nine digits, but the solution is wrong. The
+# gradient would be the exact derivative of wrong numbers. With smaller steps the solution is right,
+# but there are so many of them that the digits are lost on the way back.
 #
 # **Its error estimate does not see it.** An adaptive solver compares two results of one step of
 # $\Psi$, both from the same $z$ (chapter 1). How far $y$ is from $z$ does not enter. With `dopri5`
@@ -698,33 +699,30 @@ assert scheme_off[150] > 1e3 * scheme_off[1500] and undone_off[6000] > 1e9 * und
 
 # %%
 y, z, h, at_most = z0, z0, 0.02, 0.0
-of_k = lambda t, z: f(t, z, k)
 for i in range(500):
-    after, _, estimate = rk_step(of_k, TABLEAUS["dopri5"], i * h, z, h)
-    y = 0.99 * y + 0.01 * z + (after - z)  # Psi_h is after - z
-    before, _, _ = rk_step(of_k, TABLEAUS["dopri5"], i * h + h, y, -h)
-    z = z - (before - y)
+    estimate = rk_step(lambda t, z: f(t, z, k), TABLEAUS["dopri5"], i * h, z, h)[2]
     of_tolerance = np.sqrt(np.mean((estimate / (1e-9 + 1e-6 * np.abs(z))) ** 2))
     at_most = max(at_most, of_tolerance)
+    y, z = step(f, i * h, y, z, k, h, psi=increment("dopri5"))
 exact_end = solve(f, z0, [0, 10.0], k, rtol=1e-10, atol=1e-12).y[-1]
 print(f"largest estimate: {at_most:.2f} of the tolerance 1e-6, so all steps are accepted;", end=" ")
 print(f"y(10) is off by {np.abs(y - exact_end).max():.0e}")
 assert at_most < 1 and np.abs(y - exact_end).max() > 1e6
 
 # %% [markdown]
-# So the scheme is for fields whose solutions neither draw together nor fly apart, with a known
-# number of steps, where memory is short. The library does not have it. The table says what each way
-# gives up:
+# So the scheme is for fields whose solutions keep their distance, with a known number of steps,
+# where memory is short. The library does not have it. What each way gives up:
 #
 # | way | memory | exact | gives up |
 # | --- | --- | --- | --- |
 # | the tape, `discrete` | grows with $n$ | yes | memory |
-# | `discrete`, `checkpoints` | as many states as you say | yes | time: steps are computed again |
-# | `interpolated` | grows with $n$ | no, to the tolerance | a little of both, safe backwards |
-# | `adjoint` (Algorithm 2) | constant | no, to the tolerance | digits where solutions draw together |
-# | reversible | constant | yes, to rounding | large steps, the estimate of the error |
+# | `discrete` with `checkpoints` | as many states as you say | yes | time: steps are computed again |
+# | `interpolated` | grows with $n$ | to the tolerance | memory and exactness, but never $\mathbf z$ |
+# | `adjoint` (Algorithm 2) | constant | to the tolerance | digits where solutions draw together |
+# | reversible | constant | to rounding | large steps, and the estimate of the error |
 #
-# When in doubt take `discrete`, with `checkpoints` if the memory does not suffice.
+# Where digits matter more than memory, take `discrete`; where memory is short too, with
+# `checkpoints`.
 #
 # ## A switch that depends on the state
 #
@@ -817,9 +815,9 @@ kept = gradient_error["two rates", 1e-6, "discrete"]
 spread = np.ptp([float(y[-1]) for y in found.values()])
 print("P-batch, 'minibatching not so straightforward': holds;", end=" ")
 print(f"one clock takes {one / own.max():.1f} times the evaluations of the hardest sample")
-print("P-unique, 'with Lipschitz nonlinearities, yes': holds;", end=" ")
+print("P-unique, 'unique solution? with Lipschitz nonlinearities, yes': holds;", end=" ")
 print(f"without, y(4) changes by {spread:.0f} for starts that are 1e-10 apart")
-print("P-tol, 'must choose error tolerance on both passes': holds;", end=" ")
+print("P-tol, 'must choose error tolerance on forward/backward passes': holds;", end=" ")
 print(f"forward 1e-9, backward 1e-3 and 1e-9: off by {off[2, 1]:.0e} and {off[2, 7]:.0e}")
 print("P-err, 'numerical error from backwards pass: not seen in application': does not hold;")
 print(f"    two rates, tolerance 1e-6: gradient off by {lost}, without solving back {kept}")
@@ -841,21 +839,21 @@ def disc_and_ring(n, **options):
 
 def apart_by_a_line(side, extra):
     """Return the share of points on the right side after training, and the last loss."""
-    d = 2 + extra
-    init, network = nn.mlp(d, 16, d)
+    size = 2 + extra
+    init, network = nn.mlp(size, 16, size)
     flow = compiled(lambda t, z, q: network(q, z))
     points, sign = disc_and_ring(40, endpoint=False)
     loss = lambda p: np.mean(nn.softplus(-sign * side(p, points, extra, flow)))
     rng = np.random.default_rng(0)
-    fitted, value = fit(loss, {"f": init(rng), "w": rng.normal(size=d), "b": 0.0}, steps=80)
+    fitted, value = fit(loss, {"f": init(rng), "w": rng.normal(size=size), "b": 0.0}, steps=80)
     points, sign = disc_and_ring(2000)  # also between the points that it was trained on
     of_each = np.mean((sign * side(fitted, points, extra, flow) > 0).reshape(2, -1), axis=1)
     return np.mean(of_each), value  # the mean of the shares of the disc and of the ring
 
 
 # %% [exercise 10.1] level 1
-# What is increasing, a flow of the line can learn. Let it learn $x \mapsto x^3 + x / 2$ at the nine
-# points `x`, with `fit` and `end` from above. Start from the parameters that `init` of
+# A flow of the line can learn an increasing function. Let it learn $x \mapsto x^3 + x / 2$ at the
+# nine points `x`, with `fit` and `end` from above. Start from the parameters that `init` of
 # `init, _ = nn.mlp(2, 16, 1)` makes with `np.random.default_rng(0)`. Set `cubic` to the parameters
 # that come out.
 
@@ -1109,10 +1107,83 @@ assert 0.5 < given / np.max(off) < 2, (
     f" {hint}"
 )
 
+# %% [exercise 10.6] level 3
+# On $z' = -k z$ the reversible scheme is stable if $h k \le \ln(1 / \lambda)$. Write
+# `fewest_steps(k, T, lam)`: the smallest number of equal steps over the time `T` that is stable.
+# Write `growth(k, T, lam)`: by which factor rounding errors grow on the way back through so many
+# steps, $\lambda^{-n}$. Look at `growth` for $k = 5$, $T = 3$ and $\lambda = 0.9, 0.99, 0.999$. Which
+# $\lambda$ is the best? Where have you seen that number in this chapter?
+
+
+# %% [stub 10.6]
+def fewest_steps(k, T, lam):
+    """Return the smallest number of equal steps over the time T that is stable, an int."""
+    ...  # your code here
+
+
+def growth(k, T, lam):
+    """Return by which factor rounding errors grow on the way back through so many steps."""
+    ...  # your code here
+
+
+# %% [solution 10.6]
+def fewest_steps(k, T, lam):
+    """Return the smallest number of equal steps over the time T that is stable, an int."""
+    return int(np.ceil(k * T / np.log(1 / lam)))
+
+
+def growth(k, T, lam):
+    """Return by which factor rounding errors grow on the way back through so many steps."""
+    return lam ** -fewest_steps(k, T, lam)
+
+
+# With n = k T / ln(1 / lambda) steps, lambda^-n = e^(k T), whatever lambda is. It chooses the number
+# of steps and nothing else. And e^(k T) is what Algorithm 2 loses on its way back. The scheme begins
+# there with a rounding error, Algorithm 2 with the error of a tolerance: that is its gain.
+for lam in (0.9, 0.99, 0.999):
+    n, factor = fewest_steps(5.0, 3.0, lam), growth(5.0, 3.0, lam)
+    print(f"lambda {lam}: {n} steps, errors grow by {factor:.1e}; e^(k T) = {np.exp(15):.1e}")
+
+# %% [check 10.6]
+for rate, time, coupling in ((5.0, 3.0, 0.99), (1.0, 2.0, 0.9), (200.0, 3.0, 0.999)):
+    n, factor = fewest_steps(rate, time, coupling), growth(rate, time, coupling)
+    case = f"for k = {rate}, T = {time} and lambda = {coupling}"
+    assert n is not None and factor is not None, "a function returns None: where is its `return`?"
+    most = np.log(1 / coupling)
+    assert n == int(n), f"fewest_steps is {n} {case}; it should be a whole number"
+    assert rate * time / n <= most, (
+        f"fewest_steps is {n} {case}: then h k = {rate * time / n:.6f} is above ln(1 / lambda) ="
+        f" {most:.6f}. Round up, and take k into account."
+    )
+    hint = ""
+    if n == int(np.ceil(rate * time / (1 - coupling))):
+        hint = "1 - lambda is only close to ln(1 / lambda)."
+    assert n == 1 or rate * time / (n - 1) > most, (
+        f"fewest_steps is {n} {case}, but {n - 1} steps are stable as well. {hint}"
+    )
+    hint = "That is lambda^n: errors grow." if np.isclose(factor, coupling**n) else ""
+    assert np.isclose(factor, coupling**-n), (
+        f"growth is {factor:.3g} {case}; over {n} steps it should be {coupling**-n:.3g}. {hint}"
+    )
+
 # %% [markdown]
+# ## What to remember
+#
+# 1. On one clock every sample takes the small steps of all the others. `solve_batch` gives each its
+#    own.
+# 2. Trajectories of a Lipschitz field do not meet. So a flow of the line keeps the order of points,
+#    and one more dimension lets them pass.
+# 3. Where solutions draw together at the rate $k$, a solve backwards over the time $T$ multiplies
+#    errors by up to $e^{kT}$, and the gradient of Algorithm 2 loses these digits.
+# 4. A gradient can be exact, or have constant memory. To have both costs small steps and an error
+#    estimate that sees all.
+# 5. That all ways agree is no proof. Compare with finite differences; where $f$ jumps with the
+#    state, solve in two pieces with `odeint_event`.
+#
 # ## Sources
 #
 # P-batch, P-unique, P-tol, P-err (Price-Broncucia, "What are the drawbacks?"). Chen, Rubanova,
 # Bettencourt and Duvenaud, "Neural ordinary differential equations" (2018), section 6. Dupont,
 # Doucet and Teh, "Augmented neural ODEs" (2019). Hairer, Norsett and Wanner I, sections I.7 to I.10
-# (uniqueness, Lipschitz conditions, Grönwall).
+# (uniqueness, Lipschitz conditions, Grönwall). McCallum and Foster, "Efficient, accurate and stable
+# gradients for neural ODEs" (2024, arXiv 2410.11648).
