@@ -43,13 +43,14 @@ from tinyode.solvers.tableaus import TABLEAUS
 # ## One clock for a batch
 #
 # A *batch* is a set of samples that are computed together, here as the rows of one array. A solver
-# sees it as one system of equations. So there is one step size for all samples. It must be small
-# enough for the sample that changes fastest at that moment.
+# sees it as one system of equations. So all samples share one clock: the solver stops at the same
+# times for all. Its steps must be small enough for the sample that changes fastest at that moment.
 #
-# Take sixteen swings of Van der Pol's, $y'' = \mu (1 - y^2) y' - y$, with $\mu$ from 0.1 to 12. For
-# small $\mu$ the solution is nearly a sine. For large $\mu$ it creeps for a long time, then jumps
-# to the other side, and creeps again. We solve them as one system by `solve`, and with a step size
-# for each by `solve_batch`.
+# Take sixteen oscillators of Van der Pol, $y'' = \mu (1 - y^2) y' - y$, with $\mu$ from 0.1 to 12.
+# For small $\mu$ the solution is nearly a sine. For large $\mu$ it creeps for a long time, then
+# jumps to the other side, and creeps again. We solve them as one system by `solve`, and with a step
+# size for each by `solve_batch`. (`batched=(0,)` says that argument 0 after the times, `mu`, has a
+# number for each sample.)
 
 # %% [predict]
 # Alone, the easiest of the sixteen needs a third of the evaluations of f that the hardest needs.
@@ -119,20 +120,21 @@ save(
     alt="Three panels. Left: evaluations of f over mu, from 0.1 to 12; on one clock each sample"
     " takes the same high number, more than twice what the hardest takes on a clock of its own."
     " Middle: evaluations over time; three samples alone need few nearly always, and many in short"
-    " peaks, at different times; one clock needs many nearly always. Right: errors at t = 20; on one"
-    " clock they are much smaller for the three easiest samples, a thousand times for the first, and"
+    " peaks, at different times; one clock needs many nearly always. Right: errors at t = 20; on"
+    " one clock they are much smaller for the easiest samples, a thousand times for the first, and"
     " about the same for all others.",
 )
 
 # %% [markdown]
 # Each sample has its own short moments that need small steps (the peaks in the middle panel). On
-# one clock all samples take small steps at all of these moments, and nearly always it is one
-# sample's moment.
+# one clock all samples take small steps at all of these moments. With sixteen samples nearly every
+# moment belongs to one of them.
 #
 # The right panel shows what the small steps buy: accuracy in the easiest samples, where nobody
 # asked for it. The hard ones are no more accurate. They may even be less: the solver compares the
 # tolerance with a mean over the batch (the root of the mean square). If the error of one sample in
-# sixteen is large and the others are zero, the large one may be $\sqrt{16} = 4$ times the tolerance.
+# sixteen is large and the others are zero, the large one may be $\sqrt{16} = 4$ times the
+# tolerance.
 #
 # What helps: a step size for each sample (`solve_batch`, and `odeint_batch` for gradients), or
 # batches of samples that are alike. Where all samples are alike, as images are to a trained
@@ -142,16 +144,17 @@ save(
 #
 # A field $f$ is *Lipschitz* in $\mathbf z$ if there is a number $K$ with
 # $\Vert f(t, \mathbf u) - f(t, \mathbf v) \Vert \le K \Vert \mathbf u - \mathbf v \Vert$ for all
-# $\mathbf u$, $\mathbf v$. For $f = -3 z$ it is $K = 3$. Then the solution through a point is
-# unique (Picard and Lindelöf). So two solutions that meet at one time are the same at all times.
+# $\mathbf u$, $\mathbf v$. For $f = -3 z$ it is $K = 3$. If there is such a $K$, the solution
+# through a point is unique (Picard and Lindelöf). So two solutions that meet at one time are the
+# same at all times.
 #
 # On a line it follows that solutions keep their order: if $z_1(0) \lt z_2(0)$, then
 # $z_1(t) \lt z_2(t)$ at all times, because to overtake, they would have to meet. The *flow* from
 # 0 to 1 is the function that takes $z(0)$ to $z(1)$. On a line it increases, whatever the
 # parameters are. So it cannot be $x \mapsto -x$.
 #
-# Here $f$ is a network as in chapter 2, with 16 hidden features; it is given $z$ and $t$. (The small
-# fields from here on are `compiled`: recorded at the first call, and run from then on as
+# Here $f$ is a network as in chapter 2, with 16 hidden features; it is given $z$ and $t$. (The
+# small fields from here on are `compiled`: recorded at the first call, and run from then on as
 # straight-line NumPy. Most of their time would otherwise go into the tape.)
 
 # %% [predict]
@@ -274,8 +277,8 @@ save(
 )
 
 # %% [markdown]
-# A change of the start by $10^{-20}$ changes $y(4)$ from 0 to 4. So nothing that is computed from
-# this solution can be trusted, and no gradient exists there.
+# A change of the start by $10^{-20}$ changes $y(4)$ from 0 to 4. So $y(4)$ has no derivative with
+# respect to $y(0)$ at 0, and there is nothing that a gradient could be.
 #
 # A network of tanh, $W_2 \tanh(W_1 \mathbf z + \mathbf b_1) + \mathbf b_2$, does not have this
 # problem. The slope of tanh is at most 1, so $K$ is at most $\Vert W_1 \Vert \Vert W_2 \Vert$,
@@ -308,7 +311,8 @@ assert np.all(apart_by < (1 + 1e-6) * np.exp(K * times))
 # 5, the other at the rate 1. The third is *stiff*: it decays at the rate 200, while its solution
 # changes slowly. The columns are the error of the forward solution $\mathbf z(3)$; how far from
 # $\mathbf z(0)$ a backward solve from $\mathbf z(3)$ ends; and the relative error of the gradient
-# with respect to the rate, by three ways.
+# by three ways. (The loss is the sum of the components of $\mathbf z(3)$, the parameter is the rate
+# $k$.) If a solve stops with an error, the table has the name of the error.
 
 # %% [predict]
 # On the field of two rates, from $t = 0$ to 3, the error of the gradient by Algorithm 2 is how many
@@ -379,7 +383,7 @@ assert not of_stiff[0].isdigit() or of_stiff.endswith("*")
 # * At two rates $\mathbf z(0)$ is off by up to $e^{15}$ times the error of $\mathbf z(3)$, and the
 #   gradient has five digits fewer than the solution. A smaller tolerance makes both errors smaller;
 #   the distance of five digits stays. The library warns (the star).
-# * On the stiff field the factor is $e^{600}$. The backward solve breaks off with an error.
+# * On the stiff field the factor is $e^{600}$. The backward solve gives up, or ends at $10^{253}$.
 #
 # The states that were kept (`interpolated`) and the derivative of the steps (`discrete`) do not
 # solve $\mathbf z$ backwards, and do not lose these digits. (If all components decay at one rate
@@ -432,24 +436,30 @@ assert off[2, -1] < 1e-6 < off[2, 1] and off[0, -1] > 1e-4  # the larger of the 
 # * The tape of chapter 3 keeps all that was computed, `discrete` keeps the state of every step.
 #   Both give the exact derivative of the numbers that were computed. They give up memory: it grows
 #   with $n$.
-# * `discrete` with `checkpoints` keeps about $\sqrt n$ states and computes the others again. It
-#   gives up time, and its memory still grows, slowly.
+# * `discrete` with `checkpoints` keeps as many states as you say, for example $\sqrt n$, and
+#   computes the others again. It gives up time.
+# * `interpolated` keeps the states, and solves $\mathbf a$ backwards with errors of its own. It
+#   gives up both, but does not lose the digits that Algorithm 2 loses.
+# * `forward` (chapter 5) is exact, and keeps nothing. But it carries $d\mathbf z / d\theta$ along,
+#   one column for each parameter. Its time and its memory grow with the number of parameters.
 #
-# To have both, one needs a step that can be undone exactly. Euler's step $z + h f(z)$ cannot: to
-# find $z$ from its end one has to solve an equation. But a sum can be undone if what was added can
-# be computed again. So take two copies $y$ and $z$ of the state, and change each by something that
-# is computed from the other (McCallum and Foster, 2024). Let $\Psi_h(t, z)$ be what some
-# Runge-Kutta method adds to $z$ in a step of size $h$; for Euler's method it is $h f(t, z)$. Start
-# from $y_0 = z_0$, choose a number $\lambda$ a little below 1 (it is not the $\lambda$ of chapter 4),
-# and step by
+# To have all, one needs a step that can be undone exactly. Euler's step $z + h f(z)$ is not of this
+# kind: to find $z$ from its end one has to solve an equation. But a sum can be undone if what was
+# added can be computed again. So take two copies $y$ and $z$ of the state, and change each by
+# something that is computed from the other (McCallum and Foster, 2024). Let $\Psi_h(t, z)$ be what
+# some Runge-Kutta method adds to $z$ in a step of size $h$; for Euler's method it is $h f(t, z)$.
+# Start from $y_0 = z_0$, choose a number $\lambda$ a little below 1 (not the $\lambda$ of chapter
+# 4), and step by
 #
-# $$y_{i+1} = \lambda y_i + (1 - \lambda) z_i + \Psi_h(t_i, z_i), \qquad z_{i+1} = z_i - \Psi_{-h}(t_{i+1}, y_{i+1}).$$
+# $$y_{i+1} = \lambda y_i + (1 - \lambda) z_i + \Psi_h(t_i, z_i), \qquad
+# z_{i+1} = z_i - \Psi_{-h}(t_{i+1}, y_{i+1}).$$
 #
 # $\Psi_{-h}$ is a step backwards in time, and minus that is again a step forward. The mean with
 # weight $1 - \lambda$ draws $y$ to $z$. To undo a step, take the second line first: $y_{i+1}$ is
 # known, so what was subtracted can be computed again.
 #
-# $$z_i = z_{i+1} + \Psi_{-h}(t_{i+1}, y_{i+1}), \qquad y_i = \big(y_{i+1} - (1 - \lambda) z_i - \Psi_h(t_i, z_i)\big) / \lambda.$$
+# $$z_i = z_{i+1} + \Psi_{-h}(t_{i+1}, y_{i+1}), \qquad
+# y_i = \big(y_{i+1} - (1 - \lambda) z_i - \Psi_h(t_i, z_i)\big) / \lambda.$$
 #
 # With numbers: Euler's method, $f = -z$, $h = 0.1$, $\lambda = 0.99$, $y_0 = z_0 = 1$. There
 # $y_1 = 0.99 + 0.01 - 0.1 = 0.9$ and $z_1 = 1 - 0.1 \cdot 0.9 = 0.91$. Back:
@@ -482,7 +492,7 @@ def reversible_gradient(loss, f, z0, theta, n, lam):
     h, y, z = 1 / n, z0, z0
     for i in range(n):
         y, z = step(f, i * h, y, z, theta, h, lam)
-    a_y, a_z = grad(loss)(y), np.zeros_like(z)  # the loss is that of y
+    a_y, a_z = grad(loss)(y), np.zeros_like(z)  # dL/dy, dL/dz; the loss is that of y
     a_theta = tree.map(np.zeros_like, theta)
     for i in reversed(range(n)):
         y, z = undo(f, i * h, y, z, theta, h, lam)
@@ -537,7 +547,7 @@ for lam in (0.99, 0.999):
 # It is exact up to rounding errors, and it keeps two states instead of a thousand. (With
 # $\lambda = 0.99$ rounding errors have grown on the way back. The reason follows below.)
 #
-# Now all ways side by side, with the midpoint rule and 10, 50 and 250 steps: the peak of the
+# Now all ways side by side, with the midpoint rule and 10, 40 and 160 steps: the peak of the
 # memory, and how far the gradient is from the exact derivative of the numbers that the same forward
 # pass computes. (The tape and `discrete` are compared with each other.)
 
@@ -562,11 +572,12 @@ all_ways = {
     "checkpoints": lambda n: by_midpoint(n, "discrete", checkpoints=round(np.sqrt(n))),
     "interpolated": lambda n: by_midpoint(n, "interpolated"),
     "Algorithm 2": lambda n: by_midpoint(n, "adjoint"),
+    "forward": lambda n: by_midpoint(n, "forward"),
     "reversible": lambda n: reversible_gradient(turned, in_the_plane, begin, plane, n, 0.99)[0],
 }
-ROUNDING = 2.0**-53
+ROUNDING = 2.0**-53  # the largest relative error of one operation
 memory, inexact = {}, {}
-for n in (10, 50, 250):
+for n in (10, 40, 160):
     exactly = dict.fromkeys(all_ways, by_midpoint(n, "discrete"))
     exactly["discrete"] = exactly["checkpoints"] = all_ways["the tape"](n)
     exactly["reversible"] = of_loop(reversible_loop, n, 0.99)
@@ -577,52 +588,58 @@ for n in (10, 50, 250):
         memory[name, n] = tracemalloc.get_traced_memory()[1] / 1024
         tracemalloc.stop()
         inexact[name, n] = max(distance(slope, exactly[name]), ROUNDING)
-print(f"{'':14}{'memory in kB: 10 steps':>24}{'250 steps':>12}{'off by: 10 steps':>20}{'250':>10}")
+rounded_up = lambda number: 10 * np.ceil(number / 10)
+print("parameters:", sum(leaf.size for leaf in tree.flatten(plane)[0]))
+print(f"{'':14}{'memory in kB: 10 steps':>24}{'160 steps':>12}{'off by: 10 steps':>20}{'160':>10}")
 for name in all_ways:
-    print(f"{name:14}{memory[name, 10]:24.0f}{memory[name, 250]:12.0f}", end="")
-    print(f"{inexact[name, 10]:20.0e}{inexact[name, 250]:10.0e}")
-for name in ("Algorithm 2", "reversible"):
-    assert memory[name, 250] < 1.1 * memory[name, 10]
-assert memory["the tape", 250] > 15 * memory["the tape", 10]
-exact_ways = {name for name in all_ways if inexact[name, 250] < 1e-10}
+    small, large = rounded_up(memory[name, 10]), rounded_up(memory[name, 160])
+    print(f"{name:14}{small:24.0f}{large:12.0f}", end="")
+    print(f"{inexact[name, 10]:20.0e}{inexact[name, 160]:10.0e}")
+for name in ("Algorithm 2", "forward", "reversible"):
+    assert memory[name, 160] < 1.1 * memory[name, 10]
+assert memory["the tape", 160] > 10 * memory["the tape", 10]
+assert memory["forward", 160] > 10 * memory["reversible", 160]
+exact_ways = {name for name in all_ways if inexact[name, 160] < 1e-10}
 assert exact_ways == set(all_ways) - {"interpolated", "Algorithm 2"}
 
 figure, axes = panels(width=9, height=5)
-for name, number, marker in zip(all_ways, (5, 0, 2, 3, 1, 4), "so^vDP"):
-    along = [memory[name, n] for n in (10, 50, 250)], [inexact[name, n] for n in (10, 50, 250)]
+for name, number, marker in zip(all_ways, (5, 0, 2, 3, 1, 0, 4), "so^vDXP"):
+    along = [memory[name, n] for n in (10, 40, 160)], [inexact[name, n] for n in (10, 40, 160)]
     axes.plot(*along, color=COLOURS[number], linewidth=1)
     axes.scatter(*along, s=(30, 70, 130), color=COLOURS[number], marker=marker, label=name)
 axes.set(xscale="log", yscale="log", ylim=(3e-17, 1))
 axes.set(xlabel="peak memory, kB", ylabel="distance from the exact derivative")
-axes.set(title="10, 50 and 250 steps: the larger the mark, the more steps")
-axes.legend(loc="upper right", fontsize=11)
+axes.set(title="10, 40 and 160 steps: the larger the mark, the more steps")
+axes.legend(loc="center", fontsize=11, ncols=2)
 save(
     figure,
     "10_exact_and_constant",
     alt="Distance of the gradient from the exact derivative of the numbers computed, over peak"
-    " memory, for six ways and 10, 50 and 250 steps. The tape and discrete are at rounding, and"
+    " memory, for seven ways and 10, 40 and 160 steps. The tape and discrete are at rounding, and"
     " their memory grows with the steps, with checkpoints more slowly. Algorithm 2 keeps the same"
-    " memory and is off by 1e-2 to 1e-5. The interpolated way is as far off, and its memory grows."
-    " Only the reversible scheme is both at rounding and at the same memory for all steps.",
+    " memory and is off by 1e-2 to 1e-4. The interpolated way is as far off, and its memory grows."
+    " Forward is at rounding and constant, at more than ten times the memory. Only the reversible"
+    " scheme is at rounding, constant, and small.",
 )
 
 # %% [markdown]
-# The reversible scheme stands alone at the bottom left: it is exact, and its memory is constant.
-# This is what it costs.
+# The reversible scheme stands alone at the bottom left: exact, constant and small. (`forward`, with
+# 98 parameters, is exact and constant, but takes more than ten times the memory.) This is what the
+# scheme costs.
 #
 # **Twice the evaluations.** A step takes $\Psi$ twice, forward and back. (`reversible_gradient`
 # takes it more often, as it undoes a step first and records it afterwards.)
 #
 # **It is stable for small steps only.** On $z' = -k z$ one step multiplies $(y, z)$ by a matrix of
-# two rows. The determinant of this matrix is $\lambda$. For the step has two halves: the first
-# multiplies $y$ by $\lambda$ and adds a multiple of $z$, the second multiplies $z$ by 1 and subtracts
-# a multiple of $y$. Their determinants are $\lambda$ and 1. A determinant is also the product of the
-# eigenvalues. One eigenvalue belongs to the solution and is close to $e^{-h k}$. So the other one is
-# close to $\lambda e^{h k}$. It belongs to the difference $y - z$: the second half is a step
-# backwards in time, and backwards errors grow by $e^{h k}$, as in Algorithm 2; $\lambda$ holds them
-# down. The product $\lambda e^{h k}$ is below 1 only for $h k \lt \ln(1 / \lambda)$, which is close to
-# $1 - \lambda$. For $\lambda = 0.99$ that is 0.01, while Euler's method by itself is stable up to
-# $h k = 2$. A better $\Psi$ does not help:
+# two rows. The determinant of this matrix is $\lambda$: the step has two halves; the first
+# multiplies $y$ by $\lambda$ and adds a multiple of $z$, the second multiplies $z$ by 1 and
+# subtracts a multiple of $y$. Their determinants are $\lambda$ and 1. A determinant is also the
+# product of the eigenvalues. One eigenvalue belongs to the solution and is close to $e^{-h k}$. So
+# the other one is close to $\lambda e^{h k}$. It belongs to the difference $y - z$: the second half
+# is a step backwards in time, and backwards errors grow by $e^{h k}$, as in Algorithm 2; $\lambda$
+# holds them down. The product $\lambda e^{h k}$ is below 1 only for $h k \lt \ln(1 / \lambda)$,
+# which is close to $1 - \lambda$. For $\lambda = 0.99$ that is 0.01, while Euler's method by itself
+# is stable up to $h k = 2$. A better $\Psi$ does not help:
 
 
 # %%
@@ -649,9 +666,9 @@ for hk in (0.005, 0.009, 0.011, 0.02, 0.1):
 
 # %% [markdown]
 # **Its rounding errors grow.** To undo a step multiplies by the inverse of the matrix. Where
-# solutions keep their distance, its eigenvalues are 1 and $1 / \lambda$. So a rounding error of
-# $y - z$ grows by $1 / \lambda$ in each step back, and by $\lambda^{-n}$ in $n$ steps. On the field
-# that turns, after $n$ steps forward and $n$ steps back:
+# solutions keep their distance, the absolute values of its eigenvalues are 1 and $1 / \lambda$. So
+# a rounding error of $y - z$ grows by $1 / \lambda$ in each step back, and by $\lambda^{-n}$ in $n$
+# steps. On the field that turns, after $n$ steps forward and $n$ steps back:
 
 # %%
 turning, first, k, _ = fields["rotating"]
@@ -667,9 +684,9 @@ for lam, n in ((0.9, 100), (0.9, 300), (0.99, 1000), (0.99, 3000), (0.999, 3000)
     assert bound / 20 < back_off < 20 * bound
 
 # %% [markdown]
-# A $\lambda$ near 1 keeps the digits, and allows only the smallest steps. A smaller $\lambda$ allows
-# larger steps, and loses the digits. Both on the field of two rates ($k = 5$, time from 0 to 3,
-# $\lambda = 0.99$):
+# A $\lambda$ near 1 keeps the digits, but allows only the smallest steps. A smaller $\lambda$
+# allows larger steps, but loses the digits. The next table shows both losses on the field of two
+# rates, with $k = 5$, time from 0 to 3 and $\lambda = 0.99$:
 
 # %%
 f, z0, k, _ = fields["two rates"]
@@ -694,8 +711,8 @@ assert scheme_off[150] > 1e3 * scheme_off[1500] and undone_off[6000] > 1e9 * und
 # but there are so many of them that the digits are lost on the way back.
 #
 # **Its error estimate does not see it.** An adaptive solver compares two results of one step of
-# $\Psi$, both from the same $z$ (chapter 1). How far $y$ is from $z$ does not enter. With `dopri5`
-# for $\Psi$ and $h k = 0.1$, on the same field up to $t = 10$:
+# $\Psi$, both from the same $z$ (chapter 1). How far $y$ is from $z$ does not enter. Take `dopri5`
+# for $\Psi$, with $h k = 0.1$, and the same field up to $t = 10$:
 
 # %%
 y, z, h, at_most = z0, z0, 0.02, 0.0
@@ -716,9 +733,10 @@ assert at_most < 1 and np.abs(y - exact_end).max() > 1e6
 # | way | memory | exact | gives up |
 # | --- | --- | --- | --- |
 # | the tape, `discrete` | grows with $n$ | yes | memory |
-# | `discrete` with `checkpoints` | as many states as you say | yes | time: steps are computed again |
-# | `interpolated` | grows with $n$ | to the tolerance | memory and exactness, but never $\mathbf z$ |
+# | `discrete` with `checkpoints` | as many states as you say | yes | time: steps are repeated |
+# | `interpolated` | grows with $n$ | to the tolerance | memory and exactness |
 # | `adjoint` (Algorithm 2) | constant | to the tolerance | digits where solutions draw together |
+# | `forward` | constant in $n$, a column for each parameter | to rounding | many parameters |
 # | reversible | constant | to rounding | large steps, and the estimate of the error |
 #
 # Where digits matter more than memory, take `discrete`; where memory is short too, with
@@ -777,7 +795,7 @@ assert abs(y1(1.0) - 2 * np.exp(-2)) < 1e-6 and abs(quotient - right) < 1e-3
 # $$\delta^+ = \delta^- + (f^- - f^+) dt^{\ast} = \frac{f^+}{f^-} \delta^-,$$
 #
 # here with $f^+ / f^- = (-1) / (-\tfrac12) = 2$. (In more dimensions it is a matrix, the
-# *saltation matrix*. It needs $f^- \ne 0$, and an $f^+$ that goes on across the surface.) The
+# *saltation matrix*. It needs $f^- \ne 0$, and an $f^+$ that leads on across the surface.) The
 # adjoint $\mathbf a$ has to jump by the same factor where it passes $t^{\ast}$ on its way back. The
 # solver does not know of the switch, and $\mathbf a$ passes without a jump.
 #
@@ -958,8 +976,9 @@ def side(p, points, extra, flow):
     return models.neural_ode(flow, start, 0.0, 1.0, p["f"], **SOLVER) @ p["w"] + p["b"]
 
 
-# A flow is a homeomorphism: what is inside of the ring stays inside of it. So in the plane training
-# tears the ring between two points, but not quite. In three dimensions the disc is lifted out.
+# A flow is a homeomorphism: it is continuous, and so is its inverse. Then what is inside of the
+# ring stays inside of it. So in the plane training tears the ring between two points, but not
+# quite. In three dimensions the disc is lifted out.
 (share, value), (share_lifted, value_lifted) = apart_by_a_line(side, 0), apart_by_a_line(side, 1)
 print(f"loss {value:.4f} in the plane, {value_lifted:.4f} with a third dimension;", end=" ")
 print(f"on the right side {share:.4f}, {share_lifted:.4f}")
@@ -1111,8 +1130,8 @@ assert 0.5 < given / np.max(off) < 2, (
 # On $z' = -k z$ the reversible scheme is stable if $h k \le \ln(1 / \lambda)$. Write
 # `fewest_steps(k, T, lam)`: the smallest number of equal steps over the time `T` that is stable.
 # Write `growth(k, T, lam)`: by which factor rounding errors grow on the way back through so many
-# steps, $\lambda^{-n}$. Look at `growth` for $k = 5$, $T = 3$ and $\lambda = 0.9, 0.99, 0.999$. Which
-# $\lambda$ is the best? Where have you seen that number in this chapter?
+# steps, $\lambda^{-n}$. Look at `growth` for $k = 5$, $T = 3$ and $\lambda = 0.9, 0.99, 0.999$.
+# Which $\lambda$ is the best? Where have you seen that number in this chapter?
 
 
 # %% [stub 10.6]
@@ -1137,9 +1156,10 @@ def growth(k, T, lam):
     return lam ** -fewest_steps(k, T, lam)
 
 
-# With n = k T / ln(1 / lambda) steps, lambda^-n = e^(k T), whatever lambda is. It chooses the number
-# of steps and nothing else. And e^(k T) is what Algorithm 2 loses on its way back. The scheme begins
-# there with a rounding error, Algorithm 2 with the error of a tolerance: that is its gain.
+# With n = k T / ln(1 / lambda) steps, lambda^-n = e^(k T), whatever lambda is. It chooses the
+# number of steps and nothing else. And e^(k T) is what Algorithm 2 loses on its way back. The
+# scheme begins there with a rounding error, Algorithm 2 with the error of a tolerance: that is its
+# gain.
 for lam in (0.9, 0.99, 0.999):
     n, factor = fewest_steps(5.0, 3.0, lam), growth(5.0, 3.0, lam)
     print(f"lambda {lam}: {n} steps, errors grow by {factor:.1e}; e^(k T) = {np.exp(15):.1e}")
@@ -1150,7 +1170,7 @@ for rate, time, coupling in ((5.0, 3.0, 0.99), (1.0, 2.0, 0.9), (200.0, 3.0, 0.9
     case = f"for k = {rate}, T = {time} and lambda = {coupling}"
     assert n is not None and factor is not None, "a function returns None: where is its `return`?"
     most = np.log(1 / coupling)
-    assert n == int(n), f"fewest_steps is {n} {case}; it should be a whole number"
+    assert n > 0 and n == int(n), f"fewest_steps is {n} {case}; it should be a whole number above 0"
     assert rate * time / n <= most, (
         f"fewest_steps is {n} {case}: then h k = {rate * time / n:.6f} is above ln(1 / lambda) ="
         f" {most:.6f}. Round up, and take k into account."
@@ -1162,6 +1182,8 @@ for rate, time, coupling in ((5.0, 3.0, 0.99), (1.0, 2.0, 0.9), (200.0, 3.0, 0.9
         f"fewest_steps is {n} {case}, but {n - 1} steps are stable as well. {hint}"
     )
     hint = "That is lambda^n: errors grow." if np.isclose(factor, coupling**n) else ""
+    if np.isclose(factor, np.exp(rate * time), rtol=1e-6):
+        hint = "That is e^(k T), which is close to it. Compute it from n."
     assert np.isclose(factor, coupling**-n), (
         f"growth is {factor:.3g} {case}; over {n} steps it should be {coupling**-n:.3g}. {hint}"
     )
@@ -1175,8 +1197,8 @@ for rate, time, coupling in ((5.0, 3.0, 0.99), (1.0, 2.0, 0.9), (200.0, 3.0, 0.9
 #    and one more dimension lets them pass.
 # 3. Where solutions draw together at the rate $k$, a solve backwards over the time $T$ multiplies
 #    errors by up to $e^{kT}$, and the gradient of Algorithm 2 loses these digits.
-# 4. A gradient can be exact, or have constant memory. To have both costs small steps and an error
-#    estimate that sees all.
+# 4. A gradient by Algorithm 2 has constant memory and is not exact; one by `discrete` is exact, and
+#    keeps states. The reversible scheme has both, with small steps and on few fields.
 # 5. That all ways agree is no proof. Compare with finite differences; where $f$ jumps with the
 #    state, solve in two pieces with `odeint_event`.
 #
