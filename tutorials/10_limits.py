@@ -578,6 +578,7 @@ all_ways = {
 ROUNDING = 2.0**-53  # the largest relative error of one operation
 memory, inexact = {}, {}
 for n in (10, 30, 100):
+    # what each is compared with: the exact derivative of the same forward pass
     exactly = dict.fromkeys(all_ways, by_midpoint(n, "discrete"))
     exactly["discrete"] = exactly["checkpoints"] = all_ways["the tape"](n)
     exactly["reversible"] = of_loop(reversible_loop, n, 0.99)
@@ -783,8 +784,8 @@ assert abs(y1(1.0) - 2 * np.exp(-2)) < 1e-6 and abs(quotient - right) < 1e-3
 #
 # The reason: a change of $y_0$ also moves the time $t^{\ast}$ of the switch. Each of the four ways
 # takes the derivative of $f$ *on each side of* the switch, and none takes the derivative of
-# $t^{\ast}$. So all four compute the same thing, the gradient for a switch at a fixed time. That
-# ways agree with each other is no proof.
+# $t^{\ast}$. So all four compute the same thing, the gradient for a switch at a fixed time. Their
+# agreement is no proof.
 #
 # How much is missing? Start a little higher. Just before the surface, the two solutions are
 # $\delta^-$ apart. The higher one reaches the surface later, by $dt^{\ast} = -\delta^- / f^-$,
@@ -1199,12 +1200,12 @@ for rate, time, coupling in ((5.0, 3.0, 0.99), (1.0, 2.0, 0.9), (200.0, 3.0, 0.9
 #    errors by up to $e^{kT}$, and the gradient of Algorithm 2 loses these digits.
 # 4. A gradient by Algorithm 2 has constant memory and is not exact; one by `discrete` is exact, and
 #    keeps states. The reversible scheme has both, with small steps and on few fields.
-# 5. That all ways agree is no proof. Compare with finite differences; where $f$ jumps with the
+# 5. Agreement of all ways is no proof. Compare with finite differences; where $f$ jumps with the
 #    state, solve in two pieces with `odeint_event`.
 #
 # ## Sources
 #
-# P-batch, P-unique, P-tol, P-err (Price-Broncucia, "What are the drawbacks?"). Chen, Rubanova,
+# P-batch, P-unique, P-tol, P-err (Price-Broncucia, "Drawbacks + Challenges"). Chen, Rubanova,
 # Bettencourt and Duvenaud, "Neural ordinary differential equations" (2018), section 6. Dupont,
 # Doucet and Teh, "Augmented neural ODEs" (2019). Hairer, Norsett and Wanner I, sections I.7 to I.10
 # (uniqueness, Lipschitz conditions, Grönwall). McCallum and Foster, "Efficient, accurate and stable
