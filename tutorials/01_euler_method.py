@@ -75,13 +75,14 @@ assert abs(error / (h**2 / 2) - 1) < 0.01
 # %% [markdown]
 # ## Many steps
 #
-# Walk a short way along the tangent, ask for the slope again, walk on. Let $n$ be the number of
-# steps, $h = (t_1 - t_0) / n$ their length, and $y_m$ the state after $m$ of them. Then
+# Go a short way along the tangent, compute the slope there, and go on along the new tangent. Let
+# $n$ be the number of steps, $h = (t_1 - t_0) / n$ their length, and $y_m$ the state after $m$ of
+# them. Then
 #
 # $$y_{m+1} = y_m + h f(t_0 + mh, y_m). \tag{P1, G3, N3}$$
 #
-# The end of a step lies not on the curve on which the step began, but on a neighbouring one. The
-# next step follows the neighbour.
+# Each step begins on one solution of the equation and ends on a neighbouring one. The next step
+# follows the neighbour.
 #
 # The library does the same: `solve(f, y0, times, method="euler")` starts from the state `y0` at the
 # first of the times and returns an object. Its `.y` holds the states at all the times, and
@@ -161,8 +162,8 @@ assert abs(errors[-2] / errors[-1] - 2) < 0.05
 # Do the early errors not grow on the way? They do, but by a bounded factor. Let $E_m$ be the error
 # after $m$ steps, $M$ a bound of $|y''|$, and $K$ a Lipschitz constant of $f$: where two states
 # differ by $E$, their slopes differ by at most $KE$. In a step the error $E_m$ becomes at most
-# $E_m + hKE_m$, and the tangent adds at most $\frac{h^2}{2} M$. So, from $E_0 = 0$, by the sum of a
-# geometric series and $(1 + hK)^n \le \exp(K(t_1 - t_0))$,
+# $E_m + hKE_m$, and the tangent adds at most $\frac{h^2}{2} M$. So, from $E_0 = 0$, by the sum of
+# a geometric series and $(1 + hK)^n \le \exp(K(t_1 - t_0))$,
 #
 # $$E_{m+1} \le (1 + hK) E_m + \frac{h^2}{2} M, \qquad
 # E_n \le \frac{hM}{2K} \big( \exp(K(t_1 - t_0)) - 1 \big).$$
@@ -178,7 +179,7 @@ print(f"{n} steps: the error is {errors[-1]:.4f}, the bound {bound:.2f}")
 assert errors[-1] < bound
 
 # %% [markdown]
-# ## Look before you leap: midpoint and Runge-Kutta
+# ## Better slopes: the midpoint method and Runge-Kutta
 #
 # Euler uses the slope at the start for the whole step. The slope in the *middle* represents the
 # step better. The state there is not known, but half a step of Euler's method comes close enough:
@@ -250,9 +251,9 @@ for h in (0.4, 0.2, 0.1, 0.05):
 assert abs(difference / of_euler - 1) < 0.05 and abs(of_midpoint) < 0.05 * of_euler
 
 # %% [markdown]
-# The solver goes on from the midpoint method's state, which is the better one. (So its true error is
-# smaller than the estimate.) It compares the difference with what the user allows, by two numbers,
-# `rtol` (relative) and `atol` (absolute):
+# The solver goes on from the midpoint method's state, which is the better one. (So its true error
+# is smaller than the estimate.) It compares the difference with what the user allows, by two
+# numbers, `rtol` (relative) and `atol` (absolute):
 #
 # $$r = \frac{|\text{difference}|}{\mathrm{atol} + \mathrm{rtol} \cdot |y|}.$$
 #
@@ -266,12 +267,14 @@ assert abs(difference / of_euler - 1) < 0.05 and abs(of_midpoint) < 0.05 * of_eu
 # * In both cases $r$ tells the next length. The difference is proportional to $h^2$, so a step of
 #   length $h / \sqrt r$ would have had $r = 1$. Solvers take 0.9 of this, to be on the safe side.
 #
-# As an example, a warm body stands in a cold room and is heated for a moment, around $t = 2$.
+# (If the state is several numbers, $r$ is the root mean square of their ratios.) As an example, a
+# warm body stands in a cold room and is heated for a moment, around $t = 2$:
+# $y' = 8 \exp(-8 (t - 2)^2) - y$, where $y$ is how much warmer than the room it is.
 
 
 # %%
 def heated(t, y):
-    """How fast the body's temperature rises; y is how much warmer than the room it is."""
+    """How fast the temperature of the body rises."""
     return 8 * np.exp(-8 * (t - 2) ** 2) - y
 
 
@@ -290,7 +293,7 @@ def adaptive(f, t, y, end, h, rtol, atol):
             ys.append(y)
         else:
             rejected.append((t, y, t + h, new))
-        h = h * min(10, max(0.2, 0.9 / np.sqrt(max(r, 1e-10))))  # no sudden changes
+        h = h * min(10, max(0.2, 0.9 / np.sqrt(max(r, 1e-10))))  # 10 times longer at most
     return np.array(ts), np.array(ys), rejected
 
 
@@ -343,8 +346,8 @@ for tolerance in (1e-3, 1e-6, 1e-9):
     assert error < 10 * tolerance
 
 # %% [markdown]
-# A tolerance is what one *step* may be wrong by. The errors of the steps grow or shrink on the way
-# and add up, so the error at the end is of about this size, and no promise.
+# A tolerance says how wrong one *step* may be. The errors of early steps grow or shrink on the way,
+# and all of them add up. So the error at the end is often near the tolerance, but it can be larger.
 #
 # What counts is not the number of steps but the number of evaluations of $f$: if $f$ is a neural
 # network, that is where the time goes. In the next figure both axes are logarithmic, so the slope
@@ -387,10 +390,10 @@ for method, order in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
     assert abs(orders[method] - order) < 0.2, (method, orders[method])
 
 # %% [markdown]
-# ## Where it breaks: a step can be too long to make sense
+# ## Where it fails: the step is too long
 #
-# For $y' = -50 y$ and $y(0) = 1$ the solution dies away at once. Euler's method takes 200 steps,
-# with three lengths $h$ of the step.
+# For $y' = -50 y$ and $y(0) = 1$ the solution $e^{-50 t}$ falls to nearly zero at once. Euler's
+# method takes 200 steps, with three lengths $h$ of the step.
 
 # %% [predict]
 # The second and the third length are almost the same: 0.039 and 0.041. How large is |y| after 200
@@ -413,10 +416,10 @@ for h in (0.01, 0.039, 0.041):
 # cannot help: it takes short steps and needs a long time. Implicit methods can take long steps
 # (the library has several; try `method="radau_iia5"`).
 #
-# ## Where it breaks: the solution leaves to infinity
+# ## Where it fails: the solution goes to infinity
 #
 # For $y' = y^2$ and $y(0) = 1$ the solution is $y = 1 / (1 - t)$: its derivative is
-# $1 / (1 - t)^2 = y^2$. At $t = 1$ it leaves to infinity, and after that there is no solution.
+# $1 / (1 - t)^2 = y^2$. At $t = 1$ it goes to infinity, and after that there is no solution.
 
 # %% [predict]
 # We ask Euler's method (with 12 steps of length 0.1) and dopri5 for y(1.2), which does not exist.
@@ -442,7 +445,7 @@ else:
 # floating point. In torchdiffeq, a library for neural ODEs in PyTorch, the same is called
 # **"underflow in dt"**. Look at `error.t` and `error.solution` to find the reason:
 #
-# * The state there is huge: the solution leaves to infinity. Where $f$ is a network in training, its
+# * The state there is huge: the solution goes to infinity. Where $f$ is a network in training, its
 #   parameters have become too large, often because the steps of the training were too long.
 # * $f$ is NaN there, "not a number" (a root or a logarithm of a negative number, 0/0). Then
 #   torchdiffeq says "underflow in dt nan", and our message has the $t$ and $y$ at which $f$ is NaN.
@@ -454,11 +457,13 @@ else:
 #
 # ## The sources against the numbers
 #
-# The four sources agree on Euler's method. (P1 and N3 write $n$ where we write $m$, and $t_n$ for
-# $t_0 + mh$; N writes $\delta$ for $h$.) **The integral begins at the wrong time.** Below G3 stands
-# "in general $y_t = y_0 + \int_0^t f(t, y) dt = \mathrm{ODESolve}(y_0, f, t_0, t_1)$". The state
-# $y_0$ belongs to the time $t_0$, so the integral has to begin at $t_0$ and not at 0, and its end
-# is $t_1$: **corrected**,
+# P1, G3 and N3 agree on Euler's method. (They count steps by $n$, not $m$, and write $t_n$ for
+# $t_0 + nh$; N writes $x$ for the time and $\delta$ for $h$.)
+#
+# **An integral begins at the wrong time.** Below G3 stands "in general
+# $y_t = y_0 + \int_0^t f(t, y) dt = \mathrm{ODESolve}(y_0, f, t_0, t_1)$". The state $y_0$ belongs
+# to the time $t_0$, so the integral has to begin at $t_0$ and not at 0, and its end is $t_1$:
+# **corrected**,
 #
 # $$y(t_1) = y_0 + \int_{t_0}^{t_1} f(t, y(t)) dt.$$
 #
@@ -731,8 +736,8 @@ for c2, c3 in ((1 / 2, 1.0), (1 / 3, 2 / 3), (0.3, 0.9)):
 # 1. Euler's step follows the tangent: new state = old state + $h f$. One step is wrong by $O(h^2)$.
 # 2. The error at the end is $O(h)$: half the step, half the error. In a method of order $p$ it is
 #    $O(h^p)$.
-# 3. An adaptive solver takes each step by two methods. Their difference is its error estimate, which
-#    `rtol` and `atol` are compared with: accept or reject, then choose the next length.
+# 3. An adaptive solver takes each step by two methods. Their difference is its error estimate,
+#    which `rtol` and `atol` are compared with: accept or reject, then choose the next length.
 # 4. Steps can be too long for stability although they are short enough for accuracy: the problem is
 #    stiff.
 # 5. "Underflow in dt" means: the error asks for a step below rounding. See whether the state is
@@ -745,4 +750,4 @@ for c2, c3 in ((1 / 2, 1.0), (1 / 3, 2 / 3), (0.3, 0.9)):
 # N-tangent, N3 (handwritten notes, "Solving ODE numerically"). Hairer, Norsett and Wanner, *Solving
 # Ordinary Differential Equations I* (1993), sections I.7 (Euler), II.1 (Runge-Kutta), II.4
 # (accepted and rejected steps). Dormand and Prince, "A family of embedded Runge-Kutta formulae"
-# (1980).
+# (1980). "Underflow in dt" and "underflow in dt nan": torchdiffeq, issues 27 and 244.

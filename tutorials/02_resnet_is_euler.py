@@ -32,9 +32,10 @@ rng = np.random.default_rng(16)
 #
 # The matrix $W_1$ makes weighted sums of the features, and $\mathbf b_1$ is added. The function
 # $\tanh$ is applied to each sum. It bends: it is nearly the identity around 0, and never leaves the
-# interval from $-1$ to 1. Without it the formula would be a single matrix again, $W_2 W_1$, and a
-# vector. A matrix, a vector and such a function are one *layer*. A network is a chain of layers. The
-# last layer here has no $\tanh$, so that its outputs can be of any size.
+# interval from $-1$ to 1. Without it the formula would be $W_2 W_1 \mathbf z$ plus a vector, and
+# one matrix could do the work of both. A matrix, a vector and such a function are one *layer*. A
+# *network* is a chain of layers. The last layer here has no $\tanh$, so that its outputs can be of
+# any size.
 #
 # The numbers in $W_1$, $\mathbf b_1$, $W_2$ and $\mathbf b_2$ are the *parameters*. All of them
 # together are called $\theta$. To train a network is to choose $\theta$ (from chapter 3 on). In
@@ -45,8 +46,8 @@ rng = np.random.default_rng(16)
 # $(3, 1)$ and $(1, -2)$, and $\mathbf b_2 = (0.1, 0)$, the outputs are $\tanh \frac32 + 0.1$ and
 # $-2 \tanh \frac32$.
 #
-# In the code, one state is an array of one axis, and five states are the *rows* of an array of shape
-# (5, 2), so that a network takes all of them at once. A row is multiplied from the right,
+# In the code, one state is an array of one axis, and five states are the *rows* of an array of
+# shape (5, 2), so that a network takes all of them at once. A row is multiplied from the right,
 # `z @ W + b`. So an array `W` of the library is the transpose of the matrix in the formula.
 
 # %%
@@ -59,6 +60,7 @@ W_1, b_1 = np.array([[1.0, 2.0], [0.0, -1.0]]), np.array([0.0, 1.0])
 W_2, b_2 = np.array([[3.0, 1.0], [1.0, -2.0]]), np.array([0.1, 0.0])
 z = np.array([1.0, -0.5])
 by_hand = W_2 @ np.tanh(W_1 @ z + b_1) + b_2
+assert np.allclose(z + by_hand, [2.005, -2.310], rtol=0, atol=5e-4)  # quoted in the next cell
 library = block([{"W": W_1.T, "b": b_1}, {"W": W_2.T, "b": b_2}], z)
 print("by hand:", by_hand, "  library:", library)
 assert np.allclose(by_hand, [np.tanh(1.5) + 0.1, -2 * np.tanh(1.5)], rtol=1e-14, atol=0)
@@ -67,16 +69,18 @@ assert np.allclose(by_hand, library, rtol=1e-14, atol=0)
 # %% [markdown]
 # ## The residual block
 #
-# A network with many layers is hard to train if each layer has to make its output from nothing. He
-# and others (2015) let layers compute the *change* of the state, and add the state itself. The
-# path on which the state goes around the layers is called a *skip connection*, and the whole a
-# *residual block*:
+# A network with many layers is hard to train if each layer has to make its whole output anew. He
+# and others (2015) let layers compute the *change* of the state only, and add the state itself:
 #
-# $$\mathbf z_{t+1} = \mathbf z_t + f(\mathbf z_t, \theta_t). \tag{P2, G4, G5, N1, S1}$$
+# $$\mathbf z_{t+1} = \mathbf z_t + f(\mathbf z_t, \theta_t). \tag{P2, G4, G5, G13, N1, S1}$$
 #
-# Here $t = 0, 1, 2, \dots$ counts the blocks, and $\theta_t$ are the parameters of block $t$. A
-# chain of such blocks is a *residual network*, or ResNet. Euler's method of chapter 1 is
-# $y_{m+1} = y_m + h f(t_0 + mh, y_m)$. With the step $h = 1$ and $t_0 = 0$ it has the same form.
+# In a drawing of the network, the state goes around the layers on a path of its own, which is
+# called a *skip connection*. The layers and this path together are a *residual block*. The network
+# that we computed by hand makes $(1.005, -1.810)$ of $(1, -0.5)$; as a residual block it makes
+# $(2.005, -2.310)$. In the formula $t = 0, 1, 2, \dots$ counts the blocks, and $\theta_t$ are the
+# parameters of block $t$. A chain of such blocks is a *residual network*, or ResNet. Euler's method
+# of chapter 1 is $y_{m+1} = y_m + h f(t_0 + mh, y_m)$. With the step $h = 1$ and $t_0 = 0$ it has
+# the same form.
 #
 # In this course a field takes the time first and the parameters last, $f(t, \mathbf z, \theta)$, in
 # formulas and in code. The sources write $f(\mathbf z, t, \theta)$, and they write $\mathbf h$
@@ -90,10 +94,10 @@ assert np.allclose(by_hand, library, rtol=1e-14, atol=0)
 # | **for** $t$ **in** $0 \dots n - 1$: $\mathbf z \leftarrow \mathbf z + f(t, \mathbf z, \theta_t)$ | $\mathbf z \leftarrow$ $\mathrm{ODESolve}(\mathbf z, f, t_0, t_1, \theta)$ |
 # | **return** $\mathbf z$ | **return** $\mathbf z$ |
 #
-# The left one is a loop over $n$ layers, each with parameters of its own. The right one leaves the loop
-# to a solver. (In the code, `odeint(f, z0, times, *args)` stands for ODESolve. It solves as `solve`
-# of chapter 1 does, passes `args` on to `f(t, z, *args)`, and returns the states at all the times.
-# It can be differentiated, too.)
+# The left one is a loop over $n$ layers, each with parameters of its own. The right one leaves the
+# loop to a solver. (In the code, `odeint(f, z0, times, *args)` stands for ODESolve. It solves as
+# `solve` of chapter 1 does, passes `args` on to `f(t, z, *args)`, and returns the states at all the
+# times. It can be differentiated, too.)
 
 # %% [predict]
 # Six blocks with parameters of their own; and Euler's method with step 1 on a field that is block
@@ -171,8 +175,9 @@ for h in (1.0, 0.5, 0.125, 0.1, 0.3):
 # ## More layers, smaller steps
 #
 # Now let all layers share one block, and let the number of layers $n$ grow while the step shrinks:
-# $h = 1 / n$. The equation above says $(\mathbf z_{t+1} - \mathbf z_t) / h = G$. In the limit the
-# quotient becomes a derivative,
+# $h = 1 / n$. Block $t$ now belongs to the time $th$, and $n$ blocks lead from time 0 to time 1.
+# The equation above says $(\mathbf z_{t+1} - \mathbf z_t) / h = G$. In the limit the quotient
+# becomes a derivative,
 #
 # $$\frac{d\mathbf z(t)}{dt} = G(t, \mathbf z(t), \theta), \tag{G10, G14, S2}$$
 #
@@ -272,8 +277,8 @@ assert accuracy["euler"] > 10 * accuracy["midpoint"] > 100 * accuracy["rk4"]
 #
 # ## The sources against the numbers
 #
-# **S1 adds vectors of different lengths.** It lets the block map $\mathbb R^N$ to $\mathbb R^M$. But
-# a sum of two vectors needs them to have the same length, so $N = M$: **corrected**. (Where the
+# **S1 adds vectors of different lengths.** It lets the block map $\mathbb R^N$ to $\mathbb R^M$.
+# But a sum of two vectors needs them to have the same length, so $N = M$: **corrected**. (Where the
 # length has to change, real networks put a matrix on the skip connection, and that block is no
 # longer a step of Euler's method.)
 
@@ -370,9 +375,10 @@ assert np.allclose(output, expected, rtol=1e-9, atol=1e-9), (
 )
 
 # %% [exercise 2.2] level 1
-# The flow of an ODE can be undone: solve the equation from $t = 1$ back to $t = 0$. Write a
-# function that does so for the field $G$ with the parameters $\theta$ of this chapter. For example,
-# it gets `ode`, the states at $t = 1$, and returns `z0`, with an error below $10^{-3}$.
+# The *flow* of an ODE maps the state at $t = 0$ to the solution at $t = 1$. It can be undone: solve
+# the equation from $t = 1$ back to $t = 0$. Write a function that does so for the field $G$ with the
+# parameters $\theta$ of this chapter. For example, it gets `ode`, the states at $t = 1$, and
+# returns `z0`, with an error below $10^{-3}$.
 
 
 # %% [stub 2.2]
@@ -566,7 +572,8 @@ for constant in (0.5, 0.9):
 # 2. A residual block adds $f(\mathbf z_t, \theta_t)$ to its state. A chain of them is the explicit
 #    Euler method with step 1, to the last bit.
 # 3. With one block for all layers, and the step $1/n$ for $n$ layers, the network tends to the
-#    solution of $\frac{d\mathbf z}{dt} = f(t, \mathbf z, \theta)$: twice the depth, half the distance.
+#    solution of $\frac{d\mathbf z}{dt} = f(t, \mathbf z, \theta)$: twice the depth, half the
+#    distance.
 # 4. So any solver can take the place of the layers, and its tolerance the place of the depth.
 # 5. The solution is the start *plus* the integral of the field.
 
