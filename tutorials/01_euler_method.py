@@ -333,7 +333,8 @@ save(
 # `dopri5` (Dormand and Prince, 1980), which `solve` takes where no method is named, is such a pair
 # with orders 5 and 4. Its difference is proportional to $h^5$, so the next length is
 # $0.9 h / r^{1/5}$. It needs seven slopes, but the last one is the first one of the next step. So a
-# step, accepted or rejected, costs six evaluations of $f$. Two more choose the first length.
+# step, accepted or rejected, costs six evaluations of $f$. Two more are needed at the start: the
+# first slope, and one to guess the first length.
 
 # %%
 print("rtol = atol   accepted   rejected   evaluations   error at t1")

@@ -169,8 +169,8 @@ for h in (1.0, 0.5, 0.125, 0.1, 0.3):
 
 # %% [markdown]
 # The first column is exact for powers of two, since a computer calculates with binary numbers. For
-# other $h$ there is a rounding error, unless one is lucky, as here with 0.1. The second column is
-# exact for every $h$: a network that is *defined* by $G$ is Euler's method to the last bit.
+# other $h$ there is a rounding error, unless one is lucky. The second column is exact for every $h$:
+# a network that is *defined* by $G$ is Euler's method to the last bit.
 #
 # ## More layers, smaller steps
 #
