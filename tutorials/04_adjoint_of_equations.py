@@ -13,8 +13,8 @@
 # **Minutes**: 60 to 90, with the exercise of level 1.
 #
 # **The question.** Numbers $\mathbf u$ are known only as the solution of a system of equations that
-# depends on parameters $\mathbf p$, and a loss $g(\mathbf u)$ is to be made small. How does the loss
-# change with the parameters, *without* differentiating through the iteration that found
+# depends on parameters $\mathbf p$, and a loss $g(\mathbf u)$ is to be made small. How does the
+# loss change with the parameters, *without* differentiating through the iteration that found
 # $\mathbf u$?
 
 # %%
@@ -33,15 +33,17 @@ from tinyode.testing import central_difference, check_root_adjoint
 # $\frac{\partial f}{\partial u} = 3 u^2 + 1 = 13$ for each unit of $u$. So $u$ moves by $d / 13$,
 # and the loss by $2 u \cdot d / 13 = \frac{4}{13} d$.
 #
-# The same number can be found in another order. First ask: if the right-hand side of the equation
-# is raised from 0 to 1, by how much does the loss rise (if it goes on as it starts)? The answer is
-# $\lambda = \frac{dg}{du} \big/ \frac{\partial f}{\partial u} = \frac{4}{13}$. Then every parameter
-# is easy: it changes $f$ by $\frac{\partial f}{\partial p}$, here $-1$, and to make up for that is
-# the same as to raise the right-hand side by $-\frac{\partial f}{\partial p}$. So
-# $\frac{dg}{dp} = -\lambda \frac{\partial f}{\partial p}$.
+# There is a second way to the same number. Ask first about the equation, not about the parameter:
+# how much does the loss rise for each unit by which the right-hand side, 0, is raised? To raise it
+# by $d$ moves $u$ by $d / 13$, so the answer is
+# $\lambda = \frac{dg}{du} \big/ \frac{\partial f}{\partial u} = \frac{4}{13}$. Then ask about the
+# parameter. A higher $p$ changes the left-hand side by $\frac{\partial f}{\partial p} d = -d$. For
+# $u$ that is the same as a right-hand side that is raised by $+d$. So
+# $\frac{dg}{dp} = -\lambda \frac{\partial f}{\partial p} = \frac{4}{13}$.
 #
-# For one equation both orders cost the same. For a thousand equations with a million parameters
-# they do not, and the second order is the *adjoint method*.
+# For one equation both ways cost the same. For a thousand equations with a million parameters they
+# do not. The second way is the *adjoint method*: it asks about each equation once, and then every
+# parameter costs one product.
 
 # %%
 cubic = lambda u, p: u**3 + u - p
@@ -64,14 +66,15 @@ assert np.isclose(lam, 4 / 13) and np.isclose(lam, quotient, rtol=1e-6)
 # and column $j$ belongs to $u_j$. In the letters of neural ODEs, $g$ is the loss $L$, $\mathbf u$
 # the state $\mathbf z$, and $\mathbf p$ the parameters $\theta$.
 #
-# **First order: how the solution moves.** $\frac{d\mathbf u}{d\mathbf p}$, a matrix of $n$ rows and
-# $m$ columns, says how each unknown moves with each parameter. It is called the *sensitivity* of the
-# solution. The chain rule is
+# **First way: how the solution moves.** $\frac{d\mathbf u}{d\mathbf p}$, a matrix of $n$ rows and
+# $m$ columns, says how each unknown moves with each parameter. It is called the *sensitivity* of
+# the solution. The chain rule is
 #
 # $$\frac{dg}{d\mathbf p} = \frac{\partial g}{\partial \mathbf u} \frac{d\mathbf u}{d\mathbf p}. \tag{G19}$$
 #
-# When $\mathbf p$ changes, $\mathbf u$ moves so that $\mathbf f$ stays zero. So the total derivative
-# of $\mathbf f$ is zero, and this is a linear system for $\frac{d\mathbf u}{d\mathbf p}$:
+# When $\mathbf p$ changes, $\mathbf u$ moves so that $\mathbf f$ stays zero. So the total
+# derivative of $\mathbf f$ is zero, and this is a linear system for
+# $\frac{d\mathbf u}{d\mathbf p}$:
 #
 # $$\frac{\partial \mathbf f}{\partial \mathbf u} \frac{d\mathbf u}{d\mathbf p} + \frac{\partial \mathbf f}{\partial \mathbf p} = 0
 # \quad\Longrightarrow\quad
@@ -86,7 +89,7 @@ assert np.isclose(lam, 4 / 13) and np.isclose(lam, quotient, rtol=1e-6)
 #
 # The bracket is a linear system with $m$ right-hand sides, one for each parameter.
 #
-# **Second order: the adjoint.** A product of matrices may be bracketed at will. As in chapter 3, a
+# **Second way: the adjoint.** A product of matrices may be bracketed at will. As in chapter 3, a
 # row stands on the left. Begin there:
 #
 # $$\frac{dg}{d\mathbf p} = - \underbrace{\left( \frac{\partial g}{\partial \mathbf u} \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \right)}_{\lambda^T} \frac{\partial \mathbf f}{\partial \mathbf p}. \tag{G24, G25}$$
@@ -134,8 +137,8 @@ assert np.allclose(G22, G24, rtol=1e-12, atol=0)
 # %% [markdown]
 # ## The transpose
 #
-# A program does not invert a matrix to solve one system. It calls a solver, which expects
-# "matrix times unknown column = known column". But in
+# A program does not invert a matrix to solve one system. It calls a solver, which expects "matrix
+# times unknown column = known column". But in
 # $\lambda^T = \frac{\partial g}{\partial \mathbf u} (\frac{\partial \mathbf f}{\partial \mathbf u})^{-1}$
 # the unknown is a row. Multiply by $\frac{\partial \mathbf f}{\partial \mathbf u}$ from the right:
 # $\lambda^T \frac{\partial \mathbf f}{\partial \mathbf u} = \frac{\partial g}{\partial \mathbf u}$.
@@ -155,12 +158,12 @@ assert np.allclose(lam @ df_du, dg_du, atol=1e-12) and np.allclose(
 )
 
 # %% [markdown]
-# ## What the two orders cost
+# ## What the two ways cost
 #
-# Count multiplications, with Gaussian elimination. Both orders factorise
-# $\frac{\partial \mathbf f}{\partial \mathbf u}$ once, in $n^3 / 3$. The first order then solves
-# for $m$ columns, $n^2$ each, and multiplies them by the row, $nm$. The second order solves once,
-# $n^2$, and multiplies $\lambda^T$ by $\frac{\partial \mathbf f}{\partial \mathbf p}$, $nm$ as well.
+# Count multiplications, with Gaussian elimination. Both ways factorise
+# $\frac{\partial \mathbf f}{\partial \mathbf u}$ once, in $n^3 / 3$. The first way then solves for
+# $m$ columns, $n^2$ each, and multiplies them by the row, $nm$. The second way solves once, $n^2$,
+# and multiplies $\lambda^T$ by $\frac{\partial \mathbf f}{\partial \mathbf p}$, $nm$ as well.
 
 # %% [predict]
 # Take $n = 1000$ unknowns and a million parameters. By what factor is the adjoint cheaper: 2, about
@@ -310,7 +313,8 @@ for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
 # solution goes into the second, and so on. That is Euler's method.
 
 # %% [predict]
-# In the transposed system $(\frac{\partial \mathbf f}{\partial \mathbf u})^T \lambda = (\frac{\partial g}{\partial \mathbf u})^T$,
+# In the transposed system
+# $(\frac{\partial \mathbf f}{\partial \mathbf u})^T \lambda = (\frac{\partial g}{\partial \mathbf u})^T$,
 # which equation has one unknown block only: the first or the last? In which order does one get
 # $\lambda_1, \dots, \lambda_N$?
 
@@ -385,8 +389,8 @@ save(
 # \frac{dg}{d\mathbf p} = \sum_{i=1}^{N} h \lambda_i^T \frac{\partial \mathbf F}{\partial \mathbf p}(\mathbf z_{i-1}).$$
 #
 # The first step is at the top of the system, the last step at the bottom. **The transpose of a
-# lower triangular matrix is upper triangular; that is why the adjoint runs backwards in time.** (The
-# sum has a plus since
+# lower triangular matrix is upper triangular; that is why the adjoint runs backwards in time.**
+# (The sum has a plus since
 # $\frac{\partial \mathbf f_i}{\partial \mathbf p} = -h \frac{\partial \mathbf F}{\partial \mathbf p}$,
 # and G24 has another minus.)
 #
@@ -683,8 +687,8 @@ assert np.abs(as_printed - right).max() < 1e-8 * np.abs(right).max(), (
 # 1. When parameters move, a solution of $\mathbf f(\mathbf u, \mathbf p) = 0$ moves so that
 #    $\mathbf f$ stays zero. That alone gives its derivative; how the solution was found does not
 #    matter.
-# 2. Two orders give the same number. First $\frac{d\mathbf u}{d\mathbf p}$: one linear solve for
-#    each parameter. First $\lambda$: one linear solve for all.
+# 2. Two ways give the same number. First $\frac{d\mathbf u}{d\mathbf p}$: one linear solve for each
+#    parameter. First $\lambda$: one linear solve for all.
 # 3. The adjoint method in two lines:
 #    $(\frac{\partial \mathbf f}{\partial \mathbf u})^T \lambda = (\frac{\partial g}{\partial \mathbf u})^T$,
 #    then $\frac{dg}{d\mathbf p} = -\lambda^T \frac{\partial \mathbf f}{\partial \mathbf p}$.

@@ -6,9 +6,9 @@
 # `vjp`, finite differences), chapter 4 (the adjoint of equations, the bridge at its end). From
 # school: the chain rule for several variables, integration by parts for one section.
 #
-# **You will be able to**: derive the adjoint equation and its four gradients, and check each line by
-# numbers; write Algorithm 2 and extend it to losses at many times; choose a way to differentiate a
-# solver, and say what it costs.
+# **You will be able to**: derive the adjoint equation and its four gradients, and check each line
+# by numbers; write Algorithm 2 and extend it to losses at many times; choose a way to differentiate
+# a solver, and say what it costs.
 #
 # **Minutes**: 150 to 200, with the exercises of level 1.
 #
@@ -62,7 +62,7 @@ def L(z):
 
 
 def flow(z, start, end, theta=theta):
-    """Solve from start to end, to twelve digits: the truth, for the checks."""
+    """Solve from start to end by a method of order 8, to twelve digits: the truth, for checks."""
     options = {"method": "dop853", "rtol": 1e-12, "atol": 1e-13}
     return z if start == end else solve(f, z, [start, end], theta, **options).y[-1]
 
@@ -78,14 +78,14 @@ print("z(t1) =", z1, "  L =", L(z1))
 # ## Push the state at time t, and look at the loss
 #
 # Stop the solution at a time $t$ between the ends. Push the state by a small $\mathbf d$, let the
-# solution go on to $t_1$, and look at the loss. It has changed by $\mathbf a(t) \mathbf d$, with a
-# row $\mathbf a(t)$, up to terms of order $\mathbf d^2$. This row is the *adjoint state*:
+# solution go on to $t_1$, and look at the loss. For a small push the change of the loss is linear
+# in the push: a row $\mathbf a(t)$ times $\mathbf d$. This row is the *adjoint state*:
 #
 # $$\mathbf a(t) := \frac{dL}{d\mathbf z(t)}. \tag{P, N6, S4}$$
 #
 # At the end nothing comes after the push, so $\mathbf a(t_1)$ is the gradient of $L$. At the start,
-# $\mathbf a(t_0)$ is the first of the four gradients. All others follow from $\mathbf a$, because
-# whatever changes the solution, it pushes the state.
+# $\mathbf a(t_0)$ is the first of the four gradients. The other three follow from $\mathbf a$,
+# because parameters and times act on the solution by pushing the state.
 
 
 # %%
@@ -113,14 +113,14 @@ assert np.allclose(a_at(t1), grad(L)(z1), atol=1e-9)
 # Chapter 4 stacked the steps of Euler's method into one system, and solved the transposed system
 # from the last step to the first. Its $\lambda_i^T$ is the row $\mathbf a$ after step $i$. By the
 # chain rule the same is found in one line. A step is
-# $\mathbf z_{i+1} = \mathbf z_i + h f(t_i, \mathbf z_i, \theta)$, and a push before the step reaches
-# the loss only through the state after it:
+# $\mathbf z_{i+1} = \mathbf z_i + h f(t_i, \mathbf z_i, \theta)$, and a push before the step
+# reaches the loss only through the state after it:
 #
 # $$\frac{dL}{d\mathbf z_i} = \frac{dL}{d\mathbf z_{i+1}} \frac{d\mathbf z_{i+1}}{d\mathbf z_i} = \frac{dL}{d\mathbf z_{i+1}} \left( I + h \frac{\partial f}{\partial \mathbf z} \right). \tag{G30}$$
 #
-# Here $\frac{\partial f}{\partial \mathbf z}$ is taken at $\mathbf z_i$, where the step took $f$. The
-# cell carries $\mathbf a$ back through a loop of 30 steps by this formula. The engine, which records
-# the loop on its tape, must get the same.
+# Here $\frac{\partial f}{\partial \mathbf z}$ is taken at $\mathbf z_i$, where the step took $f$.
+# The cell carries $\mathbf a$ back through a loop of 30 steps by this formula. The engine, which
+# records the loop on its tape, must get the same.
 
 # %%
 n = 30
@@ -174,8 +174,9 @@ assert np.allclose(a, recorded, rtol=1e-12, atol=0)
 #
 # $$\frac{d\mathbf a(t)}{dt} = -\mathbf a(t) \frac{\partial f(t, \mathbf z(t), \theta)}{\partial \mathbf z}. \tag{P4, G34, N6}$$
 #
-# Numbers for each of these, with $\mathbf a$ and $\frac{\partial T_\varepsilon}{\partial \mathbf z}$
-# by finite differences of the solution, so that nothing is assumed:
+# Numbers for each of these, with $\mathbf a$ and
+# $\frac{\partial T_\varepsilon}{\partial \mathbf z}$ by finite differences of the solution, so that
+# nothing is assumed:
 
 # %% [predict]
 # The next cell prints, for $\varepsilon$ = 0.1, 0.05 and 0.025, how far the Jacobian of
@@ -203,19 +204,22 @@ for e in (0.1, 0.05, 0.025):
     before = first, quotient
 
 # %% [markdown]
-# The first rest is of second order, the last of first order. G32 is not a limit: it holds for every
-# $\varepsilon$, up to rounding and the error of the differences.
+# At each halving the first column gets four times smaller (second order), the last column two times
+# (first order). The column between does not shrink: G32 is no limit, it holds for every
+# $\varepsilon$, and what is printed is rounding and the error of the differences.
 #
 # ## The four gradients
 #
-# **The start, $\frac{dL}{d\mathbf z(t_0)}$.** The adjoint equation is an ODE whose value is known at
-# the *end*, and wanted at the *start*. Integrate it from $t_1$ back to $t_0$:
+# **The start, $\frac{dL}{d\mathbf z(t_0)}$.** The adjoint equation is an ODE whose value is known
+# at the *end*, and wanted at the *start*. Integrate it from $t_1$ back to $t_0$,
+# $\mathbf a(t_0) = \mathbf a(t_1) + \int_{t_1}^{t_0} \frac{d\mathbf a}{dt} dt$, with P4 for the
+# slope:
 #
 # $$\mathbf a(t_1) = \frac{dL}{d\mathbf z(t_1)}, \qquad \frac{dL}{d\mathbf z(t_0)} = \mathbf a(t_0) = \mathbf a(t_1) - \int_{t_1}^{t_0} \mathbf a(t) \frac{\partial f}{\partial \mathbf z} dt. \tag{G35, G36, G37}$$
 #
 # **The parameters, $\frac{dL}{d\theta}$.** A change $d\theta$ acts at all times. Between $t$ and
-# $t + dt$ it pushes the state by $\frac{\partial f}{\partial \theta} d\theta dt$, and a push at time
-# $t$ changes the loss by $\mathbf a(t)$ times the push. Add up all pushes:
+# $t + dt$ it pushes the state by $\frac{\partial f}{\partial \theta} d\theta dt$, and a push at
+# time $t$ changes the loss by $\mathbf a(t)$ times the push. Add up all pushes:
 #
 # $$\frac{dL}{d\theta} = \int_{t_0}^{t_1} \mathbf a(t) \frac{\partial f}{\partial \theta} dt = - \int_{t_1}^{t_0} \mathbf a(t) \frac{\partial f}{\partial \theta} dt. \tag{P5}$$
 #
@@ -229,22 +233,22 @@ for e in (0.1, 0.05, 0.025):
 #
 # $$\frac{dL}{dt_1} = \mathbf a(t_1) f(t_1, \mathbf z(t_1), \theta). \tag{P6}$$
 #
-# **The beginning, $\frac{dL}{dt_0}$.** If the solve starts later by $d$, from the same state, then at
-# the time $t_0 + d$ the state is $\mathbf z(t_0)$, and not $\mathbf z(t_0) + f d$. So the state has
-# been pushed by $-f d$:
+# **The beginning, $\frac{dL}{dt_0}$.** If the solve starts later by $d$, from the same state, then
+# at the time $t_0 + d$ the state is $\mathbf z(t_0)$, and not $\mathbf z(t_0) + f d$. So the state
+# has been pushed by $-f d$:
 #
 # $$\frac{dL}{dt_0} = -\mathbf a(t_0) f(t_0, \mathbf z(t_0), \theta).$$
 #
 # There is an integral for it as well, and Algorithm 2 uses the integral. Ask the same at any time
 # $t$: how much does the loss change if one starts later than $t$ from $\mathbf z(t)$? The answer is
-# $\mathbf a_t(t) := -\mathbf a(t) f(t, \mathbf z(t), \theta)$. How does it change with $t$? Along the
-# solution $f$ changes because time passes and because $\mathbf z$ moves with the slope $f$, so by the
-# product rule
+# $\mathbf a_t(t) := -\mathbf a(t) f(t, \mathbf z(t), \theta)$. How does it change with $t$? Along
+# the solution $f$ changes because time passes and because $\mathbf z$ moves with the slope $f$, so
+# by the product rule
 #
 # $$\frac{d(\mathbf a f)}{dt} = \frac{d\mathbf a}{dt} f + \mathbf a \Big(\frac{\partial f}{\partial t} + \frac{\partial f}{\partial \mathbf z} f\Big) = -\mathbf a \frac{\partial f}{\partial \mathbf z} f + \mathbf a \frac{\partial f}{\partial t} + \mathbf a \frac{\partial f}{\partial \mathbf z} f = \mathbf a \frac{\partial f}{\partial t}.$$
 #
-# Two terms cancel. So $\frac{d\mathbf a_t}{dt} = -\mathbf a \frac{\partial f}{\partial t}$, and with
-# the value at the end, $\mathbf a_t(t_1) = -\mathbf a(t_1) f = -\frac{dL}{dt_1}$:
+# Two terms cancel. So $\frac{d\mathbf a_t}{dt} = -\mathbf a \frac{\partial f}{\partial t}$, and
+# with the value at the end, $\mathbf a_t(t_1) = -\mathbf a(t_1) f = -\frac{dL}{dt_1}$:
 #
 # $$\frac{dL}{dt_0} = \mathbf a_t(t_0) = \mathbf a_t(t_1) - \int_{t_1}^{t_0} \mathbf a(t) \frac{\partial f}{\partial t} dt, \qquad \mathbf a_t(t_1) = -\frac{dL}{dt_1}. \tag{P7}$$
 #
@@ -252,8 +256,9 @@ for e in (0.1, 0.05, 0.025):
 # shorter. If $f$ does not depend on $t$, the integral is zero and
 # $\frac{dL}{dt_0} = -\frac{dL}{dt_1}$: only the length of the interval matters.
 #
-# The integrals by Simpson's rule along the true solution, with $\mathbf a$ by its definition,
-# against finite differences of the loss:
+# The next cell computes the integrals by Simpson's rule (a sum of values with the weights 1, 4, 2,
+# 4, ..., 4, 1) along the true solution, with $\mathbf a$ by its definition, and compares with
+# finite differences of the loss:
 
 
 # %%
@@ -288,9 +293,9 @@ for name in measured:
     assert np.allclose(measured[name], formulas[name], atol=5e-5)
 
 # %% [markdown]
-# And the three that run along: $\mathbf a_\theta$ at the middle of the interval, where only the
-# later half has been collected; $\mathbf a_t$ there; and the formula for $\frac{dL}{dt_0}$ without
-# an integral.
+# Four statements are left: what $\mathbf a_\theta$ has collected at the middle of the interval;
+# what $\mathbf a_t$ is there; the formula for $\frac{dL}{dt_0}$ without an integral; and the case
+# of a field that does not depend on time, which the pendulum is if $\theta_2 = 0$.
 
 # %%
 t_mid, z_mid, a_mid = along[20]
@@ -308,6 +313,10 @@ print(f"dL/dt0: measured {measured['dL/dt0']:.9f}, -a(t0) f {without:.9f}")
 assert np.allclose(half, simpson(later, nodes[20:]), atol=5e-5)
 assert np.allclose([late, late], [-a_mid @ f(t_mid, z_mid, theta), from_end], atol=5e-5)
 assert np.isclose(without, measured["dL/dt0"], atol=1e-8)
+undriven = lambda start, end: L(flow(z0, float(start), float(end), np.array([2.0, 0.0])))
+ends = [central_difference(undriven, (t0, t1), moved, h=2e-3) for moved in ((1.0, 0.0), (0.0, 1.0))]
+print(f"no drive: dL/dt0 {ends[0]:.9f}, dL/dt1 {ends[1]:.9f}")
+assert np.isclose(ends[0], -ends[1], atol=1e-8)
 
 # %% [markdown]
 # ## Algorithm 2
@@ -327,9 +336,9 @@ assert np.isclose(without, measured["dL/dt0"], atol=1e-8)
 #
 # **Why is $f$ not negated on the way back?** A slope belongs to a curve, not to a direction of
 # travel: $\frac{d\mathbf z}{dt} = f$ is true on the same curve, whichever way one goes. Going back,
-# the solver takes steps $h \lt 0$, and $h f$ has the right sign by itself. The three minus signs are
-# not there because we go back. They stand in the adjoint equations themselves, and would be there
-# if these were solved forwards.
+# the solver takes steps $h \lt 0$, and $h f$ has the right sign by itself. The three minus signs
+# are not there because we go back. They stand in the adjoint equations themselves, and would be
+# there if these were solved forwards.
 
 
 # %%
@@ -356,9 +365,9 @@ print("back from z(t1) with f:", ours["z(t0)"], "  with -f:", negated, "  the st
 assert np.allclose(ours["z(t0)"], z0, atol=1e-8) and np.abs(negated - z0).max() > 0.1
 
 # %% [markdown]
-# A dozen lines. The library's `odeint` is the same for many times and for containers of arrays, and
-# takes $-\mathbf a(t_0) f$ for $\frac{dL}{dt_0}$. A third way shares nothing with either but the
-# rules of the engine: write the solver as a plain loop, and let the tape of chapter 3 record it.
+# The library's `odeint` does the same for many times and for containers of arrays, and takes
+# $-\mathbf a(t_0) f$ for $\frac{dL}{dt_0}$. A third way has only the rules of the engine in common
+# with these two: write the solver as a plain loop, and let the tape of chapter 3 record it.
 
 
 # %%
@@ -392,10 +401,10 @@ for name in measured:
 # In Algorithm 2 the engine is asked for two products at each stage,
 # $\mathbf a \frac{\partial f}{\partial \mathbf z}$ and
 # $\mathbf a \frac{\partial f}{\partial \theta}$. `program` writes down what it does for them. Take
-# the field of a network with one layer, $f = \tanh(\mathbf z W)$. As in chapters 2 and 3, the states
-# of a batch are the rows of $\mathbf z$, and $\mathbf a$ has the shape of the value $f$.
+# the field of a network with one layer, $f = \tanh(\mathbf z W)$. As in chapters 2 and 3, the
+# states of a batch are the rows of $\mathbf z$, and $\mathbf a$ has the shape of the value $f$.
 #
-# First derive the products by hand. $\langle u, v \rangle$ is the sum of the products of the
+# First derive the products by hand. $\langle x, y \rangle$ is the sum of the products of the
 # elements of two arrays of one shape, and $\odot$ is the product element by element. Let
 # $u = \mathbf z W$. As $\tanh' = 1 - \tanh^2$, small changes $d\mathbf z$ and $dW$ change
 # $\langle \mathbf a, f \rangle$ by
@@ -488,9 +497,9 @@ example = rng.normal(size=(4, 2)), rng.normal(size=(2, 2)), rng.normal(size=2)
 check_by_hand(block_by_hand, block, *example)
 
 # %% [markdown]
-# `compiled(f)` records such a program at the first call, and runs it from then on. The gradients are
-# the same to the last bit, and come sooner. `quick`, the compiled pendulum, is used below where one
-# loss is differentiated many times.
+# `compiled(f)` records such a program at the first call, and runs it from then on. The gradients
+# are the same to the last bit, and come sooner. `quick`, the compiled pendulum, is used below where
+# one loss is differentiated many times.
 
 
 # %%
@@ -506,7 +515,7 @@ assert all(map(np.array_equal, gradients_with(quick), gradients_with(f)))
 # ## Losses at many times
 #
 # Let the loss look at the state at several times $t_1 < \dots < t_N$. Push the state just *before*
-# $t_i$. The push reaches the loss on two ways: through the state that is observed at $t_i$, and
+# $t_i$. The push reaches the loss in two ways: through the state that is observed at $t_i$, and
 # through all later states. By the chain rule for several arguments the two are added. A push just
 # *after* $t_i$ has the second way only. So, going back, $\mathbf a$ jumps at $t_i$:
 #
@@ -585,17 +594,17 @@ save(
 )
 
 # %% [markdown]
-# **The derivative in an observation time.** Move $t_i$, and hold the others. The solution stays as it
-# is. Only the observed state moves, by $f$ for each unit of time. So what counts is the derivative of
-# the loss with respect to this one state, and not $\mathbf a$, which contains all later
-# observations too:
+# **The derivative in an observation time.** Move $t_i$, and hold the others. The solution stays as
+# it is. Only the observed state moves, by $f$ for each unit of time. So what counts is the
+# derivative of the loss with respect to this one state, and not $\mathbf a$, which contains all
+# later observations too:
 #
 # $$\frac{dL}{dt_i} = \frac{\partial L}{\partial \mathbf z(t_i)} f(t_i, \mathbf z(t_i), \theta), \qquad i = 1, \dots, N.$$
 #
-# **If the loss looks at the state at $t_0$ too.** That state is $\mathbf z(t_0)$ itself. It gets its
-# jump as any other, so $\frac{dL}{d\mathbf z(t_0)}$ is $\mathbf a$ with the jump. But the observed
-# state does not change when $t_0$ moves; only the later states do. So $\frac{dL}{dt_0} = -\mathbf a f$
-# takes $\mathbf a$ *before the jump at $t_0$ is added*.
+# **If the loss looks at the state at $t_0$ too.** That state is $\mathbf z(t_0)$ itself. It gets
+# its jump as any other, so $\frac{dL}{d\mathbf z(t_0)}$ is $\mathbf a$ with the jump. But the
+# observed state does not change when $t_0$ moves; only the later states do. So
+# $\frac{dL}{dt_0} = -\mathbf a f$ takes $\mathbf a$ *before the jump at $t_0$ is added*.
 
 # %% [predict]
 # The next cell uses a loss with an observation at $t_0$ too. It prints each $\frac{dL}{dt_i}$ as
@@ -611,34 +620,40 @@ def loss_from_t0(z, times):
 moving = np.array([1.2, 1.0])  # a start with a velocity
 states = solve(f, moving, times, theta, **tight).y
 own = np.array([[z[0] - angle, 0.0] for z, angle in zip(states, [0.4, *seen])])
-later = [piece[-1] for _, piece in walk_back(states, own)[::-1]] + [np.zeros(2)]  # before the jump
+no_jump = [piece[-1] for _, piece in walk_back(states, own)[::-1]] + [np.zeros(2)]
 of_times = [
     central_difference(lambda t: loss_from_t0(moving, t), (times,), (e,), h=2e-3) for e in np.eye(5)
 ]
 print("  i   measured dL/dti   dL/dz(ti) f          a f")
 for i in range(1, 5):
-    slope, with_jump = f(times[i], states[i], theta), later[i] + own[i]
+    slope, with_jump = f(times[i], states[i], theta), no_jump[i] + own[i]
     print(f"{i:3}   {of_times[i]:15.8f}   {own[i] @ slope:11.8f}   {with_jump @ slope:10.8f}")
     assert np.isclose(of_times[i], own[i] @ slope, atol=1e-7)
-slope, with_jump = f(t0, moving, theta), later[0] + own[0]
+slope, with_jump = f(t0, moving, theta), no_jump[0] + own[0]
 print("dL/dz(t0): measured", by_differences(lambda z: loss_from_t0(z, times), moving), end=", ")
 print("a with the jump", with_jump)
-print(f"dL/dt0: measured {of_times[0]:.8f}, -a f before the jump {-later[0] @ slope:.8f}", end=", ")
+print(
+    f"dL/dt0: measured {of_times[0]:.8f}, -a f before the jump {-no_jump[0] @ slope:.8f}", end=", "
+)
 print(f"after it {-with_jump @ slope:.8f} <- wrong")
 assert np.allclose(by_differences(lambda z: loss_from_t0(z, times), moving), with_jump, atol=1e-7)
-assert np.isclose(of_times[0], -later[0] @ slope, atol=1e-7)
+assert np.isclose(of_times[0], -no_jump[0] @ slope, atol=1e-7)
 assert abs(of_times[0] + with_jump @ slope) > 0.1
 library_t = grad(loss_from_t0, 1)(moving, times)
 print("the library's dL/dt:", library_t)
 assert np.allclose(library_t, of_times, atol=1e-7)
 
 # %% [markdown]
+# The two products agree at $t_4$, the last time: no later observation is in $\mathbf a$ there.
+
+# %% [markdown]
 # ## What it costs, what it is worth
 #
 # **Memory.** The tape of a recorded loop grows with the number of steps. The adjoint holds one
 # augmented state (P-mem, S-mem). The cell measures the peak memory of one gradient, in states of
-# 20,000 numbers. The adjoint needs more than the three of its augmented state, because the stages of
-# a step and the temporary arrays of a sweep are counted too. What matters is that it does not grow.
+# 20,000 numbers. The adjoint needs more than the three of its augmented state, because the stages
+# of a step and the temporary arrays of a sweep are counted too. What matters is that it does not
+# grow.
 
 # %%
 wide = np.ones(20_000)
@@ -727,20 +742,20 @@ assert 3.5 < np.log2(against_truth["adjoint"][3] / against_truth["adjoint"][4]) 
 # for $c = 20$?
 
 # %%
-print("  c    z(0) recovered from z(2), instead of (1, 0)")
+print("  c    exp(2 c)   z(0) recovered from z(2), instead of (1, 0)")
 recovered = {}
 for c in (2.0, 5.0, 10.0, 20.0):
     two_rates = np.array([[-1 - c, c - 1], [c - 1, -1 - c]]) / 2
     linear = lambda t, z, A=two_rates: A @ z
     end = solve(linear, np.array([1.0, 0.0]), [0, 2], rtol=1e-10, atol=1e-14).y[-1]
     recovered[c] = solve(linear, end, [2, 0], rtol=1e-10, atol=1e-14).y[-1]
-    print(f"{c:4}   {recovered[c]}")
+    print(f"{c:4}   {np.exp(2 * c):8.1e}   {recovered[c]}")
 assert np.abs(recovered[2.0] - [1, 0]).max() < 1e-6 and np.abs(recovered[20.0] - [1, 0]).max() > 0.1
 
 # %% [markdown]
-# An error of the difference at $t = 2$ has grown by $e^{2c}$ when it comes to $t = 0$: for $c = 5$
-# by 22,000, for $c = 20$ by $2 \cdot 10^{17}$. A tighter tolerance helps until $e^{-2c}$ is lost in
-# the rounding of the sum, for $c$ near 18. Beyond that nothing helps.
+# An error in the difference of the components at $t = 2$ has grown by the factor $e^{2c}$ when it
+# comes to $t = 0$. A tighter tolerance helps until $e^{-2c}$ is lost in the rounding of the sum,
+# for $c$ near 18. Beyond that nothing helps.
 #
 # ## Four ways, side by side
 #
@@ -753,13 +768,15 @@ assert np.abs(recovered[2.0] - [1, 0]).max() < 1e-6 and np.abs(recovered[20.0] -
 #   exact for the numbers computed. It keeps a state for each step, or with `checkpoints=K` no more
 #   than $K$, and computes the others again.
 # * `"interpolated"`: $\mathbf a$ alone is solved backwards, $\mathbf z$ is read off the stored
-#   solution, so nothing moves apart.
+#   solution, so no errors of $\mathbf z$ grow on the way back.
 # * `"forward"`: the sensitivity $\frac{d\mathbf z}{d\theta}$ is solved forwards, together with
 #   $\mathbf z$; for few parameters.
 #
-# On $y' = -c (y - \cos t)$ the solution is known, and so is $\frac{dy(2)}{dc}$. For small $c$ all
-# four agree. For large $c$ the field is *stiff* (chapter 1), the way back is unstable, and
-# Algorithm 2 warns, before it gives up:
+# The equation $y' = -c (y - \cos t)$, $y(0) = 0$, has the solution
+# $y(t) = \frac{c^2 \cos t + c \sin t - c^2 e^{-ct}}{1 + c^2}$, so $\frac{dy(2)}{dc}$ is known. For
+# small $c$ all four ways agree. For large $c$ the field is *stiff* (chapter 1), the way back is
+# unstable, and Algorithm 2 warns, before it gives up. (`radau_iia5` is an implicit method, for
+# stiff fields.)
 
 # %%
 slaved = lambda t, y, c: -c * (y - np.cos(t))
@@ -790,16 +807,16 @@ assert all(float(wrong[1000.0, way]) < 1e-2 for way in ways[1:])
 # | your problem | take | because |
 # | --- | --- | --- |
 # | you do not know, and one state for each step fits in memory | `"discrete"` | it is exact for the steps that were taken, and never solves $\mathbf z$ backwards |
-# | one state for each step does not fit | `"adjoint"`, the default of `odeint` | its memory does not grow; heed its warning |
+# | one state for each step does not fit | `"adjoint"`, the default of `odeint` | its memory does not grow; do not ignore its warning |
 # | the same, and `"adjoint"` warns | `"discrete"` with `checkpoints=K` | it keeps $K$ states, and solves forward once more |
-# | the field is stiff or decays fast | `"discrete"` | see the last row of the table above |
+# | the field is stiff or decays fast | `"discrete"` | `"adjoint"` warns or gives up, as in the table above |
 # | few parameters, many outputs: a least-squares fit | `"forward"` | one solve gives the whole Jacobian (chapter 6) |
 # | gradients of the observation times | `"adjoint"` or `"interpolated"` | between its steps, `"discrete"` differentiates the interpolating polynomial, which is less exact |
 #
-# The default is Algorithm 2 because its memory is safe for every number of steps, as in the paper of
-# Chen and others. What each costs and how right it is, on more problems, is drawn by
-# `tests/benchmarks/gradients.py`; its memory too, and the error of Algorithm 2 over a grid of forward
-# and backward tolerances (P-tol). At equal error, Algorithm 2 calls $f$ most often:
+# The default is Algorithm 2 because its memory is safe for every number of steps, as in the paper
+# of Chen and others. What each costs and how right it is, on more problems, is drawn by
+# `tests/benchmarks/gradients.py`; its memory too, and the error of Algorithm 2 over a grid of
+# forward and backward tolerances (P-tol). At equal error, Algorithm 2 calls $f$ most often:
 #
 # ![Error against work, four problems](../figures/gradients_work_precision.png)
 
@@ -807,11 +824,11 @@ assert all(float(wrong[1000.0, way]) < 1e-2 for way in ways[1:])
 # ## The same by Lagrange's method (for a second reading)
 #
 # There is another derivation, which finds the adjoint equation without a limit. Lagrange's method
-# adds to the loss a multiplier times a constraint. Here the constraint is the ODE, one for each
-# moment, so the multiplier is a row $\mathbf a(t)$ for each moment, and the sum over moments is an
-# integral. For now $\mathbf a(t)$ is *any* differentiable row.
+# subtracts from the loss a constraint times a multiplier. Here the constraint is the ODE. It holds
+# at each moment, so there is a multiplier for each moment, a row $\mathbf a(t)$, and the products
+# are added up by an integral. For now $\mathbf a(t)$ is *any* differentiable row.
 #
-# **Line 1.** Along a solution $\frac{d\mathbf z}{dt} - f = 0$, so nothing is added:
+# **Line 1.** Along a solution $\frac{d\mathbf z}{dt} - f = 0$, so what is subtracted is zero:
 #
 # $$L(\mathbf z(t_1)) = L(\mathbf z(t_1)) - \int_{t_0}^{t_1} \mathbf a \Big(\frac{d\mathbf z}{dt} - f\Big) dt.$$
 #
@@ -823,7 +840,8 @@ assert all(float(wrong[1000.0, way]) < 1e-2 for way in ways[1:])
 #
 # $$\delta L = \frac{\partial L}{\partial \mathbf z} \delta \mathbf z(t_1) - \int_{t_0}^{t_1} \mathbf a \frac{d}{dt} \delta \mathbf z dt + \int_{t_0}^{t_1} \mathbf a \frac{\partial f}{\partial \mathbf z} \delta \mathbf z dt + \int_{t_0}^{t_1} \mathbf a \frac{\partial f}{\partial \theta} \delta \theta dt.$$
 #
-# **Line 3.** Integrate the second term by parts, to get rid of the derivative of $\delta \mathbf z$:
+# **Line 3.** Integrate the second term by parts, to get rid of the derivative of
+# $\delta \mathbf z$:
 #
 # $$\int_{t_0}^{t_1} \mathbf a \frac{d}{dt} \delta \mathbf z dt = \mathbf a(t_1) \delta \mathbf z(t_1) - \mathbf a(t_0) \delta \mathbf z(t_0) - \int_{t_0}^{t_1} \frac{d\mathbf a}{dt} \delta \mathbf z dt.$$
 #
@@ -833,16 +851,16 @@ assert all(float(wrong[1000.0, way]) < 1e-2 for way in ways[1:])
 # $$\delta L = \Big(\frac{\partial L}{\partial \mathbf z} - \mathbf a(t_1)\Big) \delta \mathbf z(t_1) + \mathbf a(t_0) \delta \mathbf z(t_0) + \int_{t_0}^{t_1} \Big(\frac{d\mathbf a}{dt} + \mathbf a \frac{\partial f}{\partial \mathbf z}\Big) \delta \mathbf z dt + \int_{t_0}^{t_1} \mathbf a \frac{\partial f}{\partial \theta} \delta \theta dt.$$
 #
 # This is true for every $\mathbf a$. We know $\delta \mathbf z(t_0) = \delta \mathbf z_0$ and
-# $\delta \theta$. We do not know $\delta \mathbf z$ after the start, without another solve. So choose
-# the $\mathbf a$ that makes the factors of what we do not know zero:
+# $\delta \theta$. We do not know $\delta \mathbf z$ after the start, without another solve. So
+# choose the $\mathbf a$ that makes the factors of what we do not know zero:
 #
 # $$\mathbf a(t_1) = \frac{\partial L}{\partial \mathbf z}, \qquad \frac{d\mathbf a}{dt} = -\mathbf a \frac{\partial f}{\partial \mathbf z}.$$
 #
 # This is G37 and P4. What is left of line 4 is the first two gradients:
 # $\delta L = \mathbf a(t_0) \delta \mathbf z_0 + \int \mathbf a \frac{\partial f}{\partial \theta} dt \delta \theta$.
 #
-# The cell puts numbers into lines 2, 3 and 4, for $\mathbf a(t) = (\cos t, t)$, which has nothing to
-# do with the pendulum, and line 4 for the adjoint.
+# The cell puts numbers into lines 2, 3 and 4, for $\mathbf a(t) = (\cos t, t)$, which has nothing
+# to do with the pendulum, and line 4 for the adjoint.
 
 # %%
 start_moves, theta_moves, d = np.array([1.0, 2.0]), np.array([0.5, 1.0]), 1e-4
@@ -852,7 +870,7 @@ dz = (more - less) / (2 * d)  # delta z at the nodes, for each unit of d
 dL = (L(more[-1]) - L(less[-1])) / (2 * d)
 f_more = [f(t, z, theta + d * theta_moves) for t, z in zip(nodes, more)]
 f_less = [f(t, z, theta - d * theta_moves) for t, z in zip(nodes, less)]
-dz_slope = (np.array(f_more) - np.array(f_less)) / (2 * d)  # a slope of a solution is its f
+dz_slope = (np.array(f_more) - np.array(f_less)) / (2 * d)  # the slope of a solution is f
 by_z = [df_dz(t, z) for t, z, _ in along]
 by_theta = [jacobian(f, 2)(t, z, theta) @ theta_moves for t, z, _ in along]
 
@@ -887,10 +905,10 @@ for name, rows, row_slopes in (
 #
 # ## The sources against the numbers
 #
-# **G28** writes the constraint as $f(\mathbf z(t), t_0, t_1, \theta) = 0$. That would say that nothing
-# moves. The constraint is $\frac{d\mathbf z}{dt} - f = 0$ (and the start is
-# $\mathbf z(t_0) = \mathbf x$, not $\mathbf z(0) = \mathbf x$). With it, Lagrange's method gives the
-# adjoint equation, as above.
+# **G28** writes the constraint as $f(\mathbf z(t), t_0, t_1, \theta) = 0$. That would say that
+# nothing moves. The constraint is $\frac{d\mathbf z}{dt} - f = 0$ (and the start is
+# $\mathbf z(t_0) = \mathbf x$, not $\mathbf z(0) = \mathbf x$). With it, Lagrange's method gives
+# the adjoint equation, as above.
 #
 # **G33** defines $\mathbf a(t) = -\frac{\partial L}{\partial \mathbf z(t)}$. Taken alone this is a
 # convention, because the adjoint equation is linear. But the next slides use
@@ -898,11 +916,12 @@ for name, rows, row_slopes in (
 # $\mathbf a(t_N) = \frac{\partial L}{\partial \mathbf z(t_N)}$ (G37), and P, N6, S4 and Algorithm 2
 # have the plus throughout. Corrected: plus.
 #
-# **N7** has $\frac{dL}{d\theta} = +\int_{t_1}^{t_0} \mathbf a \frac{\partial f}{\partial \theta} dt$.
+# **N7** has
+# $\frac{dL}{d\theta} = +\int_{t_1}^{t_0} \mathbf a \frac{\partial f}{\partial \theta} dt$.
 # Corrected: minus, or the limits exchanged.
 #
-# **P7** stands on a slide that defines $\mathbf a_t(t) := \frac{dL}{dt(t)}$. Read so, it begins with
-# $\mathbf a_t(t_N) = +\frac{dL}{dt_N}$, and the result is wrong. Corrected:
+# **P7** stands on a slide that defines $\mathbf a_t(t) := \frac{dL}{dt(t)}$. Read so, it begins
+# with $\mathbf a_t(t_N) = +\frac{dL}{dt_N}$, and the result is wrong. Corrected:
 # $\mathbf a_t(t_N) = -\frac{dL}{dt_N}$, as in Algorithm 2.
 #
 # **N-pseudo** returns $z(t_0)$ where it means $h(t_0)$, one state with two names, and leaves out
@@ -912,8 +931,8 @@ for name, rows, row_slopes in (
 # that it cannot be done by the chain rule. The figure with two panels above shows otherwise: the
 # recorded loop is exact for its numbers. It costs memory.
 #
-# **P-err** says that the numerical error from the backward pass is "not seen in application". In the
-# table of $c$ above it is seen.
+# **P-err** says that the numerical error from the backward pass is "not seen in application". In
+# the table of $c$ above it is seen.
 #
 # The next cell solves the augmented system with each of the three wrong signs. The first rows are
 # Algorithm 2, through the same code.
@@ -1207,8 +1226,8 @@ look_at(np.array([0.0, 1.0]))
 
 # %% [exercise 5.5] level 3
 # Write a solver of your own that can be differentiated, by Algorithm 2, for many times and any
-# parameters. (Chapter 6 uses it, together with your step of chapter 1 and your engine of chapter 3.)
-# `my_odeint(f, y0, t, *args)` returns the states at all times `t`, an array of shape
+# parameters. (Chapter 6 uses it, together with your step of chapter 1 and your engine of chapter
+# 3.) `my_odeint(f, y0, t, *args)` returns the states at all times `t`, an array of shape
 # `(len(t), len(y0))`. `y0` is an array of $n$ numbers, the first of the times is that of `y0`, the
 # times rise or fall, and `args` are any number of arrays. `solve` may do the solving, with
 # `rtol=1e-8` and `atol=1e-10`; `odeint` may not be used.
@@ -1294,9 +1313,9 @@ check_odeint(my_odeint)
 # Pen and paper once more: the products for the field `hares_and_lynx` above. `z` has shape (2,),
 # `theta` (4,). Write `predators_by_hand(z, theta, a)`, where `a`, of shape (2,), is the row that
 # comes from the value, in plain NumPy and without the engine. It returns the value, and a tuple of
-# the two cotangents, for `z` and for `theta`, each of the shape of its argument. Count first: in how
-# many places does each of the six numbers of `z` and `theta` stand in the two lines of the field?
-# Its cotangent is a sum of so many terms.
+# the two cotangents, for `z` and for `theta`, each of the shape of its argument. Count first: in
+# how many places does each of the six numbers of `z` and `theta` stand in the two lines of the
+# field? Its cotangent is a sum of so many terms.
 
 
 # %% [stub 5.6]
@@ -1332,6 +1351,16 @@ check_by_hand(
 # place, a limit or a starting value is left blank. Fill the blanks on paper first. The check puts
 # numbers into every line, and says which identity breaks.
 
+
+# %%
+def all_filled(blanks, choices):
+    """Say which blank is empty, or is filled with something that it cannot be."""
+    for letter, allowed in choices.items():
+        value = blanks.get(letter, ...)
+        assert value is not ... and value is not None, f"Blank {letter} is still empty."
+        assert value in allowed, f"Blank {letter} is {value!r}; it should be one of {allowed}."
+
+
 # %% [exercise 5.7] level 1
 # **From the step to the equation (G30 to G34, P4).** An Euler step of length $h$ goes from
 # $\mathbf z_i$ to $\mathbf z_{i+1}$, and the row $\mathbf a$ goes back over it:
@@ -1365,14 +1394,6 @@ step_blanks = {
 
 
 # %% [check 5.7]
-def all_filled(blanks, choices):
-    """Say which blank is empty, or is filled with something that it cannot be."""
-    for letter, allowed in choices.items():
-        value = blanks.get(letter, ...)
-        assert value is not ... and value is not None, f"Blank {letter} is still empty."
-        assert value in allowed, f"Blank {letter} is {value!r}; it should be one of {allowed}."
-
-
 def step_back(blanks, i=10):
     """Return the row before step i of the Euler loop, by G30 as it has been filled in."""
     at = i if blanks["B"] == "z_i" else i + 1
@@ -1396,7 +1417,7 @@ if not np.allclose(pushed, found, atol=1e-7):
     repaired = lambda letter: step_back(step_blanks | {letter: others(letter)[0]})
     guilty = [letter for letter in asked if np.allclose(repaired(letter), pushed, atol=1e-7)]
     raise AssertionError(
-        f"G30 breaks. Pushing the state before step 10 changes the loss by {pushed}; your line gives"
+        f"G30 breaks. Pushing the state before step 10 changes the loss by {pushed}; yours gives"
         f" {found}. " + " ".join(f"Blank {letter}: {asked[letter]}" for letter in guilty or asked)
     )
 rests = []
@@ -1454,14 +1475,6 @@ gradient_blanks = {
 
 
 # %% [check 5.8]
-def all_filled(blanks, choices):
-    """Say which blank is empty, or is filled with something that it cannot be."""
-    for letter, allowed in choices.items():
-        value = blanks.get(letter, ...)
-        assert value is not ... and value is not None, f"Blank {letter} is still empty."
-        assert value in allowed, f"Blank {letter} is {value!r}; it should be one of {allowed}."
-
-
 def hold(identity, letter, left, right, hint):
     """Say which identity breaks."""
     assert np.allclose(left, right, atol=1e-4), (
@@ -1493,8 +1506,8 @@ hold("dL/dt0", "H", measured["dL/dt0"], by_push, "At t0 + d the state is z0, not
 
 # %% [exercise 5.9] level 2
 # **A loss that is an integral.** Now the loss looks at the state all the time:
-# $L = \int_{t_0}^{t_1} \ell(\mathbf z(t)) dt$ with $\ell = \frac12 z_1^2$, for the pendulum. Derive its
-# adjoint by Lagrange's method. Its lines 1 and 3 stay as they are. The other two become
+# $L = \int_{t_0}^{t_1} \ell(\mathbf z(t)) dt$ with $\ell = \frac12 z_1^2$, for the pendulum. Derive
+# its adjoint by Lagrange's method. Its lines 1 and 3 stay as they are. The other two become
 #
 # $$\delta L = \int_{t_0}^{t_1} \frac{\partial \ell}{\partial \mathbf z} \delta \mathbf z dt - \int_{t_0}^{t_1} \mathbf a \frac{d}{dt} \delta \mathbf z dt + \int_{t_0}^{t_1} \mathbf a \Big(\frac{\partial f}{\partial \mathbf z} \delta \mathbf z + \frac{\partial f}{\partial \theta} \delta \theta\Big) dt$$
 #
@@ -1504,8 +1517,8 @@ hold("dL/dt0", "H", measured["dL/dt0"], by_push, "At t0 + d the state is z0, not
 #
 # * `end_value`: $\mathbf a(t_1)$, an array of two numbers;
 # * `slope_of_a(a, J, dl_dz)`: $\frac{d\mathbf a}{dt}$, from $\mathbf a$, from
-#   $J = \frac{\partial f}{\partial \mathbf z}$ and from $\frac{\partial \ell}{\partial \mathbf z}$ at
-#   the same time, an array of two numbers;
+#   $J = \frac{\partial f}{\partial \mathbf z}$ and from $\frac{\partial \ell}{\partial \mathbf z}$
+#   at the same time, an array of two numbers;
 # * `end_later(z_end)`: $\frac{dL}{dt_1}$, a number, from the state at $t_1$.
 
 # %% [stub 5.9]
@@ -1601,13 +1614,12 @@ assert np.isclose(answer, of_end, atol=1e-6), (
 # ## What to remember
 #
 # 1. $\mathbf a(t)$ is how much the loss changes when the state is pushed at time $t$. It obeys
-#    $\frac{d\mathbf a}{dt} = -\mathbf a \frac{\partial f}{\partial \mathbf z}$, and its value is known
-#    at the end.
-# 2. Everything else is a push: parameters push by
-#    $\frac{\partial f}{\partial \theta} d\theta dt$ at all times, a later end by $f d$, a later start
-#    by $-f d$.
-# 3. Going back, $f$ keeps its sign. The integral for the parameters starts at zero, the one for time
-#    at $-\frac{dL}{dt_1}$.
+#    $\frac{d\mathbf a}{dt} = -\mathbf a \frac{\partial f}{\partial \mathbf z}$, and its value is
+#    known at the end.
+# 2. Everything else is a push: parameters push by $\frac{\partial f}{\partial \theta} d\theta dt$
+#    at all times, a later end by $f d$, a later start by $-f d$.
+# 3. Going back, $f$ keeps its sign. The integral for the parameters starts at zero, the one for
+#    time at $-\frac{dL}{dt_1}$.
 # 4. At an observation the gradient is added. $\frac{dL}{dt_i}$ takes the gradient of that
 #    observation alone, $\frac{dL}{dt_0}$ takes $\mathbf a$ before the jump at $t_0$.
 # 5. Algorithm 2 needs little memory, and fails where $\mathbf z$ cannot be solved backwards. The
