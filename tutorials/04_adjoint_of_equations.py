@@ -10,7 +10,7 @@
 # linear solve, with the matrix transposed; show that a loop of Euler steps is such a system, whose
 # transpose is solved from the last step to the first.
 #
-# **Minutes**: 60 to 90, with the exercise of level 1.
+# **Minutes**: 60 to 90, of which the exercise of level 1 takes about 15.
 #
 # **The question.** Numbers $\mathbf u$ are known only as the solution of a system of equations that
 # depends on parameters $\mathbf p$, and a loss $g(\mathbf u)$ is to be made small. How does the
@@ -295,13 +295,14 @@ for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
 # Euler's method computes states one after another,
 # $\mathbf z_i = \mathbf z_{i-1} + h \mathbf F(\mathbf z_{i-1}, \mathbf p)$, from a given
 # $\mathbf z_0$. ($\mathbf F$ is the field here, as $\mathbf f$ is the system.) Bring everything to
-# one side. Then $N$ steps are $N$ equations, stacked into one system for the stacked unknowns
-# $\mathbf u = (\mathbf z_1, \dots, \mathbf z_N)$:
+# one side. Then $N$ steps are $N$ blocks of equations. Stack them into one system, for the stacked
+# unknowns $\mathbf u = (\mathbf z_1, \dots, \mathbf z_N)$:
 #
 # $$\mathbf f_i(\mathbf u, \mathbf p) = \mathbf z_i - \mathbf z_{i-1} - h \mathbf F(\mathbf z_{i-1}, \mathbf p) = 0, \qquad i = 1, \dots, N.$$
 #
-# Equation $i$ contains $\mathbf z_i$ and $\mathbf z_{i-1}$ only. So the Jacobian has blocks $I$ on
-# its diagonal, blocks
+# Block $i$ contains $\mathbf z_i$ and $\mathbf z_{i-1}$ only. If a state has two numbers, so that a
+# block has two rows and two columns, the Jacobian has blocks $I$ (the identity) on its diagonal,
+# blocks
 # $-B_i = -\big(I + h \frac{\partial \mathbf F}{\partial \mathbf z}(\mathbf z_i)\big)$ below it, and
 # zeros elsewhere. Such a matrix is called *block lower bidiagonal*. Its transpose has the blocks
 # $-B_i^T$ above the diagonal. For $N = 3$ steps:
@@ -309,13 +310,13 @@ for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
 # $$\frac{\partial \mathbf f}{\partial \mathbf u} = \begin{pmatrix} I & & \cr -B_1 & I & \cr & -B_2 & I \end{pmatrix},
 # \qquad \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{T} = \begin{pmatrix} I & -B_1^T & \cr & I & -B_2^T \cr & & I \end{pmatrix}.$$
 #
-# To solve the equations themselves one goes from the top down: the first has one unknown, its
-# solution goes into the second, and so on. That is Euler's method.
+# The system itself is solved from the top down: the first block of equations has one unknown state,
+# its solution goes into the second block, and so on. That is Euler's method.
 
 # %% [predict]
 # In the transposed system
 # $(\frac{\partial \mathbf f}{\partial \mathbf u})^T \lambda = (\frac{\partial g}{\partial \mathbf u})^T$,
-# which equation has one unknown block only: the first or the last? In which order does one get
+# which block of equations has one unknown only: the first or the last? In which order does one get
 # $\lambda_1, \dots, \lambda_N$?
 
 # %%
@@ -342,7 +343,7 @@ g_end = lambda u: u[-2] ** 2 + u[-1]  # a loss that looks at the last state
 matrix, row = jacobian(stacked, 0)(u, p), grad(g_end)(u)
 lam = np.linalg.solve(matrix.T, row).reshape(N, 2)  # G26, by Gaussian elimination
 
-upwards = {N: row[-2:]}  # the last equation: one unknown
+upwards = {N: row[-2:]}  # the last block: one unknown
 for i in range(N - 1, 0, -1):
     upwards[i] = upwards[i + 1] @ (np.eye(2) + h * jacobian(F, 0)(z[i], p))
 for i in range(N, 0, -1):
@@ -380,8 +381,8 @@ save(
 )
 
 # %% [markdown]
-# The last equation of the transposed system has one unknown. Its solution goes into the equation
-# above, and so on, from the bottom up. With $\lambda_i^T$ for the row of step $i$, and the sum that
+# The last block of the transposed system has one unknown. Its solution goes into the block above,
+# and so on, from the bottom up. With $\lambda_i^T$ for the row of step $i$, and the sum that
 # $-\lambda^T \frac{\partial \mathbf f}{\partial \mathbf p}$ is here:
 #
 # $$\lambda_N^T = \frac{\partial g}{\partial \mathbf z_N}, \qquad

@@ -10,7 +10,7 @@
 # by numbers; write Algorithm 2 and extend it to losses at many times; choose a way to differentiate
 # a solver, and say what it costs.
 #
-# **Minutes**: 150 to 200, with the exercises of level 1.
+# **Minutes**: 180 to 240, of which the exercises of level 1 take about 60.
 #
 # **The question.** A loss depends on the solution of an ODE at the end of an interval. The solution
 # depends on its start, on parameters, and on the two ends of the interval. How does the loss change
