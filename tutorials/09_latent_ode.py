@@ -49,18 +49,9 @@ def data(seed, n, observations):
 
 
 t, curves, x, which = data(103, 200, 30)
-print(
-    "series 0 begins with the times",
-    np.round(t[which[0, :3]], 2),
-    "and the points",
-    *x[0, :3].round(1),
-)
-print(
-    "series 1 begins with the times",
-    np.round(t[which[1, :3]], 2),
-    "and the points",
-    *x[1, :3].round(1),
-)
+for i in (0, 1):
+    first, points = np.round(t[which[i, :3]], 2), np.round(x[i, :3], 1)
+    print(f"series {i} begins at the times", *first, "with the points", *points)
 
 # %% [markdown]
 # ## The idea: a hidden start
@@ -167,9 +158,9 @@ save(
 # $601^4$ points, more than $10^{11}$, and the ODE is solved at each. So the posterior is replaced
 # by a normal density, $q(z_0) = \mathcal N(z_0; \mu, \sigma^2)$, from which it is easy to draw.
 # Which $\mu$ and $\sigma$ are the best, when $p(x)$ is not known? Four steps lead to the answer.
-# In them $\mathbb E_q$ is the mean over $q$, $\mathbb E_q h(z_0) = \int q(z_0) h(z_0) dz_0$. The
-# average of $h(z_0)$ tends to it when many $z_0$ are drawn from $q$. With $\mu = 1$ and
-# $\sigma = 0.5$, for example, $\mathbb E_q z_0 = 1$ and
+# In them $\mathbb E_q$ is the mean over $q$: $\mathbb E_q u = \int q(z_0) u(z_0) dz_0$ for a function
+# $u$ of $z_0$. It is what the average of $u(z_0)$ tends to when many $z_0$ are drawn from $q$. With
+# $\mu = 1$ and $\sigma = 0.5$, for example, $\mathbb E_q z_0 = 1$ and
 # $\mathbb E_q z_0^2 = \mu^2 + \sigma^2 = 1.25$.
 #
 # **Step 1.** Take the logarithm of Bayes' rule. For every $z_0$
@@ -195,9 +186,8 @@ save(
 # $$-\mathrm{KL}(q, r) = \mathbb E_q \log u \le \mathbb E_q [u - 1] = \int q(z_0) \frac{r(z_0)}{q(z_0)} dz_0 - 1 = \int r(z_0) dz_0 - 1 = 0 .$$
 #
 # It is zero only if $u = 1$ everywhere, that is, if $q$ and $r$ are equal. So the first mean of
-# step 2 is never larger than $\log p(x)$. It is called the **ELBO**, for *evidence lower bound*.
-# What it lacks is the divergence of $q$ from the posterior: the $q$ with the largest ELBO is the
-# nearest to the posterior.
+# step 2 is never larger than $\log p(x)$. It is called the **ELBO**, for *evidence lower bound*. By
+# step 2 the $q$ with the largest ELBO has the smallest divergence from the posterior.
 #
 # **Step 4.** In the ELBO, the mean of $\log p(z_0) - \log q(z_0)$ is minus the divergence of $q$
 # from the prior:
@@ -205,10 +195,11 @@ save(
 # $$\mathrm{ELBO} = \mathbb E_q \log p(x \mid z_0) - \mathrm{KL}(q, \text{prior}) .$$
 #
 # The first term says how well the starts that are drawn from $q$ explain the measurements. The
-# second is the cost of a $q$ that differs from the prior. It has a formula. Up to the same constant,
-# $\log q(z_0)$ is $-\frac12 (\frac{z_0 - \mu}{\sigma})^2 - \log \sigma$ and $\log p(z_0)$ is
-# $-\frac12 z_0^2$. Over $q$ the mean of $(\frac{z_0 - \mu}{\sigma})^2$ is 1, and the mean of $z_0^2$
-# is $\mu^2 + \sigma^2$. So
+# second is the cost of a $q$ that differs from the prior. It has a formula. Without the
+# $-\frac12 \log 2 \pi$ that both have, $\log q(z_0)$ is
+# $-\frac12 (\frac{z_0 - \mu}{\sigma})^2 - \log \sigma$ and $\log p(z_0)$ is $-\frac12 z_0^2$. Over
+# $q$ the mean of $(\frac{z_0 - \mu}{\sigma})^2$ is 1, and the mean of $z_0^2$ is
+# $\mu^2 + \sigma^2$. So
 #
 # $$\mathrm{KL}(q, \text{prior}) = \frac12 \left(\mu^2 + \sigma^2 - 1 - \log \sigma^2\right) .$$
 #
@@ -240,8 +231,9 @@ def best_normal(log_likelihood=log_likelihood):
 
 
 best, log_p = best_normal(), np.log(evidence)
+top = grid[np.argmax(likelihood)]  # the start that explains the measurements best
 rows = []
-for mu, sigma in ((0.0, 1.0), (1.0, 0.5), best, (-0.55, 0.05)):
+for mu, sigma in ((0.0, 1.0), (1.0, 0.5), best, (top, 0.05)):
     fit, cost = terms(mu, sigma)
     q = np.exp(log_normal(grid, mu, sigma))
     to_posterior = integral(q * (log_normal(grid, mu, sigma) - log_posterior))
@@ -251,8 +243,8 @@ for mu, sigma in ((0.0, 1.0), (1.0, 0.5), best, (-0.55, 0.05)):
     assert to_posterior >= 0 and np.isclose(fit - cost + to_posterior, log_p)  # steps 3 and 2
 table(rows, "mu", "sigma", "first term", "KL(q, prior)", "ELBO", "KL(q, posterior)", "sum of two")
 print(f"log p(x) {log_p:.3f}")
-narrow = [terms(-0.55, sigma)[0] for sigma in (0.4, 0.2, 0.1, 0.05)]
-print("the first term for sigma = 0.4, 0.2, 0.1, 0.05:", np.round(narrow, 3))
+narrow = [terms(top, sigma)[0] for sigma in (0.4, 0.2, 0.1, 0.05)]
+print(f"the first term for mu = {top:.2f}, sigma = 0.4, 0.2, 0.1, 0.05:", np.round(narrow, 3))
 assert np.all(np.diff(narrow) > 0)
 q = np.exp(log_normal(grid, 1, 0.5))
 assert np.isclose(integral(q * grid), 1) and np.isclose(integral(q * grid**2), 1.25)
@@ -283,8 +275,8 @@ save(
 
 # %% [markdown]
 # ELBO and KL(q, posterior) add up to $\log p(x)$ in every row, as step 2 says. No normal $q$ reaches
-# $\log p(x)$ here, since the posterior is not a normal density. Without the cost $q$ shrinks to the
-# one start that explains the measurements best: $\sigma$ tends to 0.
+# $\log p(x)$ here, since the posterior is not a normal density. Without the cost $\sigma$ tends to
+# 0: $q$ shrinks to the one start that explains the measurements best.
 #
 # ## A slope through a draw
 #
@@ -362,7 +354,8 @@ def minus_elbo(parameters, x):
 
 rng = np.random.default_rng(1)
 init, small_encoder = nn.mlp(2, 16, 2)
-trained = descend(minus_elbo, init(rng), (cultures(5000, rng)[1],), 400, 0.02, 100, rng)
+start, (_, measured) = init(rng), cultures(5000, rng)
+trained = descend(minus_elbo, start, (measured,), 400, 0.02, 100, rng)
 rows = []
 for seen in (SEEN, np.array([1.9, 1.2]), np.array([2.0, 4.0])):
     of_these = lambda z0: log_likelihood(z0, seen)
@@ -470,11 +463,9 @@ assert abs(gap - (by_sum - largest)) < 0.02, (
 # %%
 SOLVER = {"rtol": 1e-3, "atol": 1e-4, "gradient": "discrete"}
 CELLS = {"RNN": nn.rnn_cell, "GRU": nn.gru_cell}
-WIDTHS = {"latent": 4, "hidden": 20, "recognition": 25}
-LATENT = {
-    name: models.latent_ode(2, **WIDTHS, noise=0.3, cell=cell, **SOLVER)
-    for name, cell in CELLS.items()
-}
+LATENT = {}
+for name in CELLS:  # for points of the plane, with 4 hidden numbers, and the widths of the table
+    LATENT[name] = models.latent_ode(2, 4, 20, 25, noise=0.3, cell=CELLS[name], **SOLVER)
 init, encode, decode, elbo = LATENT["GRU"]
 before = init(np.random.default_rng(0))
 
@@ -482,16 +473,19 @@ _, gated = nn.gru_cell(3, 25)
 _, field = nn.mlp(4, 20, 20, 4, activation=nn.elu)
 _, decoder = nn.mlp(4, 20, 2, activation=nn.relu)
 times, points = t[which[0]], x[0]  # shapes (30,) and (30, 2)
+# the encoder
 distances = np.diff(times, prepend=0.0) * len(times)
 h = np.zeros(25)
 for i in range(len(times) - 1, -1, -1):  # from the last observation to the first
     h = gated(before["cell"], h, np.append(points[i], distances[i]))
 numbers = h @ before["read"]["W"] + before["read"]["b"]
 mu, log_variance = numbers[:4], numbers[4:]
+# the draw, the ODE, and the decoder at the times of the observations
 e = np.random.default_rng(2).normal(size=4)
 z0 = mu + np.exp(0.5 * log_variance) * e
-z = odeint(lambda t, z, theta: field(theta, z), z0, t[:100], before["f"], **SOLVER)
-found = decoder(before["decoder"], z)[which[0]]  # at the times of the observations
+z = odeint(lambda t, z, theta: field(theta, z), z0, t[:100], before["f"], **SOLVER)  # (100, 4)
+found = decoder(before["decoder"], z)[which[0]]  # (30, 2)
+# the two terms of the ELBO
 fit = np.sum(log_normal(points, found, 0.3))
 cost = 0.5 * np.sum(mu**2 + np.exp(log_variance) - 1 - log_variance)
 print("encoder: mu", mu.round(2), "sigma", np.exp(0.5 * log_variance).round(2))
@@ -731,7 +725,8 @@ print(f"{len(ends)} of {len(best_rate)} rates are the first or the last of those
 # %% [markdown]
 # * *Within* the window and with a gated cell the latent ODE has the smaller error on average; at 50
 #   observations the difference is clear. But it has seen both sides of each point. With the simple
-#   cell it has the larger error, and more observations do not help: its encoder is too weak.
+#   cell it has the larger error, and more observations do not help. Only the encoder is different,
+#   so the simple cell is what limits it.
 # * Over the *next 20* points, gated cells show no difference. With simple cells and 30 observations
 #   the latent ODE is better.
 # * Over the *next 100* points, with gated cells and 100 observations, the recurrent network has half
@@ -760,12 +755,9 @@ direction = np.where(np.arange(200)[whole] % 2, -1, 1)[:, None]  # every other o
 truth = 0.3 * phi[..., None] * np.stack([np.cos(phi), direction * np.sin(phi)], axis=-1)
 
 error_before, staying = rmse(earlier[whole, 1:21], truth), rmse(curves[whole, :1], truth)
-error_within, error_after = (
-    rmse(path[:, :100], curves[:, :100]),
-    rmse(path[:, 100:], curves[:, 100:]),
-)
-noise = rmse(x, np.take_along_axis(curves, which[..., None], axis=1))
-at_origin = rmse(0.0, curves[:, 100:])
+inside, after = curves[:, :100], curves[:, 100:]
+error_within, error_after = rmse(path[:, :100], inside), rmse(path[:, 100:], after)
+noise, at_origin = rmse(x, np.take_along_axis(curves, which[..., None], axis=1)), rmse(0.0, after)
 print(f"within the window: error {error_within:.2f}, of the observations {noise:.2f}")
 print(f"20 points before it: {error_before:.2f}, of the point where it begins {staying:.2f}")
 print(f"100 points after it: {error_after:.2f}, of the origin {at_origin:.2f}")
