@@ -89,10 +89,12 @@ for i in (0, 1):
 # > About two thirds of the numbers lie between $\mu - \sigma$ and $\mu + \sigma$.
 #
 # > **Prior, likelihood, posterior.** The *prior* $p(z_0)$ says how plausible a start is before
-# > anything is measured. Here it is $\mathcal N(z_0; 0, 1)$. The *likelihood* $p(x \mid z_0)$ is
-# > the density of the measurements if $z_0$ is the start. Here it is the product of
-# > $\mathcal N(x_i; \exp(z_0 + t_i), s^2)$ over the two measurements. The *posterior*
-# > $p(z_0 \mid x)$ says how plausible a start is after the measurements.
+# > anything is measured. Here it is $\mathcal N(z_0; 0, 1)$: about two thirds of all cultures begin
+# > with a size between $\exp(-1) = 0.37$ and $\exp(1) = 2.72$. The *likelihood* $p(x \mid z_0)$ is
+# > the density of the measurements $x = (x_1, x_2)$ if $z_0$ is the start. Here it is the product
+# > of $\mathcal N(x_i; \exp(z_0 + t_i), s^2)$ over the two; for $z_0 = -0.5$ that is
+# > $0.379 \cdot 0.375 = 0.142$. The *posterior* $p(z_0 \mid x)$ says how plausible a start is after
+# > the measurements.
 #
 # Bayes' rule gives the posterior:
 #
@@ -134,7 +136,9 @@ for i in (200, 275, 350):
 table(rows, "z0", "prior", "likelihood", "their product", "posterior")
 print(f"evidence p(x) {evidence:.4f}, its logarithm {np.log(evidence):.3f}")
 assert np.isclose(integral(prior), 1) and np.isclose(integral(posterior), 1)
-assert np.allclose(np.exp(-0.5 + TIMES), [0.82, 1.35], atol=0.005)  # the numbers of the text
+decoded = np.exp(-0.5 + TIMES)  # and other numbers of the text
+assert np.allclose(decoded, [0.82, 1.35], atol=0.005)
+assert np.allclose(np.exp(log_normal(SEEN, decoded, NOISE)), [0.379, 0.375], atol=0.0005)
 assert np.allclose(np.exp(log_normal(np.arange(3), 0, 1)), [0.399, 0.242, 0.054], atol=0.0005)
 
 figure, panel = panels(width=7.5, height=3.8)
@@ -786,7 +790,7 @@ for way in np.linspace(0, 1, 7):
     curve = decode(ours, start[None], t[:100])[:, 0]
     axes[1].plot(*curve.T, color=str(0.1 + 0.66 * way), label=f"{way:.2f}")
     turns.append(turning(curve))
-axes[1].legend(fontsize=9, title="of the way")
+axes[1].legend(fontsize=9, title="of the way", title_fontsize=9, loc="lower left")
 axes[1].set(title="From the mean of one kind to that of the other", aspect="equal")
 save(
     figure,
