@@ -14,8 +14,8 @@
 # **The question.** Patients are examined when they are ill, not at equal steps of time. Many models
 # of series need equal steps. One then sorts the observations into bins of equal width, and loses
 # what happens inside a bin. The solution of an ODE has a value at every time, so a model that
-# contains an ODE needs no bins. Does it also predict better than a recurrent network that is told
-# the times?
+# contains an ODE needs no bins. Does it also predict better than a recurrent network, which reads a
+# series one observation after another, if that network is told the times?
 
 # %%
 import numpy as np
@@ -30,9 +30,9 @@ from tinyode.plotting import COLOURS, panels, save
 # The data are spirals. Every other one turns clockwise. Each is followed for 200 times. The first
 # 100 times, from $t = 0$ to $t = 1$, are the *window*; it begins at another place on each spiral.
 # Points in the window are seen with noise: a normal random number with the standard deviation 0.3,
-# so mostly between -0.6 and 0.6, is added to each coordinate. A series keeps 30, 50 or all 100 of
-# these points, at times of its own. From them the curve in the window is to be found, and its next
-# 100 points.
+# so mostly between $-0.6$ and $0.6$, is added to each coordinate. A series keeps 30, 50 or all 100
+# of these points, at times of its own. From them the curve in the window is to be found, and its
+# next 100 points.
 
 
 # %%
@@ -159,12 +159,12 @@ save(
 # %% [markdown]
 # ## A bound that can be computed
 #
-# Here the evidence takes the 601 points of the grid. With four hidden numbers it would take
-# $601^4$ points, more than $10^{11}$, and the ODE is solved at each. So the posterior is replaced
-# by a normal density, $q(z_0) = \mathcal N(z_0; \mu, \sigma^2)$, from which it is easy to draw.
-# Which $\mu$ and $\sigma$ are the best, when $p(x)$ is not known? Four steps lead to the answer.
-# In them $\mathbb E_q$ is the mean over $q$: $\mathbb E_q u = \int q(z_0) u(z_0) dz_0$ for a function
-# $u$ of $z_0$. It is what the average of $u(z_0)$ tends to when many $z_0$ are drawn from $q$. With
+# Here the evidence takes the 601 points of the grid. With four hidden numbers it would take $601^4$
+# points, more than $10^{11}$, and the ODE is solved at each. So the posterior is replaced by a
+# normal density, $q(z_0) = \mathcal N(z_0; \mu, \sigma^2)$, from which it is easy to draw. Which
+# $\mu$ and $\sigma$ are the best, when $p(x)$ is not known? Four steps lead to the answer. In them
+# $\mathbb E_q$ is the mean over $q$: $\mathbb E_q u = \int q(z_0) u(z_0) dz_0$ for a function $u$
+# of $z_0$. It is what the average of $u(z_0)$ tends to when many $z_0$ are drawn from $q$. With
 # $\mu = 1$ and $\sigma = 0.5$, for example, $\mathbb E_q z_0 = 1$ and
 # $\mathbb E_q z_0^2 = \mu^2 + \sigma^2 = 1.25$.
 #
@@ -177,7 +177,8 @@ save(
 #
 # $$\log p(x) = \mathbb E_q \left[\log p(x \mid z_0) + \log p(z_0) - \log q(z_0)\right] + \mathbb E_q \left[\log q(z_0) - \log p(z_0 \mid x)\right] .$$
 #
-# The first mean can be computed: it needs the likelihood and the prior only. The second has the form
+# The first mean can be computed: it needs the likelihood and the prior only. The second has the
+# form
 #
 # $$\mathrm{KL}(q, r) = \mathbb E_q \left[\log q(z_0) - \log r(z_0)\right] .$$
 #
@@ -279,23 +280,23 @@ save(
 )
 
 # %% [markdown]
-# ELBO and KL(q, posterior) add up to $\log p(x)$ in every row, as step 2 says. No normal $q$ reaches
-# $\log p(x)$ here, since the posterior is not a normal density. Without the cost $\sigma$ tends to
-# 0: $q$ shrinks to the one start that explains the measurements best.
+# ELBO and KL(q, posterior) add up to $\log p(x)$ in every row, as step 2 says. No normal $q$
+# reaches $\log p(x)$ here, since the posterior is not a normal density. Without the cost $\sigma$
+# tends to 0: $q$ shrinks to the one start that explains the measurements best.
 #
 # ## A slope through a draw
 #
 # With networks there is no grid, and the first term is an average over draws. Training needs its
-# slopes in $\mu$ and $\sigma$. If $z_0$ is drawn by `rng.normal(mu, sigma)`, the tape gets a number,
-# and does not see that it depends on $\mu$ and $\sigma$. The **reparametrisation** draws a standard
-# normal number $e$, of mean 0 and deviation 1, and computes
+# slopes in $\mu$ and $\sigma$. If $z_0$ is drawn by `rng.normal(mu, sigma)`, the tape gets a
+# number, and does not see that it depends on $\mu$ and $\sigma$. The **reparametrisation** draws a
+# standard normal number $e$, of mean 0 and deviation 1, and computes
 #
 # $$z_0 = \mu + \sigma e .$$
 #
-# This $z_0$ has the density $q$, and the tape sees its slopes. With $\mu = -1.2$, $\sigma = 0.5$ and
-# $e = 0.6$, $z_0$ is $-0.9$, its slope in $\mu$ is 1, and its slope in $\sigma$ is $e = 0.6$. One
-# draw gives a rough slope of the ELBO, and the average over draws tends to the right one. (The code
-# takes $\log \sigma$ for $\sigma$, so that $\sigma$ stays positive.)
+# This $z_0$ has the density $q$, and the tape sees its slopes. With $\mu = -1.2$, $\sigma = 0.5$
+# and $e = 0.6$, $z_0$ is $-0.9$, its slope in $\mu$ is 1, and its slope in $\sigma$ is $e = 0.6$.
+# One draw gives a rough slope of the ELBO, and the average over draws tends to the right one. (The
+# code takes $\log \sigma$ for $\sigma$, so that $\sigma$ stays positive.)
 
 
 # %%
@@ -323,8 +324,8 @@ assert np.allclose(by_draws, by_grid, atol=0.02)
 #
 # Other measurements have another best $q$. To search for each would take long. The **encoder** is a
 # network that is given $x_1$ and $x_2$ and returns $\mu$ and $\log \sigma$. Its loss is minus the
-# ELBO, averaged over many cultures, with one draw $e$ for each. Afterwards one evaluation of it
-# gives the $q$ of a culture that it has never seen.
+# ELBO, averaged over many simulated cultures, with one draw $e$ for each. Afterwards one evaluation
+# of it gives the $q$ of a culture that it has never seen.
 
 
 # %%
@@ -346,7 +347,7 @@ def descend(loss, parameters, series, n, rate, batch, rng):
 
 
 def cultures(n, rng):
-    """Return the hidden starts of n cultures, drawn from the prior, and what is measured of each."""
+    """Return the hidden starts of n cultures, by the prior, and what is measured of each."""
     z0 = rng.normal(size=n)
     sizes = np.exp(z0[:, None] + TIMES)
     return z0, sizes + NOISE * rng.normal(size=sizes.shape)
@@ -388,8 +389,8 @@ assert 0.55 < share < 0.75
 # What does a normal $q$ do if two kinds of starts explain a measurement? Let the decoder be the
 # square: the square of $z_0$ is measured once, with noise of the deviation 0.5, and found to be 2.
 # The prior is $\mathcal N(z_0; 0, 1)$ as above. Draw the posterior on `grid`, and the normal $q$
-# with the largest ELBO (the last argument of `best_normal` and `elbo_by_grid` is the likelihood). Set
-# `gap` to $\log p(x)$ minus the ELBO of this $q$. Why is it near $\log 2$?
+# with the largest ELBO (the last argument of `best_normal` and `elbo_by_grid` is the likelihood).
+# Set `gap` to $\log p(x)$ minus the ELBO of this $q$. Why is it near $\log 2$?
 
 
 # %% [stub 9.1]
@@ -408,8 +409,8 @@ def of_square(z0):
 
 
 # The posterior has two equal hills, near -1.3 and 1.3. The best normal q lies on one of them, where
-# it is twice the posterior. So KL(q, posterior) is about log 2. A q wide enough for both hills would
-# often draw starts between them, which explain nothing: its ELBO is much lower.
+# it is twice the posterior. So KL(q, posterior) is about log 2. A q wide enough for both hills
+# would often draw starts between them, which explain nothing: its ELBO is much lower.
 on_a_hill = best_normal(of_square)
 log_p_square = np.log(integral(np.exp(of_square(grid)) * prior))
 gap = log_p_square - elbo_by_grid(*on_a_hill, of_square)
@@ -452,18 +453,18 @@ assert abs(gap - (by_sum - largest)) < 0.02, (
 # | encoder | a network $2 \to 16 \to 2$ | a recurrent network, then $25 \to 8$: four $\mu$, four $\log \sigma^2$ |
 #
 # > **Recurrent network.** It reads a series of any length, one observation after another, and keeps
-# > a state $\mathbf h$, here 25 numbers, which begin as zeros. At each observation $\mathbf h$ becomes
-# > $\tanh(W [\mathbf x, \Delta, \mathbf h] + \mathbf b)$. The bracket has $2 + 1 + 25 = 28$ numbers:
-# > the point, the time $\Delta$ since the observation before it, and the old state. $W$ and
-# > $\mathbf b$ are the same at all observations. This is the simple cell (RNN). In a *gated* cell
-# > (GRU) each number of the state becomes $g h + (1 - g) \tilde h$. Here $\tilde h$ is a new value,
-# > found much as above, and $g$, between 0 and 1, is computed from the same 28 numbers. With $g = 1$
-# > the old value is kept.
+# > a state $\mathbf h$, here 25 numbers, which begin as zeros. At each observation $\mathbf h$
+# > becomes $\tanh(W [\mathbf x, \Delta, \mathbf h] + \mathbf b)$. The bracket has $2 + 1 + 25 = 28$
+# > numbers: the point, the time $\Delta$ since the observation before it, and the old state. $W$
+# > and $\mathbf b$ are the same at all observations. This is the simple cell (RNN). In a *gated*
+# > cell (GRU) each number of the state becomes $g h + (1 - g) \tilde h$. Here $\tilde h$ is a new
+# > value, found much as above, and $g$, between 0 and 1, is computed from the same 28 numbers. With
+# > $g = 1$ the old value is kept.
 #
 # The encoder reads backwards in time, from the last observation to the first, because the start is
 # wanted. $\Delta$ is divided by the mean distance of the observations, so it is about 1 for 30 of
-# them and for 100. The four hidden numbers are independent, so KL(q, prior) is the sum of four terms
-# as above, and $\log p(\mathbf x \mid \mathbf z_0)$ is the sum over all observations and both
+# them and for 100. The four hidden numbers are independent, so KL(q, prior) is the sum of four
+# terms as above, and $\log p(\mathbf x \mid \mathbf z_0)$ is the sum over all observations and both
 # coordinates. The code below computes the ELBO of one series, with random weights, part by part.
 # `models.latent_ode` does the same for many series at once.
 
@@ -702,8 +703,8 @@ print(f"{len(ends)} of {len(best_rate)} rates are the first or the last of those
 #   so the simple cell is what limits it.
 # * Over the *next 20* points, gated cells show no difference. With simple cells and 30 observations
 #   the latent ODE is better.
-# * Over the *next 100* points, with gated cells and 100 observations, the recurrent network has half
-#   the error.
+# * Over the *next 100* points, with gated cells and 100 observations, the recurrent network has
+#   half the error.
 # * Three seeds are few: over the next 100 points the errors differ much from seed to seed. Half of
 #   the learning rates are at the end of those tried.
 #
@@ -761,8 +762,8 @@ save(
 # Nobody has told the model that there are two kinds of spirals. Are they in the hidden numbers? The
 # left panel below shows 40 trajectories $\mathbf z(t)$ in the two directions in which the
 # $\mathbf z$ differ most (the first two singular vectors). The right panel decodes starts on the
-# line from the mean start of one kind to the mean start of the other kind. `turning` is the angle by
-# which a decoded curve turns to the left in all.
+# line from the mean start of one kind to the mean start of the other kind. `turning` is the angle
+# by which a decoded curve turns to the left in all.
 
 # %%
 z = odeint(lambda t, z, theta: field(theta, z), mean[:40], t[:100], ours["f"], **SOLVER)
@@ -804,9 +805,9 @@ print("turning along the way from one kind to the other:", np.round(turns, 1))
 assert turns[0] * turns[-1] < 0 and min(abs(turns[0]), abs(turns[-1])) > 1
 
 # %% [markdown]
-# They are: the two kinds lie apart, and along the line from one to the other the turning changes its
-# sign. (The first curve there is hardly a spiral: the mean of many starts need not be the start of a
-# series.)
+# They are: the two kinds lie apart, and along the line from one to the other the turning changes
+# its sign. (The first curve there is hardly a spiral: the mean of many starts need not be the start
+# of a series.)
 #
 # ## The sources against the numbers
 #
@@ -814,9 +815,9 @@ assert turns[0] * turns[-1] < 0 and min(abs(turns[0]), abs(turns[-1])) > 1
 #   **holds**. Each series had its own times, and was predicted within, beyond and before its window
 #   (P-latent, P-time, S-irregular).
 # * It predicts with a smaller error than a recurrent network, the more so for irregular and noisy
-#   data: **does not hold here** as it stands (S-rnn); the code below counts. "The more so": in the last
-#   table the latent ODE gets better with fewer observations over the next 20 points, but for gated
-#   cells no difference is larger than two standard errors. Other noise was not tried.
+#   data: **does not hold here** as it stands (S-rnn); the code below counts. "The more so": in the
+#   last table the latent ODE gets better with fewer observations over the next 20 points, but for
+#   gated cells no difference is larger than two standard errors. Other noise was not tried.
 # * In the paper the recurrent network has 1.3 to 2.4 times the error of the latent ODE. Within the
 #   window, our simple recurrent network is about as good as the paper's latent ODE. It is told the
 #   times, and was given the same choice of learning rates.
