@@ -3,6 +3,8 @@
 The sources are named at the end of tutorials/SOURCES.md.
 """
 
+import math
+
 import numpy as np
 
 from tinyode import grad, jacobian, root, solve
@@ -143,3 +145,45 @@ def test_elsewhere_the_jump_of_a_lecture():
     np.testing.assert_allclose(appended, -(1 - np.exp(-1.5)), atol=1e-9)
     negated = solve(lambda t, x: -lam(t), np.array(0.0), [1.5, 0.0], **EXACT).y[-1]
     np.testing.assert_allclose(negated, 1 - np.exp(-1.5), atol=1e-9)
+
+
+def test_elsewhere_the_solutions_of_a_curriculum():
+    """DFL, parts 1 and 2: Picard's iterates, a Taylor series, a characteristic polynomial."""
+    p, q, t, terms = 0.7, 1.5, 0.8, np.arange(1, 3)
+    factorials = [math.factorial(k) for k in range(5)]
+    series = (1 + q / p) * np.sum((p * t) ** terms / factorials[1:3])
+    second = 1 + (p + q) * t + p * (p + q) * t**2 / 2  # 1, put twice through Picard's integral
+    np.testing.assert_allclose(1 + series, second, rtol=1e-12)
+    assert abs(q / p + series - second) > 1
+
+    def remainder(h, divisors):  # of e^x at 0, where each derivative is 1
+        return abs(np.exp(h) - sum(h**k / divisor for k, divisor in enumerate(divisors)))
+
+    for divisors, order in ((factorials, 5), ([1, 1, 1, 1, 1], 2)):
+        ratio = remainder(0.02, divisors) / remainder(0.01, divisors)
+        np.testing.assert_allclose(np.log2(ratio), order, atol=0.1)
+
+    y = [2.0, 2.0, 2.0]  # constant, with f = 0: the method must go on with it
+    for rho, consistent in (([1, 0, -2, 1], True), ([1, 0, -2, -1], False)):
+        following = -(rho[1] * y[2] + rho[2] * y[1] + rho[3] * y[0])
+        assert (following == 2.0) == consistent == np.isclose(np.polyval(rho, 1.0), 0)
+        assert np.abs(np.roots(rho)).max() > 1.6  # not zero-stable
+
+
+def test_elsewhere_the_derivative_of_a_matrix_exponential():
+    """DFL, part 5: the short formula holds if A and dA/dp commute; a d/dt is missing."""
+    A, T = np.array([[0.0, 1.0], [-2.0, -0.3]]), 1.3
+    flow = lambda A, t: solve(lambda _, Y: A @ Y, np.eye(2), [0.0, t], **EXACT).y[-1]
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    times, weights = T * (nodes + 1) / 2, T * weights / 2
+    for dA, commute in ((np.array([[0.0, 1.0], [0.0, 0.0]]), False), (A + np.eye(2), True)):
+        found = central_difference(lambda p, dA=dA: flow(A + p * dA, T), (0.0,), (1.0,), h=1e-2)
+        pieces = [w * flow(A, T - t) @ dA @ flow(A, t) for w, t in zip(weights, times)]
+        np.testing.assert_allclose(sum(pieces), found, atol=1e-7)
+        assert (np.abs(T * dA @ flow(A, T) - found).max() < 1e-6) == commute
+
+    p, t = 0.7, 1.1  # u' = -p u, u(0) = 1
+    u, u_p = np.exp(-p * t), -t * np.exp(-p * t)
+    right_hand_side = -u - p * u_p
+    np.testing.assert_allclose(grad(lambda t: -t * np.exp(-p * t))(t), right_hand_side)
+    assert abs(u_p - right_hand_side) > 0.1

@@ -245,9 +245,8 @@ def algorithm_2(
     products : function
         ``products(t, z, args, a)`` returns f, a^T df/dz, a function that returns (df/dz) a, and
         a^T df/dargs, a tuple.
-    z : array, shape (N + 1, ...)
-        The solution at the times t.
-    w : array, shape (N + 1, ...)
+    z, w : arrays, shape (N + 1, ...)
+        The solution at the times t, and the weights.
     way : Way
 
     Returns
@@ -325,10 +324,7 @@ def by_engine(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_mistake(change: dict[str, Any]) -> Callable[..., Any]:
-    """Return a function ``odeint(f, y0, t, *args)`` whose gradients have a mistake.
-
-    Its values are right. It takes a state that is an array, and arguments that are arrays.
-    """
+    """Return a function ``odeint(f, y0, t, *args)`` of arrays, right but for its gradients."""
     way = Way(**change)
 
     def odeint(f, y0, t, *args):
