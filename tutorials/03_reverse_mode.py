@@ -596,8 +596,8 @@ assert grad(identity)(0.3) == 1.0 and grad(identity)(0.0) == 0.0
 # the state, and a Jacobian in two ways: $\mathbf a \frac{\partial f}{\partial \mathbf z}$ (P4, G34)
 # and $\mathbf a^T \frac{\partial f}{\partial \mathbf z}$ (G36, N6). Both are right, the first for a
 # row and the second for a column, and G has both with one letter. Neither is right with a column
-# and no transpose. In this course the derivative of a number is a row. `NOTATION.md` has a table of
-# all letters, ours and theirs.
+# and no transpose. In this course the derivative of a number is a row. [NOTATION.md](NOTATION.md)
+# has a table of all letters, ours and theirs.
 
 # %%
 as_row, as_column = np.array([[12.0, 1.0]]), np.array([[12.0], [1.0]])
