@@ -271,14 +271,16 @@ def gradient(output, inputs):
 a, b = Var(0.5), Var(2.0)
 sum_of_two = a * b + a.tanh()
 da, db = gradient(sum_of_two * sum_of_two, [a, b])
-by_hand = 2 * (0.5 * 2 + np.tanh(0.5)) * (2 + 1 - np.tanh(0.5) ** 2)
-print(f"dL/da by the forty lines {da:.12f}, by hand {by_hand:.12f}; dL/db {db:.3f}")
-assert np.isclose(da, by_hand, rtol=1e-12, atol=0)
+g_of_sum = 2 * (0.5 * 2 + np.tanh(0.5))
+through_product, through_tanh = g_of_sum * 2, g_of_sum * (1 - np.tanh(0.5) ** 2)
+print(f"by hand: dL/da = {through_product:.3f} + {through_tanh:.3f}, dL/db = {g_of_sum * 0.5:.3f}")
+print(f"by the forty lines: dL/da = {da:.3f}, dL/db = {db:.3f}")
+assert np.allclose([da, db], [through_product + through_tanh, g_of_sum * 0.5], rtol=1e-12, atol=0)
 
 # %% [markdown]
-# Then a small network with one hidden layer, $\tanh(x W_1) W_2$, and the same for the library. (The
-# four rows of `x` are four inputs. For inputs in rows the matrix of a layer stands on the right.)
-# The library needs no `Var` in your code: NumPy tells it of each function that is called.
+# Then a small network of two layers, $\tanh(x W_1) W_2$, and the same for the library. (The four
+# rows of `x` are four inputs. For inputs in rows the matrix of a layer stands on the right.) The
+# library needs no `Var` in your code: NumPy tells it of each function that is called.
 # `grad(loss, (0, 1))` is the function that returns the gradients for arguments 0 and 1.
 
 # %%
