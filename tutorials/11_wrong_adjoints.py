@@ -102,7 +102,8 @@ for words, odeint in (("right", right), ("wrong", still)):
 # $\frac{\partial L}{\partial \mathbf z(t_i)}$, what an adjoint adds to $\mathbf a$ at $t_i$: an
 # *observation*. With a weight of zero, the loss does not look at $t_i$.
 #
-# Move one element of an argument by $h$ to both sides, and compute the loss from the values:
+# Move one element of an argument by $h$ to both sides, and compute the loss from the values ($h$ is
+# not the step of a solver here):
 #
 # $$\frac{\partial L}{\partial b_j} \approx \frac{L(\mathbf b + h \mathbf e_j) - L(\mathbf b - h \mathbf e_j)}{2h}, \qquad \mathbf e_j = (0, \dots, 1, \dots, 0).$$
 #
@@ -193,7 +194,7 @@ assert compare(transpose, experiment(components=2)) == ["z0", "A", "b", "t"]
 # | `times=3, observed=(1, -1)`, a loss between | the jumps of $\mathbf a$; $\frac{dL}{dt_1}$ |
 # | `decreasing=True` | the direction of the backward solve |
 #
-# With how few switches can all forty mistakes be found? Here is each mistake in each experiment.
+# Are all switches needed to find the forty mistakes? Here is each mistake in each experiment.
 
 # %% [predict]
 # How many of the forty mistakes does the simplest experiment show: about 12, 22 or 32? Which
@@ -206,7 +207,7 @@ shown_by = {
     "two components": experiment(components=2),
     "f depends on t": experiment(driven=True),
     "a time between": experiment(times=3),
-    "a loss at $t_0$ too": experiment(observed=(0, -1)),
+    "a loss at t0 too": experiment(observed=(0, -1)),
     "a loss between too": experiment(times=3, observed=(1, -1)),
     "decreasing times": experiment(decreasing=True),
     "everything": experiment(**everything),
@@ -226,8 +227,17 @@ print(f"smallest change that counts {off[wrong].min():.0e}, largest that does no
 print(f"{off[~wrong].max():.0e}")
 assert shows[:, -1].all() and shows[:, 0].sum() == 22
 assert off[wrong].min() > 1e-3 and off[~wrong].max() < 1e-5
+needed = ["two components", "f depends on t", "a loss at t0 too", "a loss between too"]
+columns = [list(shown_by).index(name) for name in [*needed, "decreasing times"]]
+only_there = shows[:, columns] & (shows[:, columns].sum(axis=1, keepdims=True) == 1)
+print("mistakes that one of five switches shows and no other:", only_there.sum(axis=0))
+assert only_there.any(axis=0).all() and shows[:, columns].any(axis=1).all()
 
 # %% [markdown]
+# Five switches are needed: two components, an $f$ of $t$, a loss at $t_0$, a loss between, decreasing
+# times. Each shows mistakes that no other shows, and together they show all. (A loss between brings
+# the time between with it.)
+#
 # The matrix on the left says which gradients a mistake changes, with everything switched on and
 # decreasing times. On the right it says which experiments show it. Rows that look alike on the left
 # are hard to tell apart by the names of the wrong gradients; their numbers differ.
@@ -303,7 +313,7 @@ print("with that loss alone:   found / measured", gradients(box, alone)["z0"] / 
 # weights that is forty thousand solves. To find out *whether* something is wrong, one direction is
 # enough. Choose for each argument $x$ a direction $v_x$ at random. Both sides are one number:
 #
-# $$\sum_x \Big\langle \frac{dL}{dx}, v_x \Big\rangle = \frac{d}{d\varepsilon} L(\mathbf z_0 + \varepsilon v_{\mathbf z_0}, A + \varepsilon v_A, \mathbf b + \varepsilon v_{\mathbf b}, \mathbf t + \varepsilon v_{\mathbf t}) \quad \text{at } \varepsilon = 0.$$
+# $$\sum_x \Big\langle \frac{dL}{dx}, v_x \Big\rangle = \lim_{d \to 0} \frac{L(\mathbf z_0 + d v_{\mathbf z_0}, A + d v_A, \mathbf b + d v_{\mathbf b}, \mathbf t + d v_{\mathbf t}) - L(\mathbf z_0, A, \mathbf b, \mathbf t)}{d}.$$
 #
 # The left side takes one backward pass, the right side four solves, whatever the number of
 # elements. A wrong gradient could differ from the right one exactly at a right angle to $v$. For a
