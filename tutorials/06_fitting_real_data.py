@@ -57,6 +57,9 @@ for year, (hare, lynx) in list(zip(years, pelts))[:5]:
 #
 # $$\frac{dx_1}{dt} = \alpha - \beta e^{x_2}, \qquad \frac{dx_2}{dt} = \delta e^{x_1} - \gamma.$$
 #
+# In the code, `own` is $(\alpha, \gamma)$, the rates of each animal by itself, and `meeting` is
+# $(\beta, \delta)$, which belong to their meetings.
+#
 # A fit calls $f$ a hundred thousand times, with arrays of the same shapes. So both right-hand sides
 # of this chapter are `compiled`: they are recorded at the first call and run as straight-line NumPy
 # from then on (chapter 5). That changes no number, and takes less than half of the time here.
@@ -146,9 +149,9 @@ guess = tree.map(np.log, guess)
 
 # %%
 precise = lambda q: minus_log_likelihood(q, rtol=1e-8, atol=1e-8)
-v = random_like(np.random.default_rng(0), guess)
-by_adjoint = inner(grad(precise)(guess), v)
-by_difference = float(central_difference(precise, (guess,), (v,), h=1e-3))
+direction = random_like(np.random.default_rng(0), guess)
+by_adjoint = inner(grad(precise)(guess), direction)
+by_difference = float(central_difference(precise, (guess,), (direction,), h=1e-3))
 print(f"slope of the loss by the adjoint {by_adjoint:.8f}, by differences {by_difference:.8f}")
 assert abs(by_adjoint - by_difference) < 1e-5 * abs(by_difference)
 
@@ -200,9 +203,7 @@ print(f"{minus_log_likelihood(by_adam):.3f} after 60 steps of Adam")
 # $$\tfrac12 \Vert \mathbf r(q + \mathbf d) \Vert^2 \approx \tfrac12 \Vert \mathbf r + J \mathbf d \Vert^2, \qquad \text{smallest where} \quad J^T J \mathbf d = -J^T \mathbf r.$$
 #
 # That is linear least squares, one call of `np.linalg.lstsq`. Take the step, compute $\sigma$ anew,
-# and repeat: Gauss and Newton's method. (Newton's method would take the Hessian instead of $J^T J$.
-# The two differ by second derivatives of $\mathbf r$ times $\mathbf r$, which is small where the
-# fit is good.) If a step makes the loss larger, it was too long, and is halved.
+# and repeat: this is Gauss and Newton's (or the Gauss-Newton) method. If a step makes the loss larger, it was too long, and is halved.
 #
 # $J$ has six columns, so it takes *one solve forward* with `gradient="forward"` (chapter 5): the
 # derivatives of $\mathbf x(t)$ with respect to the six numbers are solved for together with
@@ -266,19 +267,25 @@ assert len(losses) < 12 and losses[4] < minus_log_likelihood(by_adam)
 # ## How sure is the fit?
 #
 # `found` has the eight numbers themselves. At the minimum all slopes are zero. The matrix of second
-# derivatives of $\ell$, the *Hessian* $H$, says how fast the loss rises around it. `hessian`
+# derivatives of $\ell$, the *Hessian* $\nabla^2 \ell$, says how fast the loss rises around it. `hessian`
 # differentiates the gradient once more, through the solver. It takes `gradient="discrete"` (chapter
-# 5): that gradient is exact for the numbers computed, so $H$ is exact too.
+# 5): that gradient is exact for the numbers computed, so the Hessian is exact too. ($J^T J$ is an
+# approximation of it. What it leaves out is second derivatives of $\mathbf r$ times $\mathbf r$,
+# which is small where the fit is good.)
 
 # %%
 q = {**q, "sigma": np.log(best_sigma(misfits(q)))}
 found = tree.map(np.exp, q)
 vector, unravel = tree.ravel(q)
 exact = lambda vector: minus_log_likelihood(unravel(vector), gradient="discrete")
-H = hessian(exact)(vector)
+hess = hessian(exact)(vector)
 print(f"loss {exact(vector):.6f}, largest slope {np.abs(grad(exact)(vector)).max():.1e}")
-assert np.abs(grad(exact)(vector)).max() < 1e-2 and np.allclose(H, H.T, rtol=1e-9, atol=1e-9)
-assert np.linalg.eigvalsh(H).min() > 0  # a minimum indeed
+assert np.abs(grad(exact)(vector)).max() < 1e-2 and np.allclose(hess, hess.T, rtol=1e-9)
+numbers, unravel_six = tree.ravel({name: q[name] for name in six})
+J = jacobian(lambda numbers: misfits(unravel_six(numbers)) / found["sigma"])(numbers)
+J = J.reshape(42, 6)
+print(f"second derivative by log alpha {hess[2, 2]:.0f}; by J^T J {(J.T @ J)[2, 2]:.0f}")
+assert np.linalg.eigvalsh(hess).min() > 0  # a minimum indeed
 
 # %% [markdown]
 # > **Posterior.** Before the data, we may know something: "$\alpha$ is about 1 a year, give or take
@@ -305,20 +312,23 @@ for name, density in (
     mean_of = np.sum(density * grid)
     deviation_of = np.sqrt(np.sum(density * (grid - mean_of) ** 2))
     print(f"{name:22}: mean of log alpha {mean_of:.4f}, deviation {deviation_of:.4f}")
-    assert abs(deviation_of * np.sqrt(H[alpha_at, alpha_at]) - 1) < 0.05
+    assert abs(deviation_of * np.sqrt(hess[alpha_at, alpha_at]) - 1) < 0.05
 print(f"minimum of the loss {vector[alpha_at]:.4f}, ", end="")
-print(f"1 / sqrt(second derivative) {1 / np.sqrt(H[alpha_at, alpha_at]):.4f}")
-covariance = np.linalg.inv(H)
-print(f"if all eight may move: deviation {np.sqrt(covariance[alpha_at, alpha_at]):.4f}")
-assert covariance[alpha_at, alpha_at] > 1 / H[alpha_at, alpha_at]
+print(f"1 / sqrt(second derivative) {1 / np.sqrt(hess[alpha_at, alpha_at]):.4f}")
+covariance = np.linalg.inv(hess)
+print(f"if all eight may move: deviation {np.sqrt(covariance[alpha_at, alpha_at]):.4f}", end="; ")
+correlation = covariance / np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
+beta_at = 0
+print(f"correlation of log alpha and log beta {correlation[alpha_at, beta_at]:.2f}")
+assert correlation[alpha_at, beta_at] > 0.5
 
 # %% [markdown]
-# The data say so much about $\alpha$ that the prior hardly moves it. The last line is the honest
-# one. If $\alpha$ is a little larger, a larger $\beta$ makes up for most of it, so $\alpha$ is less
-# certain than it is with $\beta$ held. For all numbers together the normal density is
-# $e^{-\mathbf s^T H \mathbf s / 2}$, and its covariance is the inverse of $H$: the root of its
-# diagonal is the deviation of each number. ($q$ are logarithms, so a deviation $s$ of $q$ is about
-# $e^q s$ of the parameter.)
+# The data say so much about $\alpha$ that the prior hardly moves it. But the deviation is the one of
+# the last line, six times larger. If $\alpha$ is a little larger, a larger $\beta$ makes up for
+# most of it, so $\alpha$ is less certain than it is with $\beta$ held. For all numbers together the
+# normal density is $e^{-\mathbf s^T (\nabla^2 \ell) \mathbf s / 2}$. Its covariance is the inverse of
+# the Hessian, and the root of the diagonal of that is the deviation of each number. ($q$ are
+# logarithms, so a deviation $s$ of $q$ is about $e^q s$ of the parameter.)
 #
 # Is the fit right? There is an outside reference: Carpenter (2018) fitted the same model with Stan,
 # by drawing from the posterior, with weak priors. Our maximum of the likelihood should lie within
@@ -502,8 +512,9 @@ short = tree.map(np.exp, short)
 # %%
 numbers, unravel_network = tree.ravel(neural)
 print("components  parameters   numbers in the ODE: forward   Algorithm 2")
-for n, p in ((2, 6), (2, numbers.size), (1000, 100_000)):
-    print(f"{n:10} {p:11,} {n + n * p:29,} {2 * n + p:13,}")
+for components, p in ((2, 6), (2, numbers.size), (1000, 100_000)):
+    forward, algorithm_2 = components + components * p, 2 * components + p
+    print(f"{components:10} {p:11,} {forward:29,} {algorithm_2:13,}")
 
 # %% [markdown]
 # The second: there are more parameters than observations, so many steps $\mathbf d$ fit equally
@@ -812,18 +823,18 @@ assert np.isclose(distance, there, atol=0.01), (
 # is the root of a system of equations, $\nabla_q \ell(q, \mathbf y) = 0$, and chapter 4 says how a
 # function of a root changes with what the system depends on, here the data. Set `influence` to
 # $\frac{d \log \alpha}{d \log y_{ij}}$, an array of shape (21, 2), by one linear solve with the
-# Hessian `H` of the chapter and one gradient with respect to the data. (Entry 2 of the vector
-# `tree.ravel(q)[0]` is $\log \alpha$, and the rows of `H` are in the same order. `grad` can be
+# Hessian `hess` of the chapter and one gradient with respect to the data. (Entry 2 of the vector
+# `tree.ravel(q)[0]` is $\log \alpha$, and the rows of `hess` are in the same order. `grad` can be
 # differentiated by `grad`, through `odeint` as well; use `gradient="discrete"`.)
 
 # %% [stub 6.5]
 influence = ...  # an array of shape (21, 2)
 
 # %% [solution 6.5]
-# G24 and G26 with f = grad l, u = q, p = log y, g = log alpha: H lambda = e_alpha (H is symmetric),
+# G24 and G26 with f = grad l, u = q, p = log y, g = log alpha: hess lambda = e_alpha (it is symmetric),
 # and the influence is -lambda^T d(grad l)/dy, the gradient of -lambda . grad l for the data.
 vector, unravel = tree.ravel(q)
-lam = np.linalg.solve(H, np.eye(8)[2])
+lam = np.linalg.solve(hess, np.eye(8)[2])
 
 
 def loss_of_both(vector, log_pelts):
@@ -864,7 +875,7 @@ def look_at(i, j):
         f"{name} has the wrong sign (G24 has a minus)." + hint
     )
     assert abs(influence[i, j] - right) < 0.05 * abs(right), (
-        f"{name} is not how log alpha changes. Is lambda the solution of H lambda = e, with e one"
+        f"{name} is not how log alpha changes. Is lambda the solution of hess lambda = e, with e one"
         " at entry 2? Is the gradient taken for the logarithms of the data?" + hint
     )
 
@@ -1047,13 +1058,10 @@ def look_at(q):
     r = np.log(pelts) - predicted({"own": q[:2], "meeting": q[2:4], "start": q[4:]})
     weights, year = -r / best_sigma(r) ** 2, np.arange(21)[:, None]
     expected = weighted(q, weights)
-    near = lambda wrong: np.abs(slopes - wrong).max() < 0.02 * np.abs(expected).max()
+    near = lambda other: np.abs(slopes - other).max() < 0.02 * np.abs(other).max()
     mistakes = {
         "It has the wrong sign.": -expected,
-        "It is the gradient for the numbers, not for their logarithms: d/d(log p) is p d/dp.": (
-            expected / np.exp(q)
-        ),
-        "The parameters are not taken as logarithms: d/d(log p) is p d/dp.": (
+        "It is for the parameters, not for their logarithms: d/d(log p) is p d/dp.": (
             expected / np.exp([*q[:4], 0, 0])
         ),
         "The observation of 1900 is lost: it is added to a after the last solve back.": weighted(
@@ -1069,16 +1077,16 @@ def look_at(q):
             expected * [-1, -1, -1, -1, 1, 1]
         ),
     }
+    compared = f"your gradient is {np.round(slopes, 2)}; it is {np.round(expected, 2)}."
     for words, wrong in mistakes.items():
-        assert near(expected) or not near(wrong), f"{case} the gradient is wrong. {words}"
+        assert near(expected) or not near(wrong), f"{case} {compared} {words}"
     assert near(expected), (
-        f"{case} your gradient is {np.round(slopes, 2)}; it is {np.round(expected, 2)}. Do"
-        " check_engine, check_step and check_odeint pass your three parts?"
+        f"{case} {compared} Do check_engine, check_step and check_odeint pass your three parts?"
     )
 
 
 look_at(np.log([0.5, 1.0, 0.02, 0.02, 30.0, 4.0]))
-look_at(np.log([0.6, 0.9, 0.03, 0.025, 33.0, 5.0]))
+look_at(np.log([0.6, 0.9, 0.03, 0.025, 25.0, 8.0]))
 from_tinyode = set()
 watch_calls(
     lambda: my_loss(np.log([0.5, 1.0, 0.02, 0.02, 30.0, 4.0])),
