@@ -513,6 +513,8 @@ save(
 )
 
 # %% [markdown]
+# ![Above, the angle of a pendulum is solved forward and misses four observations. Below, the adjoint is solved backward from the last time, and at each observation its first component jumps by the miss.](../figures/05_adjoint_runs_back.gif)
+#
 # ## What it costs, what it is worth
 #
 # **Memory** (P-mem, S-mem): the tape of a recorded loop grows with the number of steps; the adjoint

@@ -171,6 +171,62 @@ def test_two_mistakes_are_both_named():
     )
 
 
+def test_mistakes_in_elements_of_one_array_are_all_named():
+    said = changed(
+        pendulum,
+        "a_z0 = np.cos(z[0]) * a_s",
+        "a_z0 = -np.cos(z[0]) * a_s",
+        "a_z1 = a[0] - 0.3 * a[1]",
+        "a_z1 = a[0]",
+        "a_t = -2 *",
+        "a_t =",
+    )
+    assert re.findall(r"^line (\d+): you have (.*); it is (.*)$", said, re.M) == [
+        ("7", "np.sin(2 * t) * a_c", "-2 * np.sin(2 * t) * a_c"),
+        ("8", "-np.cos(z[0]) * a_s", "np.cos(z[0]) * a_s"),
+        ("9", "a[0]", "a[0] - 0.3 * a[1]"),
+    ]
+
+
+def test_of_a_wrong_value_only_the_value_is_said_to_be_wrong():
+    said = changed(layer, "np.tanh(u)", "u / 2 - W.sum()")
+    assert said.startswith("the value is wrong by up to ") and "cotangent" not in said
+
+
+def test_a_cotangent_of_the_value_that_is_not_used_is_noticed():
+    said = changed(layer, "a_u = a * slope", "a_u = np.exp(slope) + u")
+    assert "a is used nowhere; it is a factor of every product" in said
+    assert "it must be the cotangent of u (line 2), but is wrong by up to" in said
+
+
+def test_where_no_change_helps_the_last_right_line_is_named():
+    said = changed(mlp, "a_u = a_h * (1 - h**2)", "a_u = np.ones(7)")
+    assert "the function fails with ValueError: " in said
+    assert "right up to line 6: a_h = a @ W2.T" in said
+
+
+def test_what_is_returned_may_have_a_name_and_the_source_may_go_on():
+    _, example, source = BY_NAME["layer"]
+    source = source.replace("return f, (a_u @ W.T, z.T @ a_u)", "cotangents = a_u @ W, z.T @ a_u")
+    said = message(source + "    return f, cotangents\n\nx = 3\n", layer, *example)
+    assert "line 6: you have a_u @ W; it is a_u @ W.T\n    cotangents = a_u @ W, z.T" in said
+
+
+def test_a_helper_that_could_run_for_ever_is_not_given_other_numbers():
+    def root(x):
+        y = 1.0
+        while abs(y * y - x) > 1e-13:  # for ever where x is negative
+            y = (y + x / y) / 2
+        return y
+
+    def by_hand(x, a):
+        y = root(x)
+        return y, (a / y,)
+
+    said = message(by_hand, np.sqrt, 2.0)
+    assert "it is 2 times what it should be: expected" in said and "line" not in said
+
+
 def test_a_second_path_that_is_missing_is_named():
     def by_hand(z, W, a):
         u = np.tanh(z @ W)
@@ -215,7 +271,7 @@ def writes(x, a):
         (lambda x, a: ([np.sin(x)], (a,)), "the value is a list, that of f an array"),
         (lambda x, a: (np.sin(x), ("a",)), "the cotangent of x is 'a'; it must be an array"),
         (lambda x, a: (np.sin(x), (0 * x,)), "the cotangent of x is wrong, it is zero"),
-        (lambda x: (np.sin(x), (x,)), r"takes \(x\); it must take the 1 arguments of f and"),
+        (lambda x: (np.sin(x), (x,)), r"takes \(x\); it must take 2 arguments: those of f and"),
         (lambda *x: (np.sin(x[0]), (0,)), r"argument 1 has the shape \(\); it must have \(3,\)"),
         (writes, "has written into its argument a; copy it"),
         (lambda x, a: 1 / 0, "the function fails with ZeroDivisionError: division by zero"),

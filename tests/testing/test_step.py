@@ -260,6 +260,7 @@ def test_the_whole_message():
     assert str(error.value) == (
         "check_step: the method is of order 1, not 2. This order condition fails:\n"
         "    sum b_i c_i = 1/2 (the tree [.], of 2 nodes): your method has 0.25\n"
+        "    where k_i = f(t + c_i h, y + h sum a_ij k_j), and the step returns y + h sum b_i k_i\n"
         "k1, k2, ... are the values of f in the order of the calls. The step computes\n"
         "    k2 = f(t + h/4, y + h/4*k1)\n"
         "and would be of order 2 with\n"

@@ -7,6 +7,7 @@ import numpy as np
 from tinyode import grad, jacobian, root, vjp
 from tinyode.testing import (
     central_difference,
+    check_by_hand,
     check_engine,
     check_odeint,
     check_root_adjoint,
@@ -24,6 +25,10 @@ x: Array = np.ones(2)
 def f(x: Array) -> Array:
     y: Array = x * np.sin(x)
     return y
+
+
+def by_hand(x: Array, a: Array) -> tuple[Array, tuple[Array]]:
+    return f(x), (a * (np.sin(x) + x * np.cos(x)),)
 
 
 def euler(f: Any, y0: Array, t: Array, *args: Any) -> Array:
@@ -47,9 +52,11 @@ def adjoint(f: Any, g: Any, u0: Array, p: Array) -> Array:
 
 
 check_vjp(f, x, order=2, difference=complex_step, rtol=1e-9, rng=np.random.default_rng(0))
+check_by_hand(by_hand, f, x)
 check_odeint(euler, rtol=0.1, max_examples=5)
 check_engine(gradient, operations=("+", "*", "sum"), max_examples=5)
 check_root_adjoint(adjoint, rtol=1e-5, max_examples=5)
+check_by_hand(lambda x, a: (x * x, (2 * x * a,)), lambda x: x * x, x)
 check_step(lambda f, t, y, h: y + h * f(t, y), order=1)
 reveal_type(central_difference(f, (x,), (x,), h=1e-3))  # Array
 reveal_type(complex_step(f, (x,), (x,)))  # Array

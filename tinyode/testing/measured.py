@@ -178,7 +178,7 @@ def _nearby(method: Method, order: int) -> Iterator[Method]:
         changed_a, changed_c = a.copy(), c.copy()
         for i in some:
             changed_c[i] = sums[i]
-            if sums[i]:
+            if abs(sums[i]) > CLOSE:
                 changed_a[i] *= c[i] / sums[i]
             else:  # y where the stage belongs
                 changed_a[i, i - 1] = c[i]
@@ -207,7 +207,7 @@ def _nearby(method: Method, order: int) -> Iterator[Method]:
 
 def _other_weights(b):
     """Yield weights that add up to 1: all scaled, or one changed; and two exchanged."""
-    if b.sum():
+    if abs(b.sum()) > CLOSE:
         yield b / b.sum()
     for i, unit in enumerate(np.eye(len(b))):
         yield b + (1 - b.sum()) * unit

@@ -180,7 +180,8 @@ def _said_of_condition(method, order, tree, found):
     return (
         f"the method is of order {nodes - 1}, not {order}. This order condition fails:\n"
         f"    {condition(tree, apart)} (the tree {drawn(tree)}, of"
-        f" {nodes} {'nodes' if nodes > 1 else 'node'}{legend}): your method has {found:.6g}"
+        f" {nodes} {'nodes' if nodes > 1 else 'node'}{legend}): your method has {found:.6g}\n"
+        "    where k_i = f(t + c_i h, y + h sum a_ij k_j), and the step returns y + h sum b_i k_i"
     )
 
 

@@ -1,8 +1,9 @@
 """`check_by_hand`: is this vector-Jacobian product, derived with pen and paper, right?
 
-What it returns is compared with the engine's at several points (`points`). If something is wrong
-and the code is straight-line, it is taken apart (`lines`), each small change of a line is made
-(`edits`, `contributions`), and the one that makes the result right is told (`suspect`).
+What it returns is compared with the engine's at several points (`points`, `words`). If something
+is wrong and the code is straight-line, it is taken apart (`lines`), each small change of a line is
+made (`edits`), and the one that makes the result right is told (`suspect`). If none does, a line is
+looked for that lacks a contribution of the engine's (`contributions`, `lacking`).
 """
 
 import contextlib
@@ -61,6 +62,8 @@ def check_by_hand(function: Callable | str, f: Callable, *example: Tree) -> None
     -----
     A leaf of the arguments that has no floating-point numbers is a constant. Its cotangent is None
     or zero. Every other cotangent must be derived, also one that is zero.
+
+    To find the line, the function is run some thousand times; a small example is enough.
     """
     if not callable(f):
         raise TypeError(f"check_by_hand: f must be a function; got {f!r:.60}")
@@ -68,19 +71,24 @@ def check_by_hand(function: Callable | str, f: Callable, *example: Tree) -> None
         raise TypeError(
             f"check_by_hand: give a function, or the source of one; got {function!r:.60}"
         )
-    _, call = text_and_function(function)
+    text, call = text_and_function(function)
     names, points = _names(call, example), points_near(f, example)
     try:
         results = [_result(call, point, names) for point in points]
     except AssertionError:
         raise
     except Exception as error:
-        lines, is_clear = _lines_in_words(function, points, names[:-1])
+        lines, is_clear = _lines_in_words(text, call, points, names[:-1])
         details = "" if is_clear else f": {error}"
         said = f"the function fails with {type(error).__name__}{details}"
         raise AssertionError("\n".join([said, *lines])) from error
-    if not all([all(point.right(result)) for point, result in zip(points, results)]):
-        raise AssertionError(_wrong_in_words(function, points, results, names[:-1]))
+    if all([point.is_right(result) for point, result in zip(points, results)]):
+        return
+    words = order_in_words(points, results, names[:-1])
+    if words is None:
+        lines, is_clear = _lines_in_words(text, call, points, names[:-1])
+        words = _wrong_in_words(points, results, names[:-1], lines, is_clear)
+    raise AssertionError(words)
 
 
 def _names(call, example):
@@ -90,8 +98,8 @@ def _names(call, example):
         signature.bind(*example, None)
     except TypeError:
         raise AssertionError(
-            f"the function takes {signature}; it must take the {len(example)} arguments of f and,"
-            " last, the cotangent of the value"
+            f"the function takes {signature}; it must take {len(example) + 1} arguments: those of"
+            " f and, last, the cotangent of the value"
         ) from None
     names = [x.name for x in signature.parameters.values()]
     if len(names) != len(example) + 1:  # as of *args
@@ -114,32 +122,26 @@ def _result(call, point, names):
     return value, tuple(cotangents)
 
 
-def _wrong_in_words(function, points, results, names):
-    """Say which results are wrong, which line makes them so, and what the line should be."""
-    for point, result in zip(points, results):
-        words = order_in_words(result, point, names)
-        if words:
-            return words
-    lines, is_clear = _lines_in_words(function, points, names)
+def _wrong_in_words(points, results, names, lines, is_clear):
+    """Say which results are wrong, and what is known of the lines."""
     found = zip(*[tree.flatten(result)[0] for result in results])
     expected = zip(*[tree.flatten((point.value, point.cotangents))[0] for point in points])
     right = zip(*[point.right(result) for point, result in zip(points, results)])
     said = [
         (name, leaf_in_words(name, x, y, is_clear))
         for name, x, y, is_right in zip(names_of_leaves(points[0], names), found, expected, right)
-        if not all(is_right)
+        if not all(map(np.all, is_right))
     ]
     of_value = [words for name, words in said if name.startswith("the value")]
     return "\n".join([*(of_value or [words for _, words in said]), *lines])
 
 
-def _lines_in_words(function, points, names):
+def _lines_in_words(text, call, points, names):
     """Return what can be said of the lines, and whether that explains all that is wrong."""
-    text, _ = text_and_function(function)
     if text is None:
         return ["(give the source of the function as a str to be told which line it is)"], False
     with quiet():
-        code = taken_apart(function)
+        code = taken_apart(text, call)
         if code is None:
             return [], False
         found, case = corrections(case_of(code, points), ["slip"])
@@ -148,7 +150,8 @@ def _lines_in_words(function, points, names):
             more, _ = corrections(case, only=lacks.i)
             return [*map(str, found), str(lacks), *[f"    it is {x.new}" for x in more]], True
         more, case = corrections(case)
-        said, wrong = [*map(str, found + more)], must_be(case)
+        in_order = sorted(found + more, key=lambda x: x.line.number)
+        said, wrong = [*map(str, in_order)], must_be(case)
         seed = code.parameters[-1]
         if not any([seed in line.reads() for line in code.lines]):
             said.append(f"{seed} is used nowhere; it is a factor of every product")
@@ -156,7 +159,7 @@ def _lines_in_words(function, points, names):
             line, name, has, right = wrong
             what = leaf_in_words(f"it must be the cotangent of {name}, but", has, right)
             said.append(f"line {line.number}: {line.text}\n    {what}")
-        if wrong or all(case.right):
+        if wrong or case.is_right():
             return said, True
         return [*said, *_what_is_left(case, names, bool(said))], False
 
@@ -164,7 +167,7 @@ def _lines_in_words(function, points, names):
 def _what_is_left(case, names, is_corrected):
     """Say what is known where no change of a line makes all right."""
     leaves = zip(names_of_leaves(case.points[0], names), case.right)
-    still = ", ".join([name for name, is_right in leaves if not is_right])
+    still = ", ".join([name for name, is_right in leaves if not np.all(is_right)])
     if is_corrected:
         return [f"after that, still wrong: {still}"]
     line = last_right(case)

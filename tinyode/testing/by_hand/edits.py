@@ -160,7 +160,7 @@ def _slips(node, known):
         yield from _calls(node)
     yield ast.UnaryOp(ast.USub(), node)
     yield ast.Attribute(node, "T", ast.Load())
-    if isinstance(node, (ast.Name, ast.Subscript)):
+    if isinstance(node, (ast.Name, ast.Subscript, ast.BinOp, ast.Call)):
         yield from [x for x in known if ast.unparse(x) != ast.unparse(node)]
     yield from _with_another_name(node, known)
     yield _call("sum", node)

@@ -15,7 +15,7 @@ import numpy as np
 
 from .lines import Line
 from .points import is_floating
-from .suspect import Case, known_lines, value_is_right
+from .suspect import Case, known_lines
 
 
 class Lack(NamedTuple):
@@ -81,7 +81,7 @@ def _all_right(case, i, numbers, change):
         if len(old) != 1 or not is_floating(old[0]) or np.shape(old[0]) != np.shape(x):
             return False
         changed = {**states[i + 1], **dict.fromkeys(names, change(old[0], x))}
-        if not all(point.right(case.code.run(changed, i + 1))):
+        if not point.is_right(case.code.run(changed, i + 1)):
             return False
     return True
 
@@ -127,7 +127,7 @@ def _computed(line):
 
 def _after_the_value(case):
     """Return the lines of the cotangents; none if all is right, or not even the value."""
-    if all(case.right) or not value_is_right(case):
+    if case.is_right() or not case.has_right_value():
         return []
     of_value = case.code.of_value()
     return [(i, line) for i, line in enumerate(case.code.lines) if i not in of_value]
@@ -135,6 +135,6 @@ def _after_the_value(case):
 
 def last_right(case: Case) -> Line | None:
     """Return the last line known to be right before the first that may be wrong."""
-    known = known_lines(case) + (case.code.of_value() if value_is_right(case) else [])
+    known = known_lines(case) + (case.code.of_value() if case.has_right_value() else [])
     first = next((i for i in range(len(case.code.lines)) if i not in known), 0)
     return case.code.lines[first - 1] if first else None

@@ -4,8 +4,9 @@ The code is straight-line: assignments, then one return, with no branch and no l
 variables before each line can be kept, one line can be exchanged for another, and only the lines
 after it have to run again:
 
-    >>> code = taken_apart("def f(x):\n    y = x * x\n    return y + 1, (2 * x,)")
-    >>> before = code.states([2.0])
+    >>> text = "def f(x, a):\n    y = x * x\n    return y + 1, (2 * x * a,)"
+    >>> code = taken_apart(*text_and_function(text))
+    >>> before = code.states([2.0, 1.0])
     >>> code.run(before[1], 1)
     (5.0, (4.0,))
 """
@@ -169,7 +170,7 @@ def text_and_function(given: Any) -> tuple[str | None, Callable]:
         except (OSError, TypeError):
             return None, given
     text = textwrap.dedent(given)
-    definitions = [x for x in ast.parse(text).body if isinstance(x, ast.FunctionDef)]
+    definitions = _definitions(text)
     if not definitions:
         raise ValueError(f"check_by_hand: there is no function in the source {text!r:.60}")
     namespace: dict[str, Any] = {"np": np}
@@ -177,22 +178,25 @@ def text_and_function(given: Any) -> tuple[str | None, Callable]:
     return text, namespace[definitions[-1].name]
 
 
-def taken_apart(given: Any) -> Code | None:
-    """Take a function apart, or a text with one.
+def _definitions(text):
+    return [x for x in ast.parse(text).body if isinstance(x, ast.FunctionDef)]
+
+
+def taken_apart(text: str, function: Callable) -> Code | None:
+    """Take a function and its text apart.
 
     The value is None if it is not straight-line code with a return at its end.
     """
-    text, function = text_and_function(given)
     function = inspect.unwrap(function)
-    if text is None or not isinstance(function, types.FunctionType):
+    if not isinstance(function, types.FunctionType):
         return None
     try:
-        body = ast.parse(text).body
+        definitions = _definitions(text)
     except SyntaxError:  # of a lambda in the middle of an expression
         return None
-    definition = body[-1] if body else None
-    if not isinstance(definition, ast.FunctionDef) or definition.name != function.__name__:
+    if not definitions or definitions[-1].name != function.__name__:
         return None
+    definition = definitions[-1]
     given_by, (*statements, last) = definition.args, definition.body
     if given_by.vararg or given_by.kwarg or given_by.kwonlyargs:
         return None

@@ -7,7 +7,7 @@ import numpy as np
 
 from ... import tree
 from ...autodiff import vjp
-from ...types import Tree
+from ...types import Array, Tree
 from ..differences import random_like
 
 POINTS = 3  # at one alone two formulas may agree, as 2 * x and x * x do at x = 2
@@ -31,8 +31,8 @@ class Point(NamedTuple):
     value: Tree
     cotangents: tuple
 
-    def right(self, result: Any) -> list[bool]:
-        """Return for each leaf of (value, cotangents) whether a result has it right.
+    def right(self, result: Any) -> list[Array]:
+        """Return for each leaf of (value, cotangents) which numbers of a result are right.
 
         The list is empty if the result is not of their structure.
         """
@@ -44,21 +44,36 @@ class Point(NamedTuple):
         if structure != right_structure:
             return []
         size = max([np.max(np.abs(x), initial=0.0) for x in expected if x is not None])
-        return [agree(x, y, FLOOR * size) for x, y in zip(found, expected)]
+        return [agreeing(x, y, FLOOR * size) for x, y in zip(found, expected)]
+
+    def is_right(self, result: Any) -> bool:
+        """Whether all numbers of a result are right."""
+        right = self.right(result)
+        return bool(right) and all([np.all(x) for x in right])
 
 
-def agree(found: Any, expected: Any, atol: float = 0.0) -> bool:
-    """Whether two arrays have the same shape and, but for rounding, the same numbers."""
+def agreeing(found: Any, expected: Any, atol: float = 0.0) -> Array:
+    """Return which numbers of two arrays are, but for rounding, the same.
+
+    None are if the shapes differ.
+    """
     if expected is None:  # the leaf is not differentiated
-        return found is None or not np.any(found)
-    if getattr(found, "shape", ()) != np.shape(expected):
-        return False
-    found, expected = np.asarray(found), np.asarray(expected)
+        return np.array(found is None or not np.any(found))
+    expected = np.asarray(expected)
+    none = np.zeros(expected.shape, dtype=bool)
+    if getattr(found, "shape", () if isinstance(found, (int, float)) else None) != expected.shape:
+        return none
+    found = np.asarray(found)
     if found.dtype.kind not in "fiub":
-        return False
+        return none
     eps = np.finfo(expected.dtype).eps if expected.dtype.kind == "f" else 0.0
     scale = np.max(np.abs(expected), initial=0.0)
-    return bool(np.all(np.abs(found - expected) <= max(RTOL, eps**0.5) * scale + atol))
+    return np.abs(found - expected) <= max(RTOL, eps**0.5) * scale + atol
+
+
+def agree(found: Any, expected: Any) -> bool:
+    """Whether two arrays have the same shape and, but for rounding, the same numbers."""
+    return bool(np.all(agreeing(found, expected)))
 
 
 def is_floating(x: Any) -> bool:

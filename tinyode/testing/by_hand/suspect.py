@@ -10,7 +10,10 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ... import tree
+from ...types import Array
 from .contributions import Part, contributions
 from .edits import CONTAINERS, KINDS, edits
 from .lines import Code, Line, compiled_line
@@ -31,15 +34,27 @@ class Case(NamedTuple):
         At each point, the variables before each line and after the last, as `Code.states` has them.
     parts : list of dict
         At each point, the cotangents of the parts of the function, by `contributions`.
-    right : list of bool
-        Which leaves of the value and the cotangents are right.
+    right : list of arrays
+        Which numbers are right at all points, for each leaf of the value and the cotangents.
     """
 
     code: Code
     points: list[Point]
     states: list[list[dict[str, Any]]]
     parts: list[dict[int, Part]]
-    right: list[bool]
+    right: list[Array]
+
+    def is_right(self) -> bool:
+        """Whether all numbers are right."""
+        return all([np.all(x) for x in self.right])
+
+    def leaves_of_value(self) -> int:
+        """Return the number of leaves of the value."""
+        return len(tree.flatten(self.points[0].value)[0])
+
+    def has_right_value(self) -> bool:
+        """Whether all numbers of the value are right."""
+        return all([np.all(x) for x in self.right[: self.leaves_of_value()]])
 
 
 class Correction(NamedTuple):
@@ -60,7 +75,7 @@ def case_of(code: Code, points: list[Point]) -> Case:
     states = [code.states([*point.args, point.seed]) for point in points]
     parts = [contributions(code, x[0], point.seed) for x, point in zip(states, points)]
     each = [point.right(code.returned(x[-1])) for x, point in zip(states, points)]
-    return Case(code, points, states, parts, [all(leaf) for leaf in zip(*each)])
+    return Case(code, points, states, parts, [np.all(x, axis=0) for x in zip(*each)])
 
 
 def corrections(
@@ -77,7 +92,7 @@ def corrections(
         The number of the line to change.
     """
     found: list[Correction] = []
-    while len(found) < MOST and not all(case.right):
+    while len(found) < MOST and not case.is_right():
         best = _best(case, kinds, only)
         if best is None:
             break
@@ -113,23 +128,14 @@ def _best(case, kinds, only):
     return None
 
 
-def value_is_right(case: Case) -> bool:
-    """Whether all leaves of the value are right."""
-    return all(case.right[: _leaves_of_value(case)])
-
-
-def _leaves_of_value(case):
-    return len(tree.flatten(case.points[0].value)[0])
-
-
 def _suspects(case):
     """Return the lines on which what is wrong depends, without those of a value that is right."""
     returned = [case.points[0].value, *case.points[0].cotangents]
     right, wrong = iter(case.right), []
     for n, x in enumerate(returned, case.code.first_returned):
-        if not all([next(right) for _ in tree.flatten(x)[0]]):
+        if not all([np.all(next(right)) for _ in tree.flatten(x)[0]]):
             wrong.append(n)
-    of_value = case.code.of_value() if value_is_right(case) else []
+    of_value = case.code.of_value() if case.has_right_value() else []
     return [i for i in case.code.needed_by(wrong) if i not in of_value]
 
 
@@ -163,23 +169,27 @@ def _multiples(nodes, known):
 
 
 def _gain(case, i, edit):
-    """Return how many leaves more are right after a change.
+    """Return how many numbers more are right after a change.
 
-    It is 0 if one is wrong that was right, or if the value is not right, on which all depends.
+    It is 0 if one is wrong that was right, or if the value stays wrong, on which all depends.
     """
     try:
         code = edit.made(lambda: compiled_line(case.code.lines[i].statement))
     except (SyntaxError, ValueError):  # no Python
         return 0
-    gain, leaves = len(case.right), _leaves_of_value(case)
+    gains, first = [], None if case.has_right_value() else case.leaves_of_value()
     for point, states in zip(case.points, case.states):
         right = point.right(case.code.run(states[i], i, code))
-        if not all(right[:leaves] + [now for now, before in zip(right, case.right) if before]):
+        if any([np.any(before & ~now) for before, now in zip(case.right, right)]):
             return 0
-        gain = min(gain, sum(right) - sum(case.right))
-        if gain <= 0:
+        if _count(right[:first]) <= _count(case.right[:first]):
             return 0
-    return gain
+        gains.append(_count(right) - _count(case.right))
+    return min(gains)
+
+
+def _count(right):
+    return sum([int(np.sum(x)) for x in right])
 
 
 def _of_returned_name(case, i, edit):
@@ -198,14 +208,17 @@ def _size_of(statement, edit):
 def known_lines(case: Case) -> list[int]:
     """Return the lines that compute the cotangent of a part of the function.
 
-    A line that computes what a variable has already is not among them, since it may lack a factor.
+    A line that computes what a variable or an element has already is not among them, since it may
+    lack a factor.
     """
     pools = [[part.cotangent for part in parts.values()] for parts in case.parts]
     found = []
     for i, line in enumerate(case.code.lines):
         names = line.sets()
         each = [[state[i + 1].get(name) for name in names] for state in case.states]
-        is_new = not _all_in([*case.states[0][i].values()], each[0])
+        is_copy = isinstance(getattr(line.statement, "value", None), ATOMS)
+        before = [x for x in case.states[0][i].values() if is_floating(x)]
+        is_new = not is_copy and not _all_in(before, each[0])
         if names and is_new and all(map(_all_in, pools, each)):
             found.append(i)
     return found

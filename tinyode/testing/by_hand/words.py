@@ -53,24 +53,24 @@ def _kind(x):
     return "None" if x is None else f"a {type(x).__name__}"
 
 
-def order_in_words(result: tuple, point: Point, names: list[str]) -> str | None:
+def order_in_words(points: list[Point], results: list, names: list[str]) -> str | None:
     """Say that the right cotangents are in a wrong order; None if that is not what is wrong."""
-    _, cotangents = result
+    point, (_, cotangents) = points[0], results[0]
 
     def same(x, y):
         (found, of_found), (expected, of_expected) = tree.flatten(x), tree.flatten(y)
         return of_found == of_expected and all(map(agree, found, expected))
 
-    if all(map(same, cotangents, point.cotangents)):
+    in_order = range(len(names))
+    fits = [[j for j in in_order if same(x, point.cotangents[j])] for x in cotangents]
+    order = [of_one[0] for of_one in fits if of_one]
+    if sorted(order) != [*in_order] or order == [*in_order]:
         return None
-    for order in itertools.islice(itertools.permutations(range(len(names))), 1, 720):
-        if all([same(cotangents[i], point.cotangents[j]) for i, j in enumerate(order)]):
-            given = ", ".join([names[j] for j in order])
-            return (
-                f"the cotangents are right, but in another order: you return those of {given}; the"
-                f" order is that of the arguments, {', '.join(names)}"
-            )
-    return None
+    return (
+        "the cotangents are right, but in another order: you return those of"
+        f" {', '.join([names[j] for j in order])}; the order is that of the arguments,"
+        f" {', '.join(names)}"
+    )
 
 
 def names_of_leaves(point: Point, names: list[str]) -> list[str]:
