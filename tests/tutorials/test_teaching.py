@@ -56,6 +56,8 @@ def test_the_ladder_is_where_it_is_said_to_be(exercise, checker):
     (check,) = [cell for cell in found if (cell.tag, cell.exercise) == ("check", exercise)]
     assert f"{checker}(" in check.source
     assert re.search(rf"\({exercise}, (?:held by )?`{checker}`\)", re.sub(r"exercise ", "", TEXT))
+    (last,) = [c for c in cells.read(CHAPTERS[6]) if (c.tag, c.exercise) == ("exercise", "6.6")]
+    assert exercise == "4.2" or f"{exercise})" in last.source  # 6.6 says what to paste
 
 
 def signature(mistake, times):
