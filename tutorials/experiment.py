@@ -11,6 +11,7 @@ after another.
 """
 
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -74,6 +75,25 @@ def full(name, settings, jobs):
             kept = {"settings": settings, "versions": versions, "results": results}
             _write(path, kept)
     return {job: kept["results"][job] for job in jobs}
+
+
+def each(name, settings, measure, cases, called):
+    """Return {case: result} of the full experiment with a job, ``measure(*case)``, for each case.
+
+    Parameters
+    ----------
+    name, settings
+        As in `full`.
+    measure : function
+        It returns a dict of numbers.
+    cases : list of tuple
+    called : str
+        The name of a job in the file, made from its case, for example ``"{}, seed {}"``.
+    """
+    names = {case: called.format(*case) for case in cases}
+    jobs = {names[case]: functools.partial(measure, *case) for case in cases}
+    found = full(name, settings, jobs)
+    return {case: found[names[case]] for case in cases}
 
 
 def _write(path, kept):
