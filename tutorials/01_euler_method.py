@@ -109,6 +109,8 @@ save(
 )
 
 # %% [markdown]
+# ![Euler's method in eight steps. At each step it looks at the slope where it stands, walks along the tangent, and looks again. Each step ends on a neighbouring curve, and the walk drifts away from the solution.](../figures/01_euler_walks.gif)
+#
 # ## How wrong, and why first order
 #
 # One tangent gets four times as accurate when the step is halved. But then there are twice as many

@@ -203,6 +203,8 @@ save(
 )
 
 # %% [markdown]
+# ![Five inputs go through the same residual block with 1, 2, 4, up to 64 layers, each of which adds a smaller step. The corners of the five paths become finer, and the paths become the curves of the ODE.](../figures/02_depth_to_flow.gif)
+#
 # ## Two remarks on the formula
 #
 # **N4 forgets the start.** It reads $h(t_1) = \int_{t_0}^{t_1} f(t, h(t), \theta) dt$. The

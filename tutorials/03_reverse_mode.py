@@ -162,6 +162,8 @@ assert np.isclose(by_engine, by_hand, rtol=1e-12, atol=0)
 assert np.isclose(grad(lambda a: (a * 2 + np.tanh(a)) ** 2)(0.5), by_hand)
 
 # %% [markdown]
+# ![The graph of L = (a b + tanh a)^2. First the values run forward, box by box. Then the cotangents run back, and the input a, which is used twice, adds up what comes from both of its uses.](../figures/03_cotangents_run_back.gif)
+#
 # ## The library's engine
 #
 # The heart of the library is not much longer than our forty lines, and you can read it now:

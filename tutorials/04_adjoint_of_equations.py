@@ -3,7 +3,9 @@
 #
 # **The question.** Something is known only as the solution $\mathbf u$ of a system of equations
 # that depends on parameters $\mathbf p$, (G18):
+#
 # $$\mathbf f(\mathbf u, \mathbf p) = 0, \tag{G18}$$
+#
 # and a cost $g(\mathbf u)$ is to be made small. How does the cost change with the parameters,
 # *without* differentiating through the iteration that found $\mathbf u$?
 #
@@ -16,30 +18,39 @@ import numpy as np
 
 from tinyode import grad, jacobian, root, vjp
 from tinyode.plotting import COLOURS, panels, save
-from tinyode.testing import central_difference
+from tinyode.testing import central_difference, check_root_adjoint
 
 # %% [markdown]
 # ## Derivation
 #
 # The chain rule asks for the sensitivity of the solution,
+#
 # $$\frac{\partial g}{\partial \mathbf p} = \frac{\partial g}{\partial \mathbf u} \frac{\partial \mathbf u}{\partial \mathbf p}. \tag{G19}$$
+#
 # Along the solution $\mathbf f$ stays zero whatever $\mathbf p$ does, so its total derivative is
 # zero:
+#
 # $$\frac{\partial \mathbf f}{\partial \mathbf u} \frac{\partial \mathbf u}{\partial \mathbf p} + \frac{\partial \mathbf f}{\partial \mathbf p} = 0
 # \quad\Longrightarrow\quad
 # \frac{\partial \mathbf u}{\partial \mathbf p} = - \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \frac{\partial \mathbf f}{\partial \mathbf p}. \tag{G20, G21}$$
+#
 # (Where $\partial \mathbf f / \partial \mathbf u$ is invertible, the implicit function theorem says
 # that $\mathbf u(\mathbf p)$ exists nearby and is differentiable. In the example below its
 # determinant is $-1 - 3 u_1^2$, never zero.)
 #
 # Put G21 into G19 (the slide says "equation 15 in equation 13", meaning these two) and look at the
 # sizes:
+#
 # $$\frac{\partial g}{\partial \mathbf p} = \frac{\partial g}{\partial \mathbf u} \left( -\left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \frac{\partial \mathbf f}{\partial \mathbf p} \right),
-# \qquad (1 \times m) = (1 \times n)\,\big[(n \times n)\,(n \times m)\big]. \tag{G22, G23}$$
+# \qquad (1 \times m) = (1 \times n) \big[(n \times n)(n \times m)\big]. \tag{G22, G23}$$
+#
 # The bracket is a linear system with $m$ right-hand sides. But as in chapter 3, a row stands on the
 # left, and the other bracketing
+#
 # $$\frac{\partial g}{\partial \mathbf p} = - \underbrace{\left( \frac{\partial g}{\partial \mathbf u} \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \right)}_{\lambda^T} \frac{\partial \mathbf f}{\partial \mathbf p} \tag{G24, G25}$$
+#
 # is a linear system with *one*. Let us check every line on the slides' second example,
+#
 # $$f_1 = u_1 + u_2 + p_1, \qquad f_2 = u_1^3 - u_2 + p_2, \qquad g = u_1^2 + u_2^2. \tag{G-ex2}$$
 
 
@@ -79,21 +90,27 @@ assert np.allclose(G22, G24, rtol=1e-12, atol=0)
 # Nobody inverts a matrix to solve one system. From
 # $\lambda^T = \frac{\partial g}{\partial \mathbf u} (\frac{\partial \mathbf f}{\partial \mathbf u})^{-1}$,
 # multiply by $\frac{\partial \mathbf f}{\partial \mathbf u}$ from the right and transpose:
-# $$\left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{\!T} \lambda = \left(\frac{\partial g}{\partial \mathbf u}\right)^{\!T}. \tag{G26, mended}$$
+#
+# $$\left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{T} \lambda = \left(\frac{\partial g}{\partial \mathbf u}\right)^{T}. \tag{G26, corrected}$$
+#
 # The slide prints
 # $\frac{\partial \mathbf f}{\partial \mathbf u} \lambda = \frac{\partial g}{\partial \mathbf u}^T$,
 # without the transpose, just above the sentence "oddly enough, the name *adjoint* comes from the
 # fact that we are taking a transpose of a matrix". For symmetric matrices the two agree, which is
-# how such slips survive. Here they do not:
+# how such slips survive.
+
+# %% [predict]
+# The next cell measures $dg/d\mathbf p$ of example 2 by finite differences, and computes it by G26
+# with and without the transpose. How many digits of the one without will be right?
 
 # %%
 measured = by_differences(lambda p: g(root(f, np.zeros(2), p, tol=1e-14)), p)
-mended = -np.linalg.solve(df_du.T, dg_du) @ df_dp
+corrected = -np.linalg.solve(df_du.T, dg_du) @ df_dp
 printed = -np.linalg.solve(df_du, dg_du) @ df_dp
 print("finite differences:       ", measured)
-print("G26 with the transpose:   ", mended)
+print("G26 with the transpose:   ", corrected)
 print("G26 as printed:           ", printed, " <- wrong")
-assert np.allclose(mended, measured, atol=1e-9) and np.abs(printed - measured).max() > 0.1
+assert np.allclose(corrected, measured, atol=1e-9) and np.abs(printed - measured).max() > 0.1
 
 # %% [markdown]
 # ## What the bracketing costs
@@ -101,6 +118,10 @@ assert np.allclose(mended, measured, atol=1e-9) and np.abs(printed - measured).m
 # In multiplications, by Gaussian elimination: both ways factorise once, $n^3 / 3$. Then the
 # sensitivities of all unknowns cost $n^2$ for each of $m$ columns and $nm$ for the product with the
 # row; the adjoint costs $n^2$ once and the same $nm$.
+
+# %% [predict]
+# Take $n = 1000$ unknowns and a million parameters. By what factor is the adjoint cheaper: 2, about
+# a thousand, or about a million?
 
 # %%
 n, m = 1000, 10.0 ** np.arange(0, 7)
@@ -112,7 +133,7 @@ left.set(xlabel="number of parameters $m$", ylabel="multiplications")
 left.set_title(f"{n} unknowns: the formula above")
 left.legend(fontsize=12)
 cost_of = lambda p: g(root(f, np.zeros(2), p))
-x = np.linspace(-3, 3, 41)
+x = np.linspace(-3, 3, 25)
 cost = np.array([[cost_of(np.array([p1, p2])) for p1 in x] for p2 in x])
 filled = right.contourf(x, x, cost, levels=14, cmap="Blues")
 figure.colorbar(filled, ax=right, label="$g$")
@@ -121,7 +142,14 @@ arrows = np.array([[grad(cost_of)(np.array([p1, p2])) for p1 in x] for p2 in x])
 right.quiver(x, x, -arrows[..., 0], -arrows[..., 1], color=COLOURS[4], width=0.005)
 right.set(xlabel="$p_1$", ylabel="$p_2$", title="$g$, and $-dg/dp$ by the adjoint", aspect="equal")
 right.grid(False)
-save(figure, "04_bracketing_and_descent")
+save(
+    figure,
+    "04_bracketing_and_descent",
+    alt="Left: multiplications against the number of parameters m, both axes logarithmic. The"
+    " sensitivities start to rise at a few hundred parameters, the adjoint only at a few hundred"
+    " thousand; at a million it is 750 times cheaper. Right: the cost g over the"
+    " plane of p1 and p2, with arrows along minus its gradient, which point downhill.",
+)
 saved = forward[-1] / adjoint[-1]
 print(f"a million parameters: by this count the adjoint saves a factor of {saved:.0f}")
 
@@ -150,12 +178,17 @@ assert np.allclose(ours, library, rtol=1e-10, atol=0)
 # %% [markdown]
 # ## Example 1, four ways
 #
-# $$\mathbf u = \begin{pmatrix} p_1^2 + p_2 \\ p_1 p_2 \end{pmatrix}, \qquad g = u_1 + u_2^2, \qquad \text{wanted } \frac{\partial g}{\partial \mathbf p}. \tag{G-ex1}$$
+# $$\mathbf u = \begin{pmatrix} p_1^2 + p_2 \cr p_1 p_2 \end{pmatrix}, \qquad g = u_1 + u_2^2, \qquad \text{wanted } \frac{\partial g}{\partial \mathbf p}. \tag{G-ex1}$$
+#
 # **By hand**: $g = p_1^2 + p_2 + p_1^2 p_2^2$, so
-# $\frac{\partial g}{\partial \mathbf p} = (2 p_1 + 2 p_1 p_2^2,\; 1 + 2 p_1^2 p_2)$. As a system of
-# equations it is $\mathbf f = \mathbf u - (p_1^2 + p_2,\, p_1 p_2) = 0$ with
+# $\frac{\partial g}{\partial \mathbf p} = (2 p_1 + 2 p_1 p_2^2, 1 + 2 p_1^2 p_2)$. As a system of
+# equations it is $\mathbf f = \mathbf u - (p_1^2 + p_2, p_1 p_2) = 0$ with
 # $\frac{\partial \mathbf f}{\partial \mathbf u} = I$, so $\lambda = (1, 2 u_2)$, and the adjoint
 # method is backpropagation.
+
+# %% [predict]
+# Put $\mathbf p = (1.5, -0.5)$ into the formula that was found by hand. Which two numbers will all
+# five rows of the next cell show?
 
 
 # %%
@@ -190,7 +223,9 @@ for name, value in {"by hand": by_hand, **four_ways(f1, g1, np.zeros(2), p)}.ite
 # Add the two equations: $u_1^3 + u_1 + (p_1 + p_2) = 0$. The left side grows strictly with $u_1$,
 # so there is exactly one real root for every $\mathbf p$, and Cardano has it: with $q = p_1 + p_2$
 # and $D = \sqrt{q^2/4 + 1/27}$,
+#
 # $$u_1 = \sqrt[3]{-q/2 + D} + \sqrt[3]{-q/2 - D}, \qquad u_2 = -u_1 - p_1.$$
+#
 # Differentiate the cubic:
 # $\frac{\partial u_1}{\partial p_1} = \frac{\partial u_1}{\partial p_2} = -\frac{1}{3 u_1^2 + 1} =: s$,
 # then $\frac{\partial u_2}{\partial \mathbf p} = (-s - 1, -s)$, and
@@ -211,47 +246,228 @@ for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
 
 # %% [markdown]
 # ## Exercises
+
+# %% [exercise 4.1] level 1
+# $\lambda_i$ says how much $g$ rises when the right-hand side of equation $i$ is raised by one. See
+# it in example 2, with `f` and `g` of the chapter. Write two functions, where `p` is an array of
+# two numbers:
 #
-# 1. $\lambda_i$ is how much $g$ rises when the right-hand side of equation $i$ is raised by one:
-#    solve $\mathbf f(\mathbf u, \mathbf p) = \epsilon \mathbf e_i$ and check.
-# 2. Show that G26 as printed is right whenever $\mathbf f$ is the gradient of some function of
-#    $\mathbf u$.
-# 3. Minimise $g$ over $p_1$ in example 2 for $p_2 = 2$, by Newton's method on $dg/dp_1$. (`root`
-#    can be differentiated twice, so it can be nested.)
-
-# %%
-# 1.
-p, eps = np.array([1.0, 2.0]), 1e-6
-u = root(f, np.zeros(2), p)
-lam = np.linalg.solve(jacobian(f, 0)(u, p).T, grad(g)(u))
-as_it_was = root(f, np.zeros(2), p, tol=1e-14)
-for i in range(2):
-    raised = root(lambda u, i=i: f(u, p) - eps * np.eye(2)[i], np.zeros(2), tol=1e-14)
-    measured = (g(raised) - g(as_it_was)) / eps
-    print(f"1. lambda_{i + 1} = {lam[i]:.6f}, measured {measured:.6f}")
-    assert abs(measured - lam[i]) < 1e-4
+# * `multipliers(p)` returns $\lambda$, an array of two numbers, by one linear solve (G26).
+# * `raised(p, i, eps)` returns the solution $\mathbf u$ of
+#   $\mathbf f(\mathbf u, \mathbf p) = \epsilon \mathbf e_i$, an array of two numbers. `i` is 0 for
+#   the first equation and 1 for the second. Give `root` the option `tol=1e-14`, because the check
+#   looks at a small difference.
 
 
-# 2. then df/du is a Hessian, and symmetric: the transpose of it is itself
+# %% [stub 4.1]
+def multipliers(p):
+    """Return lambda of example 2, an array of two numbers."""
+    ...  # your code here
+
+
+def raised(p, i, eps):
+    """Return the u for which f(u, p) is eps in equation i (0 or 1), and zero in the other."""
+    ...  # your code here
+
+
+# %% [solution 4.1]
+def multipliers(p):
+    """Return lambda of example 2, an array of two numbers."""
+    u = root(f, np.zeros(2), p, tol=1e-14)
+    return np.linalg.solve(jacobian(f, 0)(u, p).T, grad(g)(u))
+
+
+def raised(p, i, eps):
+    """Return the u for which f(u, p) is eps in equation i (0 or 1), and zero in the other."""
+    return root(lambda u: f(u, p) - eps * np.eye(2)[i], np.zeros(2), tol=1e-14)
+
+
+# Why it is so: raising the right-hand side by eps e_i is the parameter of f - eps e_i = 0, with
+# df/d(eps) = -e_i, and G24 gives dg/d(eps) = -lambda^T (-e_i) = lambda_i.
+print("lambda at p = (1, 2):", multipliers(np.array([1.0, 2.0])))
+
+
+# %% [check 4.1]
+def look_at(p, i, eps=1e-6):
+    """Hold both functions against each other for one p and one equation."""
+    lam, raised_u = multipliers(p), raised(p, i, eps)
+    assert np.shape(lam) == (2,), (
+        f"multipliers(p) returns {lam!r}; it should be an array of two numbers, lambda."
+    )
+    assert np.shape(raised_u) == (2,), (
+        f"raised(p, i, eps) returns {raised_u!r}; it should be the solution u, an array of two"
+        " numbers."
+    )
+    left, wanted = f(raised_u, p), eps * np.eye(2)[i]
+    hint = f" At p = {p}, i = {i}, eps = {eps}: f(u, p) = {left}; it should be {wanted}."
+    assert not np.allclose(left, -wanted, rtol=0, atol=1e-11), (
+        "raised: the sign of eps is wrong. f(u, p) = eps is f(u, p) - eps = 0." + hint
+    )
+    assert not np.allclose(left, wanted[::-1], rtol=0, atol=1e-11), (
+        "raised: eps stands in the other equation. i counts from 0." + hint
+    )
+    assert np.allclose(left, wanted, rtol=0, atol=1e-11), (
+        "raised: u does not solve f(u, p) = eps e_i." + hint
+    )
+    u = root(f, np.zeros(2), p, tol=1e-14)
+    rise = (g(raised_u) - g(u)) / eps
+    hint = f" At p = {p}, lambda_{i + 1} = {lam[i]:.6f}, and g rises by {rise:.6f} eps."
+    assert not np.allclose(jacobian(f, 0)(u, p) @ lam, grad(g)(u), atol=1e-6), (
+        "multipliers: this is G26 as it is printed. The matrix has to be transposed." + hint
+    )
+    assert abs(rise + lam[i]) > 1e-4, (
+        "multipliers: lambda has the wrong sign. G26 has no minus; the minus stands in G24." + hint
+    )
+    assert abs(rise - lam[i]) < 1e-4, (
+        "multipliers: this is not lambda. Are df/du and dg/du taken at the solution u?" + hint
+    )
+
+
+for example in ([1.0, 2.0], [-0.3, 0.1], [2.0, -5.0]):
+    look_at(np.array(example), 0)
+    look_at(np.array(example), 1)
+
+# %% [exercise 4.2] level 2
+# Write the adjoint method for any system of $n$ equations, without `root`:
+# `my_adjoint(f, g, u0, p)` returns $\frac{dg}{d\mathbf p}$, an array of the shape of `p`. `f(u, p)`
+# returns $n$ numbers and `g(u)` one number; `u0`, an array of $n$ numbers, is where the search for
+# $\mathbf u$ begins. Three parts:
+#
+# 1. Newton's method, whose step from $\mathbf u$ is
+#    $-(\frac{\partial \mathbf f}{\partial \mathbf u})^{-1} \mathbf f(\mathbf u, \mathbf p)$,
+#    from `u0` until the step is smaller than $10^{-12}$, and at most 50 times.
+# 2. One linear solve for $\lambda$ (G26).
+# 3. One vector-Jacobian product of $\mathbf f$ with respect to $\mathbf p$ (G24). The matrix
+#    $\frac{\partial \mathbf f}{\partial \mathbf p}$ is not needed.
+#
+# Use `jacobian(f, 0)`, `grad` and `vjp`, and `np.linalg.solve` for both systems: no matrix is
+# inverted. The check, `check_root_adjoint`, tries your function on systems that it draws, and says
+# which mistake it recognises.
+
+
+# %% [stub 4.2]
+def my_adjoint(f, g, u0, p):
+    """Return dg/dp, where f(u, p) = 0."""
+    ...  # your code here
+
+
+# %% [solution 4.2]
+def my_adjoint(f, g, u0, p):
+    """Return dg/dp, where f(u, p) = 0."""
+    u = u0
+    for _ in range(50):
+        step = np.linalg.solve(jacobian(f, 0)(u, p), f(u, p))
+        u = u - step
+        if np.abs(step).max() < 1e-12:
+            break
+    lam = np.linalg.solve(jacobian(f, 0)(u, p).T, grad(g)(u))  # G26
+    _, pullback = vjp(lambda p: f(u, p), p)  # at the solution, which is held
+    return pullback(-lam)[0]  # G24: the minus is here
+
+
+print(my_adjoint(f, g, np.zeros(2), np.array([1.0, 2.0])))
+
+# %% [check 4.2]
+check_root_adjoint(my_adjoint)
+
+# %% [exercise 4.3] level 2
+# Hold $p_2 = 2$ in example 2. As a function of $p_1$ alone, $g$ has two minima, and its slope
+# $\frac{dg}{dp_1}$ is zero at a third place too. Find all three by Newton's method on
+# $\frac{dg}{dp_1}$. (`root` can be differentiated twice. So `root` also finds where a gradient
+# through `root` is zero.) Set
+#
+# * `places`: an array of the three values of $p_1$ that `root` finds from the starts -2.2, -1.5
+#   and -0.5, in this order;
+# * `kinds`: a tuple of three strings, each `"minimum"` or `"maximum"`, in the same order. The
+#   second derivative tells.
+
+# %% [stub 4.3]
+places = ...  # three numbers
+kinds = ...  # three strings
+
+
+# %% [solution 4.3]
+def g_of_p1(p1):
+    """Return g where p = (p1, 2)."""
+    return g(root(f, np.zeros(2), np.array([p1, 2.0]), tol=1e-13))
+
+
+slope = grad(g_of_p1)
+places = np.array([root(slope, start) for start in (-2.2, -1.5, -0.5)])
+kinds = tuple("minimum" if grad(slope)(p1) > 0 else "maximum" for p1 in places)
+for p1, kind in zip(places, kinds):
+    print(f"p1 = {p1:.6f}: dg/dp1 = {slope(p1):.1e}, a {kind}, g = {g_of_p1(p1):.6f}")
+
+
+# %% [check 4.3]
+def slope_and_bend(p1):
+    """Return the first two derivatives of g in p1, by differences."""
+    at = lambda p1: g(root(f, np.zeros(2), np.array([p1, 2.0]), tol=1e-14))
+    below, here, above = (at(p1 + d) for d in (-1e-4, 0, 1e-4))
+    return (above - below) / 2e-4, (above - 2 * here + below) / 1e-8
+
+
+assert np.shape(places) == (3,), f"places is {places!r}; it should be an array of three numbers."
+assert np.shape(kinds) == (3,) and set(kinds) <= {"minimum", "maximum"}, (
+    f'kinds is {kinds!r}; it should be a tuple of three strings, each "minimum" or "maximum".'
+)
+for p1, kind in zip(places, kinds):
+    first, second = slope_and_bend(p1)
+    assert abs(first) < 1e-5, (
+        f"At p1 = {p1:.6f} the slope dg/dp1 is {first:.2g}, not zero. Is it root of the gradient"
+        " (grad of a function of p1), not of g?"
+    )
+    assert kind == ("minimum" if second > 0 else "maximum"), (
+        f"At p1 = {p1:.6f} the second derivative of g is {second:.3g}, so it is no {kind}."
+    )
+assert np.all(np.abs(np.diff(places)) > 0.01), f"The three places are not different: {places}."
+assert np.all(np.diff(places) > 0), f"The places are not in the order of their starts: {places}."
+
+# %% [exercise 4.4] level 3
+# Show that G26 as printed is right whenever $\mathbf f$ is the gradient of some function of
+# $\mathbf u$. Then look at example 2, where $\mathbf f$ is no gradient. Even there G26 as printed
+# gives the right $\frac{dg}{d\mathbf p}$ for some $\mathbf p$ (and not because the derivative is
+# zero). Find the $\mathbf u$ at which it happens, with pen and paper, and set `lucky` to a
+# $\mathbf p$ that belongs to it, an array of two numbers, right to ten digits.
+
+# %% [stub 4.4]
+lucky = ...  # two numbers
+
+
+# %% [solution 4.4]
+# If f is the gradient of a function of u, then df/du is its Hessian, which is symmetric: the
+# transpose of it is itself. In numbers:
 def of_gradient(u, p):
+    """Return a gradient in u."""
     return grad(lambda u: np.sum(u**4) + np.sum(u**2) + u[0] * u[1] + u @ p)(u)
 
 
-u2 = root(of_gradient, np.zeros(2), p)
-H = jacobian(of_gradient, 0)(u2, p)
-lam = np.linalg.solve(H, grad(g)(u2))  # without the transpose
-printed = -lam @ jacobian(of_gradient, 1)(u2, p)
+p = np.array([1.0, 2.0])
+u = root(of_gradient, np.zeros(2), p)
+lam = np.linalg.solve(jacobian(of_gradient, 0)(u, p), grad(g)(u))  # without the transpose
 by_root = grad(lambda p: g(root(of_gradient, np.zeros(2), p)))(p)
-print("2. G26 as printed, where f is a gradient:", printed, "  autodiff:", by_root)
-assert np.allclose(H, H.T) and np.allclose(printed, by_root, rtol=1e-7, atol=0)
+print("f a gradient: as printed", -lam @ jacobian(of_gradient, 1)(u, p), "  autodiff", by_root)
+# In example 2, df/du = [[1, 1], [3 u1^2, -1]] is symmetric where 3 u1^2 = 1. Any p1 will do; then
+# u2 = -u1 - p1 by the first equation, and p2 = u2 - u1^3 by the second.
+u1, p1 = 1 / np.sqrt(3), 0.5
+lucky = np.array([p1, -u1 - p1 - u1**3])
+print("G26 as printed is right in example 2 for p =", lucky)
 
-# 3.
-cost_of = lambda p1: g(root(f, np.zeros(2), np.array([p1, 2.0]), tol=1e-13))
-slope = grad(cost_of)
-best = root(slope, -0.5)
-print(f"3. p1 = {best:.6f}, where dg/dp1 = {slope(best):.1e}")
-assert abs(slope(best)) < 1e-9
-assert all(cost_of(best + d) > cost_of(best) for d in (-0.1, 0.1))
+# %% [check 4.4]
+assert np.shape(lucky) == (2,), f"lucky is {lucky!r}; it should be p, an array of two numbers."
+u = root(f, np.zeros(2), np.asarray(lucky), tol=1e-14)
+df_du = jacobian(f, 0)(u, lucky)
+as_printed = -np.linalg.solve(df_du, grad(g)(u)) @ jacobian(f, 1)(u, lucky)
+right = grad(lambda p: g(root(f, np.zeros(2), p, tol=1e-14)))(np.asarray(lucky))
+assert np.abs(right).max() > 1e-3, (
+    f"At p = {lucky} the derivative dg/dp is {right}: as dg/du is zero there, every formula is"
+    " right. Look for a p where df/du is special."
+)
+assert np.abs(as_printed - right).max() < 1e-8 * np.abs(right).max(), (
+    f"At p = {lucky} the solution is u = {u}, and G26 as printed gives {as_printed}; right is"
+    f" {right}. There df/du = {df_du.tolist()}. What must be true, to ten digits, of a"
+    " matrix that is its own transpose? Is lucky the p that belongs to this u, not u itself?"
+)
 
 # %% [markdown]
 # ## Sources

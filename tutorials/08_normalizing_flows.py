@@ -102,6 +102,8 @@ print("integral of minus the trace:", by_trace, "  minus log of the determinant:
 assert np.isclose(by_trace, -log_det, atol=1e-8)
 
 # %% [markdown]
+# ![A square grid is carried along by a flow, which bends and shrinks it. The area of a patch of it falls, and the integral of the trace of the Jacobian gives the same number.](../figures/08_grid_carried.gif)
+#
 # The trace of a $d \times d$ matrix of which only products are known takes $d$ of them.
 # Hutchinson's estimate takes one: for random $\mathbf e$ with mean zero and covariance one, the
 # mean of $\mathbf e^T J \mathbf e = \sum_{ij} J_{ij} e_i e_j$ is $\sum_i J_{ii}$, the trace. With

@@ -8,7 +8,7 @@ matplotlib.use("Agg")
 
 from matplotlib.path import Path  # noqa: E402
 
-from tinyode import custom_vjp, grad, nn, tree, vjp  # noqa: E402
+from tinyode import compiled, custom_vjp, grad, nn, tree, vjp  # noqa: E402
 from tinyode.plotting import draw  # noqa: E402
 from tinyode.plotting.boxes import boxes_of, short  # noqa: E402
 
@@ -55,6 +55,11 @@ FUNCTIONS = {  # and an example of their arguments
     "containers": (lynx, 0.0, np.array([1.0, 2.0]), {"a": 1.0, "b": 2.0, "c": 0.5, "d": 0.3}),
     "a step of rk4": (rk4, 1.0, 0.1, 0.5),
     "thirty in a row": (chain(30), 1.0),
+    "long names": (
+        lambda growth_of_prey, x: chain(14)(x * growth_of_prey) + growth_of_prey * x,
+        1.0,
+        0.5,
+    ),
     "a derivative": (lambda x: grad(lambda y: np.sin(y) * x)(x), 0.7),
 }
 
@@ -131,6 +136,8 @@ def test_nothing_covers_anything(drawn):
             points = np.concatenate([line.vertices for line in lines])
             for box, extent in extents.items():
                 assert not extent.padded(-3).count_contains(points), (name, box)
+            for text in others:
+                assert not text.get_window_extent().count_contains(points), (name, text)
 
 
 def test_names_formulas_and_outputs():
@@ -185,6 +192,8 @@ def test_functions_with_rules_of_their_own_are_named():
     ):
         assert expected in formulas
     assert any(formula.startswith("linspace(") for formula in formulas)
+    whole = boxes_of(compiled(lambda a, b: np.sin(a) * b), (1.0, 2.0), False)
+    assert [box.formula for box in whole] == ["", "", "function(a, b)"]
 
 
 def test_more_than_thirty_operations_are_refused_by_their_number():

@@ -29,7 +29,7 @@ def overlap(a, b):
 @given(graphs())
 def test_boxes_are_apart_and_in_the_order_of_depth(graph):
     sizes, parents = graph
-    found = layout(sizes, parents)
+    found = layout(sizes, parents, 0.5)
     for i, box in enumerate(found.boxes):
         assert box[2] >= sizes[i][0] - 1e-9 and box[3] == pytest.approx(sizes[i][1])
         assert box[0] >= MARGIN - 1e-9 and box[0] + box[2] <= found.size[0] - MARGIN + 1e-9
@@ -44,7 +44,7 @@ def test_boxes_are_apart_and_in_the_order_of_depth(graph):
 @given(graphs())
 def test_arrows_pass_beside_boxes_and_lead_where_they_should(graph):
     sizes, parents = graph
-    found = layout(sizes, parents)
+    found = layout(sizes, parents, 0.5)
     leading = sorted((a.source, a.target) for a in found.arrows if a.target is not None)
     assert leading == sorted((p, i) for i, of_box in enumerate(parents) for p in of_box)
     for arrow in found.arrows:
@@ -58,11 +58,15 @@ def test_arrows_pass_beside_boxes_and_lead_where_they_should(graph):
             assert not overlap(level, box) or i == arrow.source
 
 
-@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(0.1, 2)), min_size=1, max_size=8))
+@given(
+    st.lists(
+        st.tuples(st.floats(-9, 9), st.floats(0.1, 2), st.floats(0.1, 5)), min_size=1, max_size=8
+    )
+)
 def test_levels_are_the_nearest_with_room(column):
     """No other levels with this room are nearer, in the sense of least squares."""
-    wanted, heights = map(np.array, zip(*column))
-    found = _apart(wanted, heights)
+    wanted, heights, weights = map(np.array, zip(*column))
+    found = _apart(wanted, heights, weights)
     room = (heights[1:] + heights[:-1]) / 2
     assert np.all(-np.diff(found) >= room - 1e-9)
     rng = np.random.default_rng(0)
@@ -70,4 +74,5 @@ def test_levels_are_the_nearest_with_room(column):
         other = np.sort(rng.normal(size=len(wanted)))[::-1] * 9
         other = other - np.concatenate([[0], np.cumsum(room)])
         for mixed in (other, 0.9 * found + 0.1 * other):
-            assert np.sum((found - wanted) ** 2) <= np.sum((mixed - wanted) ** 2) + 1e-9
+            far, further = [np.sum(weights * (y - wanted) ** 2) for y in (found, mixed)]
+            assert far <= further + 1e-9

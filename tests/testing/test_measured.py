@@ -103,3 +103,17 @@ def test_a_line_that_is_wrong_is_corrected(method):
         for near in wrong:
             found = corrections(near, method.order)
             assert lines(right) in [lines(x) for x in found], (i, lines(near))
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.5, 2.0])
+def test_a_stage_that_goes_too_far_is_corrected(factor):
+    """Kutta's method of order 3, which the library lacks."""
+    a, b, c = np.zeros((3, 3)), np.array([1, 4, 1]) / 6, np.array([0, 1 / 2, 1])
+    a[1, 0], a[2] = 1 / 2, [-1, 2, 0]
+    right = runge_kutta(a.copy(), b, c.copy())
+    for i in (1, 2):
+        wrong_a, wrong_c = a.copy(), c.copy()
+        wrong_a[i] *= factor
+        wrong_c[i] *= factor
+        for wrong in (runge_kutta(wrong_a, b, wrong_c), runge_kutta(wrong_a, b, c)):
+            assert lines(right) in [lines(x) for x in corrections(wrong, 3)]

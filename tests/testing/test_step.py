@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tinyode import solve
+from tinyode import jacobian, root, solve
 from tinyode.solvers.tableaus import TABLEAUS
 from tinyode.testing import check_step
 
@@ -149,9 +149,39 @@ def rosenbrock(f, t, y, h):
     return y + 1.5 * h * k1 + 0.5 * h * k2
 
 
+def taylor(f, t, y, h):
+    """Return y + h f + h^2 / 2 df/dt along the solution, by a difference."""
+    e, slope = 1e-5, f(t, y)
+    return y + h * slope + h**2 / 2 * (f(t + e, y + e * slope) - slope) / e
+
+
+def newton(f, t, y, h):
+    """Implicit Euler, by Newton's method with the Jacobian of the library."""
+    y = np.asarray(y)
+    n, z = y.size, y + h * f(t, y)
+    for _ in range(20):
+        J = np.reshape(jacobian(lambda z: f(t + h, z))(z), (n, n))
+        residual = np.reshape(z - y - h * f(t + h, z), n)
+        z = z - np.linalg.solve(np.eye(n) - h * J, residual).reshape(y.shape)
+        if np.max(np.abs(residual)) < 1e-12:
+            break
+    return z
+
+
+def as_vector(f, t, y, h):
+    """Heun's method that makes a vector of a number, and a number of it in the end."""
+    z = np.atleast_1d(y).copy()
+    k = f(t, z.copy())
+    return np.reshape(z + h / 2 * (k + f(t + h, z + h * k)), y.shape)
+
+
 @pytest.mark.parametrize(
     "step, order",
     [
+        (taylor, 2),
+        (newton, 1),
+        (as_vector, 2),
+        (lambda f, t, y, h: root(lambda z: z - y - h * f(t + h, z), y), 1),
         (euler, 1),
         (heun, 2),
         (heun, 1),
@@ -230,6 +260,7 @@ def test_the_whole_message():
     assert str(error.value) == (
         "check_step: the method is of order 1, not 2. This order condition fails:\n"
         "    sum b_i c_i = 1/2 (the tree [.], of 2 nodes): your method has 0.25\n"
+        "    where k_i = f(t + c_i h, y + h sum a_ij k_j), and the step returns y + h sum b_i k_i\n"
         "k1, k2, ... are the values of f in the order of the calls. The step computes\n"
         "    k2 = f(t + h/4, y + h/4*k1)\n"
         "and would be of order 2 with\n"
@@ -317,4 +348,4 @@ def test_what_is_no_function_is_refused_and_what_a_step_raises_is_passed_on():
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'theta'"):
         check_step(lambda f, t, y, h, theta: y, 1)
     with pytest.raises(ZeroDivisionError):
-        check_step(lambda f, t, y, h: y / 0, 1)
+        check_step(lambda f, t, y, h: y + 1 // 0, 1)

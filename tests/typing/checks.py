@@ -4,9 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from tinyode import grad, jacobian, root, vjp
 from tinyode.testing import (
     central_difference,
+    check_by_hand,
+    check_engine,
     check_odeint,
+    check_root_adjoint,
     check_step,
     check_vjp,
     complex_step,
@@ -23,6 +27,10 @@ def f(x: Array) -> Array:
     return y
 
 
+def by_hand(x: Array, a: Array) -> tuple[Array, tuple[Array]]:
+    return f(x), (a * (np.sin(x) + x * np.cos(x)),)
+
+
 def euler(f: Any, y0: Array, t: Array, *args: Any) -> Array:
     y = [y0]
     for start, end in zip(t, t[1:]):
@@ -31,8 +39,24 @@ def euler(f: Any, y0: Array, t: Array, *args: Any) -> Array:
     return ys
 
 
+def gradient(f: Any, *arrays: Array) -> tuple[Array, ...]:
+    gradients: tuple[Array, ...] = grad(f, tuple(range(len(arrays))))(*arrays)
+    return gradients
+
+
+def adjoint(f: Any, g: Any, u0: Array, p: Array) -> Array:
+    u = root(f, u0, p)
+    lam = np.linalg.solve(jacobian(f, 0)(u, p).T, grad(g)(u))
+    dg_dp: Array = vjp(lambda p: f(u, p), p)[1](-lam)[0]
+    return dg_dp
+
+
 check_vjp(f, x, order=2, difference=complex_step, rtol=1e-9, rng=np.random.default_rng(0))
+check_by_hand(by_hand, f, x)
 check_odeint(euler, rtol=0.1, max_examples=5)
+check_engine(gradient, operations=("+", "*", "sum"), max_examples=5)
+check_root_adjoint(adjoint, rtol=1e-5, max_examples=5)
+check_by_hand(lambda x, a: (x * x, (2 * x * a,)), lambda x: x * x, x)
 check_step(lambda f, t, y, h: y + h * f(t, y), order=1)
 reveal_type(central_difference(f, (x,), (x,), h=1e-3))  # Array
 reveal_type(complex_step(f, (x,), (x,)))  # Array

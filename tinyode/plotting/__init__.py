@@ -4,7 +4,7 @@ It needs Matplotlib, and nothing else in the package needs it. `figures` saves t
 a tape: `boxes` says what is written on it, and `layout` where everything stands.
 """
 
-from .figures import COLOURS, STYLE, panels, save
+from .figures import COLOURS, STYLE, panels, save, save_animation
 from .graph import draw
 
-__all__ = ["COLOURS", "STYLE", "draw", "panels", "save"]
+__all__ = ["COLOURS", "STYLE", "draw", "panels", "save", "save_animation"]

@@ -18,13 +18,22 @@ from ..autodiff.lines import say_line
 from ..autodiff.rules.table import name_of
 from ..autodiff.tape import sweep
 from ..autodiff.transforms import close_tape, open_tape
-from ..programs.program import names_of_parameters, paths_of_leaves
-from ..programs.symbol import OPERATORS
+from ..names import names_of_parameters, paths_of_leaves
 
 MOST = 30  # operations: with more of them the letters of a page-wide drawing are too small
 IN_FULL = 4  # the elements of an array that is written in full
-SIGNS = {name_of(ufunc): sign for ufunc, (_, sign) in OPERATORS.items() if sign}
-SIGNS["np.power"] = "**"
+SIGNS = {
+    name_of(ufunc): sign
+    for ufunc, sign in [
+        (np.add, "+"),
+        (np.subtract, "-"),
+        (np.multiply, "*"),
+        (np.divide, "/"),
+        (np.matmul, "@"),
+        (np.power, "**"),
+        (np.negative, "-"),
+    ]
+}
 
 
 class Box(NamedTuple):
@@ -108,7 +117,8 @@ def _formula(record, names, known):
     words = [known.get(id(x)) or _word(x) for x in args]
     for place, parent in zip(wanted, parents):
         words[place] = names[parent]
-    name = rule.__name__
+    # odeint and compiled functions record themselves with a rule that has no name
+    name = "function" if rule.__name__ == "a rule" else rule.__name__
     if name == "np.array":
         return f"[{', '.join(words)}]"
     if name == "getitem":

@@ -14,7 +14,7 @@ from matplotlib.path import Path
 from ..types import Tree
 from .boxes import Box, boxes_of, short
 from .figures import COLOURS
-from .layout import NAME, Arrow, layout
+from .layout import Arrow, layout
 
 FONT = {"fontsize": 12, "family": "DejaVu Sans Mono"}  # comes with Matplotlib
 LINES: dict[str, Any] = {"linewidth": 1.3, "mutation_scale": 11, "shrinkA": 0, "shrinkB": 0}
@@ -59,11 +59,13 @@ def draw(f: Callable, *example: Tree, vjp: bool = False) -> Figure:
     boxes = boxes_of(f, example, vjp)
     texts = [_lines(box) for box in boxes]
     sizes = [_size(box, lines) for box, lines in zip(boxes, texts)]
-    where = layout(sizes, [box.parents for box in boxes])
+    name = max([_width(box.name) for box in boxes]) + 0.1
+    where = layout(sizes, [box.parents for box in boxes], name)
     width, height = where.size
     below, least = (2 * HIGH, _width(FORWARD + BACK) + 0.8) if vjp else (0.0, 0.0)
     left = min(0.0, (width - least) / 2)
-    figure = plt.figure(figsize=(width - 2 * left, height + below), layout="none")
+    figure = plt.figure(figsize=(width - 2 * left, height + below))
+    figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(left, width - left), ylim=(-below, height))
     axes.set_axis_off()
@@ -71,8 +73,9 @@ def draw(f: Callable, *example: Tree, vjp: bool = False) -> Figure:
         _draw_box(axes, box, lines, extent)
     for arrow in where.arrows:
         _draw_arrow(axes, arrow, boxes, vjp)
-    for i, x, y in where.names:
-        _write(axes, x + NAME / 2, y, boxes[i].name)
+    for i, x, y, edge in where.names:  # beside the arrow, which starts or ends there
+        x, side = (x + name - 0.06, "right") if edge == "start" else (x + 0.06, "left")
+        _write(axes, x, y, boxes[i].name, ha=side)
     if vjp:  # which arrows are which
         _write(axes, width / 2 - 0.2, -HIGH, FORWARD, ha="right")
         _write(axes, width / 2 + 0.2, -HIGH, BACK, ha="left", color=COLOUR)
@@ -123,7 +126,7 @@ def _draw_box(axes: Axes, box: Box, lines: list[str], extent: tuple) -> None:
         )
     if box.output:
         top = bottom + height
-        _write(axes, left, top + 0.04, box.output, ha="left", va="baseline", fontsize=10)
+        _write(axes, left, top + 0.04, box.output, ha="left", va="baseline", fontsize=11)
 
 
 def _draw_arrow(axes: Axes, arrow: Arrow, boxes: list[Box], vjp: bool) -> None:

@@ -18,17 +18,16 @@ How f is recorded stands in `twice`, what is left out in `simplify`, how a line 
 
 import builtins
 import functools
-import inspect
 import itertools
 import keyword
 import linecache
-import re
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from .. import tree
 from ..autodiff.checks import as_primal
+from ..names import names_of_parameters, paths_of_leaves
 from ..types import Array, Tree
 from .simplify import simplified, split
 from .source import Writer, with_constants
@@ -158,32 +157,3 @@ def _unpacked(writer, containers, leaves, used):
                 if name != path:
                     lines.append(f"{writer.names[x]} = {path}  # {x.shape}")
     return lines
-
-
-def names_of_parameters(f, n):
-    """Return f's own names for its first n arguments; x0, x1, ... where it does not tell."""
-    try:
-        parameters = inspect.signature(f).parameters.values()
-    except ValueError:  # it is written in C
-        return [f"x{i}" for i in range(n)]
-    names: list[str] = []
-    for parameter in parameters:
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            names += [f"{parameter.name}{i}" for i in range(n - len(names))]
-        else:
-            names.append(parameter.name)
-    return names[:n]
-
-
-def paths_of_leaves(name, path, x):
-    """Yield a name and an expression for each leaf of a container."""
-    if isinstance(x, dict):
-        for key in sorted(x):
-            yield from paths_of_leaves(
-                re.sub(r"\W", "_", f"{name}_{key}"), f"{path}[{key!r}]", x[key]
-            )
-    elif isinstance(x, (tuple, list)):
-        for i, item in enumerate(x):
-            yield from paths_of_leaves(f"{name}_{i}", f"{path}[{i}]", item)
-    else:
-        yield name, path

@@ -1,9 +1,10 @@
 """`check_odeint`: is this a differentiable ODE solver, and if not, which mistake was made?
 
 The values are compared with an accurate solution, and the gradients with finite differences of it.
-`tinyode.testing.mistakes` finds the words for what is wrong.
+`tinyode.testing.values` and `tinyode.testing.mistakes` find the words for what is wrong.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,19 +12,35 @@ import numpy as np
 
 from ..autodiff import vjp
 from ..checks import is_whole
-from .differences import central_difference, check_rtol, inner
-from .mistakes import Problem, accurate, explanations, field
+from .differences import central_difference, check_rtol
+from .mistakes import MOST, Problem, accurate, explanations, field
+from .values import (
+    MOST_PIECES,
+    STANDS_STILL,
+    accuracy_in_words,
+    error_of,
+    in_pieces,
+    values_in_words,
+)
 
 ARGUMENTS = ("z0", "A", "b", "t")
 NAMES = ("dL/dz(t0)", "dL/dA", "dL/db", "dL/dt")
 
 
-class WrongGradient(AssertionError):
-    """What was found on a problem, and what was expected; both are lists of gradients."""
+class Wrong(AssertionError):
+    """What was found on a problem, and what was expected."""
 
     def __init__(self, problem, found, expected):
         super().__init__()
         self.problem, self.found, self.expected = problem, found, expected
+
+
+class WrongValues(Wrong):
+    """An array of values z(t_i), shape (T, n)."""
+
+
+class WrongGradient(Wrong):
+    """A list of gradients, for z0, A, b, t."""
 
 
 def check_odeint(odeint: Callable[..., Any], rtol: float = 1e-4, max_examples: int = 25) -> None:
@@ -48,8 +65,9 @@ def check_odeint(odeint: Callable[..., Any], rtol: float = 1e-4, max_examples: i
     AssertionError
         On the smallest problem found, with what is wrong. A mistake that is often made is named in
         words: a sign, the order of times, a lost observation, a Jacobian that is not transposed
-        (see `tinyode.testing.mistakes`). Where a small problem does not tell mistakes apart, a
-        larger one does.
+        (see `tinyode.testing.mistakes` and `tinyode.testing.values`). Where a small problem does
+        not tell mistakes apart, a larger one does. Of several that fit, three are named. Values
+        that are near are tried with shorter steps, so that the message says how much shorter.
     TypeError, ValueError
         If ``odeint`` is not a function, ``rtol`` not between 0 and 1, ``max_examples`` not 1 or
         more. What ``odeint`` raises is passed on.
@@ -70,15 +88,70 @@ def check_odeint(odeint: Callable[..., Any], rtol: float = 1e-4, max_examples: i
     wrong = _smallest_wrong(odeint, same, max_examples)
     if wrong is None:
         return
-    i, words = explanations(wrong.problem, wrong.found, wrong.expected, same)
-    backwards, seed = wrong.problem.backwards, wrong.problem.seed
+    larger = _larger(odeint, wrong, same)
+    if isinstance(wrong, WrongValues):
+        _report_values(odeint, wrong, larger, same, rtol)
+    _report_gradient(odeint, wrong, larger, same, rtol)
+
+
+def _larger(odeint, wrong, same):
+    """Return what is wrong on a larger problem, where more can be told apart, or what is given."""
     try:
-        _check_on(drawn(3, 4, backwards, seed), odeint, same)
-    except WrongGradient as larger:  # where more can be told apart
-        there, more = explanations(larger.problem, larger.found, larger.expected, same)
-        words = [word for word in words if word in more] or (more if there == i else words)
-    where = " (in a problem that runs backwards in time)" if backwards else ""
-    raise AssertionError(_message(NAMES[i] + where, words, wrong.expected[i], wrong.found[i]))
+        _check_on(drawn(3, 4, wrong.problem.backwards, wrong.problem.seed), odeint, same)
+    except Wrong as error:
+        return error if type(error) is type(wrong) else wrong
+    return wrong
+
+
+def _report_values(odeint, wrong, larger, same, rtol):
+    """Raise AssertionError with the words for wrong values."""
+    small, more = (values_in_words(case.problem, case.found, same) for case in (wrong, larger))
+    words = [word for word in small if word in more] or more
+    if not words:
+        words = [accuracy_in_words(odeint, larger.problem, larger.found, rtol)]
+    raise AssertionError(_message("the values z(t_i)", wrong, words, wrong.expected, wrong.found))
+
+
+def _report_gradient(odeint, wrong, larger, same, rtol):
+    """Raise AssertionError with the words for the first wrong gradient."""
+    i, small = explanations(wrong.problem, wrong.found, wrong.expected, same)
+    there, more = explanations(larger.problem, larger.found, larger.expected, same)
+    words = [word for word in small if word in more] or (more if there == i else [])
+    case = larger if there == i else wrong
+    words = words or _accuracy_in_words(odeint, case, i, rtol)
+    words = words or _observations_in_words(odeint, case.problem, i, same)
+    raise AssertionError(_message(NAMES[i], wrong, words, wrong.expected[i], wrong.found[i]))
+
+
+def _accuracy_in_words(odeint, wrong, i, rtol):
+    """Say whether the i-th gradient is nearer where each interval is solved in many pieces."""
+    expected, errors = wrong.expected[i], [error_of(wrong.found[i], wrong.expected[i])]
+    for pieces in (1, MOST_PIECES):
+        _, pullback = vjp(in_pieces(odeint, pieces), *wrong.problem.primals)
+        errors.append(error_of(pullback(wrong.problem.w)[i], expected))
+    said = f"it is off by {errors[0]:.1e} relative to 1 + |{NAMES[i]}|, where {rtol:.1e} is"
+    said += f" allowed; with each interval solved in {MOST_PIECES} pieces, by {errors[2]:.1e}"
+    falls = errors[2] < errors[1] / (2 if errors[2] < rtol else STANDS_STILL)
+    if falls and errors[1] > errors[0] / STANDS_STILL:  # else it is how intervals are joined
+        return [f"{said}: steps are too long, a tolerance is too large, or something stands still"]
+    return []
+
+
+def _observations_in_words(odeint, problem, i, same):
+    """Say for which z(t_k) alone the i-th gradient is right, if that tells something."""
+    right: dict[bool, list[str]] = {True: [], False: []}
+    for k in range(len(problem.w)):
+        one = problem._replace(w=problem.w * (np.arange(len(problem.w)) == k)[:, None])
+        _, pullback = vjp(lambda z0, A, b, t: odeint(field, z0, t, A, b), *one.primals)
+        right[bool(same(pullback(one.w)[i], _by_differences(one)[i]))].append(f"z(t{k})")
+    if not right[False]:
+        return ["it is right for a loss of one z(ti) alone, and wrong for their sum"]
+    if not right[True]:
+        return []
+    return [
+        f"for a loss of one z(ti) alone, it is right for {', '.join(right[True])} and wrong for"
+        f" {', '.join(right[False])}"
+    ]
 
 
 def hypothesis_and_strategies() -> tuple[Any, Any]:
@@ -94,7 +167,7 @@ def hypothesis_and_strategies() -> tuple[Any, Any]:
 
 
 def _smallest_wrong(odeint, same, max_examples):
-    """Return the `WrongGradient` on the smallest problem that hypothesis finds, or None."""
+    """Return what is `Wrong` on the smallest problem that hypothesis finds, or None."""
     hypothesis, st = hypothesis_and_strategies()
 
     @hypothesis.settings(
@@ -111,7 +184,7 @@ def _smallest_wrong(odeint, same, max_examples):
 
     try:
         on_problem()
-    except WrongGradient as error:
+    except Wrong as error:
         return error
     return None
 
@@ -126,17 +199,21 @@ def drawn(n: int, times: int, backwards: bool, seed: int) -> Problem:
 
 
 def _check_on(problem, odeint, same):
-    """Raise AssertionError if a function is wrong on a problem, WrongGradient if a gradient is."""
+    """Raise AssertionError if a function is wrong on a problem, `Wrong` if numbers are."""
     given = [x.copy() for x in problem.primals]
     value, pullback = vjp(lambda z0, A, b, t: odeint(field, z0, t, A, b), *given)
     _check_unchanged(problem, given)
     exact = accurate(*problem.primals)
-    _check_values(value, exact, same)
+    _check_shape(value, exact)
+    if not same(value, exact):
+        raise WrongValues(problem, value, exact)
     z0, A, b, t = given
     plain = odeint(field, z0, t, A, b)
     if not same(plain, exact):
-        what = "the values for plain numbers, where nothing is differentiated"
-        raise AssertionError(_message(what, [], exact, plain))
+        raise AssertionError(
+            "the values for plain numbers, where nothing is differentiated: expected"
+            f" {exact}, by an accurate solution; got {plain}"
+        )
     found, twice = pullback(problem.w), pullback(2 * problem.w)
     _check_unchanged(problem, given)
     for name, x, y in zip(NAMES, found, twice):
@@ -161,7 +238,7 @@ def _check_unchanged(problem, given):
             )
 
 
-def _check_values(value, exact, same):
+def _check_shape(value, exact):
     if isinstance(value, (tuple, list, dict)):
         raise AssertionError(
             f"the values: expected one array, of shape {exact.shape}; got a {type(value).__name__}"
@@ -171,32 +248,31 @@ def _check_values(value, exact, same):
             f"the values: expected shape {exact.shape}, one state per time, the first included; got"
             f" {np.shape(value)}"
         )
-    if same(value, exact):
-        return
-    words = []
-    if same(value, exact[::-1]):
-        words.append("they are in reverse order")
-    if np.all(np.isnan(value)):
-        words.append("they are not finite")
-    if same(value, np.concatenate([exact[1:2], exact[1:]])):
-        words.append("the first is not that of z0")
-    raise AssertionError(_message("the values z(t_i)", words, exact, value))
 
 
 def _by_differences(problem):
     """Return the gradients of <w, z> for z0, A, b, t, by finite differences."""
-    found = [np.zeros_like(x) for x in problem.primals]
-    for i, gradient in enumerate(found):
-        for j in np.ndindex(gradient.shape):
-            v = [np.zeros_like(x) for x in problem.primals]
+    times, n = problem.w.shape
+    slopes = _derivatives(n, times, problem.backwards, problem.seed)
+    return [np.sum(dz * problem.w, axis=(-2, -1)) for dz in slopes]
+
+
+@functools.cache
+def _derivatives(n, times, backwards, seed):
+    """Return dz/dx of a drawn problem for x = z0, A, b, t; shapes (*x.shape, times, n)."""
+    primals = drawn(n, times, backwards, seed).primals
+    slopes = [np.zeros((*x.shape, times, n)) for x in primals]
+    for i, slope in enumerate(slopes):
+        for j in np.ndindex(primals[i].shape):
+            v = [np.zeros_like(x) for x in primals]
             v[i][j] = 1.0
-            dz = central_difference(accurate, problem.primals, tuple(v), h=1e-2)
-            gradient[j] = inner(problem.w, dz)
-    return found
+            slope[j] = central_difference(accurate, primals, tuple(v), h=1e-2)
+    return slopes
 
 
-def _message(what, words, expected, found):
-    said = f"{what}: {', or '.join(words)}" if words else what
-    return (
-        f"{said}: expected {expected}, by an accurate solution and finite differences; got {found}"
-    )
+def _message(what, wrong, words, expected, found):
+    """Say what is wrong, how, and the numbers; of several words those that come first."""
+    where = " (in a problem that runs backwards in time)" if wrong.problem.backwards else ""
+    how = f": {', or '.join(words[:MOST])}" if words else ""
+    by = "an accurate solution" + " and finite differences" * isinstance(wrong, WrongGradient)
+    return f"{what}{where}{how}: expected {expected}, by {by}; got {found}"

@@ -14,6 +14,7 @@ and differ from the measured one in few lines.
 """
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ MANY = 200  # a step that calls f more often, in an iteration for example, is no
 TINY = 1e-13  # what is smaller is the rounding of a sum that is zero
 SMALL, LARGE = 100, 10_000  # denominators: a number is a fraction up to the one, or a decimal
 # number if six digits give it, or a fraction up to the other
+STAGES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2, 3, 4)  # how much too far one may be
 T, H, Y, K = 0, 1, 2, 3  # the columns: t, the time's h, y, and from here on k_1, k_2, ...
 
 
@@ -88,9 +90,11 @@ def measured(step: Callable[..., Any], s: int) -> Method | None:
     if s > MANY:
         return None
     try:
-        here = _asked(step, s, 0.0, 0.5)
-        shorter = _asked(step, s, 0.0, 0.25)
-        later = _asked(step, s, 1.0, 0.5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            here = _asked(step, s, 0.0, 0.5)
+            shorter = _asked(step, s, 0.0, 0.25)
+            later = _asked(step, s, 1.0, 0.5)
     except Exception:  # an iteration, for example, that does not converge for such an f
         return None
     of_t = later[:, H] - here[:, H]
@@ -174,7 +178,7 @@ def _nearby(method: Method, order: int) -> Iterator[Method]:
         changed_a, changed_c = a.copy(), c.copy()
         for i in some:
             changed_c[i] = sums[i]
-            if sums[i]:
+            if abs(sums[i]) > CLOSE:
                 changed_a[i] *= c[i] / sums[i]
             else:  # y where the stage belongs
                 changed_a[i, i - 1] = c[i]
@@ -187,10 +191,13 @@ def _nearby(method: Method, order: int) -> Iterator[Method]:
             yield runge_kutta(changed_a, b, c)
     yield from (runge_kutta(a, weights, c) for weights in _other_weights(b))
     for i, j, k in itertools.product(range(len(b)), repeat=3):
-        if k < i and j < i and a[i, j] and not a[i, k]:  # another slope in its place
+        if k < j < i and a[i, j] != a[i, k]:  # the slopes are exchanged
             changed_a = a.copy()
             changed_a[i, [j, k]] = a[i, [k, j]]
             yield runge_kutta(changed_a, b, c)
+    for i, factor in itertools.product(range(1, len(b)), STAGES):
+        scale = np.where(np.arange(len(b)) == i, factor, 1.0)
+        yield runge_kutta(a * scale[:, None], b, c * scale)
     for tableau in TABLEAUS.values():
         if tableau.order >= order and tableau.stages == len(b) and not tableau.implicit:
             near = runge_kutta(tableau.a, tableau.b, tableau.c)
@@ -200,7 +207,7 @@ def _nearby(method: Method, order: int) -> Iterator[Method]:
 
 def _other_weights(b):
     """Yield weights that add up to 1: all scaled, or one changed; and two exchanged."""
-    if b.sum():
+    if abs(b.sum()) > CLOSE:
         yield b / b.sum()
     for i, unit in enumerate(np.eye(len(b))):
         yield b + (1 - b.sum()) * unit

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..types import Array
-from .drawing import Choose
+from ...types import Array
+from ..drawing import Choose
 
 INPUTS, BETWEEN = "xyz", "abcdef"
 
@@ -105,6 +105,10 @@ class Program(NamedTuple):
         steps = [s._replace(operands=tuple([new.get(n, n) for n in s.operands])) for s in steps]
         return Program(tuple([self.shapes[i] for i in used]), tuple(steps), self.seed)
 
+    def without_idle_steps(self) -> "Program":
+        """Return the program without the steps that L does not depend on."""
+        return self._replace(steps=tuple(self._reached()[1]))
+
     def unused(self) -> list[str]:
         """Return the arguments that L does not depend on."""
         names, _ = self._reached()
@@ -135,7 +139,7 @@ def _carried_out(step, operands):
     except (TypeError, AttributeError) as error:
         method = METHOD[step.operation]
         lacking = [x for x in operands if getattr(x, method, None) is None and not _is_plain(x)]
-        if not lacking or (method == "tanh" and hasattr(lacking[0], "__array_ufunc__")):
+        if not lacking or (method == "tanh" and getattr(lacking[0], "__array_ufunc__", None)):
             raise
         kind = type(lacking[0]).__name__
         raise Refused(

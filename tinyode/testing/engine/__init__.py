@@ -1,7 +1,7 @@
 """`check_engine`: is this reverse mode, and if not, which mistake was made?
 
-The programs are those of `tinyode.testing.drawn_programs`. `tinyode.testing.engine_words` says what
-is wrong.
+Programs are drawn (`programs`), the student's gradients are compared with the library's and with
+finite differences (`answers`), and what is wrong is told (`words`) by making it (`mistakes`).
 """
 
 from collections.abc import Callable, Sequence
@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import is_whole
-from .calls import watch_calls
-from .drawing import smallest_found
-from .drawn_programs import OPERATIONS, Program, Step, drawn
-from .engine_answers import is_moderate, wrong_on
-from .engine_mistakes import ORDER
-from .engine_words import report
+from ...checks import is_whole
+from ..calls import watch_calls
+from ..drawing import smallest_found
+from .answers import is_moderate, wrong_on
+from .mistakes import ORDER
+from .programs import OPERATIONS, Program, Step, drawn
+from .words import report
 
 # A walk that visits each value once takes twice as many calls for twice as many lines, one that
 # visits each path 2^6 times as many. 16 is what the fourth power of the number of lines would give.
@@ -59,7 +59,7 @@ def check_engine(
     AssertionError
         On the smallest program found, with what is wrong. A mistake that is often made is named in
         words: a value used twice, the order of the walk, broadcasting, a wrong rule (see
-        `tinyode.testing.engine_mistakes`). So is an operation that the engine lacks, and an engine
+        `tinyode.testing.engine.mistakes`). So is an operation that the engine lacks, and an engine
         whose gradients are right but that walks every path.
     TypeError, ValueError
         If ``gradient`` is not a function, ``operations`` are not of those above, ``max_examples``
@@ -78,7 +78,7 @@ def check_engine(
     for allowed, size in ((equal_shapes, 2), (operations, 2), (operations, 3)):
         wrong = _smallest_wrong(gradient, allowed, size, max_examples)
         if wrong is not None:
-            report(gradient, operations, wrong)
+            report(gradient, operations, *wrong)
     _check_cost(gradient, operations)
 
 

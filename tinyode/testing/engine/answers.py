@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autodiff import grad
-from ..types import Array
-from .differences import central_difference, inner, random_like
-from .drawn_programs import INPUTS, Program, Refused
+from ...autodiff import grad
+from ...types import Array
+from ..differences import central_difference, inner, random_like
+from .programs import INPUTS, Program, Refused
 
 # Values stay below 10 and programs have seven steps at most, so rounding stays far below this.
 RTOL = 1e-8
 LARGEST = 10.0
-# Differences of programs whose values stay below 10 were within 3e-9 of 1 + |derivative|.
+# Differences were within 1.4e-9 of the library's, relative to 1 + |derivative|, on 2500 programs.
 RTOL_OF_DIFFERENCES = 1e-6
 NUMBERS = (np.ndarray, np.floating, float)
 
@@ -68,7 +68,7 @@ def expected_on(program):
 def answer_to(program: Program, gradient: Callable[..., Any]) -> list[Array]:
     """Return the student's gradients, as arrays; refuse what are no gradients."""
     inputs = program.inputs()
-    found = gradient(program, *inputs)
+    found = gradient(lambda *inputs: program(*inputs), *inputs)
     for name, before, after in zip(INPUTS, program.inputs(), inputs):
         if not np.array_equal(before, after):
             raise Refused(
@@ -101,6 +101,7 @@ def _checked_one(program, i, x):
             f"the gradient for {name} is None, so nothing has arrived at {name}. Does each"
             " operation keep all its operands, and does the walk reach them?"
         )
+    x = float(x) if type(x) is int else x  # the 0 that a gradient begins with
     if not isinstance(x, NUMBERS) or np.asarray(x).dtype.name != "float64":
         raise Refused(
             f"the gradient for {name} is {_described(x)}; it must be an array of shape"
@@ -114,4 +115,4 @@ def _checked_one(program, i, x):
 def _described(x):
     if isinstance(x, np.ndarray):
         return f"an array of shape {x.shape} and dtype {x.dtype}"
-    return "None" if x is None else f"an object of type {type(x).__name__}"
+    return "None (is the return missing?)" if x is None else f"an object of type {type(x).__name__}"

@@ -1,7 +1,6 @@
 """Which mistake was made in an engine? It is recognised by making it.
 
 `made` is reverse mode in thirty lines, right as it stands, and wrong in each way of `MISTAKES`.
-`explanations` compares wrong gradients with what each mistake gives.
 
 In the words, g is the cotangent of the result ``out`` of an operation.
 """
@@ -11,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..types import Array
-from .drawn_programs import INPUTS, Program
+from ...types import Array
+from .programs import APPLY, INPUTS, Program
 
 # what an operation hands on to its operands, given g, y and the operands
 RULES: dict[str, Callable[..., tuple[Any, ...]]] = {
@@ -29,7 +28,6 @@ RIGHT = {
     "tanh": "for out = np.tanh(v), v gets g * (1 - out * out)",
     "sum": "for out = v.sum(), v gets g * np.ones_like(v)",
 }
-LIKELY = 0.5  # the share of programs that a mistake must explain to be named as one of several
 ORDER = (
     "Make a list in which each value stands once, after its operands (visit the operands first,"
     " then append the value), and walk it from the end"
@@ -48,7 +46,11 @@ def made(
     add: Callable[..., Any] | None = None,
     undo: Callable[..., Any] | None = None,
     seed: Callable[..., Any] | None = None,
+    start: float | None = None,
     rules: dict[str, Callable[..., tuple[Any, ...]]] = RULES,
+    forward: dict[str, Callable[..., Any]] = APPLY,
+    pairs: Callable[..., Any] = list,
+    returned: Callable[..., Any] = lambda inputs, gradients: gradients,
 ) -> list[Array]:
     """Return the gradients of a program, one for each of its arguments.
 
@@ -65,12 +67,22 @@ def made(
         ``undo(cotangent, shape)`` undoes broadcasting. By default `summed`.
     seed : function, optional
         From L to dL/dL. By default to 1.
-    rules : dict
-        As `RULES`.
+    start : float, optional
+        What each cotangent is before anything arrives. By default it is the first that arrives.
+    rules, forward : dict
+        What each operation hands on, and its value.
+    pairs : function
+        ``pairs(of)`` returns which of the operands get something: ``of`` has for each its name,
+        its value and what it is handed.
+    returned : function
+        From the arguments and their gradients to what is returned.
     """
     walk, add, undo = walk or backwards, add or (lambda old, new: old + new), undo or summed
-    values, steps = program.values(inputs), {step.name: step for step in program.steps}
-    cotangents = {"L": np.array(seed(values["L"]) if seed else 1.0)}
+    values, steps = dict(zip(INPUTS, inputs)), {step.name: step for step in program.steps}
+    for name, operation, operands in program.steps:
+        values[name] = forward[operation](*[values[operand] for operand in operands])
+    begin = {} if start is None else {n: np.full(np.shape(v), start) for n, v in values.items()}
+    cotangents = {**begin, "L": np.array(seed(values["L"]) if seed else 1.0)}
 
     def hand_on(name, only=slice(None)):
         if name not in steps or name not in cotangents:
@@ -78,13 +90,13 @@ def made(
         _, operation, operands = steps[name]
         of = [values[operand] for operand in operands]
         handed = rules[operation](cotangents[name], values[name], *of)
-        for operand, a, g in list(zip(operands, of, handed))[only]:
+        for operand, a, g in pairs(zip(operands, of, handed))[only]:
             g = undo(g, np.shape(a)) if operation in "+*" else g
             cotangents[operand] = add(cotangents[operand], g) if operand in cotangents else g
 
     walk({step.name: step.operands for step in program.steps}, hand_on)
-    names = INPUTS[: len(inputs)]
-    return [np.asarray(cotangents.get(n, np.zeros_like(x))) for n, x in zip(names, inputs)]
+    found = [cotangents.get(n, np.zeros_like(x)) for n, x in zip(INPUTS, inputs)]
+    return returned(inputs, [np.asarray(x) for x in found])
 
 
 def backwards(operands, hand_on):
@@ -185,12 +197,17 @@ def _in_place(old, new):
 def _mistakes() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield words, and arguments of `made`."""
     loses = "a value that is used twice keeps the cotangent of one use only; write"
-    adds = "cotangent[a] = cotangent[a] + new (or a.grad = a.grad + new), not cotangent[a] = new"
+    adds = "cotangent[v] = cotangent[v] + new (or v.grad = v.grad + new), not cotangent[v] = new"
     yield f"{loses} {adds}", {"add": lambda old, new: new}
-    yield f"{loses} {adds}", {"add": lambda old, new: old}
+    yield f"{loses} {adds}", {"add": lambda old, new: old, "start": None}
+    yield (
+        "where both operands are the same value, as in x * x, it gets one of the two cotangents (a"
+        " set or a dictionary of operands holds each once; use a list of pairs)",
+        {"pairs": lambda of: list({operand: (operand, a, g) for operand, a, g in of}.values())},
+    )
     yield (
         "+= writes into an array that another value holds, too (+ hands the same g to both"
-        " operands); write a.grad = a.grad + new, which makes a new array",
+        " operands); write v.grad = v.grad + new, which makes a new array",
         {"add": _in_place},
     )
     yield (
@@ -210,6 +227,28 @@ def _mistakes() -> Iterator[tuple[str, dict[str, Any]]]:
         " cotangent[L] = np.ones_like(L.value)",
         {"seed": lambda L: L},
     )
+    yield (
+        "the walk begins with 1 for each value; dL/dL alone is 1, the others begin with"
+        " np.zeros_like(v.value)",
+        {"start": 1.0},
+    )
+    yield (
+        "the value of .sum() is the mean of the elements: write np.sum(v.value)",
+        {"forward": {**APPLY, "sum": np.mean}},
+    )
+    yield (
+        "the value of @ is the product of the elements: write left.value @ right.value",
+        {"forward": {**APPLY, "@": APPLY["*"]}},
+    )
+    yield (
+        "the values of the arguments are returned, not their cotangents; return v.grad, not"
+        " v.value",
+        {"returned": lambda inputs, gradients: inputs},
+    )
+    yield (
+        "the gradients are returned in reverse order; the order is that of the arguments",
+        {"returned": lambda inputs, gradients: gradients[::-1]},
+    )
     for operation, words, rule in _wrong_rules():
         yield f"{words}; {RIGHT[operation]}", {"rules": {**RULES, operation: rule}}
 
@@ -220,6 +259,10 @@ def _wrong_undoing():
         "broadcasting is undone for axes that an operand lacks, not for its axes of length 1."
         f" {UNDO}",
         lambda g, shape: _without_leading(np.sum, g, shape),
+    )
+    yield (
+        f"broadcasting is undone by a sum over all axes. {UNDO}",
+        lambda g, shape: np.sum(g) if np.shape(g) != shape else g,
     )
     yield (
         "broadcasting is undone along the last axes; an operand with fewer axes is stretched along"
@@ -234,6 +277,10 @@ def _wrong_undoing():
 def _wrong_rules():
     """Yield operations, words, and wrong rules."""
     yield "*", "the factors of the product rule are exchanged", lambda g, y, a, b: (g * a, g * b)
+    late = "(does a function made in a loop use the last value of the loop?)"
+    both = "both operands of * get g *"
+    yield "*", f"{both} left {late}", lambda g, y, a, b: (g * a, g * a)
+    yield "*", f"{both} right {late}", lambda g, y, a, b: (g * b, g * b)
     yield "*", "the rule of * leaves out the cotangent g", lambda g, y, a, b: (b, a)
     yield "*", "the rule of * is that of +", lambda g, y, a, b: (g, g)
     yield "*", "the second operand of * gets nothing", lambda g, y, a, b: (g * b, 0 * b)
@@ -259,11 +306,14 @@ def _wrong_rules():
     yield "@", "the second operand of @ gets nothing", lambda g, y, a, b: (g @ b.T, 0 * b)
     yield "@", "the first operand of @ gets nothing", lambda g, y, a, b: (0 * a, a.T @ g)
     yield "@", "the rule of @ is that of *", lambda g, y, a, b: (g * b, g * a)
+    yield "@", "the rule of @ is that of *, transposed", lambda g, y, a, b: (g * b.T, a.T * g)
     tanh = "the derivative of tanh is taken as"
     yield "tanh", f"{tanh} 1 - v * v, of the operand v", lambda g, y, a: (g * (1 - a * a),)
     again = f"{tanh} 1 - np.tanh(out)**2, but out is np.tanh(v) already"
     yield "tanh", again, lambda g, y, a: (g * (1 - np.tanh(y) ** 2),)
     yield "tanh", f"{tanh} 1 - out, without the square", lambda g, y, a: (g * (1 - y),)
+    cosh = f"{tanh} 1 / np.cosh(v), without the square"
+    yield "tanh", cosh, lambda g, y, a: (g / np.cosh(a),)
     yield "tanh", f"{tanh} 1 + out * out", lambda g, y, a: (g * (1 + y * y),)
     yield "tanh", f"{tanh} out", lambda g, y, a: (g * y,)
     yield "tanh", f"{tanh} 1: g is handed on as it is", lambda g, y, a: (g,)
@@ -278,70 +328,3 @@ def _wrong_rules():
 
 
 MISTAKES = list(_mistakes())
-
-
-def explanations(program, found, answers, others, near, same):
-    """Say what can have made these gradients; at most three ways.
-
-    Parameters
-    ----------
-    program : Program
-        Of which the student's engine found wrong gradients, ``found``.
-    answers : function
-        From a program to what the student's engine finds, or None where it raises an error.
-    others, near : lists of Program
-        They tell apart what looks the same on one program. ``near`` have the operations of
-        ``program`` alone, so that a mistake in another operation does not matter there.
-    same : function
-        ``same(x, y)`` says whether two arrays agree.
-
-    Returns
-    -------
-    certain : bool
-        Whether the words explain what was found on all of ``others``, or of ``near``.
-    words : list of str
-    """
-
-    def alike(change, program, found):
-        try:
-            with np.errstate(all="ignore"):
-                gradients = made(program, program.inputs(), **change)
-        except (ValueError, IndexError):  # a mistake can make shapes that do not fit
-            return found is None
-        return found is not None and all(map(same, found, gradients))
-
-    with_walks = [
-        (words, {**change, "walk": walk})
-        for words, change in [*MISTAKES, *_scaled(program, found, same)]
-        for walk in ([change["walk"]] if "walk" in change else [backwards, by_visits])
-    ]
-    matching = [(words, change) for words, change in with_walks if alike(change, program, found)]
-    answered = [[(other, answers(other)) for other in group] for group in (others, near)]
-    scores: dict[str, tuple[float, float]] = {}
-    for words, change in matching:
-        of_all, of_near = [np.mean([alike(change, *one) for one in group]) for group in answered]
-        scores[words] = max((of_all == 1, of_near), scores.get(words, (False, 0.0)))
-    best = max(scores.values(), default=(False, 0.0))
-    certain = best[0] or best[1] == 1
-    likely = sorted(scores, key=lambda words: scores[words], reverse=True)
-    least = best if certain else (False, LIKELY)
-    return certain, [words for words in likely if scores[words] >= least][:3]
-
-
-def _scaled(program, found, same):
-    """Return the mistake of a seed that is not one, if all gradients have one factor."""
-    right = made(program, program.inputs())
-    pairs = [(x, y) for x, y in zip(found, right) if np.any(y)]
-    if not pairs or any(np.shape(x) != np.shape(y) for x, y in pairs):
-        return []
-    factor = np.vdot(pairs[0][0], pairs[0][1]) / np.vdot(pairs[0][1], pairs[0][1])
-    words = (
-        f"the walk begins with dL/dL = {factor:.6g}, so every gradient is {factor:.6g} times what"
-        " it should be; write cotangent[L] = np.ones_like(L.value)"
-    )
-    if same(factor, 0):
-        words = (
-            "nothing arrives; does the walk begin with dL/dL = 1, and does each operation keep its"
-            " operands?"
-        )
-    return [(words, {"seed": lambda L: factor})]
