@@ -1,23 +1,41 @@
 # %% [markdown]
 # # Euler's method: where the slopes lead
+
+# %% [markdown]
+# **Needs**: derivatives, the chain rule and Taylor's theorem; what a differential equation is. In
+# Python: functions, loops and NumPy arrays.
 #
-# **The question.** A differential equation gives the slope of a curve at every point,
+# **You will be able to**: take one step and many steps of Euler's method; measure the order of a
+# method; say how a solver finds out how wrong its step is, and what its error messages mean.
 #
-# $$\frac{dy}{dt} = f(t, y), \qquad y(t_0) = y_0, \tag{G1}$$
+# **Minutes**: 70 to 100, with the exercises of level 1.
 #
-# and one point that the curve passes through. Where does the curve go?
+# **The question.** A differential equation gives the slope of a curve at every point, and one point
+# that the curve passes through is known. Where does the curve go? And how far can the answer of a
+# program be trusted?
+
+# %% [markdown]
+# ## The equation
 #
-# (G's slide adds "in general
-# $y_t = y_0 + \int_0^t f(t, y) dt = \mathrm{ODESolve}(y_0, f, t_0, t_1)$", with two names for
-# each end of the interval; meant is $y(t_1) = y_0 + \int_{t_0}^{t_1} f dt$.)
+# A population lives in a climate with seasons. Its size at time $t$ is $y$. It grows at the rate
+# $\cos t$: in summer this is positive, in winter negative. So the slope of the curve $y(t)$ is
+# $y \cos t$, and at time 0 the size is 1. In general,
 #
-# This is the oldest algorithm of the course and the one that everything else refines. The ids in
-# brackets (P1, G1, N3, ...) name the formulas of the four sources; `SOURCES.md` lists them all.
+# $$\frac{dy}{dt} = f(t, y), \qquad y(t_0) = y_0. \tag{G1}$$
+#
+# The function $f$ is called the *field*. It takes the time first and the state second, in formulas
+# and in code. The time $t_0$ is the start and $t_1$ is the end. (Letters in brackets, such as G1,
+# name a formula in one of the four sources of this course; `SOURCES.md` lists them all.)
+#
+# Here the solution is known: $y = e^{\sin t}$, since its derivative is $\cos t \cdot e^{\sin t}$.
+# We use it only to measure errors.
 
 # %%
+import textwrap
+
 import numpy as np
 
-from tinyode import solve
+from tinyode import SolverError, solve
 from tinyode.plotting import COLOURS, panels, save
 from tinyode.testing import check_step
 
@@ -28,7 +46,7 @@ def f(t, y):
 
 
 def exact(t):
-    """The solution through y(0) = 1, to measure errors by: d/dt exp(sin t) = cos t exp(sin t)."""
+    """The solution through y(0) = 1, to measure errors by."""
     return np.exp(np.sin(t))
 
 
@@ -37,32 +55,39 @@ t0, t1, y0 = 0.0, 5.0, 1.0
 # %% [markdown]
 # ## One step along the tangent
 #
-# At the start the slope is known, (G2): $\left.\frac{dy}{dt}\right|_{t_0} = f(t_0, y_0)$. Taylor's
-# theorem says how far that carries (N-tangent is the first two terms, with $\approx$; here it is
-# with its remainder):
+# At the start the slope is known: it is $f(t_0, y_0) = 1 \cdot \cos 0 = 1$ (G2). A step of length
+# $h$ along the tangent leads to $y_0 + h f(t_0, y_0)$. With $h = 0.1$ this is 1.1, and the solution
+# is $e^{\sin 0.1} = 1.105$. Taylor's theorem says how wrong a step is:
 #
-# $$y(t + \delta) = y(t) + \delta f(t, y(t)) + \frac{\delta^2}{2} y''(\xi), \tag{N-tangent}$$
+# $$y(t + h) = y(t) + h f(t, y(t)) + \frac{h^2}{2} y''(\xi), \tag{N-tangent}$$
 #
-# so the tangent is wrong by $O(\delta^2)$: a step half as long is four times as accurate. Here
-# $y'' = (\cos^2 t - \sin t) y$, which is 1 at the start, so the error should even be close to
-# $\delta^2 / 2$.
+# where $\xi$ is some time between $t$ and $t + h$. So the error is $O(h^2)$, which means: at most a
+# constant times $h^2$. A step half as long is four times as accurate. Here
+# $y'' = (\cos^2 t - \sin t) y$ is 1 at the start, so the error should be close to $h^2 / 2$.
 
 # %%
-print("step d    tangent's error    error / (d^2 / 2)")
-for delta in (0.4, 0.2, 0.1, 0.05, 0.025):
-    error = abs(y0 + delta * f(t0, y0) - exact(t0 + delta))
-    print(f"{delta:6}    {error:15.3e}    {error / (delta**2 / 2):17.4f}")
-assert abs(error / (delta**2 / 2) - 1) < 0.01
+print("step h    tangent's error    error / (h^2 / 2)")
+for h in (0.4, 0.2, 0.1, 0.05, 0.025):
+    error = abs(y0 + h * f(t0, y0) - exact(t0 + h))
+    print(f"{h:6}    {error:15.3e}    {error / (h**2 / 2):17.4f}")
+assert abs(error / (h**2 / 2) - 1) < 0.01
 
 # %% [markdown]
 # ## Many steps
 #
-# Walk a short way along the tangent, ask for the slope again, walk on:
+# Go a short way along the tangent, compute the slope there, and go on along the new tangent. Let
+# $n$ be the number of steps, $h = (t_1 - t_0) / n$ their length, and $y_m$ the state after $m$ of
+# them. Then
 #
-# $$y_{n+1} = y_n + h f(t_n, y_n), \qquad t_{n+1} = t_n + h. \tag{P1, G3, N3}$$
+# $$y_{m+1} = y_m + h f(t_0 + mh, y_m). \tag{P1, G3, N3}$$
 #
-# Each step's end is not on the curve that it started from, but on a neighbouring one, and the next
-# step follows that.
+# Each step begins on one solution of the equation and ends on a neighbouring one. The next step
+# follows the neighbour.
+#
+# The library does the same: `solve(f, y0, times, method="euler")` starts from the state `y0` at the
+# first of the times and returns an object. Its `.y` holds the states at all the times, and
+# `.stats.nfev` the number of evaluations of $f$. (A second function, `odeint`, returns the states
+# alone; it can be differentiated, and is used from chapter 2 on.)
 
 
 # %%
@@ -70,9 +95,9 @@ def euler(f, y, t0, t1, n):
     """Take n equal steps of Euler's method; return all times and states."""
     h = (t1 - t0) / n
     ts, ys = [t0], [y]
-    for i in range(n):
+    for m in range(n):
         y = y + h * f(ts[-1], y)
-        ts.append(t0 + (i + 1) * h)
+        ts.append(t0 + (m + 1) * h)
         ys.append(y)
     return np.array(ts), np.array(ys)
 
@@ -113,8 +138,8 @@ save(
 #
 # ## How wrong, and why first order
 #
-# One tangent gets four times as accurate when the step is halved. But then there are twice as many
-# steps, and the errors of all of them come together at the end.
+# One step gets four times as accurate when it is half as long. But then there are twice as many
+# steps, and their errors add up.
 
 # %% [predict]
 # Euler's method takes twice as many steps, each half as long. How many times smaller does its
@@ -130,26 +155,45 @@ for n in (10, 20, 40, 80, 160, 320, 640):
 assert abs(errors[-2] / errors[-1] - 2) < 0.05
 
 # %% [markdown]
-# Each step adds an error of $O(h^2)$, and $n = (t_1 - t_0)/h$ steps are needed, so the errors add
-# up to $O(h)$: **half the step, half the error**. Do the early errors not grow on the way? Let
-# $e_n$ be the error after $n$ steps, $M$ a bound of $|y''|$ and $L$ a Lipschitz constant of $f$.
-# Then $e_{n+1} \le (1 + hL) e_n + \frac{h^2}{2} M$, and since $(1 + hL)^n \le e^{L(t_1 - t_0)}$,
+# Each step adds an error of $O(h^2)$, and there are $n = (t_1 - t_0)/h$ steps, so the errors add
+# up to $O(h)$: **half the step, half the error**. A method whose error at the end is $O(h^p)$ has
+# *order* $p$. Euler's method has order 1.
 #
-# $$e_n \le \frac{hM}{2L} \left( e^{L(t_1 - t_0)} - 1 \right).$$
+# Do the early errors not grow on the way? They do, but by a bounded factor. Let $E_m$ be the error
+# after $m$ steps, $M$ a bound of $|y''|$, and $K$ a Lipschitz constant of $f$: where two states
+# differ by $E$, their slopes differ by at most $KE$. In a step the error $E_m$ becomes at most
+# $E_m + hKE_m$, and the tangent adds at most $\frac{h^2}{2} M$. So, from $E_0 = 0$, by the sum of
+# a geometric series and $(1 + hK)^n \le \exp(K(t_1 - t_0))$,
+#
+# $$E_{m+1} \le (1 + hK) E_m + \frac{h^2}{2} M, \qquad
+# E_n \le \frac{hM}{2K} \big( \exp(K(t_1 - t_0)) - 1 \big).$$
+#
+# The bound is proportional to $h$, but it supposes the worst at every step:
+
+# %%
+M = np.abs((np.cos(fine) ** 2 - np.sin(fine)) * exact(fine)).max()
+K = 1.0  # |cos t| is 1 at most
+h = (t1 - t0) / n
+bound = h * M / (2 * K) * (np.exp(K * (t1 - t0)) - 1)
+print(f"{n} steps: the error is {errors[-1]:.4f}, the bound {bound:.2f}")
+assert errors[-1] < bound
 
 # %% [markdown]
-# ## Look before you leap: midpoint and Runge-Kutta
+# ## Better slopes: the midpoint method and Runge-Kutta
 #
 # Euler uses the slope at the start for the whole step. The slope in the *middle* represents the
-# step better. It is not known, but Euler gets there well enough:
+# step better. The state there is not known, but half a step of Euler's method comes close enough:
 #
-# $$k_1 = f(t, y), \quad k_2 = f(t + \tfrac h2, y + \tfrac h2 k_1), \quad y_{n+1} = y_n + h k_2.$$
+# $$k_1 = f(t, y), \quad k_2 = f(t + \tfrac h2, y + \tfrac h2 k_1), \qquad \text{new state} = y + h k_2.$$
 #
-# By Taylor, $k_2 = y' + \frac h2 (f_t + f f_y) + O(h^2) = y' + \frac h2 y'' + O(h^2)$, so
-# $y_{n+1} = y + h y' + \frac{h^2}{2} y'' + O(h^3)$: the error of a step falls to $O(h^3)$, the
-# method is of second order. The classical fourth-order method (Kutta, 1901) looks four times. A
-# method is nothing but its numbers, and the library keeps them as such, in
-# `tinyode/solvers/tableaus.py`.
+# Why is that better? Write $f_t$ and $f_y$ for the partial derivatives of $f$. By the chain rule
+# $y'' = f_t + f f_y$, and by Taylor's theorem
+# $k_2 = f + \frac h2 (f_t + f f_y) + O(h^2) = y' + \frac h2 y'' + O(h^2)$. So the new state is
+# $y + h y' + \frac{h^2}{2} y'' + O(h^3)$, which is Taylor's series of the solution up to $h^2$. One
+# step has the error $O(h^3)$, all steps together $O(h^2)$: the order is 2.
+#
+# Methods that combine several slopes of one step are called *Runge-Kutta methods*, and the slopes
+# are their *stages*. The classical one (Kutta, 1901) has four stages and order 4.
 
 # %% [predict]
 # With 50 steps, Euler's method is wrong by 0.03 at t1. The next cell takes 50 steps of the midpoint
@@ -173,17 +217,144 @@ def rk4_step(f, t, y, h):
 
 for step, method in ((midpoint_step, "midpoint"), (rk4_step, "rk4")):
     y, n = y0, 50
-    for i in range(n):
-        y = step(f, t0 + i * (t1 - t0) / n, y, (t1 - t0) / n)
+    for m in range(n):
+        y = step(f, t0 + m * (t1 - t0) / n, y, (t1 - t0) / n)
     library = solve(f, y0, [t0, t1], method=method, step_size=(t1 - t0) / n).y[-1]
     print(f"{method:9} ours {y:.15f}   library {library:.15f}   error {abs(y - exact(t1)):.1e}")
     assert abs(y - library) < 1e-13
+one_step = [abs(midpoint_step(f, 1.0, exact(1.0), h) - exact(1.0 + h)) for h in (0.02, 0.01)]
+print(f"one midpoint step, half as long: its error is {one_step[0] / one_step[1]:.2f} times less")
+assert abs(one_step[0] / one_step[1] - 8) < 0.3  # O(h^3)
 
 # %% [markdown]
-# What counts is not the number of steps but the number of evaluations of $f$: with a neural network
-# for $f$ that is where the time goes. Slopes in the figure are orders: ten times the work makes
-# Euler ten times as accurate, rk4 ten thousand times. `dopri5` is of fifth order and chooses its
-# steps itself from a tolerance; the marks are tolerances from $10^{-3}$ to $10^{-12}$.
+# ## How a solver knows its error
+#
+# A solver has no exact solution to compare with. How can it tell that a step was too long? It takes
+# each step twice, by two methods of different order, and looks at the difference.
+#
+# We have such a pair: Euler's method, of order 1, and the midpoint method, of order 2. They share
+# the first slope, and they differ by
+#
+# $$\text{midpoint} - \text{Euler} = h k_2 - h k_1 = h (k_2 - k_1).$$
+#
+# Euler's step has an error near $C h^2$, and the midpoint step one of $O(h^3)$, which is small
+# beside it. So the difference is nearly Euler's error, and no solution is needed to find it:
+
+# %%
+print("step h   midpoint - Euler   Euler's true error   midpoint's true error")
+for h in (0.4, 0.2, 0.1, 0.05):
+    k1 = f(t0, y0)
+    k2 = f(t0 + h / 2, y0 + h / 2 * k1)
+    difference = h * (k2 - k1)
+    of_euler, of_midpoint = exact(t0 + h) - (y0 + h * k1), exact(t0 + h) - (y0 + h * k2)
+    print(f"{h:6} {difference:18.6f} {of_euler:20.6f} {of_midpoint:23.6f}")
+assert abs(difference / of_euler - 1) < 0.05 and abs(of_midpoint) < 0.05 * of_euler
+
+# %% [markdown]
+# The solver goes on from the midpoint method's state, which is the better one. (So its true error
+# is smaller than the estimate.) It compares the difference with what the user allows, by two
+# numbers, `rtol` (relative) and `atol` (absolute):
+#
+# $$r = \frac{|\text{difference}|}{\mathrm{atol} + \mathrm{rtol} \cdot |y|}.$$
+#
+# With `rtol` $= 10^{-3}$ and `atol` $= 10^{-6}$, a step may be wrong by $0.002001$ where $y = 2$,
+# and by $10^{-6}$ where $y = 0$. So `rtol` says how many digits are wanted, and `atol` which
+# numbers are so small that their digits do not matter.
+#
+# * If $r \le 1$, the step is **accepted**.
+# * If $r > 1$, the step is **rejected**: the solver goes back to where the step began, and tries a
+#   shorter one.
+# * In both cases $r$ tells the next length. The difference is proportional to $h^2$, so a step of
+#   length $h / \sqrt r$ would have had $r = 1$. Solvers take 0.9 of this, to be on the safe side.
+#
+# (If the state is several numbers, $r$ is the root mean square of their ratios.) As an example, a
+# warm body stands in a cold room and is heated for a moment, around $t = 2$:
+# $y' = 8 \exp(-8 (t - 2)^2) - y$, where $y$ is how much warmer than the room it is.
+
+
+# %%
+def heated(t, y):
+    """How fast the temperature of the body rises."""
+    return 8 * np.exp(-8 * (t - 2) ** 2) - y
+
+
+def adaptive(f, t, y, end, h, rtol, atol):
+    """Take steps of the midpoint method; return accepted times and states, and rejected steps."""
+    ts, ys, rejected = [t], [y], []
+    while t < end:
+        h = min(h, end - t)
+        k1 = f(t, y)
+        k2 = f(t + h / 2, y + h / 2 * k1)
+        new = y + h * k2
+        r = abs(h * (k2 - k1)) / (atol + rtol * max(abs(y), abs(new)))
+        if r <= 1:
+            t, y = t + h, new
+            ts.append(t)
+            ys.append(y)
+        else:
+            rejected.append((t, y, t + h, new))
+        h = h * min(10, max(0.2, 0.9 / np.sqrt(max(r, 1e-10))))  # 10 times longer at most
+    return np.array(ts), np.array(ys), rejected
+
+
+ts, ys, rejected = adaptive(heated, 0.0, 1.0, 6.0, 0.1, rtol=0.03, atol=0.003)
+reference = solve(heated, 1.0, ts, rtol=1e-10, atol=1e-12)
+wrong = np.abs(ys - reference.y).max()
+print(f"{len(ts) - 1} steps accepted, {len(rejected)} rejected; the largest error is {wrong:.3f}")
+print(f"the shortest step is {np.diff(ts).min():.3f}, the longest {np.diff(ts).max():.3f}")
+assert wrong < 0.1 and 0 < len(rejected) < len(ts) / 3
+
+# %%
+figure, (above, below) = panels(rows=2, height=6.4, sharex=True)
+fine = np.linspace(0, 6, 400)
+above.plot(fine, reference(fine), color="black", linewidth=1.2, label="solution")
+above.plot(ts, ys, "o", color=COLOURS[0], markersize=6, label="accepted: the end of a step")
+for i, (start, y, end, new) in enumerate(rejected):
+    label = "rejected: begun here, thrown away" if i == 0 else None
+    above.plot([start, end], [y, new], "x--", color=COLOURS[4], linewidth=1.3, label=label)
+above.set(
+    ylabel="temperature $y$", title="Short steps where the solution bends, long ones elsewhere"
+)
+above.legend(fontsize=12)
+below.plot(ts[:-1], np.diff(ts), "o", color=COLOURS[0], markersize=6)
+tried = np.array([(start, end - start) for start, _, end, _ in rejected])
+below.plot(*tried.T, "x", color=COLOURS[4], markersize=8, markeredgewidth=2)
+below.set(xlabel="$t$", ylabel="length $h$ of the step", ylim=(0, None))
+save(
+    figure,
+    "01_accepted_rejected",
+    alt="Above: the temperature of the body falls, rises steeply around t = 2 and falls again. "
+    "Dots mark the ends of accepted steps; they are close together where the curve bends. Crosses "
+    "with dashed lines mark rejected steps, most of them where the heating begins. Below: the "
+    "length of the steps, which falls from 0.2 to 0.05 during the heating, and then grows again.",
+)
+
+# %% [markdown]
+# `dopri5` (Dormand and Prince, 1980), which `solve` takes where no method is named, is such a pair
+# with orders 5 and 4. Its difference is proportional to $h^5$, so the next length is
+# $0.9 h / r^{1/5}$. It needs seven slopes, but the last one is the first one of the next step. So a
+# step, accepted or rejected, costs six evaluations of $f$. Two more are needed at the start: the
+# first slope, and one to guess the first length.
+
+# %%
+print("rtol = atol   accepted   rejected   evaluations   error at t1")
+for tolerance in (1e-3, 1e-6, 1e-9):
+    solution = solve(f, y0, [t0, t1], method="dopri5", rtol=tolerance, atol=tolerance)
+    stats, error = solution.stats, abs(solution.y[-1] - exact(t1))
+    print(f"{tolerance:11.0e} {stats.accepted:10} {stats.rejected:10} {stats.nfev:13}", end=" ")
+    print(f"{error:13.1e}")
+    assert stats.nfev == 2 + 6 * (stats.accepted + stats.rejected)
+    assert error < 10 * tolerance
+
+# %% [markdown]
+# A tolerance says how wrong one *step* may be. The errors of early steps grow or shrink on the way,
+# and all of them add up. So the error at the end is often near the tolerance, but it can be larger.
+#
+# What counts is not the number of steps but the number of evaluations of $f$: if $f$ is a neural
+# network, that is where the time goes. In the next figure both axes are logarithmic, so the slope
+# of a line is the order of the method. With ten times the work Euler is ten times as accurate, and
+# rk4 ten thousand times. (Heun's method is that of exercise 1.2.) The marks of `dopri5` are
+# tolerances from $10^{-3}$ to $10^{-12}$.
 
 # %%
 figure, axes = panels()
@@ -220,40 +391,110 @@ for method, order in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
     assert abs(orders[method] - order) < 0.2, (method, orders[method])
 
 # %% [markdown]
-# ## Where it breaks: a step can be too long to make sense
+# ## Where it fails: the step is too long
 #
-# For $y' = -50 y$ and $y(0) = 1$ the solution dies away at once. Euler's method takes 200 steps,
-# with three lengths $h$ of the step.
+# For $y' = -50 y$ and $y(0) = 1$ the solution $e^{-50 t}$ falls to nearly zero at once. Euler's
+# method takes 200 steps, with three lengths $h$ of the step.
 
 # %% [predict]
 # The second and the third length are almost the same: 0.039 and 0.041. How large is |y| after 200
 # steps of each? Below 0.001, near 1, or above 1000?
 
 # %%
+fast = lambda t, y: -50 * y  # a function of t and y, in one line
 for h in (0.01, 0.039, 0.041):
-    _, ys = euler(lambda t, y: -50 * y, 1.0, 0.0, 200 * h, 200)
+    _, ys = euler(fast, 1.0, 0.0, 200 * h, 200)
     computed, formula = abs(ys[-1]), abs(1 - 50 * h) ** 200
     print(f"h = {h:5}: after 200 steps |y| = {computed:.2e}", end=", ")
     print(f"by the formula |1 - 50 h|^200 = {formula:.2e}")
     assert np.isclose(computed, formula, rtol=1e-9, atol=0)
 
 # %% [markdown]
-# One Euler step multiplies by $1 - 50 h$; for $h > 2/50$ that is below $-1$, and the numbers
-# oscillate and grow without bound, although *every tangent is drawn correctly*. Accuracy would
-# allow long steps once the solution is flat; stability forbids them. Such problems are called
-# stiff.
+# One Euler step multiplies by $1 - 50 h$. For $h > 2/50 = 0.04$ this factor is below $-1$, and the
+# numbers change sign at every step and grow without bound, although every tangent is drawn
+# correctly. Accuracy would allow long steps once the solution is flat; *stability* forbids them.
+# Such problems are called *stiff*. An adaptive solver notices, since its steps are rejected, but it
+# cannot help: it takes short steps and needs a long time. Implicit methods can take long steps
+# (the library has several; try `method="radau_iia5"`).
+#
+# ## Where it fails: the solution goes to infinity
+#
+# For $y' = y^2$ and $y(0) = 1$ the solution is $y = 1 / (1 - t)$: its derivative is
+# $1 / (1 - t)^2 = y^2$. At $t = 1$ it goes to infinity, and after that there is no solution.
+
+# %% [predict]
+# We ask Euler's method (with 12 steps of length 0.1) and dopri5 for y(1.2), which does not exist.
+# What does each of them answer: a number, infinity, or an error message?
+
+# %%
+square = lambda t, y: y**2
+_, ys = euler(square, 1.0, 0.0, 1.2, 12)
+print(f"Euler: y(1.0) = {ys[10]:.1f}, y(1.2) = {ys[12]:.1f}\n")
+assert np.isfinite(ys).all()
+try:
+    solve(square, 1.0, [0.0, 1.2], method="dopri5")
+except SolverError as error:
+    print(textwrap.fill(f"{type(error).__name__}: {error}", 96))
+    print(f"\nThe solve came as far as t = {error.t:.6f}, where y = {error.solution.y[-1]:.1e}.")
+    assert abs(error.t - 1) < 1e-5 and error.solution.y[-1] > 1e6
+else:
+    raise AssertionError("a solver that checks its error cannot pass t = 1")
+
+# %% [markdown]
+# Euler's method answers with a number, and nothing says that it is nonsense. `dopri5` rejects its
+# steps and makes them shorter and shorter. It gives up when $t + h$ can hardly be told from $t$ in
+# floating point. In torchdiffeq, a library for neural ODEs in PyTorch, the same is called
+# **"underflow in dt"**. Look at `error.t` and `error.solution` to find the reason:
+#
+# * The state there is huge: the solution goes to infinity. Where $f$ is a network in training, its
+#   parameters have become too large, often because the steps of the training were too long.
+# * $f$ is NaN there, "not a number" (a root or a logarithm of a negative number, 0/0). Then
+#   torchdiffeq says "underflow in dt nan", and our message has the $t$ and $y$ at which $f$ is NaN.
+#
+# A stiff problem, or a tolerance of more digits than the numbers have, makes steps short, too. In
+# this library it then usually uses up the steps allowed (`max_steps`), and the message says that. A
+# method of fixed steps hides the message and not the reason, as Euler's answer shows. (Why solving
+# gets slower during training is a question of chapter 7.)
+#
+# ## The sources against the numbers
+#
+# P1, G3 and N3 agree on Euler's method. (They count steps by $n$, not $m$, and write $t_n$ for
+# $t_0 + nh$; N writes $x$ for the time and $\delta$ for $h$.)
+#
+# **An integral begins at the wrong time.** Below G3 stands "in general
+# $y_t = y_0 + \int_0^t f(t, y) dt = \mathrm{ODESolve}(y_0, f, t_0, t_1)$". The state $y_0$ belongs
+# to the time $t_0$, so the integral has to begin at $t_0$ and not at 0, and its end is $t_1$:
+# **corrected**,
+#
+# $$y(t_1) = y_0 + \int_{t_0}^{t_1} f(t, y(t)) dt.$$
+#
+# For $t_0 = 0$ the two are the same. For $t_0 = 1$ they are not:
+
+# %%
+y_of_1 = exact(1.0)
+
+
+def integral(start, end):
+    """Return the integral of f along the solution, as the mean of 100,000 slopes times the time."""
+    ts = start + (np.arange(100_000) + 0.5) / 100_000 * (end - start)
+    return f(ts, exact(ts)).mean() * (end - start)
+
+
+corrected, printed = y_of_1 + integral(1.0, t1), y_of_1 + integral(0.0, t1)
+print(f"y(5) = {exact(t1):.6f}; from t0 = 1: {corrected:.6f}; as printed, from 0: {printed:.6f}")
+assert abs(corrected - exact(t1)) < 1e-8 < 0.1 < abs(printed - exact(t1))
 
 # %% [markdown]
 # ## Exercises
 
 # %% [exercise 1.1] level 1
 # For $y' = y$, $y(0) = 1$ and $n$ steps to $t = 1$, Euler's method gives $(1 + 1/n)^n$, and the
-# solution is $e$. For many steps the error $e - (1 + 1/n)^n$ is close to $c / n$, where $c$ does
-# not depend on $n$. Which number is $c$? (On paper: begin with the logarithm of $(1 + 1/n)^n$. By
+# solution is $e$. For many steps the error $e - (1 + 1/n)^n$ is close to $C / n$, where $C$ does
+# not depend on $n$. Which number is $C$? (On paper: begin with the logarithm of $(1 + 1/n)^n$. By
 # experiment: multiply errors by $n$. In Python, $e$ is `np.e`.)
 
 # %% [stub 1.1]
-constant = ...  # the number c, or a formula for it
+constant = ...  # the number C, or a formula for it
 
 # %% [solution 1.1]
 # log (1 + 1/n)^n = n (1/n - 1/2n^2 + ...) = 1 - 1/2n + ..., and exp of that is e (1 - 1/2n + ...):
@@ -266,7 +507,7 @@ for n in (10, 100, 1000):
 
 # %% [check 1.1]
 assert isinstance(constant, (int, float)), f"constant is {constant!r}; it should be a number."
-assert constant > 0, "Euler's numbers stay below e here, so e - (1 + 1/n)^n and c are positive."
+assert constant > 0, "Euler's numbers stay below e here, so e - (1 + 1/n)^n and C are positive."
 assert abs(constant - 0.5) > 0.01, (
     "1/2 belongs to the logarithm: log (1 + 1/n)^n is close to 1 - 1/2n. Take exp of both sides."
 )
@@ -275,7 +516,7 @@ assert abs(constant - np.e) > 0.01, (
 )
 measured = 1000 * (np.e - (1 + 1 / 1000) ** 1000)
 assert abs(constant / measured - 1) < 0.01, (
-    f"With n = 1000 steps, n times the error is {measured:.4f}. Your c is {constant:.4f}."
+    f"With n = 1000 steps, n times the error is {measured:.4f}. Your C is {constant:.4f}."
 )
 
 # %% [exercise 1.2] level 2
@@ -300,8 +541,8 @@ def heun_step(f, t, y, h):
 errors = []
 for n in (100, 200):
     y = y0
-    for i in range(n):
-        y = heun_step(f, t0 + i * (t1 - t0) / n, y, (t1 - t0) / n)
+    for m in range(n):
+        y = heun_step(f, t0 + m * (t1 - t0) / n, y, (t1 - t0) / n)
     errors.append(abs(y - exact(t1)))
 print(f"Heun: half the step, error divided by {errors[0] / errors[1]:.2f}")
 
@@ -338,7 +579,7 @@ def steps_for(wanted, error, n, p):
 
 # %% [solution 1.3]
 def steps_for(wanted, error, n, p):
-    # C = error n^p, and wanted = C / m^p gives m^p = n^p error / wanted
+    # C = error n^p, and wanted = C / steps^p gives steps^p = n^p error / wanted
     return int(np.ceil(n * (error / wanted) ** (1 / p)))
 
 
@@ -358,8 +599,8 @@ for p in (1, 2, 4):
         f"{case} you take {steps} steps: n error / wanted, which is right for p = 1 alone."
     )
     assert p == 1 or abs(steps - 100 * 2 ** (p * p)) > 1, (
-        f"{case} you take {steps} steps: m^p = n^p error / wanted has to be solved for m, with a "
-        "root."
+        f"{case} you take {steps} steps: steps^p = n^p error / wanted has to be solved for steps, "
+        "with a root."
     )
     assert abs(steps - 200) <= 1, (
         f"{case} you take {steps} steps. It takes 200: with twice as many steps the error is "
@@ -375,15 +616,20 @@ assert steps == 124, f"123.4 steps are enough in one case: 124 do it, and you ta
 
 # %% [exercise 1.4] level 2
 # A method is nothing but its numbers. They are called its *tableau*: a matrix $A$, of which each
-# row $i$ uses the columns $j \lt i$ alone, the weights $b$ and the nodes $c$. One step is
+# row $i$ uses the columns $j \lt i$ alone, the weights $b$ and the nodes $c$. One step from the
+# state $y$ at time $t$ is
 #
 # $$k_i = f\left(t + c_i h, y + h \sum_{j \lt i} a_{ij} k_j\right), \qquad
-# y_{n+1} = y_n + h \sum_i b_i k_i.$$
+# \text{new state} = y + h \sum_i b_i k_i.$$
 #
 # For the midpoint method, $A$ has the rows $(0, 0)$ and $(\frac12, 0)$, $b$ is $(0, 1)$ and $c$ is
 # $(0, \frac12)$. Write a function that makes the step of any tableau. The state may be a number or
 # a vector. The check gives your function Euler's method, the midpoint method, and a second method
-# of fourth order by Kutta (1901), which is called the 3/8 rule.
+# of fourth order by Kutta (1901), which is called the 3/8 rule. (The library keeps its methods in
+# this way, too, in `tinyode/solvers/tableaus.py`.)
+#
+# Keep your answer. It is the solver of your own library: in chapter 6 you fit the lynx and the hare
+# with it, and with the engine and the adjoint that you write in chapters 3 and 5.
 
 
 # %% [stub 1.4]
@@ -486,8 +732,23 @@ for c2, c3 in ((1 / 2, 1.0), (1 / 3, 2 / 3), (0.3, 0.9)):
         raise AssertionError(f"With the nodes 0, {c2:.2f}, {c3:.2f}: {said}") from None
 
 # %% [markdown]
+# ## What to remember
+#
+# 1. Euler's step follows the tangent: new state = old state + $h f$. One step is wrong by $O(h^2)$.
+# 2. The error at the end is $O(h)$: half the step, half the error. In a method of order $p$ it is
+#    $O(h^p)$.
+# 3. An adaptive solver takes each step by two methods. Their difference is its error estimate,
+#    which `rtol` and `atol` are compared with: accept or reject, then choose the next length.
+# 4. Steps can be too long for stability although they are short enough for accuracy: the problem is
+#    stiff.
+# 5. "Underflow in dt" means: the error asks for a step below rounding. See whether the state is
+#    huge or $f$ is NaN at the time where the solver stopped.
+
+# %% [markdown]
 # ## Sources
 #
 # P1 (Price-Broncucia, "Euler Method"); G1 to G3 (Gazula and Plis, "ODEs & Euler Method");
 # N-tangent, N3 (handwritten notes, "Solving ODE numerically"). Hairer, Norsett and Wanner, *Solving
-# Ordinary Differential Equations I* (1993), sections I.7 (Euler), II.1 (Runge-Kutta).
+# Ordinary Differential Equations I* (1993), sections I.7 (Euler), II.1 (Runge-Kutta), II.4
+# (accepted and rejected steps). Dormand and Prince, "A family of embedded Runge-Kutta formulae"
+# (1980). "Underflow in dt" and "underflow in dt nan": torchdiffeq, issues 27 and 244.

@@ -1,17 +1,21 @@
 # %% [markdown]
 # # The adjoint of a system of equations
+
+# %% [markdown]
+# **Needs**: chapter 3 (Jacobian, vector-Jacobian product, `grad`, `vjp`, finite differences). From
+# school: systems of linear equations, the transpose and the inverse of a matrix, the chain rule for
+# several variables.
 #
-# **The question.** Something is known only as the solution $\mathbf u$ of a system of equations
-# that depends on parameters $\mathbf p$, (G18):
+# **You will be able to**: derive the derivative of a solution of equations; compute it by one
+# linear solve, with the matrix transposed; show that a loop of Euler steps is such a system, whose
+# transpose is solved from the last step to the first.
 #
-# $$\mathbf f(\mathbf u, \mathbf p) = 0, \tag{G18}$$
+# **Minutes**: 60 to 90, of which the exercise of level 1 takes about 15.
 #
-# and a cost $g(\mathbf u)$ is to be made small. How does the cost change with the parameters,
-# *without* differentiating through the iteration that found $\mathbf u$?
-#
-# Read $g$ as the loss $L$, $\mathbf u$ as the state $\mathbf z$, and $\mathbf p$ as $\theta$, as
-# the slides advise: this chapter is the neural ODE's backward pass with the time left out. There
-# are $n$ equations for $n$ unknowns, and $m$ parameters.
+# **The question.** Numbers $\mathbf u$ are known only as the solution of a system of equations that
+# depends on parameters $\mathbf p$, and a loss $g(\mathbf u)$ is to be made small. How does the
+# loss change with the parameters, *without* differentiating through the iteration that found
+# $\mathbf u$?
 
 # %%
 import numpy as np
@@ -21,35 +25,81 @@ from tinyode.plotting import COLOURS, panels, save
 from tinyode.testing import central_difference, check_root_adjoint
 
 # %% [markdown]
-# ## Derivation
+# ## One equation
 #
-# The chain rule asks for the sensitivity of the solution,
+# Take one equation for one unknown, $f(u, p) = u^3 + u - p = 0$. At $p = 10$ the solution is
+# $u = 2$, since $8 + 2 = 10$. The loss is $g(u) = u^2$. Raise $p$ by a small $d$. Then $f$ falls by
+# $d$, and $u$ has to move until $f$ is zero again. Here $f$ rises by
+# $\frac{\partial f}{\partial u} = 3 u^2 + 1 = 13$ for each unit of $u$. So $u$ moves by $d / 13$,
+# and the loss by $2 u \cdot d / 13 = \frac{4}{13} d$.
 #
-# $$\frac{\partial g}{\partial \mathbf p} = \frac{\partial g}{\partial \mathbf u} \frac{\partial \mathbf u}{\partial \mathbf p}. \tag{G19}$$
+# There is a second way to the same number. Ask first about the equation, not about the parameter:
+# how much does the loss rise for each unit by which the right-hand side, 0, is raised? To raise it
+# by $d$ moves $u$ by $d / 13$, so the answer is
+# $\lambda = \frac{dg}{du} \big/ \frac{\partial f}{\partial u} = \frac{4}{13}$. Then ask about the
+# parameter. A higher $p$ changes the left-hand side by $\frac{\partial f}{\partial p} d = -d$. For
+# $u$ that is the same as a right-hand side that is raised by $+d$. So
+# $\frac{dg}{dp} = -\lambda \frac{\partial f}{\partial p} = \frac{4}{13}$.
 #
-# Along the solution $\mathbf f$ stays zero whatever $\mathbf p$ does, so its total derivative is
-# zero:
+# For one equation both ways cost the same. For a thousand equations with a million parameters they
+# do not. The second way is the *adjoint method*: it asks about each equation once, and then every
+# parameter costs one product.
+
+# %%
+cubic = lambda u, p: u**3 + u - p
+solution = lambda p: root(cubic, 1.0, p, tol=1e-14)
+lam = 2 * solution(10.0) / (3 * solution(10.0) ** 2 + 1)
+quotient = (solution(10.001) ** 2 - solution(9.999) ** 2) / 0.002
+print("u =", solution(10.0), "  lambda =", lam, "  dg/dp by differences:", quotient)
+assert np.isclose(lam, 4 / 13) and np.isclose(lam, quotient, rtol=1e-6)
+
+# %% [markdown]
+# ## Many equations
 #
-# $$\frac{\partial \mathbf f}{\partial \mathbf u} \frac{\partial \mathbf u}{\partial \mathbf p} + \frac{\partial \mathbf f}{\partial \mathbf p} = 0
+# Now there are $n$ equations for $n$ unknowns, and $m$ parameters:
+#
+# $$\mathbf f(\mathbf u, \mathbf p) = 0. \tag{G18}$$
+#
+# $\mathbf u$, $\mathbf p$ and $\mathbf f$ are columns. The derivative of a number is a row, as in
+# chapter 3: $\frac{\partial g}{\partial \mathbf u}$ has $n$ entries. The matrix
+# $\frac{\partial \mathbf f}{\partial \mathbf u}$ is a Jacobian: row $i$ is the derivative of $f_i$,
+# and column $j$ belongs to $u_j$. In the letters of neural ODEs, $g$ is the loss $L$, $\mathbf u$
+# the state $\mathbf z$, and $\mathbf p$ the parameters $\theta$.
+#
+# **First way: how the solution moves.** $\frac{d\mathbf u}{d\mathbf p}$, a matrix of $n$ rows and
+# $m$ columns, says how each unknown moves with each parameter. It is called the *sensitivity* of
+# the solution. The chain rule is
+#
+# $$\frac{dg}{d\mathbf p} = \frac{\partial g}{\partial \mathbf u} \frac{d\mathbf u}{d\mathbf p}. \tag{G19}$$
+#
+# When $\mathbf p$ changes, $\mathbf u$ moves so that $\mathbf f$ stays zero. So the total
+# derivative of $\mathbf f$ is zero, and this is a linear system for
+# $\frac{d\mathbf u}{d\mathbf p}$:
+#
+# $$\frac{\partial \mathbf f}{\partial \mathbf u} \frac{d\mathbf u}{d\mathbf p} + \frac{\partial \mathbf f}{\partial \mathbf p} = 0
 # \quad\Longrightarrow\quad
-# \frac{\partial \mathbf u}{\partial \mathbf p} = - \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \frac{\partial \mathbf f}{\partial \mathbf p}. \tag{G20, G21}$$
+# \frac{d\mathbf u}{d\mathbf p} = - \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \frac{\partial \mathbf f}{\partial \mathbf p}. \tag{G20, G21}$$
 #
-# (Where $\partial \mathbf f / \partial \mathbf u$ is invertible, the implicit function theorem says
-# that $\mathbf u(\mathbf p)$ exists nearby and is differentiable. In the example below its
-# determinant is $-1 - 3 u_1^2$, never zero.)
+# This needs a matrix $\frac{\partial \mathbf f}{\partial \mathbf u}$ that has an inverse. Then the
+# implicit function theorem says that $\mathbf u$ is a differentiable function of $\mathbf p$ near
+# the solution. Put G21 into G19, and write the sizes of the factors below:
 #
-# Put G21 into G19 (the slide says "equation 15 in equation 13", meaning these two) and look at the
-# sizes:
-#
-# $$\frac{\partial g}{\partial \mathbf p} = \frac{\partial g}{\partial \mathbf u} \left( -\left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \frac{\partial \mathbf f}{\partial \mathbf p} \right),
+# $$\frac{dg}{d\mathbf p} = \frac{\partial g}{\partial \mathbf u} \left( -\left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \frac{\partial \mathbf f}{\partial \mathbf p} \right),
 # \qquad (1 \times m) = (1 \times n) \big[(n \times n)(n \times m)\big]. \tag{G22, G23}$$
 #
-# The bracket is a linear system with $m$ right-hand sides. But as in chapter 3, a row stands on the
-# left, and the other bracketing
+# The bracket is a linear system with $m$ right-hand sides, one for each parameter.
 #
-# $$\frac{\partial g}{\partial \mathbf p} = - \underbrace{\left( \frac{\partial g}{\partial \mathbf u} \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \right)}_{\lambda^T} \frac{\partial \mathbf f}{\partial \mathbf p} \tag{G24, G25}$$
+# **Second way: the adjoint.** A product of matrices may be bracketed at will. As in chapter 3, a
+# row stands on the left. Begin there:
 #
-# is a linear system with *one*. Let us check every line on the slides' second example,
+# $$\frac{dg}{d\mathbf p} = - \underbrace{\left( \frac{\partial g}{\partial \mathbf u} \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{-1} \right)}_{\lambda^T} \frac{\partial \mathbf f}{\partial \mathbf p}. \tag{G24, G25}$$
+#
+# The bracket is now a row of $n$ numbers, $\lambda^T$. It is the solution of a linear system with
+# *one* right-hand side. Each entry has the meaning that it had for one equation: $\lambda_i$ says
+# how much $g$ rises for each unit by which the right-hand side of equation $i$ is raised.
+#
+# Every line is checked on the second example of the slides. The determinant of its
+# $\frac{\partial \mathbf f}{\partial \mathbf u}$ is $-1 - 3 u_1^2$, which is never zero.
 #
 # $$f_1 = u_1 + u_2 + p_1, \qquad f_2 = u_1^3 - u_2 + p_2, \qquad g = u_1^2 + u_2^2. \tag{G-ex2}$$
 
@@ -85,39 +135,35 @@ print("G22:", G22, "   G24:", G24)
 assert np.allclose(G22, G24, rtol=1e-12, atol=0)
 
 # %% [markdown]
-# ## The missing transpose
+# ## The transpose
 #
-# Nobody inverts a matrix to solve one system. From
-# $\lambda^T = \frac{\partial g}{\partial \mathbf u} (\frac{\partial \mathbf f}{\partial \mathbf u})^{-1}$,
-# multiply by $\frac{\partial \mathbf f}{\partial \mathbf u}$ from the right and transpose:
+# A program does not invert a matrix to solve one system. It calls a solver, which expects "matrix
+# times unknown column = known column". But in
+# $\lambda^T = \frac{\partial g}{\partial \mathbf u} (\frac{\partial \mathbf f}{\partial \mathbf u})^{-1}$
+# the unknown is a row. Multiply by $\frac{\partial \mathbf f}{\partial \mathbf u}$ from the right:
+# $\lambda^T \frac{\partial \mathbf f}{\partial \mathbf u} = \frac{\partial g}{\partial \mathbf u}$.
+# Then transpose both sides, which exchanges the factors:
 #
 # $$\left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{T} \lambda = \left(\frac{\partial g}{\partial \mathbf u}\right)^{T}. \tag{G26, corrected}$$
 #
-# The slide prints
-# $\frac{\partial \mathbf f}{\partial \mathbf u} \lambda = \frac{\partial g}{\partial \mathbf u}^T$,
-# without the transpose, just above the sentence "oddly enough, the name *adjoint* comes from the
-# fact that we are taking a transpose of a matrix". For symmetric matrices the two agree, which is
-# how such slips survive.
-
-# %% [predict]
-# The next cell measures $dg/d\mathbf p$ of example 2 by finite differences, and computes it by G26
-# with and without the transpose. How many digits of the one without will be right?
+# The method has its name from this transpose: for real matrices, the *adjoint* is the transpose.
 
 # %%
 measured = by_differences(lambda p: g(root(f, np.zeros(2), p, tol=1e-14)), p)
-corrected = -np.linalg.solve(df_du.T, dg_du) @ df_dp
-printed = -np.linalg.solve(df_du, dg_du) @ df_dp
-print("finite differences:       ", measured)
-print("G26 with the transpose:   ", corrected)
-print("G26 as printed:           ", printed, " <- wrong")
-assert np.allclose(corrected, measured, atol=1e-9) and np.abs(printed - measured).max() > 0.1
+lam = np.linalg.solve(df_du.T, dg_du)  # G26
+print("lambda =", lam, "  lambda^T df/du - dg/du =", np.abs(lam @ df_du - dg_du).max())
+print("dg/dp = -lambda^T df/dp:", -lam @ df_dp, "  by finite differences:", measured)
+assert np.allclose(lam @ df_du, dg_du, atol=1e-12) and np.allclose(
+    -lam @ df_dp, measured, atol=1e-9
+)
 
 # %% [markdown]
-# ## What the bracketing costs
+# ## What the two ways cost
 #
-# In multiplications, by Gaussian elimination: both ways factorise once, $n^3 / 3$. Then the
-# sensitivities of all unknowns cost $n^2$ for each of $m$ columns and $nm$ for the product with the
-# row; the adjoint costs $n^2$ once and the same $nm$.
+# Count multiplications, with Gaussian elimination. Both ways factorise
+# $\frac{\partial \mathbf f}{\partial \mathbf u}$ once, in $n^3 / 3$. The first way then solves for
+# $m$ columns, $n^2$ each, and multiplies them by the row, $nm$. The second way solves once, $n^2$,
+# and multiplies $\lambda^T$ by $\frac{\partial \mathbf f}{\partial \mathbf p}$, $nm$ as well.
 
 # %% [predict]
 # Take $n = 1000$ unknowns and a million parameters. By what factor is the adjoint cheaper: 2, about
@@ -132,13 +178,13 @@ left.loglog(m, adjoint, "s-", label="first $\\lambda$ (G24)")
 left.set(xlabel="number of parameters $m$", ylabel="multiplications")
 left.set_title(f"{n} unknowns: the formula above")
 left.legend(fontsize=12)
-cost_of = lambda p: g(root(f, np.zeros(2), p))
+loss_at = lambda p: g(root(f, np.zeros(2), p))
 x = np.linspace(-3, 3, 25)
-cost = np.array([[cost_of(np.array([p1, p2])) for p1 in x] for p2 in x])
-filled = right.contourf(x, x, cost, levels=14, cmap="Blues")
+losses = np.array([[loss_at(np.array([p1, p2])) for p1 in x] for p2 in x])
+filled = right.contourf(x, x, losses, levels=14, cmap="Blues")
 figure.colorbar(filled, ax=right, label="$g$")
 x = np.linspace(-2.6, 2.6, 7)
-arrows = np.array([[grad(cost_of)(np.array([p1, p2])) for p1 in x] for p2 in x])
+arrows = np.array([[grad(loss_at)(np.array([p1, p2])) for p1 in x] for p2 in x])
 right.quiver(x, x, -arrows[..., 0], -arrows[..., 1], color=COLOURS[4], width=0.005)
 right.set(xlabel="$p_1$", ylabel="$p_2$", title="$g$, and $-dg/dp$ by the adjoint", aspect="equal")
 right.grid(False)
@@ -147,7 +193,7 @@ save(
     "04_bracketing_and_descent",
     alt="Left: multiplications against the number of parameters m, both axes logarithmic. The"
     " sensitivities start to rise at a few hundred parameters, the adjoint only at a few hundred"
-    " thousand; at a million it is 750 times cheaper. Right: the cost g over the"
+    " thousand; at a million it is 750 times cheaper. Right: the loss g over the"
     " plane of p1 and p2, with arrows along minus its gradient, which point downhill.",
 )
 saved = forward[-1] / adjoint[-1]
@@ -156,9 +202,9 @@ print(f"a million parameters: by this count the adjoint saves a factor of {saved
 # %% [markdown]
 # ## The library's version
 #
-# `root` finds $\mathbf u$ by Newton's method on plain numbers and hands the engine its derivative
-# by G24 to G26: one transposed solve, one vector-Jacobian product of $f$ with respect to whatever
-# was differentiated. In the letters of the slides:
+# `root` finds $\mathbf u$ by Newton's method on plain numbers. It gives the engine the derivative
+# by G24 and G26: one transposed solve, and one vector-Jacobian product of $\mathbf f$ with respect
+# to whatever was differentiated. No step of Newton's method is on the tape. The same in five lines:
 
 
 # %%
@@ -178,17 +224,16 @@ assert np.allclose(ours, library, rtol=1e-10, atol=0)
 # %% [markdown]
 # ## Example 1, four ways
 #
-# $$\mathbf u = \begin{pmatrix} p_1^2 + p_2 \cr p_1 p_2 \end{pmatrix}, \qquad g = u_1 + u_2^2, \qquad \text{wanted } \frac{\partial g}{\partial \mathbf p}. \tag{G-ex1}$$
+# $$\mathbf u = \begin{pmatrix} p_1^2 + p_2 \cr p_1 p_2 \end{pmatrix}, \qquad g = u_1 + u_2^2, \qquad \text{wanted } \frac{dg}{d\mathbf p}. \tag{G-ex1}$$
 #
 # **By hand**: $g = p_1^2 + p_2 + p_1^2 p_2^2$, so
-# $\frac{\partial g}{\partial \mathbf p} = (2 p_1 + 2 p_1 p_2^2, 1 + 2 p_1^2 p_2)$. As a system of
-# equations it is $\mathbf f = \mathbf u - (p_1^2 + p_2, p_1 p_2) = 0$ with
-# $\frac{\partial \mathbf f}{\partial \mathbf u} = I$, so $\lambda = (1, 2 u_2)$, and the adjoint
-# method is backpropagation.
-
-# %% [predict]
-# Put $\mathbf p = (1.5, -0.5)$ into the formula that was found by hand. Which two numbers will all
-# five rows of the next cell show?
+# $\frac{dg}{d\mathbf p} = (2 p_1 + 2 p_1 p_2^2, 1 + 2 p_1^2 p_2)$.
+#
+# **As a system of equations**: $\mathbf f = \mathbf u - (p_1^2 + p_2, p_1 p_2)^T = 0$. Here
+# $\frac{\partial \mathbf f}{\partial \mathbf u}$ is the identity, so
+# $\lambda^T = \frac{\partial g}{\partial \mathbf u} = (1, 2 u_2)$. What is left,
+# $-\lambda^T \frac{\partial \mathbf f}{\partial \mathbf p}$, is the chain rule from the left. So
+# for a formula, the adjoint method is the reverse mode of chapter 3.
 
 
 # %%
@@ -221,15 +266,15 @@ for name, value in {"by hand": by_hand, **four_ways(f1, g1, np.zeros(2), p)}.ite
 # ## Example 2, by hand as well
 #
 # Add the two equations: $u_1^3 + u_1 + (p_1 + p_2) = 0$. The left side grows strictly with $u_1$,
-# so there is exactly one real root for every $\mathbf p$, and Cardano has it: with $q = p_1 + p_2$
-# and $D = \sqrt{q^2/4 + 1/27}$,
+# so there is exactly one real root for every $\mathbf p$. Cardano's formula gives it: with
+# $q = p_1 + p_2$ and $D = \sqrt{q^2/4 + 1/27}$,
 #
 # $$u_1 = \sqrt[3]{-q/2 + D} + \sqrt[3]{-q/2 - D}, \qquad u_2 = -u_1 - p_1.$$
 #
-# Differentiate the cubic:
-# $\frac{\partial u_1}{\partial p_1} = \frac{\partial u_1}{\partial p_2} = -\frac{1}{3 u_1^2 + 1} =: s$,
-# then $\frac{\partial u_2}{\partial \mathbf p} = (-s - 1, -s)$, and
-# $\frac{\partial g}{\partial \mathbf p} = 2 u_1 (s, s) + 2 u_2 (-s - 1, -s)$.
+# Differentiate the cubic with respect to $p_1$, and with respect to $p_2$. Both give the same,
+# $\frac{du_1}{dp_1} = \frac{du_1}{dp_2} = -\frac{1}{3 u_1^2 + 1}$. Call this number $s$. Then
+# $\frac{du_2}{d\mathbf p} = (-s - 1, -s)$, and
+# $\frac{dg}{d\mathbf p} = 2 u_1 (s, s) + 2 u_2 (-s - 1, -s)$.
 
 # %%
 for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
@@ -243,6 +288,174 @@ for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
     for name, value in {"by hand": by_hand, **four_ways(f, g, np.zeros(2), p)}.items():
         print(f"  {name:22}", value)
         assert np.allclose(value, by_hand, atol=1e-8)
+
+# %% [markdown]
+# ## The bridge to the next chapter: steps are equations
+#
+# Euler's method computes states one after another,
+# $\mathbf z_i = \mathbf z_{i-1} + h \mathbf F(\mathbf z_{i-1}, \mathbf p)$, from a given
+# $\mathbf z_0$. ($\mathbf F$ is the field here, as $\mathbf f$ is the system.) Bring everything to
+# one side. Then $N$ steps are $N$ blocks of equations. Stack them into one system, for the stacked
+# unknowns $\mathbf u = (\mathbf z_1, \dots, \mathbf z_N)$:
+#
+# $$\mathbf f_i(\mathbf u, \mathbf p) = \mathbf z_i - \mathbf z_{i-1} - h \mathbf F(\mathbf z_{i-1}, \mathbf p) = 0, \qquad i = 1, \dots, N.$$
+#
+# Block $i$ contains $\mathbf z_i$ and $\mathbf z_{i-1}$ only. If a state has two numbers, so that a
+# block has two rows and two columns, the Jacobian has blocks $I$ (the identity) on its diagonal,
+# blocks
+# $-B_i = -\big(I + h \frac{\partial \mathbf F}{\partial \mathbf z}(\mathbf z_i)\big)$ below it, and
+# zeros elsewhere. Such a matrix is called *block lower bidiagonal*. Its transpose has the blocks
+# $-B_i^T$ above the diagonal. For $N = 3$ steps:
+#
+# $$\frac{\partial \mathbf f}{\partial \mathbf u} = \begin{pmatrix} I & & \cr -B_1 & I & \cr & -B_2 & I \end{pmatrix},
+# \qquad \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{T} = \begin{pmatrix} I & -B_1^T & \cr & I & -B_2^T \cr & & I \end{pmatrix}.$$
+#
+# The system itself is solved from the top down: the first block of equations has one unknown state,
+# its solution goes into the second block, and so on. That is Euler's method.
+
+# %% [predict]
+# In the transposed system
+# $(\frac{\partial \mathbf f}{\partial \mathbf u})^T \lambda = (\frac{\partial g}{\partial \mathbf u})^T$,
+# which block of equations has one unknown only: the first or the last? In which order does one get
+# $\lambda_1, \dots, \lambda_N$?
+
+# %%
+h, N, z0, p = 0.25, 6, np.array([1.2, 0.0]), np.array([2.0, 0.3])
+
+
+def F(z, p):
+    """A pendulum: angle and velocity."""
+    return np.array([z[1], -p[0] * np.sin(z[0]) - p[1] * z[1]])
+
+
+def stacked(u, p):
+    """f(u, p): what is left of each Euler step, all steps one below the other."""
+    z = [z0, *(u[2 * i : 2 * i + 2] for i in range(N))]
+    return np.concatenate([z[i] - z[i - 1] - h * F(z[i - 1], p) for i in range(1, N + 1)])
+
+
+z = [z0]
+for i in range(N):
+    z.append(z[i] + h * F(z[i], p))  # from the top down
+u = np.concatenate(z[1:])
+assert np.abs(stacked(u, p)).max() < 1e-15
+g_end = lambda u: u[-2] ** 2 + u[-1]  # a loss that looks at the last state
+matrix, row = jacobian(stacked, 0)(u, p), grad(g_end)(u)
+lam = np.linalg.solve(matrix.T, row).reshape(N, 2)  # G26, by Gaussian elimination
+
+upwards = {N: row[-2:]}  # the last block: one unknown
+for i in range(N - 1, 0, -1):
+    upwards[i] = upwards[i + 1] @ (np.eye(2) + h * jacobian(F, 0)(z[i], p))
+for i in range(N, 0, -1):
+    print(f"lambda_{i}: by elimination {lam[i - 1]}, from the bottom up {upwards[i]}")
+    assert np.allclose(lam[i - 1], upwards[i], atol=1e-14)
+
+# %%
+figure, (left, right) = panels(2, width=10, height=5)
+limit = np.abs(matrix).max()
+for axes, shown, way, title in (
+    (left, matrix, (0.2, 0.8), r"$\partial f/\partial u$: solved from the top down"),
+    (right, matrix.T, (0.8, 0.2), r"its transpose: from the bottom up"),
+):
+    axes.imshow(shown, cmap="PuOr", vmin=-limit, vmax=limit)
+    axes.set_title(title)
+    axes.set_xticks(np.arange(N) * 2 + 0.5, [f"{i}" for i in range(1, N + 1)])
+    axes.set_yticks(np.arange(N) * 2 + 0.5, [f"{i}" for i in range(1, N + 1)])
+    for i in range(1, N):
+        axes.axhline(2 * i - 0.5, color="lightgray", linewidth=0.8)
+        axes.axvline(2 * i - 0.5, color="lightgray", linewidth=0.8)
+    axes.grid(False)
+    arrow = {"arrowstyle": "->", "color": "black", "linewidth": 2}
+    x = 0.93 if axes is left else 0.07
+    start, end = 1 - way[0], 1 - way[1]
+    axes.annotate("", (x, end), (x, start), xycoords="axes fraction", arrowprops=arrow)
+left.set(xlabel="state $z_i$", ylabel="equation of step $i$")
+right.set(xlabel=r"$\lambda_i$", ylabel="equation of state $z_i$")
+save(
+    figure,
+    "04_two_matrices",
+    alt="Two matrices of six by six blocks, each two by two, entries as colours. Left, the Jacobian"
+    " of six Euler steps: coloured blocks on the diagonal and directly below it, zero elsewhere; an"
+    " arrow points down. Right, its transpose: blocks on the diagonal and directly above it; the"
+    " arrow points up.",
+)
+
+# %% [markdown]
+# The last block of the transposed system has one unknown. Its solution goes into the block above,
+# and so on, from the bottom up. With $\lambda_i^T$ for the row of step $i$, and the sum that
+# $-\lambda^T \frac{\partial \mathbf f}{\partial \mathbf p}$ is here:
+#
+# $$\lambda_N^T = \frac{\partial g}{\partial \mathbf z_N}, \qquad
+# \lambda_i^T = \lambda_{i+1}^T \Big(I + h \frac{\partial \mathbf F}{\partial \mathbf z}(\mathbf z_i)\Big), \qquad
+# \frac{dg}{d\mathbf p} = \sum_{i=1}^{N} h \lambda_i^T \frac{\partial \mathbf F}{\partial \mathbf p}(\mathbf z_{i-1}).$$
+#
+# The first step is at the top of the system, the last step at the bottom. **The transpose of a
+# lower triangular matrix is upper triangular; that is why the adjoint runs backwards in time.**
+# (The sum has a plus since
+# $\frac{\partial \mathbf f_i}{\partial \mathbf p} = -h \frac{\partial \mathbf F}{\partial \mathbf p}$,
+# and G24 has another minus.)
+#
+# What does $\lambda_i$ mean here? To raise the right-hand side of equation $i$ by a small
+# $\mathbf d$ gives $\mathbf z_i = \mathbf z_{i-1} + h \mathbf F + \mathbf d$: the state is pushed
+# by $\mathbf d$ after step $i$. So $\lambda_i^T \mathbf d$ is how much the loss rises when state
+# $i$ is pushed.
+#
+# The next chapter needs two things of this. First, let the steps get small: the sum becomes an
+# integral, and the recursion becomes a differential equation. Its solution is called $\mathbf a(t)$
+# there. Second, let the loss look at several states: the right-hand side
+# $\frac{\partial g}{\partial \mathbf u}$ then has entries in several blocks. On the way up each
+# is *added* in its own row:
+# $\lambda_i^T = \lambda_{i+1}^T B_i + \frac{\partial g}{\partial \mathbf z_i}$.
+
+# %%
+summed = sum(h * upwards[i] @ jacobian(F, 1)(z[i - 1], p) for i in range(1, N + 1))
+library = grad(lambda p: g_end(root(stacked, u, p)))(p)
+print("dg/dp by the sum over the steps:", summed, "  by the library's root:", library)
+assert np.allclose(summed, library, rtol=1e-12, atol=0)
+
+
+def g_pushed(i, d):
+    """The loss when the state is pushed by d after step i."""
+    y = z0
+    for step in range(1, N + 1):
+        y = y + h * F(y, p) + (d if step == i else 0)
+    return g_end(y)
+
+
+at_3 = by_differences(lambda d: g_pushed(3, d), np.zeros(2))
+print("lambda_3:", upwards[3], "  by pushing state 3:", at_3)
+assert np.allclose(upwards[3], at_3, atol=1e-8)
+g_all = lambda u: np.sum(u[::2] ** 2)  # all angles are looked at
+row = grad(g_all)(u).reshape(N, 2)
+step_up = row[-1]
+for i in range(N - 1, 0, -1):
+    step_up = step_up @ (np.eye(2) + h * jacobian(F, 0)(z[i], p)) + row[i - 1]  # added
+by_elimination = np.linalg.solve(matrix.T, row.ravel())[:2]
+print("lambda_1 for a loss at all steps:", step_up, "  by elimination:", by_elimination)
+assert np.allclose(step_up, by_elimination, atol=1e-13)
+
+# %% [markdown]
+# ## The sources against the numbers
+#
+# **G26** is printed as
+# $\frac{\partial \mathbf f}{\partial \mathbf u} \lambda = \frac{\partial g}{\partial \mathbf u}^T$,
+# without the transpose on the left. (It stands just above the sentence "oddly enough, the name
+# *adjoint* comes from the fact that we are taking a transpose of a matrix".) For a symmetric matrix
+# the two agree. So a test with a symmetric example does not find the mistake.
+#
+# **G22** is introduced by "putting equation 15 in equation 13". Meant are 21 and 19.
+
+# %% [predict]
+# The next cell computes $\frac{dg}{d\mathbf p}$ of example 2 by G26 with and without the transpose.
+# How many digits of the one without will be right?
+
+# %%
+corrected = -np.linalg.solve(df_du.T, dg_du) @ df_dp
+printed = -np.linalg.solve(df_du, dg_du) @ df_dp
+print("finite differences:       ", measured)
+print("G26 with the transpose:   ", corrected)
+print("G26 as printed:           ", printed, " <- wrong")
+assert np.allclose(corrected, measured, atol=1e-9) and np.abs(printed - measured).max() > 0.1
 
 # %% [markdown]
 # ## Exercises
@@ -470,6 +683,20 @@ assert np.abs(as_printed - right).max() < 1e-8 * np.abs(right).max(), (
 )
 
 # %% [markdown]
+# ## What to remember
+#
+# 1. When parameters move, a solution of $\mathbf f(\mathbf u, \mathbf p) = 0$ moves so that
+#    $\mathbf f$ stays zero. That alone gives its derivative; how the solution was found does not
+#    matter.
+# 2. Two ways give the same number. First $\frac{d\mathbf u}{d\mathbf p}$: one linear solve for each
+#    parameter. First $\lambda$: one linear solve for all.
+# 3. The adjoint method in two lines:
+#    $(\frac{\partial \mathbf f}{\partial \mathbf u})^T \lambda = (\frac{\partial g}{\partial \mathbf u})^T$,
+#    then $\frac{dg}{d\mathbf p} = -\lambda^T \frac{\partial \mathbf f}{\partial \mathbf p}$.
+# 4. $\lambda_i$ is how much the loss rises when the right-hand side of equation $i$ is raised.
+# 5. Euler steps are a lower triangular system, solved from the first step to the last. Its
+#    transpose is solved from the last step to the first: backwards in time.
+#
 # ## Sources
 #
 # G18-G24, G25, G26, G-ex1, G-ex2 (Gazula and Plis, "Adjoint Method: Introduction" to "Examples").

@@ -1,68 +1,581 @@
 # %% [markdown]
 # # A latent ODE: series at irregular times
 #
-# **The question.** Patients are examined when they are ill, not on the hour. A recurrent network
-# wants its data at equal steps; for others one puts them into bins, and loses what lies between.
-# P-latent, P-time and S-irregular say that a latent ODE needs no bins, as its state can be had at
-# any time; S-rnn, that it predicts better than a recurrent network, the more so the fewer and
-# noisier the data.
+# **Needs**: chapter 2 (a network, an ODE whose field is a network), chapter 5 (the gradient of a
+# solution), chapter 6 (likelihood and posterior), chapter 8 (the normal density, training by
+# maximum likelihood); from school the logarithm, and an integral as a sum over a grid.
+#
+# **You will be able to** derive the bound by which the model is trained, and check it on a grid;
+# say what encoder, ODE and decoder do, with the shapes of what goes in and out; judge a table of
+# errors by what each model has seen.
+#
+# **Minutes**: 80 to 110.
+#
+# **The question.** Patients are examined when they are ill, not at equal steps of time. Many models
+# of series need equal steps. One then sorts the observations into bins of equal width, and loses
+# what happens inside a bin. The solution of an ODE has a value at every time, so a model that
+# contains an ODE needs no bins. Does it also predict better than a recurrent network, which reads a
+# series one observation after another, if that network is told the times?
 
 # %%
 import numpy as np
-from experiment import RESULTS, full, spread, steps, table
+from experiment import RESULTS, each, spread, steps, table
 
-from tinyode import datasets, models, nn, odeint, optim, tree, value_and_grad
+from tinyode import datasets, grad, models, nn, odeint, optim, tree, value_and_grad
 from tinyode.plotting import COLOURS, panels, save
 
 # %% [markdown]
-# ## Spirals, clockwise and not
+# ## Spirals at irregular times
 #
-# Archimedean spirals, half of them clockwise, each seen through a window of 100 times that begins
-# somewhere on it; of these 100 observations, with noise of 0.3, a series keeps 30, 50 or all 100,
-# each its own. What comes in the next 100 times is to be predicted. (Paper and public example leave
-# open what a clockwise spiral is, and of which points the error is measured. Here it is the mirror
-# image, and the error is against the spiral without noise, both within the window, at all of its
-# times, and beyond.)
+# The data are spirals. Every other one turns clockwise. Each is followed for 200 times. The first
+# 100 times, from $t = 0$ to $t = 1$, are the *window*; it begins at another place on each spiral.
+# Points in the window are seen with noise: a normal random number with the standard deviation 0.3,
+# so mostly between $-0.6$ and $0.6$, is added to each coordinate. A series keeps 30, 50 or all 100
+# of these points, at times of its own. From them the curve in the window is to be found, and its
+# next 100 points.
 
 
 # %%
 def data(seed, n, observations):
-    """Return the times, the spirals without noise, their observations, and where these are."""
+    """Return the times, n spirals without noise, their observations, and where these are.
+
+    The shapes are (200,), (n, 200, 2), (n, observations, 2) and (n, observations): the observation
+    x[i, k] of series i was made at the time t[which[i, k]].
+    """
     rng = np.random.default_rng(seed)
     t, curves, seen = datasets.spirals(rng, n)
-    which = np.sort(np.argsort(rng.random((n, 100)), axis=1)[:, :observations], axis=1)
+    shuffled = np.argsort(rng.random((n, 100)), axis=1)  # in each row 0, ..., 99 in random order
+    which = np.sort(shuffled[:, :observations], axis=1)
     return t, curves, np.take_along_axis(seen, which[..., None], axis=1), which
 
 
+t, curves, x, which = data(103, 200, 30)
+for i in (0, 1):
+    first, points = np.round(t[which[i, :3]], 2), np.round(x[i, :3], 1)
+    print(f"series {i} begins at the times", *first, "with the points", *points)
+
 # %% [markdown]
-# ## The model
+# ## The idea: a hidden start
 #
-# A series begins in a hidden state $\mathbf z_0$, which an ODE carries on,
-# $\mathbf z' = f(\mathbf z, \theta)$, and a decoder turns $\mathbf z(t_i)$ into what is seen, with
-# noise of a deviation $s$ that is given:
-# $p(\mathbf x | \mathbf z_0) = \prod_i N(\mathbf x_i; \mathrm{decoder}(\mathbf z(t_i)), s^2)$. A
-# recurrent network reads the observations *backwards* in time, each with the time back to the one
-# before, and gives the mean $\boldsymbol\mu$ and the deviation $\boldsymbol\sigma$ of a normal
-# $q(\mathbf z_0)$. With a standard normal $p(\mathbf z_0)$, Jensen's inequality gives
+# Two numbers fix such a curve: the place where the window begins, and the direction in which the
+# spiral turns. If they are known, so is the point at every time. A **latent ODE** keeps this idea,
+# and leaves open what the numbers mean (latent means hidden):
 #
-# $$\log p(\mathbf x) = \log \mathbb E_q \frac{p(\mathbf x | \mathbf z_0) p(\mathbf z_0)}{q(\mathbf z_0)}
-# \ge \mathbb E_q \log p(\mathbf x | \mathbf z_0) - \mathbb E_q \log \frac{q(\mathbf z_0)}{p(\mathbf z_0)} = \mathrm{ELBO},$$
+# * Every series has a hidden start $\mathbf z_0$ of four numbers.
+# * An ODE $\mathbf z' = f(\mathbf z, \theta)$ carries it from $t_0 = 0$ to any time.
+# * A **decoder**, a network, turns the hidden state $\mathbf z(t)$ into a point of the plane.
 #
-# of which the last mean is
-# $\mathrm{KL} = \frac12 \sum_j (\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2)$. To be able to
-# differentiate the first, one draws
-# $\mathbf z_0 = \boldsymbol\mu + \boldsymbol\sigma \boldsymbol\varepsilon$ from a standard normal
-# $\boldsymbol\varepsilon$. The ELBO is what is maximised (Kingma and Welling). Every batch has all
-# of its times in one solve: the hundred times of the window, of which each series looks at its own.
+# The field $f$ and the decoder are the same for all series. The observations are noisy, so they do
+# not fix $\mathbf z_0$ exactly. Another network, the **encoder**, reads the observations of a
+# series and says which $\mathbf z_0$ are plausible: it gives a mean and a deviation for each of the
+# four numbers. These networks are trained together. The loss is derived below for one hidden
+# number and an ODE that is known, because every integral is then a sum over a grid.
+#
+# ## One hidden number
+#
+# A culture of bacteria has the size $y$, and grows as $y' = y$. We measure $y$ twice, at the times
+# $t_1 = 0.3$ and $t_2 = 0.8$, with normal noise of the deviation $s = 1$, and find $x_1 = 0.5$ and
+# $x_2 = 1$. How large was it at the time 0?
+#
+# Take $z = \log y$ as the hidden state. Then $z' = y' / y = 1$, so $z(t) = z_0 + t$, and the
+# measurements are $\exp(z(t_i))$ plus noise. This is a latent ODE in one dimension: $z_0$ is the
+# hidden start, $z' = 1$ the ODE, and $\exp$ the decoder. With $z_0 = -0.5$ the hidden state is
+# $-0.2$ at $t_1$ and $0.3$ at $t_2$. The decoder turns them into 0.82 and 1.35. Seen are 0.5 and 1.
+#
+# > **Normal density.** Normally distributed numbers with the mean $\mu$ and the standard deviation
+# > $\sigma$ (*deviation*, for short) have the density
+# > $\mathcal N(x; \mu, \sigma^2) = \frac{1}{\sigma \sqrt{2 \pi}} \exp(-\frac12 (\frac{x - \mu}{\sigma})^2)$.
+# > With $\mu = 0$ and $\sigma = 1$ it is 0.399 at $x = 0$, 0.242 at $x = 1$ and 0.054 at $x = 2$.
+# > About two thirds of the numbers lie between $\mu - \sigma$ and $\mu + \sigma$.
+#
+# > **Prior, likelihood, posterior.** The *prior* $p(z_0)$ says how plausible a start is before
+# > anything is measured. Here it is $\mathcal N(z_0; 0, 1)$: about two thirds of all cultures begin
+# > with a size between $\exp(-1) = 0.37$ and $\exp(1) = 2.72$. The *likelihood* $p(x \mid z_0)$ is
+# > the density of the measurements $x = (x_1, x_2)$ if $z_0$ is the start. Here it is the product
+# > of $\mathcal N(x_i; \exp(z_0 + t_i), s^2)$ over the two; for $z_0 = -0.5$ that is
+# > $0.379 \cdot 0.375 = 0.142$. The *posterior* $p(z_0 \mid x)$ says how plausible a start is after
+# > the measurements.
+#
+# Bayes' rule gives the posterior:
+#
+# $$p(z_0 \mid x) = \frac{p(x \mid z_0) p(z_0)}{p(x)}, \qquad p(x) = \int p(x \mid z_0) p(z_0) dz_0 .$$
+#
+# The number $p(x)$ makes the area under the posterior 1. It is called the *evidence*, and it is the
+# density that the model gives to the measurements when the start is not known. A model with a
+# better ODE or a better decoder gives a larger density to what was really measured. So training
+# should make $\log p(x)$ large, as in chapter 8.
 
 # %%
-SOLVER = {"rtol": 1e-3, "atol": 1e-4, "gradient": "discrete"}
+TIMES, SEEN, NOISE = np.array([0.3, 0.8]), np.array([0.5, 1.0]), 1.0
+grid = np.linspace(-6, 6, 601)  # of z0
+
+
+def integral(values):
+    """Return the integral of a function that has these values on the grid."""
+    return np.sum(values) * (grid[1] - grid[0])
+
+
+def log_normal(x, mean, deviation):
+    """Return the logarithm of the normal density."""
+    return -0.5 * ((x - mean) / deviation) ** 2 - np.log(deviation * np.sqrt(2 * np.pi))
+
+
+def log_likelihood(z0, x=SEEN):
+    """Return log p(x | z0). The two measurements are x[0] and x[1]."""
+    return sum(log_normal(x[i], np.exp(z0 + TIMES[i]), NOISE) for i in (0, 1))
+
+
+prior, likelihood = np.exp(log_normal(grid, 0, 1)), np.exp(log_likelihood(grid))
+evidence = integral(likelihood * prior)
+posterior = likelihood * prior / evidence
+log_posterior = log_likelihood(grid) + log_normal(grid, 0, 1) - np.log(evidence)
+rows = []
+for i in (200, 275, 350):
+    three = (prior[i], likelihood[i], prior[i] * likelihood[i], posterior[i])
+    rows.append((f"{grid[i]:.1f}", *[f"{value:.4f}" for value in three]))
+table(rows, "z0", "prior", "likelihood", "their product", "posterior")
+print(f"evidence p(x) {evidence:.4f}, its logarithm {np.log(evidence):.3f}")
+assert np.isclose(integral(prior), 1) and np.isclose(integral(posterior), 1)
+decoded = np.exp(-0.5 + TIMES)  # and other numbers of the text
+assert np.allclose(decoded, [0.82, 1.35], atol=0.005)
+assert np.allclose(np.exp(log_normal(SEEN, decoded, NOISE)), [0.379, 0.375], atol=0.0005)
+assert np.allclose(np.exp(log_normal(np.arange(3), 0, 1)), [0.399, 0.242, 0.054], atol=0.0005)
+
+figure, panel = panels(width=7.5, height=3.8)
+panel.plot(grid, prior, color=COLOURS[5], label="prior")
+panel.plot(grid, likelihood / evidence, "--", color=COLOURS[1], label="likelihood / evidence")
+panel.plot(grid, posterior, color="#222222", label="posterior, the product of the two")
+panel.set(xlabel="hidden start $z_0$", xlim=(-4, 3))
+panel.legend(fontsize=11)
+save(
+    figure,
+    "09_posterior",
+    alt="Three curves over the hidden start. The prior is a bell around 0. The likelihood, divided"
+    " by the evidence, is above 1 on the left, rises to its top near -0.8 and falls to zero before"
+    " 1. The posterior, their product, is a hill with its top near -0.6, narrower than the prior,"
+    " which falls more slowly to the left than to the right.",
+)
+
+# %% [markdown]
+# ## A bound that can be computed
+#
+# Here the evidence takes the 601 points of the grid. With four hidden numbers it would take $601^4$
+# points, more than $10^{11}$, and the ODE is solved at each. So the posterior is replaced by a
+# normal density, $q(z_0) = \mathcal N(z_0; \mu, \sigma^2)$, from which it is easy to draw. Which
+# $\mu$ and $\sigma$ are the best, when $p(x)$ is not known? Four steps lead to the answer. In them
+# $\mathbb E_q$ is the mean over $q$: $\mathbb E_q u = \int q(z_0) u(z_0) dz_0$ for a function $u$
+# of $z_0$. It is what the average of $u(z_0)$ tends to when many $z_0$ are drawn from $q$. With
+# $\mu = 1$ and $\sigma = 0.5$, for example, $\mathbb E_q z_0 = 1$ and
+# $\mathbb E_q z_0^2 = \mu^2 + \sigma^2 = 1.25$.
+#
+# **Step 1.** Take the logarithm of Bayes' rule. For every $z_0$
+#
+# $$\log p(x) = \log p(x \mid z_0) + \log p(z_0) - \log p(z_0 \mid x) .$$
+#
+# **Step 2.** Subtract $\log q(z_0)$ and add it again. Then take the mean over $q$. The left side
+# does not depend on $z_0$, so it stays what it is:
+#
+# $$\log p(x) = \mathbb E_q \left[\log p(x \mid z_0) + \log p(z_0) - \log q(z_0)\right] + \mathbb E_q \left[\log q(z_0) - \log p(z_0 \mid x)\right] .$$
+#
+# The first mean can be computed: it needs the likelihood and the prior only. The second has the
+# form
+#
+# $$\mathrm{KL}(q, r) = \mathbb E_q \left[\log q(z_0) - \log r(z_0)\right] .$$
+#
+# This is the **Kullback-Leibler divergence** of a density $q$ from a density $r$; here $r$ is the
+# posterior.
+#
+# **Step 3.** A divergence is never negative. For every $u > 0$, $\log u \le u - 1$, because the
+# line is the tangent of the logarithm at $u = 1$. (For $u = 0.5$: $-0.69 \le -0.5$.) With
+# $u = r(z_0) / q(z_0)$,
+#
+# $$-\mathrm{KL}(q, r) = \mathbb E_q \log u \le \mathbb E_q [u - 1] = \int q(z_0) \frac{r(z_0)}{q(z_0)} dz_0 - 1 = \int r(z_0) dz_0 - 1 = 0 .$$
+#
+# The divergence is zero only if $u = 1$ everywhere, that is, if $q$ and $r$ are equal. So the first
+# mean of step 2 is never larger than $\log p(x)$. It is called the **ELBO**, for *evidence lower
+# bound*. By step 2 the $q$ with the largest ELBO has the smallest divergence from the posterior.
+#
+# **Step 4.** In the ELBO, the mean of $\log p(z_0) - \log q(z_0)$ is minus the divergence of $q$
+# from the prior:
+#
+# $$\mathrm{ELBO} = \mathbb E_q \log p(x \mid z_0) - \mathrm{KL}(q, \text{prior}) .$$
+#
+# The first term says how well the starts that are drawn from $q$ explain the measurements. The
+# second is the cost of a $q$ that differs from the prior. It has a formula. Without the
+# $-\frac12 \log 2 \pi$ that both have, $\log q(z_0)$ is
+# $-\frac12 (\frac{z_0 - \mu}{\sigma})^2 - \log \sigma$ and $\log p(z_0)$ is $-\frac12 z_0^2$. Over
+# $q$ the mean of $(\frac{z_0 - \mu}{\sigma})^2$ is 1, and the mean of $z_0^2$ is
+# $\mu^2 + \sigma^2$. So
+#
+# $$\mathrm{KL}(q, \text{prior}) = \frac12 \left(\mu^2 + \sigma^2 - 1 - \log \sigma^2\right) .$$
+#
+# With $\mu = 0$ and $\sigma = 1$ it is 0; with $\mu = -0.8$ and $\sigma = 0.5$ it is
+# $\frac12 (0.64 + 0.25 - 1 + 1.386) = 0.638$.
+
+# %% [predict]
+# Suppose that training makes only the first term large, and leaves the cost KL(q, prior) out. To
+# which value does sigma then tend?
+
+
+# %%
+def terms(mu, sigma, log_likelihood=log_likelihood):
+    """Return the two terms of the ELBO for q = N(mu, sigma^2), by sums over the grid."""
+    log_q = log_normal(grid, mu, sigma)
+    q = np.exp(log_q)
+    return integral(q * log_likelihood(grid)), integral(q * (log_q - log_normal(grid, 0, 1)))
+
+
+def elbo_by_grid(mu, sigma, log_likelihood=log_likelihood):
+    fit, cost = terms(mu, sigma, log_likelihood)
+    return fit - cost
+
+
+def best_normal(log_likelihood=log_likelihood):
+    """Return mu and sigma of the normal q with the largest ELBO, of those in steps of 0.05."""
+    tried = [(mu, sigma) for mu in np.linspace(-2, 2, 81) for sigma in np.linspace(0.1, 1, 19)]
+    return max(tried, key=lambda q: elbo_by_grid(*q, log_likelihood))
+
+
+best, log_p = best_normal(), np.log(evidence)
+top = grid[np.argmax(likelihood)]  # the start that explains the measurements best
+rows = []
+for mu, sigma in ((0.0, 1.0), (1.0, 0.5), best, (top, 0.05)):
+    fit, cost = terms(mu, sigma)
+    q = np.exp(log_normal(grid, mu, sigma))
+    to_posterior = integral(q * (log_normal(grid, mu, sigma) - log_posterior))
+    numbers = (fit, cost, fit - cost, to_posterior, fit - cost + to_posterior)
+    rows.append((f"{mu:.2f}", f"{sigma:.2f}", *[f"{number:.3f}" for number in numbers]))
+    assert np.isclose(cost, 0.5 * (mu**2 + sigma**2 - 1 - np.log(sigma**2)))  # step 4
+    assert to_posterior >= 0 and np.isclose(fit - cost + to_posterior, log_p)  # steps 3 and 2
+table(rows, "mu", "sigma", "first term", "KL(q, prior)", "ELBO", "KL(q, posterior)", "sum of two")
+print(f"log p(x) {log_p:.3f}")
+narrow = [terms(top, sigma)[0] for sigma in (0.4, 0.2, 0.1, 0.05)]
+print(f"the first term for mu = {top:.2f}, sigma = 0.4, 0.2, 0.1, 0.05:", np.round(narrow, 3))
+assert np.all(np.diff(narrow) > 0)
+q = np.exp(log_normal(grid, 1, 0.5))
+assert np.isclose(integral(q * grid), 1) and np.isclose(integral(q * grid**2), 1.25)
+
+figure, axes = panels(2, width=13, height=4.2)
+axes[0].plot(grid, posterior, color="#222222", linewidth=5, alpha=0.35, label="posterior")
+for (mu, sigma), style, name in ((best, "-", "the best q"), ((1.0, 0.5), ":", "another q")):
+    axes[0].plot(grid, np.exp(log_normal(grid, mu, sigma)), style, color=COLOURS[0], label=name)
+axes[0].set(xlabel="hidden start $z_0$", xlim=(-4, 3))
+axes[0].legend(fontsize=11)
+widths = np.linspace(0.06, 1.5, 73)
+fits, costs = np.array([terms(best[0], sigma) for sigma in widths]).T
+axes[1].plot(widths, fits, "--", color=COLOURS[1], label="first term")
+axes[1].plot(widths, -costs, ":", color=COLOURS[2], label="-KL(q, prior)")
+axes[1].plot(widths, fits - costs, color=COLOURS[0], label="ELBO, their sum")
+axes[1].axhline(log_p, color="#222222", linewidth=1, label="log p(x)")
+axes[1].set(xlabel=rf"deviation $\sigma$ of q, with $\mu$ = {best[0]:.1f}", ylim=(-6, 0.2))
+axes[1].legend(fontsize=11, loc="lower right")
+save(
+    figure,
+    "09_elbo",
+    alt="Two panels. Left: the posterior over the hidden start as a thick curve; the best normal q"
+    " is near it, but lacks its longer tail on the left; another q lies to the right of it. Right,"
+    " over the deviation of q: the first term falls as the deviation grows, minus the KL rises"
+    " steeply from the left up to 1, and their sum, the ELBO, has its maximum near 0.5, close below"
+    " the level line log p(x), which it does not reach.",
+)
+
+# %% [markdown]
+# ELBO and KL(q, posterior) add up to $\log p(x)$ in every row, as step 2 says. No normal $q$
+# reaches $\log p(x)$ here, since the posterior is not a normal density. Without the cost $\sigma$
+# tends to 0: $q$ shrinks to the one start that explains the measurements best.
+#
+# ## A slope through a draw
+#
+# With networks there is no grid, and the first term is an average over draws. Training needs its
+# slopes in $\mu$ and $\sigma$. If $z_0$ is drawn by `rng.normal(mu, sigma)`, the tape gets a
+# number, and does not see that it depends on $\mu$ and $\sigma$. The **reparametrisation** draws a
+# standard normal number $e$, of mean 0 and deviation 1, and computes
+#
+# $$z_0 = \mu + \sigma e .$$
+#
+# This $z_0$ has the density $q$, and the tape sees its slopes. With $\mu = -1.2$, $\sigma = 0.5$
+# and $e = 0.6$, $z_0$ is $-0.9$, its slope in $\mu$ is 1, and its slope in $\sigma$ is $e = 0.6$.
+# One draw gives a rough slope of the ELBO, and the average over draws tends to the right one. (The
+# code takes $\log \sigma$ for $\sigma$, so that $\sigma$ stays positive.)
+
+
+# %%
+def elbo_by_draws(mu, log_sigma, x, e):
+    """Return the ELBO: its first term by the draws z0 = mu + sigma e, the KL by its formula."""
+    z0 = mu + np.exp(log_sigma) * e
+    cost = 0.5 * (mu**2 + np.exp(2 * log_sigma) - 1 - 2 * log_sigma)
+    return np.mean(log_likelihood(z0, x) - cost)
+
+
+slopes = grad(elbo_by_draws, argnum=(0, 1))
+mu, log_sigma, d = -1.2, np.log(0.5), 1e-4
+many = np.random.default_rng(0).normal(size=40_000)
+for n in (1, 100, len(many)):
+    by_draws = slopes(mu, log_sigma, SEEN, many[:n])
+    print(f"number of draws {n:5}, slopes in mu and log sigma", np.round(by_draws, 3))
+in_mu = elbo_by_grid(mu + d, 0.5) - elbo_by_grid(mu - d, 0.5)
+in_log = elbo_by_grid(mu, np.exp(log_sigma + d)) - elbo_by_grid(mu, np.exp(log_sigma - d))
+by_grid = np.array([in_mu, in_log]) / (2 * d)
+print("by differences of sums over the grid          ", np.round(by_grid, 3))
+assert np.allclose(by_draws, by_grid, atol=0.02)
+
+# %% [markdown]
+# ## The encoder
+#
+# Other measurements have another best $q$. To search for each would take long. The **encoder** is a
+# network that is given $x_1$ and $x_2$ and returns $\mu$ and $\log \sigma$. Its loss is minus the
+# ELBO, averaged over many simulated cultures, with one draw $e$ for each. Afterwards one evaluation
+# of it gives the $q$ of a culture that it has never seen.
+
+
+# %%
+def descend(loss, parameters, series, n, rate, batch, rng):
+    """Return the parameters after n steps of Adam.
+
+    ``series`` is a tuple of arrays with one entry for each series. A step takes ``batch`` of them.
+    The learning rate falls from ``rate`` along half a cosine. A gradient longer than 0.2 is
+    shortened to 0.2, so that a rare large one does no harm.
+    """
+    gradient = value_and_grad(loss)
+    start, update = optim.adam(optim.cosine(rate, n))
+    state = start(parameters)
+    for _ in steps(n):
+        here = rng.choice(len(series[0]), batch, replace=False)
+        _, slope = gradient(parameters, *[part[here] for part in series])
+        parameters, state = update(parameters, optim.clip(slope, 0.2), state)
+    return parameters
+
+
+def cultures(n, rng):
+    """Return the hidden starts of n cultures, by the prior, and what is measured of each."""
+    z0 = rng.normal(size=n)
+    sizes = np.exp(z0[:, None] + TIMES)
+    return z0, sizes + NOISE * rng.normal(size=sizes.shape)
+
+
+def minus_elbo(parameters, x):
+    mu, log_sigma = small_encoder(parameters, x).T
+    return -elbo_by_draws(mu, log_sigma, x.T, rng.normal(size=len(x)))
+
+
+rng = np.random.default_rng(1)
+init, small_encoder = nn.mlp(2, 16, 2)
+start, (_, measured) = init(rng), cultures(5000, rng)
+trained = descend(minus_elbo, start, (measured,), 400, 0.02, 100, rng)
+rows = []
+for seen in (SEEN, np.array([1.9, 1.2]), np.array([2.0, 4.0])):
+    of_these = lambda z0: log_likelihood(z0, seen)
+    mu, log_sigma = small_encoder(trained, seen)
+    found, searched = (mu, np.exp(log_sigma)), best_normal(of_these)
+    rows.append((f"{seen}", *[f"{number:.2f}" for number in (*found, *searched)]))
+    assert elbo_by_grid(*searched, of_these) - elbo_by_grid(*found, of_these) < 0.05
+table(rows, "measured", "mu by the encoder", "sigma", "mu by search", "sigma")
+z0_true, measured = cultures(5000, rng)
+mu, log_sigma = small_encoder(trained, measured).T
+share = np.mean(np.abs(z0_true - mu) < np.exp(log_sigma))
+print(f"of 5000 new cultures, {share:.2f} began between mu - sigma and mu + sigma")
+assert 0.55 < share < 0.75
+
+# %% [markdown]
+# The model is now complete in one dimension: encoder, draw, ODE, decoder, ELBO. An encoder and a
+# decoder that are trained in this way are called a **variational autoencoder** (Kingma and
+# Welling).
+#
+# Here the ODE and the decoder were known. If they are networks with parameters $\theta$, the same
+# steps of Adam change $\theta$ too. Where new parameters of the encoder make the ELBO larger, $q$
+# has come nearer to the posterior. Where a new $\theta$ makes it larger, a lower bound of
+# $\log p(x)$ has become larger.
+
+# %% [exercise 9.1] level 2
+# What does a normal $q$ do if two kinds of starts explain a measurement? Let the decoder be the
+# square: the square of $z_0$ is measured once, with noise of the deviation 0.5, and found to be 2.
+# The prior is $\mathcal N(z_0; 0, 1)$ as above. Draw the posterior on `grid`, and the normal $q$
+# with the largest ELBO (the last argument of `best_normal` and `elbo_by_grid` is the likelihood).
+# Set `gap` to $\log p(x)$ minus the ELBO of this $q$. Why is it near $\log 2$?
+
+
+# %% [stub 9.1]
+def of_square(z0):
+    """Return log p(x | z0) of the measurement 2, for each number of z0."""
+    return log_normal(2.0, z0**2, 0.5)
+
+
+gap = ...  # one number
+
+
+# %% [solution 9.1]
+def of_square(z0):
+    """Return log p(x | z0) of the measurement 2, for each number of z0."""
+    return log_normal(2.0, z0**2, 0.5)
+
+
+# The posterior has two equal hills, near -1.3 and 1.3. The best normal q lies on one of them, where
+# it is twice the posterior. So KL(q, posterior) is about log 2. A q wide enough for both hills
+# would often draw starts between them, which explain nothing: its ELBO is much lower.
+on_a_hill = best_normal(of_square)
+log_p_square = np.log(integral(np.exp(of_square(grid)) * prior))
+gap = log_p_square - elbo_by_grid(*on_a_hill, of_square)
+print("mu {:.2f}, sigma {:.2f};".format(*on_a_hill), f"gap {gap:.3f}, log 2 {np.log(2):.3f}")
+
+# %% [check 9.1]
+assert np.shape(gap) == () and isinstance(gap, (float, np.number)), (
+    f"gap is {gap!r}; it should be one number, log p(x) minus the largest ELBO"
+)
+square = lambda z0: log_normal(2.0, z0**2, 0.5)
+by_sum = np.log(integral(np.exp(square(grid)) * prior))
+hill = best_normal(square)
+largest = elbo_by_grid(*hill, square)
+between = max(elbo_by_grid(0, width, square) for width in np.linspace(0.1, 1, 19))
+no_prior = np.log(integral(np.exp(square(grid))))
+mistakes = {
+    "That is the ELBO minus log p(x).": largest - by_sum,
+    "That is the ELBO: it has to be taken away from log p(x).": largest,
+    "That is minus the ELBO: log p(x) is missing.": -largest,
+    "That is log 2, to which the gap is near: compute the gap itself.": np.log(2),
+    "That is log p(x): take the largest ELBO away from it.": by_sum,
+    "That is the gap of the best q with mu = 0, between the hills.": by_sum - between,
+    "In log p(x) the likelihood is not multiplied by the prior.": no_prior - largest,
+    "That is log p(x) minus the first term: the KL is missing.": by_sum - terms(*hill, square)[0],
+}
+hint = [text for text, wrong in mistakes.items() if abs(gap - wrong) < 0.02]
+assert abs(gap - (by_sum - largest)) < 0.02, (
+    f"gap is {gap:.3f}, which is not right. {''.join(hint[:1])}"
+)
+
+# %% [markdown]
+# ## The model of the spirals
+#
+# | part | bacteria | spirals |
+# | --- | --- | --- |
+# | hidden start | one number | four numbers, each with the prior $\mathcal N(0, 1)$ |
+# | ODE | $z' = 1$ | $\mathbf z' = f(\mathbf z, \theta)$, a network $4 \to 20 \to 20 \to 4$ |
+# | decoder | $\exp$ | a network $4 \to 20 \to 2$ |
+# | noise | $s = 1$ | $s = 0.3$ in each coordinate |
+# | encoder | a network $2 \to 16 \to 2$ | a recurrent network, then $25 \to 8$: four $\mu$, four $\log \sigma^2$ |
+#
+# > **Recurrent network.** It reads a series of any length, one observation after another, and keeps
+# > a state $\mathbf h$, here 25 numbers, which begin as zeros. At each observation $\mathbf h$
+# > becomes $\tanh(W [\mathbf x, \Delta, \mathbf h] + \mathbf b)$. The bracket has $2 + 1 + 25 = 28$
+# > numbers: the point, the time $\Delta$ since the observation before it, and the old state. $W$
+# > and $\mathbf b$ are the same at all observations. This is the simple cell (RNN). In a *gated*
+# > cell (GRU) each number of the state becomes $g h + (1 - g) \tilde h$. Here $\tilde h$ is a new
+# > value, found much as above, and $g$, between 0 and 1, is computed from the same 28 numbers. With
+# > $g = 1$ the old value is kept.
+#
+# The encoder reads backwards in time, from the last observation to the first, because the start is
+# wanted. $\Delta$ is divided by the mean distance of the observations, so it is about 1 for 30 of
+# them and for 100. The four hidden numbers are independent, so KL(q, prior) is the sum of four
+# terms as above, and $\log p(\mathbf x \mid \mathbf z_0)$ is the sum over all observations and both
+# coordinates. The code below computes the ELBO of one series, with random weights, part by part.
+# `models.latent_ode` does the same for many series at once.
+
+# %%
+SOLVER = {"rtol": 1e-3, "atol": 1e-4, "gradient": "discrete"}  # of the steps, see chapter 5
 CELLS = {"RNN": nn.rnn_cell, "GRU": nn.gru_cell}
-LATENT, RECURRENT = {}, {}
-for name, hidden in (("RNN", 40), ("GRU", 31)):
-    widths = {"latent": 4, "hidden": 20, "recognition": 25}
-    LATENT[name] = models.latent_ode(2, **widths, noise=0.3, cell=CELLS[name], **SOLVER)
-    RECURRENT[name] = models.rnn_forecaster(2, hidden, CELLS[name])
+LATENT = {}
+for name in CELLS:  # for points of the plane, with 4 hidden numbers, and the widths of the table
+    LATENT[name] = models.latent_ode(2, 4, 20, 25, noise=0.3, cell=CELLS[name], **SOLVER)
+init, encode, decode, elbo = LATENT["GRU"]
+before = init(np.random.default_rng(0))
+
+_, gated = nn.gru_cell(3, 25)
+_, field = nn.mlp(4, 20, 20, 4, activation=nn.elu)  # x above 0, exp(x) - 1 below
+_, decoder = nn.mlp(4, 20, 2, activation=nn.relu)  # x above 0, 0 below
+times, points = t[which[0]], x[0]  # shapes (30,) and (30, 2)
+# the encoder
+distances = np.diff(times, prepend=0.0) * len(times)
+h = np.zeros(25)
+for i in range(len(times) - 1, -1, -1):  # from the last observation to the first
+    h = gated(before["cell"], h, np.append(points[i], distances[i]))
+numbers = h @ before["read"]["W"] + before["read"]["b"]
+mu, log_variance = numbers[:4], numbers[4:]
+# the draw, the ODE, and the decoder at the times of the observations
+e = np.random.default_rng(2).normal(size=4)
+z0 = mu + np.exp(0.5 * log_variance) * e
+z = odeint(lambda t, z, theta: field(theta, z), z0, t[:100], before["f"], **SOLVER)  # (100, 4)
+found = decoder(before["decoder"], z)[which[0]]  # (30, 2)
+# the two terms of the ELBO
+fit = np.sum(log_normal(points, found, 0.3))
+cost = 0.5 * np.sum(mu**2 + np.exp(log_variance) - 1 - log_variance)
+print("encoder: mu", mu.round(2), "sigma", np.exp(0.5 * log_variance).round(2))
+print("draw: e", e.round(2), "z0", z0.round(2), " ODE: z(1)", z[-1].round(2))
+print("decoder: the last point", found[-1].round(2), "seen", points[-1].round(2))
+print(f"log p(x | z0) {fit:.1f}, KL {cost:.2f}, ELBO by this draw {fit - cost:.1f}")
+by_library = elbo(before, t[:100], x[:1], which[:1], e[None])
+assert np.isclose(fit - cost, by_library, rtol=1e-6)
+
+# %% [markdown]
+# ## Training it
+#
+# The loss is minus the ELBO, divided by how many numbers a series has (60 for 30 observations). One
+# solve serves all series of a batch. It stores the hundred times of the window, and each series
+# takes the times of its own observations. A prediction starts from the mean of $q$, without a draw.
+# First a small run: 30 observations, 150 steps.
+
+
+# %%
+def train_latent(cell, observations, n, rate, seed, batch=100):
+    init, _, _, elbo = LATENT[cell]
+    t, _, x, which = data(101, 1000, observations)
+    rng = np.random.default_rng(seed)
+    loss = lambda p, x, which: -elbo(p, t[:100], x, which, rng.normal(size=(batch, 4))) / x[0].size
+    return descend(loss, init(rng), (x, which), n, rate, batch, rng)
+
+
+def by_latent(cell, parameters, t, x, which):
+    """Return the series at all 200 times by the mean of q, shape (n, 200, 2)."""
+    _, encode, decode, _ = LATENT[cell]
+    return decode(parameters, encode(parameters, t[:100], x, which)[0], t).swapaxes(0, 1)
+
+
+def rmse(found, wanted):
+    """Return the root of the mean square of the differences of all coordinates."""
+    return float(np.sqrt(np.mean((found - wanted) ** 2)))
+
+
+# %% [predict]
+# A first guess at a spiral is the mean of its observations, wherever it is asked for. The error of
+# the model within the window, after these 150 steps, is about what share of the error of that
+# guess?
+
+# %%
+STEPS = 150
+small = train_latent("GRU", 30, STEPS, 0.04, seed=0, batch=50)
+nothing = rmse(np.mean(x, axis=1)[:, None], curves[:, :100])
+within = [rmse(by_latent("GRU", p, t, x, which)[:, :100], curves[:, :100]) for p in (before, small)]
+print(f"error within the window: untrained {within[0]:.2f},", end=" ")
+print(f"after {STEPS} steps {within[1]:.2f}; the mean of the observations {nothing:.2f}")
+assert within[1] < 0.6 * nothing < within[0]
+
+# %% [markdown]
+# ## What it is compared with
+#
+# The other model is a recurrent network that reads the observations forwards. At each it is given
+# the time to the next observation, and predicts that one. Beyond the window it reads its own
+# predictions as if they were observations. It has at least as many parameters as the latent ODE.
+# Both models are tried with both cells: the simple one, as in the authors' example, and the gated
+# one, which is more usual.
+
+# %%
+RECURRENT = {"RNN": models.rnn_forecaster(2, 40, nn.rnn_cell)}
+RECURRENT["GRU"] = models.rnn_forecaster(2, 31, nn.gru_cell)
+
+
+def train_recurrent(cell, observations, n, rate, seed, batch=100):
+    init, predict = RECURRENT[cell]
+    t, _, x, which = data(101, 1000, observations)
+    rng = np.random.default_rng(seed)
+    gaps = np.diff(t[which], axis=1) * observations  # times to the next, in mean distances
+    loss = lambda p, x, gaps: np.mean((predict(p, x, gaps) - x[:, 1:]) ** 2)
+    return descend(loss, init(rng), (x, gaps), n, rate, batch, rng)
+
+
+def by_recurrent(cell, parameters, t, x, which):
+    """Predict every observation but the first from those before, and then the next 100 points."""
+    beyond = np.tile(np.arange(100, 200), (len(x), 1))
+    places = np.concatenate([which, beyond], axis=1)  # of all points that are read or predicted
+    gaps = np.diff(t[places], axis=1) * which.shape[1]
+    return RECURRENT[cell][1](parameters, x, gaps)
 
 
 def size(init):
@@ -74,124 +587,20 @@ sizes |= {f"recurrent, {name}": size(RECURRENT[name][0]) for name in CELLS}
 print("parameters:", sizes)
 assert all(sizes[f"recurrent, {name}"] >= sizes[f"latent ODE, {name}"] for name in CELLS)
 
-
-def descend(loss, parameters, series, n, rate, batch, rng):
-    """Return the parameters after n steps of Adam on batches of the series, an array each."""
-    gradient = value_and_grad(loss)
-    start, update = optim.adam(optim.cosine(rate, n))
-    state = start(parameters)
-    for _ in steps(n):
-        here = rng.choice(len(series[0]), batch, replace=False)
-        _, slope = gradient(parameters, *[part[here] for part in series])
-        parameters, state = update(parameters, optim.clip(slope, 0.2), state)
-    return parameters
-
-
-def train_latent(cell, observations, n, rate, seed, batch=100):
-    init, _, _, elbo = LATENT[cell]
-    t, _, x, which = data(101, 1000, observations)
-    rng = np.random.default_rng(seed)
-    loss = lambda p, x, which: -elbo(p, t[:100], x, which, rng.normal(size=(batch, 4))) / x[0].size
-    return descend(loss, init(rng), (x, which), n, rate, batch, rng)
-
-
-def by_latent(cell, parameters, t, x, which):
-    """Return the series at all 200 times by the mean of q."""
-    _, encode, decode, _ = LATENT[cell]
-    return decode(parameters, encode(parameters, t[:100], x, which)[0], t).swapaxes(0, 1)
-
-
-# %% [markdown]
-# ## What it is held against
-#
-# A recurrent network that is given the time to the next observation, and predicts that; beyond the
-# window it goes on from its own predictions. It has at least as many parameters. Two kinds of cell,
-# for both: the simple one of the authors' example, and the gated one (GRU) that everybody uses.
-
-
-# %%
-def gaps_of(t, which):
-    """Return the times from each observation to the next, in mean gaps."""
-    return np.diff(t[which], axis=1) * which.shape[1]
-
-
-def train_recurrent(cell, observations, n, rate, seed, batch=100):
-    init, predict = RECURRENT[cell]
-    t, _, x, which = data(101, 1000, observations)
-    rng = np.random.default_rng(seed)
-    loss = lambda p, x, gaps: np.mean((predict(p, x, gaps) - x[:, 1:]) ** 2)
-    return descend(loss, init(rng), (x, gaps_of(t, which)), n, rate, batch, rng)
-
-
-def by_recurrent(cell, parameters, t, x, which):
-    """Predict every observation but the first from those before, and then the next 100 points."""
-    onward = np.concatenate([which[:, -1:], np.tile(np.arange(100, 200), (len(x), 1))], axis=1)
-    gaps = np.concatenate([gaps_of(t, which), np.diff(t[onward], axis=1) * which.shape[1]], axis=1)
-    return RECURRENT[cell][1](parameters, x, gaps)
-
-
-def rmse(found, wanted):
-    return float(np.sqrt(np.mean((found - wanted) ** 2)))
-
-
-# %% [markdown]
-# A small run first: 30 observations, 150 steps.
-
-# %% [predict]
-# A first guess at a spiral is the mean of its observations, wherever it is asked for. The error of
-# the model within the window, after these 150 steps, is about what share of the error of that
-# guess?
-
-# %%
-STEPS = 150
-t, curves, x, which = data(103, 200, 30)
-before = LATENT["GRU"][0](np.random.default_rng(0))
-small = train_latent("GRU", 30, STEPS, 0.04, seed=0, batch=50)
-nothing = rmse(np.mean(x, axis=1)[:, None], curves[:, :100])
-within = [rmse(by_latent("GRU", p, t, x, which)[:, :100], curves[:, :100]) for p in (before, small)]
-print(f"error within the window: untrained {within[0]:.2f},", end=" ")
-print(f"after {STEPS} steps {within[1]:.2f}; the mean of the observations {nothing:.2f}")
-assert within[1] < 0.6 * nothing < within[0]
-
-# %% [markdown]
-# Is it a bound? For one series, and the small model, the two means over $q$ and $\log p(\mathbf x)$
-# itself, by many draws.
-
-# %% [predict]
-# By how much is the ELBO of this series below its $\log p(\mathbf x)$: by less than one, by some
-# ten, or by more than a hundred?
-
-# %%
-_, encode, decode, elbo = LATENT["GRU"]
-mean, log_variance = (part[0] for part in encode(small, t[:100], x[:1], which[:1]))
-normal = np.random.default_rng(4).normal(size=(5000, 4))
-z0 = mean + np.exp(0.5 * log_variance) * normal
-log_q_over_p = 0.5 * np.sum(z0**2 - normal**2 - log_variance, axis=1)
-seen = decode(small, z0, t[:100])[which[0]]
-misfit = (seen - x[0][:, None]) / 0.3
-log_likelihood = np.sum(-0.5 * misfit**2 - np.log(0.3 * np.sqrt(2 * np.pi)), axis=(0, 2))
-weights = log_likelihood - log_q_over_p
-log_p = np.logaddexp.reduce(weights) - np.log(len(weights))
-kl = 0.5 * np.sum(mean**2 + np.exp(log_variance) - 1 - log_variance)
-kl_by_draws, elbo_by_draws = np.mean(log_q_over_p), np.mean(weights)
-print(f"KL {kl:.3f}, by draws {kl_by_draws:.3f}; ELBO {elbo_by_draws:.2f}, log p {log_p:.2f}")
-assert abs(kl_by_draws - kl) < 5 * np.std(log_q_over_p) / np.sqrt(len(normal))
-assert elbo_by_draws < log_p
-copies = np.tile(x[:1], (300, 1, 1)), np.tile(which[:1], (300, 1))  # of the series
-by_model = elbo(small, t[:100], *copies, normal[:300])
-assert abs(by_model - elbo_by_draws) < 5 * np.std(weights) / np.sqrt(300)
-
 # %% [markdown]
 # ## The table
 #
-# (`python -m tutorials 9 --full`: 1000 spirals, 2000 steps as in the authors' example, three seeds;
-# before that one more seed for each of three learning rates, of which the one is kept that predicts
-# the next 20 points best, on 200 other series. The table is made of 200 more.) One number in the
-# paper, and three here: within the window, where the latent ODE has seen the observations before
-# and after, at all 100 places, and the recurrent network only those before, at the places observed;
-# and, from the end of the window, the next 20 and the next 100 points. (Beyond it the recurrent
-# network goes on in single steps: its own gap where it knows all 100 observations, a small one
-# where it knows 30.)
+# The full experiment (`python -m tutorials 9 --full`) trains on 1000 spirals with 2000 steps, as
+# in the authors' example. It trains once with each of three learning rates, and keeps the rate with
+# the smallest error over the next 20 points of 200 other series. With this rate it trains from
+# three more seeds. The table has their errors on another 200 series, as mean ± deviation:
+#
+# * *Within* the window the two models do not know the same. The latent ODE has seen the
+#   observations on both sides of a point, and is asked for all 100 points. The recurrent network
+#   has seen those before it only, and is asked for the observed points.
+# * Over the *next 20* and the *next 100* points after the window both know the same.
+#
+# The last column is the error in the paper of Chen and others.
 
 # %% [predict]
 # Beyond the window both kinds of model know the same. With the gated cell and all 100 observations,
@@ -203,47 +612,48 @@ SETTINGS = {"steps": 2000, "batch": 100, "series": 1000, "clip": 0.2}
 SETTINGS |= {"solver": SOLVER, "parameters": sizes}
 
 
-def run(name, observations, rate, seed, judge):
-    """Train one model, and measure its errors on the series of this seed."""
+def measure(name, observations, rate, seed, tested_on):
+    """Train one model, and return its errors on 200 series that are drawn with another seed."""
     kind, cell = name.split(", ")
-
-    def measure():
-        t, curves, x, which = data(judge, 200, observations)
-        if kind == "latent ODE":
-            train, predict, inside = train_latent, by_latent, curves[:, :100]
-        else:
-            train, predict = train_recurrent, by_recurrent
-            inside = np.take_along_axis(curves, which[:, 1:, None], axis=1)
-        parameters = train(cell, observations, SETTINGS["steps"], rate, seed)
-        found = predict(cell, parameters, t, x, which)
-        if (name, observations, seed) == ("latent ODE, GRU", 30, 1):
-            tree.save(RESULTS / "09_latent.npz", parameters)
-        return {
-            "within": rmse(found[:, :-100], inside),
-            "next 20": rmse(found[:, -100:-80], curves[:, 100:120]),
-            "next 100": rmse(found[:, -100:], curves[:, 100:]),
-        }
-
-    return measure
+    t, curves, x, which = data(tested_on, 200, observations)
+    if kind == "latent ODE":
+        train, predict, inside = train_latent, by_latent, curves[:, :100]
+    else:
+        train, predict = train_recurrent, by_recurrent
+        inside = np.take_along_axis(curves, which[:, 1:, None], axis=1)
+    parameters = train(cell, observations, SETTINGS["steps"], rate, seed)
+    found = predict(cell, parameters, t, x, which)
+    if (name, observations, seed) == ("latent ODE, GRU", 30, 1):
+        tree.save(RESULTS / "09_latent.npz", parameters)
+    return {
+        "within": rmse(found[:, :-100], inside),
+        "next 20": rmse(found[:, -100:-80], curves[:, 100:120]),
+        "next 100": rmse(found[:, -100:], curves[:, 100:]),
+    }
 
 
-cases = [(name, k) for k in OBSERVATIONS for name in sizes]
-jobs, best = {}, {}
-for name, k in cases:
-    jobs |= {f"{name}, {k}, {rate}": run(name, k, rate, 0, 102) for rate in RATES}
-trials = full("09_latent_ode_rates", {**SETTINGS, "rates": RATES}, jobs)
-for name, k in cases:
-    tried = {rate: trials[f"{name}, {k}, {rate}"]["next 20"] for rate in RATES}
-    best[name, k] = min(tried, key=tried.get)
-jobs = {}
-for name, k in cases:
-    jobs |= {f"{name}, {k}, seed {seed}": run(name, k, best[name, k], seed, 103) for seed in SEEDS}
-found = full("09_latent_ode", {**SETTINGS, "rates": list(best.values())}, jobs)
+cases, best_rate = [(name, k) for k in OBSERVATIONS for name in sizes], {}
+trials = each(
+    "09_latent_ode_rates",
+    {**SETTINGS, "rates": RATES},
+    lambda name, k, rate: measure(name, k, rate, seed=0, tested_on=102),
+    [(*case, rate) for case in cases for rate in RATES],
+    "{}, {}, {}",
+)
+for case in cases:
+    best_rate[case] = min(RATES, key=lambda rate: trials[(*case, rate)]["next 20"])
+results = each(
+    "09_latent_ode",
+    {**SETTINGS, "rates": list(best_rate.values())},
+    lambda name, k, seed: measure(name, k, best_rate[name, k], seed, tested_on=103),
+    [(*case, seed) for case in cases for seed in SEEDS],
+    "{}, {}, seed {}",
+)
 
 
 def of(name, k, what):
     """Return the errors of the three seeds."""
-    return [found[f"{name}, {k}, seed {seed}"][what] for seed in SEEDS]
+    return [results[name, k, seed][what] for seed in SEEDS]
 
 
 PAPER = {  # Chen and others (2018), table 2
@@ -255,82 +665,78 @@ rows = []
 for name, k in cases:
     errors = [spread(of(name, k, where)) for where in WHERE]
     paper = PAPER[name.split(",")[0]][OBSERVATIONS.index(k)] if name.endswith("RNN") else ""
-    rows.append((f"{name}, {k} observations", best[name, k], *errors, paper))
+    rows.append((f"{name}, {k} observations", best_rate[name, k], *errors, paper))
 table(rows, "root mean square error", "rate", *WHERE, "paper")
 
+# %% [markdown]
+# The next table subtracts the error of the latent ODE from that of the recurrent network with the
+# same cell. The difference of two means of three seeds has the standard error
+# $\sqrt{(v_1 + v_2) / 3}$, where $v_1$ and $v_2$ are the variances over the seeds. It is printed
+# after the ±. A difference below two standard errors shows nothing.
 
-def lead(k, what, cell="GRU"):
-    """Return by how much the latent ODE's error is below the recurrent network's of the same cell.
-
-    With it comes the standard error of that.
-    """
-    ours, theirs = of(f"latent ODE, {cell}", k, what), of(f"recurrent, {cell}", k, what)
-    variance = (np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / len(SEEDS)
-    return np.mean(theirs) - np.mean(ours), np.sqrt(variance)
-
-
-for cell in CELLS:
-    for k in OBSERVATIONS:
-        leads = ["{}: {:+.3f} ± {:.3f}".format(where, *lead(k, where, cell)) for where in WHERE]
-        print(f"{cell}, {k} observations: the latent ODE's error is lower by", ", ".join(leads))
-significant = lambda k, what, cell="GRU": lead(k, what, cell)[0] / lead(k, what, cell)[1]
-assert all(lead(k, "within")[0] > 0 for k in OBSERVATIONS) and significant(50, "within") > 5
-assert all(significant(k, "within", "RNN") < -2 for k in OBSERVATIONS)
-by, error = lead(50, "next 20")
-assert abs(by) + 2 * error < 0.05
-assert all(abs(significant(k, "next 20")) < 2 for k in (30, 100))
-assert significant(30, "next 20", "RNN") > 3 and significant(100, "next 100") < -5
-ends = [name for name, rate in best.items() if rate in (RATES[0], RATES[-1])]
-print(f"{len(ends)} of {len(best)} rates are the first or the last of those that were tried")
-ratio = np.divide(PAPER["recurrent"], PAPER["latent ODE"])
-assert 1.3 < min(ratio) and max(ratio) < 2.4
+# %%
+lead, in_errors, rows = {}, {}, []  # how much better the latent ODE is; that in standard errors
+for cell, k in ((cell, k) for cell in CELLS for k in OBSERVATIONS):
+    texts = []
+    for where in WHERE:
+        mine, theirs = of(f"latent ODE, {cell}", k, where), of(f"recurrent, {cell}", k, where)
+        error = np.sqrt((np.var(mine, ddof=1) + np.var(theirs, ddof=1)) / len(SEEDS))
+        lead[cell, k, where] = np.mean(theirs) - np.mean(mine)
+        in_errors[cell, k, where] = lead[cell, k, where] / error
+        texts.append(f"{lead[cell, k, where]:+.3f} ± {error:.3f}")
+    rows.append((f"{cell}, {k} observations", *texts))
+table(rows, "the latent ODE is better by", *WHERE)
+assert all(lead["GRU", k, "within"] > 0 for k in OBSERVATIONS)
+assert in_errors["GRU", 50, "within"] > 5 and in_errors["RNN", 30, "next 20"] > 3
+assert all(in_errors["RNN", k, "within"] < -2 for k in OBSERVATIONS)
+assert all(abs(in_errors["GRU", k, "next 20"]) < 2 for k in OBSERVATIONS)
+assert in_errors["GRU", 100, "next 100"] < -5
+of_one = trials["latent ODE, GRU", 50, best_rate["latent ODE, GRU", 50]]["next 100"]
+print(f"latent ODE, GRU, 50 observations, next 100: {of_one:.2f} for the seed that chose the rate,")
+print("for the three others", *[f"{value:.2f}" for value in of("latent ODE, GRU", 50, "next 100")])
+ends = [name for name, rate in best_rate.items() if rate in (RATES[0], RATES[-1])]
+print(f"{len(ends)} of {len(best_rate)} rates are the first or the last of those that were tried")
 
 # %% [markdown]
-# P-latent, P-time and S-irregular **hold**: no bins, each series at its own times, and the state
-# can be had at any time, before and after the data too. S-rnn **does not hold here**, as it stands:
-#
-# * *Within* the window the latent ODE with a gated cell has the smaller error on average at every
-#   number of observations, clearly at 50. But it has seen both sides of each point, and the
-#   recurrent network one. With the simple cell of the authors' example it is the other way round:
-#   the recognition network is then the weak part, and more observations do not help it.
-# * *Beyond* the window, where both know the same, three seeds show no difference between them over
-#   the next 20 points with gated cells. With simple cells and 30 observations, the case of the
-#   claim, the latent ODE is better. Over 100 points, from 100 observations, the gated recurrent
-#   network is better. Single seeds differ much here: of the latent ODE with 50 observations, the
-#   one by which the rate was chosen has 0.27 on other series, those of the table 1.2 to 1.8.
-# * "The more so, the fewer": the signs agree (next 20: +0.04, 0.00, -0.03), but three seeds are too
-#   few. Noise was not varied.
-# * The paper's recurrent network had 1.3 to 2.4 times the error of its latent ODE. Ours is about as
-#   good as the paper's latent ODE, within the window: given the time differences, and tried with
-#   the same rates (some of which, for both kinds, are at the end of those tried), it is a baseline
-#   to be reckoned with. (What exactly the paper measured it does not say.)
+# * *Within* the window and with a gated cell the latent ODE has the smaller error on average; at 50
+#   observations the difference is clear. But it has seen both sides of each point. With the simple
+#   cell it has the larger error, and more observations do not help. Only the encoder is different,
+#   so the simple cell is what limits it.
+# * Over the *next 20* points, gated cells show no difference. With simple cells and 30 observations
+#   the latent ODE is better.
+# * Over the *next 100* points, with gated cells and 100 observations, the recurrent network has
+#   half the error.
+# * Three seeds are few: over the next 100 points the errors differ much from seed to seed. Half of
+#   the learning rates are at the end of those tried.
 #
 # ## What it looks like
 #
-# Four spirals that it has never seen, from 30 observations each, by the model of the first seed:
-# within the window, beyond it, and, as an ODE can be solved backwards too, before it. Within, it is
-# closer to the truth than its data are. Beyond, it goes on smoothly, and wrong: nothing in the ELBO
-# asks that where the window ends, $\mathbf z$ should be what it is for a series that begins there.
-# Exercise 9.3 asks whether it knows.
+# Four spirals that the model has not seen, from 30 observations each, by the model of the first
+# seed: within the window, beyond it, and before it, since an ODE can be solved backwards too.
 
 # %%
 ours = tree.load(RESULTS / "09_latent.npz")
 mean, _ = encode(ours, t[:100], x, which)
 path = by_latent("GRU", ours, t, x, which)
 earlier = decode(ours, mean, np.array([0.0, *-t[1:31]])).swapaxes(0, 1)
-# The place on the spiral where the window begins, and the 20 points before it
-beginning = np.hypot(*curves[:, 0].T) / (0.3 * 6 * np.pi / 499)
-whole = beginning > 21
-back = np.arange(20) + 1
-phi = (beginning[whole, None] - back) * 6 * np.pi / 499
-direction = np.where(np.arange(200)[whole] % 2, -1, 1)[:, None]
+
+# The truth before the window. A spiral has the radius 0.3 phi and 500 points from phi = 0 to 6 pi.
+per_point = 6 * np.pi / 499
+radius = np.hypot(curves[:, 0, 0], curves[:, 0, 1])  # where the window begins
+number = radius / (0.3 * per_point)  # of the point where the window begins
+whole = number > 21  # the spirals that have 20 points before it
+phi = (number[whole, None] - np.arange(1, 21)) * per_point
+direction = np.where(np.arange(200)[whole] % 2, -1, 1)[:, None]  # every other one is clockwise
 truth = 0.3 * phi[..., None] * np.stack([np.cos(phi), direction * np.sin(phi)], axis=-1)
+
 error_before, staying = rmse(earlier[whole, 1:21], truth), rmse(curves[whole, :1], truth)
-error_after, at_origin = rmse(path[:, 100:], curves[:, 100:]), rmse(0.0, curves[:, 100:])
-print(f"error over the 20 points before the window {error_before:.2f},", end=" ")
-print(f"staying where it begins {staying:.2f};", end=" ")
-print(f"over the next 100 points {error_after:.2f}, at the origin for ever {at_origin:.2f}")
-assert error_before < 0.5 * staying
+inside, after = curves[:, :100], curves[:, 100:]
+error_within, error_after = rmse(path[:, :100], inside), rmse(path[:, 100:], after)
+noise, at_origin = rmse(x, np.take_along_axis(curves, which[..., None], axis=1)), rmse(0.0, after)
+print(f"within the window: error {error_within:.2f}, of the observations {noise:.2f}")
+print(f"20 points before it: {error_before:.2f}, of the point where it begins {staying:.2f}")
+print(f"100 points after it: {error_after:.2f}, of the origin {at_origin:.2f}")
+assert error_before < 0.5 * staying and error_within < 0.5 * noise and error_after < at_origin
 figure, axes = panels(4, width=16, height=4.4)
 for i, panel in enumerate(axes):
     panel.plot(*curves[i].T, color="#bbbbbb", linewidth=5, label="the spiral")
@@ -349,11 +755,22 @@ save(
     " three it cuts across the inside. Before the window it goes on inwards for a short way.",
 )
 
+# %% [markdown]
+# Within the window the model is closer to the truth than its data. Beyond, it goes on smoothly, and
+# wrong: the ELBO has no term for what comes after the window. Exercise 9.4 asks whether the model
+# knows how wrong it is.
+#
+# Nobody has told the model that there are two kinds of spirals. Are they in the hidden numbers? The
+# left panel below shows 40 trajectories $\mathbf z(t)$ in the two directions in which the
+# $\mathbf z$ differ most (the first two singular vectors). The right panel decodes starts on the
+# line from the mean start of one kind to the mean start of the other kind. `turning` is the angle
+# by which a decoded curve turns to the left in all.
+
 # %%
-f = nn.mlp(4, 20, 20, 4, activation=nn.elu)[1]
-z = odeint(lambda t, z, theta: f(theta, z), mean[:40], t[:100], ours["f"], **SOLVER)
-directions = np.linalg.svd((z - z.mean(axis=(0, 1))).reshape(-1, 4), full_matrices=False)[2][:2]
-figure, axes = panels(3, width=17, height=4.8)
+z = odeint(lambda t, z, theta: field(theta, z), mean[:40], t[:100], ours["f"], **SOLVER)
+centred = (z - z.mean(axis=(0, 1))).reshape(-1, 4)
+directions = np.linalg.svd(centred, full_matrices=False)[2][:2]
+figure, axes = panels(2, width=12, height=4.8)
 for i in range(40):
     colour = COLOURS[0] if i % 2 else COLOURS[4]
     axes[0].plot(*(z[:, i] @ directions.T).T, color=colour, linewidth=1)
@@ -363,60 +780,83 @@ axes[0].set(title="Latent trajectories, clockwise and not")
 
 def turning(curve):
     """Return by how much a curve turns to the left, in radians."""
-    angle = np.unwrap(np.arctan2(*np.diff(curve, axis=0).T[::-1]))
+    along = np.diff(curve, axis=0)
+    angle = np.unwrap(np.arctan2(along[:, 1], along[:, 0]))  # without jumps of 2 pi
     return angle[-1] - angle[0]
 
 
-kinds = [mean[i::2].mean(axis=0) for i in (0, 1)]
-middle, turns = mean.mean(axis=0), []
-for s, value in enumerate(np.linspace(-2, 2, 7)):
-    grey = str(0.1 + 0.11 * s)
-    start = np.concatenate([[middle[0] + value * mean[:, 0].std()], middle[1:]])[None]
-    axes[1].plot(*decode(ours, start, t[:100])[:, 0].T, color=grey, label=f"{value:+.1f}")
-    share = 0.5 + value / 4  # of the way from one kind to the other
-    curve = decode(ours, ((1 - share) * kinds[0] + share * kinds[1])[None], t[:100])[:, 0]
+one_kind, other_kind = mean[0::2].mean(axis=0), mean[1::2].mean(axis=0)
+turns = []
+for way in np.linspace(0, 1, 7):
+    start = (1 - way) * one_kind + way * other_kind
+    curve = decode(ours, start[None], t[:100])[:, 0]
+    axes[1].plot(*curve.T, color=str(0.1 + 0.66 * way), label=f"{way:.2f}")
     turns.append(turning(curve))
-    axes[2].plot(*curve.T, color=grey, label=f"{share:.2f}")
-axes[1].legend(fontsize=9, title="standard deviations")
-axes[1].set(title="A walk across the first latent dimension", aspect="equal")
-axes[2].legend(fontsize=9, title="of the way")
-axes[2].set(title="From the mean of one kind to that of the other", aspect="equal")
+axes[1].legend(fontsize=9, title="of the way", title_fontsize=9, loc="lower left")
+axes[1].set(title="From the mean of one kind to that of the other", aspect="equal")
 save(
     figure,
     "09_latent",
-    alt="Three panels. Left: forty latent trajectories seen in two of their directions; those of"
-    " clockwise spirals lie on one side, those of the others on the other side. Middle: the curves"
-    " decoded along the first latent dimension, from -2 to +2 standard deviations: arcs of growing"
-    " size, and two short ones that are no spiral. Right: the curves decoded along the line from"
-    " the mean of one kind to that of the other: a short crooked one first, then growing arcs.",
+    alt="Two panels. Left: forty latent trajectories seen in two of their directions; those of"
+    " clockwise spirals lie on one side, those of the others on the other side. Right: the curves"
+    " decoded along the line from the mean of one kind to that of the other: a short crooked one"
+    " first, then growing arcs.",
 )
 print("turning along the way from one kind to the other:", np.round(turns, 1))
 assert turns[0] * turns[-1] < 0 and min(abs(turns[0]), abs(turns[-1])) > 1
 
 # %% [markdown]
-# Two directions of the four in which $\mathbf z$ moves: the two kinds of spirals keep apart. A walk
-# across the first latent dimension alone leads through curves of both kinds and some that are
-# neither, for nothing in the ELBO gives a single dimension a meaning. Along the line between the
-# means of the two kinds the turning changes its sign. (The first of these is hardly a spiral: in
-# the mean of a kind the phases cancel.)
+# They are: the two kinds lie apart, and along the line from one to the other the turning changes
+# its sign. (The first curve there is hardly a spiral: the mean of many starts need not be the start
+# of a series.)
 #
+# ## The sources against the numbers
+#
+# * A latent ODE needs no bins, takes series at irregular times, and has a state at any time:
+#   **holds**. Each series had its own times, and was predicted within, beyond and before its window
+#   (P-latent, P-time, S-irregular).
+# * It predicts with a smaller error than a recurrent network, the more so for irregular and noisy
+#   data: **does not hold here** as it stands (S-rnn); the code below counts. "The more so": in the
+#   last table the latent ODE gets better with fewer observations over the next 20 points, but for
+#   gated cells no difference is larger than two standard errors. Other noise was not tried.
+# * In the paper the recurrent network has 1.3 to 2.4 times the error of the latent ODE. Within the
+#   window, our simple recurrent network is about as good as the paper's latent ODE. It is told the
+#   times, and was given the same choice of learning rates.
+# * Paper and public example do not say what a clockwise spiral is, nor at which points the error is
+#   taken. Here it is the mirror image, and the error is taken against the spiral without noise.
+
+# %%
+for cell in CELLS:
+    of_cell = [in_errors[cell, k, where] for k in OBSERVATIONS for where in WHERE[1:]]
+    better, worse = sum(d > 2 for d in of_cell), sum(d < -2 for d in of_cell)
+    print(f"{cell}, beyond the window: of {len(of_cell)} comparisons the latent ODE is", end=" ")
+    print(f"better in {better}, worse in {worse}, by more than two standard errors")
+    assert worse >= better  # the claim would have it better in all
+ratio = np.divide(PAPER["recurrent"], PAPER["latent ODE"])
+print("error in the paper, recurrent / latent ODE:", np.round(ratio, 1))
+simple = [np.mean(of("recurrent, RNN", k, "within")) for k in OBSERVATIONS]
+print("our simple recurrent network within the window:", np.round(simple, 2))
+assert 1.3 < min(ratio) and max(ratio) < 2.4
+assert np.allclose(simple, PAPER["latent ODE"], rtol=0.3)
+
+# %% [markdown]
 # ## Exercises
 
-# %% [exercise 9.1] level 1
-# How certain is the recognition network of what it says? Write `deviation`: the mean, over all
-# series and all four dimensions, of the standard deviation $\sigma$ of $q(\mathbf z_0)$, by the
-# trained model `ours`. It is given observations `x`, shape (n, k, 2), and `which`, shape (n, k), as
-# `encode` is, whose times are `t[:100]`. (`encode` returns two arrays, the mean and the logarithm
-# of the *variance*.)
+# %% [exercise 9.2] level 1
+# How certain is the encoder? Write `deviation`: the mean of the deviation $\sigma$ of
+# $q(\mathbf z_0)$ over all series and all four hidden numbers, by the trained model `ours`. Like
+# `encode(ours, t[:100], x, which)`, it is given observations `x`, shape (n, k, 2), and `which`,
+# shape (n, k). (`encode` returns two arrays: $\mu$, and the logarithm of the *variance*
+# $\sigma^2$.)
 
 
-# %% [stub 9.1]
+# %% [stub 9.2]
 def deviation(x, which):
     """Return the mean of sigma over the series and the dimensions, one number."""
     ...  # your code here
 
 
-# %% [solution 9.1]
+# %% [solution 9.2]
 def deviation(x, which):
     """Return the mean of sigma over the series and the dimensions, one number."""
     _, log_variance = encode(ours, t[:100], x, which)
@@ -427,7 +867,7 @@ for every in (1, 2, 6):
     fewer = x[:, ::every], which[:, ::every]
     print(f"{fewer[0].shape[1]} observations: mean deviation of z0 {deviation(*fewer):.3f}")
 
-# %% [check 9.1]
+# %% [check 9.2]
 given = deviation(x[:, ::6], which[:, ::6])
 assert given is not None, "deviation returns None: where is its `return`?"
 assert np.shape(given) == (), (
@@ -452,17 +892,18 @@ assert np.isclose(given, right, rtol=1e-6), (
     f" {''.join(hint)}"
 )
 
-# %% [exercise 9.2] level 2
-# Is it right in that? Give it five of the thirty observations of each series, every sixth:
-# `x[:, ::6]` and `which[:, ::6]`. By which factor does the deviation of exercise 9.1 grow, from
-# thirty observations to five? And by which the error within the window, the `rmse` of what
-# `by_latent` gives at the first 100 times against `curves` there? Set `factors` to the two: first
-# that of the deviation, second that of the error.
+# %% [exercise 9.3] level 2
+# Does the deviation grow as much as the error when there are fewer observations? Give the encoder
+# five of the thirty observations of each series, every sixth: `x[:, ::6]` and `which[:, ::6]`. By
+# which factor does the mean deviation (exercise 9.2) grow, from thirty observations to five? By
+# which factor does the error within the window grow, the `rmse` of `by_latent` against `curves` at
+# the first 100 times? Set `factors` to the two: first that of the deviation, second that of the
+# error.
 
-# %% [stub 9.2]
+# %% [stub 9.3]
 factors = ...  # two numbers: of the deviation, of the error
 
-# %% [solution 9.2]
+# %% [solution 9.3]
 # It becomes less certain, but far too little: it was trained with 30.
 found = {}
 for every in (1, 6):
@@ -475,7 +916,7 @@ print("with five observations instead of thirty, times as large: the deviation o
 print(f"{factors[0]:.1f}, the error within {factors[1]:.1f}")
 assert factors[1] > 3 * factors[0]
 
-# %% [check 9.2]
+# %% [check 9.3]
 assert np.shape(factors) == (2,), f"factors is {factors}; it should be two numbers"
 few = x[:, ::6], which[:, ::6]
 sigmas = [np.mean(np.exp(0.5 * encode(ours, t[:100], *seen)[1])) for seen in (few, (x, which))]
@@ -496,22 +937,22 @@ for called, factor, wanted in zip(("deviation", "error"), factors, right):
         f"the factor of the {called} is {factor:.2f}, which is not right. {''.join(hint)}"
     )
 
-# %% [exercise 9.3] level 2
-# How certain is it of what comes later? Write `spread_over_time`: draw $\mathbf z_0$ from $q$ some
-# number of times for each of the 200 series (given all of `x` and `which`), decode each draw at all
-# 200 times `t`, and return how far the draws lie from one another at each time, an array of shape
-# (200,): the variance over the draws, averaged over the series and the two coordinates, and the
-# root of that. Compare it with the error of `path` at these times. (`decode` returns the shape
-# (200 times, n series, 2).)
+# %% [exercise 9.4] level 2
+# Does the model know how wrong it is beyond the window? Write `spread_over_time`. For each of the
+# 200 series (all of `x` and `which`), draw $\mathbf z_0$ from $q$ as often as `draws` says, and
+# decode each draw at all 200 times `t`. At each time take the variance over the draws, average it
+# over the series and the two coordinates, and take the root. Return the 200 roots, shape (200,).
+# Compare them with the error of `path` at these times. (`decode` returns the shape (200 times,
+# n series, 2).)
 
 
-# %% [stub 9.3]
+# %% [stub 9.4]
 def spread_over_time(draws, rng):
     """Return the spread of the predictions at each of the times t, shape (200,)."""
     ...  # your code here
 
 
-# %% [solution 9.3]
+# %% [solution 9.4]
 def spread_over_time(draws, rng):
     """Return the spread of the predictions at each of the times t, shape (200,)."""
     mean, log_variance = encode(ours, t[:100], x, which)
@@ -529,7 +970,7 @@ print("at t = 0, 1/2, 1, 3/2, 2: spread", np.round(spreads[at], 3), end=" ")
 print("error", np.round(off[at], 3))
 assert spreads[199] < 0.2 * off[199] and spreads[50] < 0.8 * off[50]
 
-# %% [check 9.3]
+# %% [check 9.4]
 given = spread_over_time(12, np.random.default_rng(8))
 assert given is not None, "spread_over_time returns None: where is its `return`?"
 assert np.shape(given) == (200,), (
@@ -564,26 +1005,27 @@ assert 0.9 < share < 1.1, (
     f" {''.join(hint[:1])}"
 )
 
-# %% [exercise 9.4] level 3
-# Does the model know the times of its observations, or only their order? Take the series whose last
-# observation leaves room, `fits = which[:, -1] < 95`, and tell the model that all their
-# observations were made five steps later (`which + 5`). The spirals that it should now see at the
-# times 5 to 99 are `curves` at the times 0 to 94. Set `errors` to two root mean square errors over
-# the times 5 to 99 against these moved spirals: first that of what the model now predicts; second
-# that of what it predicted before (`path`), which is the error it would have if it did not notice.
+# %% [exercise 9.5] level 3
+# Does the model use the times of its observations, or only their order? Take the series whose last
+# observation leaves room, `fits = which[:, -1] < 95`. Tell the model that each of their
+# observations was made five places later (`which + 5`). A model that uses the times should now
+# predict at the places 5 to 99 what `curves` has at the places 0 to 94: the moved spirals. Set
+# `errors` to two root mean square errors at the places 5 to 99, both against the moved spirals:
+# first the error of what the model predicts now, second that of what it predicted before (`path`).
+# The second is the error of a model that does not use the times.
 
-# %% [stub 9.4]
+# %% [stub 9.5]
 errors = ...  # two numbers: of what it predicts now, of what it predicted before
 
-# %% [solution 9.4]
+# %% [solution 9.5]
 fits = which[:, -1] < 95
 now = by_latent("GRU", ours, t, x[fits], which[fits] + 5)
 errors = [rmse(some[:, 5:100], curves[fits, :95]) for some in (now, path[fits])]
 print(f"observations moved by five steps: error {errors[0]:.3f};", end=" ")
-print(f"had it not noticed {errors[1]:.3f}")
+print(f"of what it predicted before {errors[1]:.3f}")
 assert errors[0] < 0.6 * errors[1]  # it notices
 
-# %% [check 9.4]
+# %% [check 9.5]
 assert np.shape(errors) == (2,), f"errors is {errors}; it should be two numbers"
 room = which[:, -1] < 95
 told_later = by_latent("GRU", ours, t, x[room], which[room] + 5)[:, 5:100]
@@ -606,6 +1048,20 @@ for called, one_error, wanted in zip(("first", "second"), errors, right):
     )
 
 # %% [markdown]
+# ## What to remember
+#
+# 1. A latent ODE has a hidden start for each series, an ODE and a decoder for all. Its state exists
+#    at every time, so irregular times need no bins.
+# 2. $\log p(x) = \mathrm{ELBO} + \mathrm{KL}(q, \text{posterior})$. A divergence is never negative,
+#    so the ELBO is a lower bound, and the best $q$ is the one nearest to the posterior.
+# 3. $\mathrm{ELBO} = \mathbb E_q \log p(x \mid z_0) - \mathrm{KL}(q, \text{prior})$: how well the
+#    draws explain the data, minus what it costs to leave the prior. Without the cost $q$ shrinks to
+#    one point.
+# 4. The encoder gives $\mu$ and $\sigma$ of every series. $z_0 = \mu + \sigma e$ with $e$ from
+#    $\mathcal N(0, 1)$ is a draw that has slopes in $\mu$ and $\sigma$.
+# 5. Compare two models where both know the same. Within the window the latent ODE sees both sides
+#    of a point; beyond it, a gated recurrent network that is told the times is as good or better.
+#
 # ## Sources
 #
 # P-latent, P-time (Price-Broncucia, "What are the benefits?"); S-irregular, S-rnn (Lenze and

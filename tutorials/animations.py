@@ -87,12 +87,12 @@ def euler_walks():
 def depth_to_flow():
     """The paths through 1, 2, 4, ..., 64 layers with the same block."""
     A = np.array([[-0.6, 1.7], [-1.7, -0.6]])
-    G = lambda t, h: 2.0 * np.tanh(h @ A)
+    G = lambda t, z: 2.0 * np.tanh(z @ A)
     angle = 2 * np.pi * np.arange(5) / 5 + 0.3
-    h0 = np.stack([1.5 * np.cos(angle), np.sin(angle)], axis=1) + np.array([0.2, 0.0])
+    z0 = np.stack([1.5 * np.cos(angle), np.sin(angle)], axis=1) + np.array([0.2, 0.0])
     s, depths = np.linspace(0, 1, 129), [1, 2, 4, 8, 16, 32, 64]
-    flow = solve(G, h0, s, rtol=1e-9, atol=1e-9).y
-    layers = {n: solve(G, h0, np.linspace(0, 1, n + 1), method="euler").y for n in depths}
+    flow = solve(G, z0, s, rtol=1e-9, atol=1e-9).y
+    layers = {n: solve(G, z0, np.linspace(0, 1, n + 1), method="euler").y for n in depths}
 
     def path(n):
         """Return the points of the polygons at the 129 places of s."""
@@ -105,10 +105,10 @@ def depth_to_flow():
     axes.plot(*flow[:, :1].T.reshape(2, -1), label="the ODE", **black)
     for i in range(1, 5):
         axes.plot(flow[:, i, 0], flow[:, i, 1], **black)
-    axes.plot(h0[:, 0], h0[:, 1], "s", color="black", markersize=9, label="inputs")
+    axes.plot(z0[:, 0], z0[:, 1], "s", color="black", markersize=9, label="inputs")
     lines = [axes.plot([], [], color=RED)[0] for _ in range(5)]
     (dots,) = axes.plot([], [], "o", color=RED, markersize=6, label="after a layer")
-    axes.set(xlabel="$h_1$", ylabel="$h_2$", xlim=(-2.9, 4.5), ylim=(-2.8, 2.8), aspect="equal")
+    axes.set(xlabel="$z_1$", ylabel="$z_2$", xlim=(-2.9, 4.5), ylim=(-2.8, 2.8), aspect="equal")
     axes.set_title("1 layer", loc="left")
     axes.legend(loc="lower right", frameon=True, framealpha=1, edgecolor="white")
     settled(figure)
@@ -125,7 +125,7 @@ def depth_to_flow():
         if part == 0:
             off = np.abs(layers[n][-1] - flow[-1]).max()
             said = "1 layer adds" if n == 1 else f"{n} layers, each adds"
-            axes.set_title(f"{said} $G(h)$ / {n}:  {off:.2f} from the ODE at the end", loc="left")
+            axes.set_title(f"{said} $G(z)$ / {n}:  {off:.2f} from the ODE at the end", loc="left")
 
     moves = [(k, part) for k in range(7) for part in [*[0.0] * 9, *np.linspace(0, 1, 7)[1:-1]]]
     return figure, update, moves[:-5], {"seconds": 0.14, "pause": 4.0}
