@@ -56,12 +56,12 @@ save(
 #
 # In the middle,
 #
-# * **ResNet** takes six steps $\mathbf h \leftarrow \mathbf h + \mathrm{block}(\theta_t, \mathbf h)$.
-#   A block is a network with one hidden layer of 32 units, and each has parameters $\theta_t$ of its
-#   own (S-alg1);
-# * **ODE-Net** has one network $f(t, \mathbf h, \theta)$, which is told the time. The features move by
-#   $\mathbf h' = f(t, \mathbf h, \theta)$ from $t = 0$ to 1. The solver is adaptive, and Algorithm 2
-#   gives the gradient (S-alg2);
+# * **ResNet** takes six steps
+#   $\mathbf h \leftarrow \mathbf h + \mathrm{block}(\theta_t, \mathbf h)$. A block is a network
+#   with one hidden layer of 32 units, and each has parameters $\theta_t$ of its own (S-alg1);
+# * **ODE-Net** has one network $f(t, \mathbf h, \theta)$, which is told the time. The features move
+#   by $\mathbf h' = f(t, \mathbf h, \theta)$ from $t = 0$ to 1. The solver is adaptive, and
+#   Algorithm 2 gives the gradient (S-alg2);
 # * **RK-Net** is the same equation in four steps of rk4, differentiated step by step
 #   (`gradient="discrete"`).
 #
@@ -127,14 +127,15 @@ assert sizes["ODE-Net"] == ends + affine(33, 32) + affine(32, 32)
 # The number of wrong answers jumps when a parameter changes, so it has no useful derivative.
 # Training makes something smooth small instead.
 #
-# > **Cross-entropy.** First the scores $s_k$ become probabilities, $p_k = e^{s_k} / \sum_j e^{s_j}$,
-# > which are positive and add up to 1 (*softmax*). With three classes and the scores $(2, 1, 0)$ the
-# > exponentials are 7.39, 2.72 and 1, their sum is 11.11, and the probabilities are 0.665, 0.245 and
-# > 0.090. The loss of an image is $-\log p_k$, where $k$ is its label, the right answer. If that is
-# > the first class, the loss is $-\log 0.665 = 0.408$; if it is the third, $-\log 0.090 = 2.408$. A
-# > network that knows nothing gives each of ten digits the probability 0.1, and has the loss
-# > $\log 10 = 2.303$. The mean of $-\log p_k$ over the images is called cross-entropy. It is minus
-# > the logarithm of the likelihood of the labels (chapter 6), divided by their number.
+# > **Cross-entropy.** First the scores $s_k$ become probabilities,
+# > $p_k = e^{s_k} / \sum_j e^{s_j}$, which are positive and add up to 1 (*softmax*). With three
+# > classes and the scores $(2, 1, 0)$ the exponentials are 7.39, 2.72 and 1, their sum is 11.11,
+# > and the probabilities are 0.665, 0.245 and 0.090. The loss of an image is $-\log p_k$, where $k$
+# > is its label, the right answer. If that is the first class, the loss is $-\log 0.665 = 0.408$;
+# > if it is the third, $-\log 0.090 = 2.408$. A network that knows nothing gives each of ten digits
+# > the probability 0.1, and has the loss $\log 10 = 2.303$. The mean of $-\log p_k$ over the images
+# > is called cross-entropy. It is minus the logarithm of the likelihood of the labels (chapter 6),
+# > divided by their number.
 #
 # The derivative with respect to the scores is simple. The loss is
 # $-\log p_k = -s_k + \log \sum_j e^{s_j}$, and the derivative of the second term with respect to
@@ -159,9 +160,9 @@ assert np.allclose(slope, probabilities - [[1, 0, 0]], rtol=1e-12)
 # %% [markdown]
 # ## Training
 #
-# The gradient of the loss on a **batch** of 100 images makes one step of Adam (chapter 6). After ten
-# steps each image has been used once: that is an **epoch**, and the next one takes the images in
-# another order. The size of the steps is set by the *learning rate*, which falls from its first
+# The gradient of the loss on a **batch** of 100 images makes one step of Adam (chapter 6). After
+# ten steps each image has been used once: that is an **epoch**, and the next one takes the images
+# in another order. The size of the steps is set by the *learning rate*, which falls from its first
 # value to zero along half a cosine. All this is the same for the three networks, but for the first
 # value of the rate.
 
@@ -230,14 +231,14 @@ table(rows, "10 epochs, one seed", "parameters", "test error, %", "memory of a s
 # %% [markdown]
 # ## The table
 #
-# The full experiment has sixty epochs and five *seeds*: each seed draws other initial parameters and
-# another order of the images. It takes minutes, so its results are kept in `tutorials/results/`, and
-# the chapter makes its tables of them (`python -m tutorials 7 --full` would compute what is
-# missing).
+# The full experiment has sixty epochs and five *seeds*: each seed draws other initial parameters
+# and another order of the images. It takes minutes, so its results are kept in
+# `tutorials/results/`, and the chapter makes its tables of them (`python -m tutorials 7 --full`
+# would compute what is missing).
 #
 # First, which learning rate suits which network? The test images must not decide it, or they would
-# no longer be a test. So each network is trained on 800 of the 1000 training images with four rates,
-# and keeps the one with the smallest error on the other 200, a mean over three seeds.
+# no longer be a test. So each network is trained on 800 of the 1000 training images with four
+# rates, and keeps the one with the smallest error on the other 200, a mean over three seeds.
 
 # %%
 EPOCHS, RATES = 60, (0.003, 0.01, 0.03, 0.1)
@@ -328,16 +329,17 @@ assert np.mean(difference) < 0.5 and sizes["ODE-Net"] <= 0.4 * sizes["ResNet"]
 # With less than a third of the parameters the ODE-Net is as good as the residual network. It is not
 # free: an epoch takes several times as long, because $f$ is evaluated that many times more often.
 # Nor is its memory smaller here. Algorithm 2 keeps the state of one evaluation, whatever their
-# number. But the states of six small blocks take less than one evaluation of the augmented equation.
-# The adjoint saves memory where a network is deep, and six is not deep (chapter 5 measures it).
+# number. But the states of six small blocks take less than one evaluation of the augmented
+# equation. The adjoint saves memory where a network is deep, and six is not deep (chapter 5
+# measures it).
 #
 # Does the residual network *need* all its parameters? This table does not say. Its six blocks with
 # one and the same $\theta$ would be Euler's method for the same equation (exercise 7.2).
 #
 # ## Train high, run low
 #
-# The accuracy of a trained neural ODE can be chosen each time it is run. This one was trained with a
-# tolerance of $10^{-3}$. How wrong are its answers, and how many evaluations do they take, with
+# The accuracy of a trained neural ODE can be chosen each time it is run. This one was trained with
+# a tolerance of $10^{-3}$. How wrong are its answers, and how many evaluations do they take, with
 # other tolerances?
 
 # %% [predict]
@@ -404,18 +406,18 @@ save(
 #
 # ## Why solving gets slower during training, and what helps
 #
-# Everybody who trains a neural ODE sees it: the longer the training, the more evaluations. Let us
-# look for the reason in three steps.
+# Everybody who trains a neural ODE sees it: the longer the training, the more evaluations. Here is
+# the reason, in three steps.
 #
 # **What makes a field slow to solve?** A solver takes small steps where the slope of a solution
 # *changes* quickly. In a field of constant slope a step of any length is exact. In a curved field
-# the speed counts: $16 f$ moves the features in a unit of time as far along their curves as $f$
-# does in 16 units. Here is the field of the network before training, multiplied by a factor, at a
-# tolerance of $10^{-6}$ on 100 images.
+# the speed counts: if $f$ does not depend on the time, $16 f$ moves the features in one unit of
+# time along the same curves and as far as $f$ does in 16 units. Here is the field of the network
+# before training, multiplied by a factor, at a tolerance of $10^{-6}$ on 100 images.
 
 # %% [predict]
-# The field is multiplied by 16. Does the solver take as many evaluations as before, about 5 times as
-# many, or 16 times as many? And in a field of constant slope?
+# The field is multiplied by 16. Does the solver take as many evaluations as before, about 5 times
+# as many, or 16 times as many? And in a field of constant slope?
 
 # %%
 TIGHT = {"rtol": 1e-6, "atol": 1e-6}
@@ -430,19 +432,12 @@ for factor in factors:
 rows = [("the network", *of_field), ("constant slope", *of_constant)]
 table(rows, "evaluations of f, times a factor of", *[f"{factor:.0f}" for factor in factors])
 
-
-def slope_of_tanh(t, h, theta):
-    """Return the mean slope 1 - tanh^2 of the hidden units of the network."""
-    inputs = np.concatenate([h, t * np.ones((len(h), 1))], axis=1)
-    return np.mean(1 - np.tanh(inputs @ theta[0]["W"] + theta[0]["b"]) ** 2)
-
-
-at_ends = solve(lambda t, h, theta: 16 * f(t, h, theta), h, [0.0, 1.0], theta, **TIGHT).y
-of_tanh = [slope_of_tanh(t, state, theta) for t, state in zip((0.0, 1.0), at_ends)]
-print(
-    f"mean slope of tanh, 16 times the field: {of_tanh[0]:.2f} at t = 0, {of_tanh[1]:.2f} at t = 1"
-)
-assert of_tanh[1] < 0.2 < 0.8 < of_tanh[0]
+at_end = solve(lambda t, h, theta: 16 * f(t, h, theta), h, [0.0, 1.0], theta, **TIGHT).y[-1]
+for t, state in ((0.0, h), (1.0, at_end)):
+    inputs = np.concatenate([state, t * np.ones((100, 1))], axis=1)
+    slope_of_tanh = np.mean(1 - np.tanh(inputs @ theta[0]["W"] + theta[0]["b"]) ** 2)
+    print(f"16 times the field, t = {t}: mean slope of the network's tanh {slope_of_tanh:.2f}")
+assert slope_of_tanh < 0.2
 assert 4 < of_field[4] / of_field[0] < 7 and max(of_constant) == min(of_constant)
 
 # %% [markdown]
@@ -453,18 +448,18 @@ assert 4 < of_field[4] / of_field[0] < 7 and max(of_constant) == min(of_constant
 #
 # **Why does training make the field faster?** The features start close together, and the loss falls
 # as long as the scores are pushed apart. The field has to do it within one unit of time. So the
-# features go farther and farther, and nothing in the loss asks for short ways.
+# features go farther and farther, and nothing in the loss asks for short paths.
 #
-# **What helps?** To ask for short ways. Add to the loss a price, times the integral of the square of
-# the speed along the paths, a mean over the images (Finlay and others):
+# **What helps?** Ask for short paths. Add to the loss a price, times the integral of the square
+# of the speed along the paths, a mean over the images (Finlay and others):
 #
 # $$L + \lambda \int_0^1 |f(t, \mathbf h(t), \theta)|^2 dt, \qquad \lambda = 0.03.$$
 #
 # ($L$ is the cross-entropy.) The integral is one more component of the state, whose derivative is
-# $|f|^2$. The price asks for short ways, and for straight ones: the mean of a square is at least the
-# square of the mean, so the integral is at least the square of the distance from $\mathbf h(0)$ to
-# $\mathbf h(1)$. The two are equal on a straight way at constant speed. We train once more from the
-# same start, and measure at each epoch.
+# $|f|^2$. The price asks for short paths, and for straight ones: the mean of a square is at least
+# the square of the mean, so the integral is at least the square of the distance from $\mathbf h(0)$
+# to $\mathbf h(1)$. The two are equal on a straight path at constant speed. We train once more from
+# the same start, and measure at each epoch.
 
 
 # %%
@@ -475,7 +470,7 @@ def f_and_square(t, state, theta):
 
 
 def priced_loss(parameters, x, y, price=0.03):
-    """Return the cross-entropy and the price of the way."""
+    """Return the cross-entropy and the price of the path."""
     start = np.tanh(into(parameters["in"], x)), 0.0
     h, square = odeint(f_and_square, start, [0.0, 1.0], parameters["field"], **ODE)
     return nn.cross_entropy(out(parameters["out"], h[-1]), y) + price * square[-1]
@@ -529,9 +524,9 @@ save(
 # %% [markdown]
 # Without a price the features go farther and farther, and the evaluations rise from 38 to 50. With
 # the price they fall to 32, and the test error is the same but for one image. In each row the
-# integral is only a little larger than the squared distance: the ways are nearly straight, and it is
-# their length that costs. All this is mild here, because digits are easy to tell apart. Chapter 8
-# has fields that get much slower.
+# integral is only a little larger than the squared distance: the paths are nearly straight, and it
+# is their length that costs. All this is mild here, because digits are easy to tell apart. Chapter
+# 8 has fields that get much slower.
 #
 # Other things that help: a looser tolerance, as above; features of more dimensions, in which the
 # images can pass one another (chapter 10); and a compiled field (chapter 5), which makes each
@@ -584,12 +579,13 @@ assert shares[-1] > shares[0]
 #
 # ## The sources against the numbers
 #
-# * *The same performance with fewer parameters* (P-param, S-param). This holds on these digits: with
-#   0.30 of the parameters the ODE-Net is as good as the residual network, within half a percent.
-# * *Train with high accuracy, run with low* (P-lower, S-control). This holds: any tolerance gives
-#   the same digits.
-# * *Memory that does not depend on the depth* (P-mem, S-mem). This is so, and saves nothing here: one
-#   evaluation of the augmented equation takes more than six small blocks.
+# * *The same performance with fewer parameters* (P-param, S-param). This holds on these digits:
+#   with 0.30 of the parameters the ODE-Net is as good as the residual network, within half a
+#   percent.
+# * *Train with high accuracy, run with low* (P-lower, S-control). This holds: every
+#   tolerance gives the same digits, for a third of the evaluations.
+# * *Memory that does not depend on the depth* (P-mem, S-mem). This is so (chapter 5), and saves
+#   nothing here: one evaluation of the augmented equation takes more than six small blocks.
 # * *The number of evaluations grows during training* (Chen and others, figure 3d). This holds, and
 #   the reason is above.
 # * *The backward pass takes half as many evaluations as the forward pass* (Chen and others, figure
@@ -803,13 +799,13 @@ assert np.isclose(in_batch, by_factor, rtol=1e-3), (
 #
 # 1. One block for all times and a good solver do what six blocks do, with 0.30 of their parameters,
 #    in several times their time.
-# 2. Cross-entropy is the mean of $-\log$ of the probability that the network gives to the label. Its
-#    derivative with respect to the scores is the row of probabilities, less 1 at the label.
+# 2. Cross-entropy is the mean of $-\log$ of the probability that the network gives to the label.
+#    Its derivative with respect to the scores is the row of probabilities, less 1 at the label.
 # 3. The accuracy of a trained neural ODE is chosen when it is run. Here a tolerance that forbids
 #    nothing gives the same digits as $10^{-8}$.
 # 4. The backward pass of Algorithm 2 takes about as many evaluations as the forward pass.
 # 5. Training makes the field faster, and a faster field takes more steps. A price on
-#    $\int |f|^2 dt$ keeps the ways short, straight and easy to solve.
+#    $\int |f|^2 dt$ keeps the paths short, straight and easy to solve.
 #
 # ## Sources
 #

@@ -56,10 +56,10 @@ from tinyode.plotting import COLOURS, panels, save
 # > $p(0.5) = 0.0048 / 0.01 = 2 N(1) = 0.48$: the density of the image, times the factor by which
 # > the map stretches. For any invertible $z = g(x)$ that is $p(x) = N(g(x)) \vert g'(x) \vert$.
 # >
-# > In the plane pieces have areas. The matrix
-# > $A = \begin{pmatrix} 2 & 1 \cr 0 & 1.5 \end{pmatrix}$ sends the unit square to a parallelogram of
-# > area 3, and 3 is its determinant. A curved map acts near a point like its Jacobian there, so
-# > $\vert g'(x) \vert$ becomes the size of the determinant of the Jacobian.
+# > In the plane pieces have areas. The matrix $A = \begin{pmatrix} 2 & 1 \cr 0 & 1.5 \end{pmatrix}$
+# > sends the unit square to a parallelogram of area 3, and 3 is its determinant. A curved map acts
+# > near a point like its Jacobian there, so $\vert g'(x) \vert$ becomes the size of the determinant
+# > of the Jacobian.
 #
 # So in any number of dimensions, with an invertible map $\mathbf z = \mathbf g(\mathbf x)$,
 #
@@ -123,12 +123,11 @@ assert np.isclose(by_formula, by_jacobian, rtol=1e-12)
 # %% [markdown]
 # Is the layer invertible? Look at the number $r = \mathbf w^T \mathbf z + b$ of a point. The layer
 # moves the point by $\mathbf u \tanh r$, so $r$ becomes $r + \mathbf w^T \mathbf u \tanh r$. The
-# derivative of the new number with respect to $r$ is
-# $1 + \mathbf w^T \mathbf u (1 - \tanh^2 r)$. The bracket is at most 1. So if
-# $\mathbf w^T \mathbf u \ge -1$ the derivative is never negative, and the new number grows with $r$.
-# Then two points with the same image have the same $r$. Both were moved by the same
-# $\mathbf u \tanh r$, so they are the same point. (Exercise 8.4 has a layer with
-# $\mathbf w^T \mathbf u \lt -1$, which is not invertible.) How does training keep
+# derivative of the new number with respect to $r$ is $1 + \mathbf w^T \mathbf u (1 - \tanh^2 r)$.
+# The bracket is at most 1. So if $\mathbf w^T \mathbf u \ge -1$ the derivative is never negative,
+# and the new number grows with $r$. Then two points with the same image have the same $r$. Both
+# were moved by the same $\mathbf u \tanh r$, so they are the same point. (Exercise 8.4 has a layer
+# with $\mathbf w^T \mathbf u \lt -1$, which is not invertible.) How does training keep
 # $\mathbf w^T \mathbf u$ above $-1$? The library moves $\mathbf u$ along $\mathbf w$ until
 # $\mathbf w^T \mathbf u$ is $\log(1 + e^x) - 1$ with some $x$; this logarithm, the *softplus*, is
 # positive for every $x$.
@@ -145,22 +144,22 @@ assert np.isclose(by_formula, by_jacobian, rtol=1e-12)
 #    $T_\varepsilon(\mathbf z) = \mathbf z + \varepsilon f(t, \mathbf z) + O(\varepsilon^2)$. Its
 #    Jacobian is $I + \varepsilon A + O(\varepsilon^2)$ with
 #    $A = \frac{\partial f}{\partial \mathbf z}$.
-# 2. The eigenvalues of $I + \varepsilon A$ are $1 + \varepsilon \lambda_i$, with $\lambda_i$ those of
-#    $A$. The logarithm of their product is the sum of
-#    $\log(1 + \varepsilon \lambda_i) = \varepsilon \lambda_i + O(\varepsilon^2)$, and the sum of the
-#    eigenvalues is the trace, the sum of the diagonal:
+# 2. The eigenvalues of $I + \varepsilon A$ are $1 + \varepsilon \lambda_i$, with $\lambda_i$ those
+#    of $A$. The logarithm of their product is the sum of
+#    $\log(1 + \varepsilon \lambda_i) = \varepsilon \lambda_i + O(\varepsilon^2)$, and the sum of
+#    the eigenvalues is the trace, the sum of the diagonal:
 #    $\log \det(I + \varepsilon A) = \varepsilon \operatorname{tr} A + O(\varepsilon^2)$.
 # 3. Between $t$ and $t + \varepsilon$ the flow stretches a small piece of space by
-#    $\det \frac{\partial T_\varepsilon}{\partial \mathbf z}$. Its probability stays the same, so the
-#    density at the moving point is *divided* by the determinant:
+#    $\det \frac{\partial T_\varepsilon}{\partial \mathbf z}$. Its probability stays the same, so
+#    the density at the moving point is *divided* by the determinant:
 #    $\log p_{t + \varepsilon}(\mathbf z(t + \varepsilon)) - \log p_t(\mathbf z(t)) = -\log \det \frac{\partial T_\varepsilon}{\partial \mathbf z}$.
 #
 # Divide by $\varepsilon$ and let it go to zero. Along a solution
 #
 # $$\frac{d \log p_t(\mathbf z(t))}{dt} = -\operatorname{tr} \frac{\partial f}{\partial \mathbf z}(t, \mathbf z(t)),$$
 #
-# the **instantaneous change of variables** (Chen and others, theorem 1). The field of the check is a
-# network of $\mathbf z$ and $t$ with random weights.
+# the **instantaneous change of variables** (Chen and others, theorem 1). The field of the check is
+# a network of $\mathbf z$ and $t$ with random weights.
 
 # %%
 init, network = nn.mlp(3, 16, 2)
@@ -240,8 +239,8 @@ assert np.isclose(by_trace, by_determinant, atol=1e-8)
 # $\mathbf e^T J$. If one $\mathbf e$ is kept for a whole solve, the mean of its integral is the
 # integral of the trace.
 #
-# How far off is a mean of $n$ such estimates? Its typical distance from the true value is called its
-# standard error.
+# How far off is a mean of $n$ such estimates? Its typical distance from the true value is called
+# its standard error.
 
 # %% [predict]
 # The mean of 1000 estimates has some standard error. How many times smaller is the standard error
@@ -271,10 +270,10 @@ assert abs(mean - exact) < 5 * error
 #
 # > **Maximum likelihood.** The likelihood of a model is the density that it gives to the data; for
 # > independent points, the product of their densities (chapter 6). One works with minus its
-# > logarithm, divided by the number of points: the mean of $-\log p$. Take the points 0.1 and $-0.3$
-# > and two models. The standard normal density has the mean 0.944. A normal density with twice the
-# > deviation has the mean 1.618: it gives density to places where no points are. The first fits
-# > better. Training by maximum likelihood makes this mean small.
+# > logarithm, divided by the number of points: the mean of $-\log p$. Take the points 0.1 and
+# > $-0.3$ and two models. The standard normal density has the mean 0.944. A normal density with
+# > twice the deviation has the mean 1.618: it gives density to places where no points are. The
+# > first fits better. Training by maximum likelihood makes this mean small.
 #
 # > **Entropy.** Over points that are drawn from $p$, the mean of $-\log p$ is called the entropy of
 # > $p$. No other density $q$ has a smaller mean of $-\log q$ over these points: since
@@ -366,8 +365,8 @@ def loss(model, theta, x):
 
 # %% [markdown]
 # A small run first: two moons, and 150 steps. (The learning rate falls along half a cosine, as in
-# chapter 7. `clip` shortens a gradient that is longer than 5, so that one bad batch cannot throw the
-# parameters far away.)
+# chapter 7. `clip` shortens a gradient that is longer than 5, so that one bad batch cannot throw
+# the parameters far away.)
 
 # %%
 moons = held_out["two_moons"]
@@ -412,11 +411,11 @@ assert abs(total - 1) < 1e-3 and missed < 1e-6
 # ## The table
 #
 # The full experiment trains each model on both data sets: planar flows with 2, 8 and 32 layers, and
-# the continuous flow with the exact trace and with Hutchinson's estimate. It takes more than an hour, so
-# its results are kept, and the chapter makes its tables of them (`python -m tutorials 8 --full` would
-# compute what is missing). First, each model is trained with several rates, and the rate is kept
-# whose loss is smallest on 2000 fresh points. Then each is trained from three seeds with this rate,
-# and judged by the held-out points.
+# the continuous flow with the exact trace and with Hutchinson's estimate. It takes more than an
+# hour, so its results are kept, and the chapter makes its tables of them
+# (`python -m tutorials 8 --full` would compute what is missing). First, each model is trained with
+# several rates, and the rate is kept whose loss is smallest on 2000 fresh points. Then each is
+# trained from three seeds with this rate, and judged by the held-out points.
 
 # %% [predict]
 # The planar flow with 32 layers has 160 parameters, the continuous one 1250. Which of the two comes
@@ -513,13 +512,12 @@ assert min(of_longer) > max(losses["continuous", "two_circles"])
 
 seconds = {}
 for name in MODELS:
-    of_name = [trials[name, data, rate]["seconds"] for data in DRAW for rate in rates[name]]
-    seconds[name] = np.array(of_name)
-medians = {name: np.median(of_name) for name, of_name in seconds.items()}
+    seconds[name] = np.array([trials[case]["seconds"] for case in trials if case[0] == name])
 saved = 1 - np.median(seconds["continuous, Hutchinson"] / seconds["continuous"])
-print("median time of training in seconds:", {name: round(s) for name, s in medians.items()})
+rounded = {name: round(np.median(of_name)) for name, of_name in seconds.items()}
+print("median time of training in seconds:", rounded)
 print(f"saved by Hutchinson's estimate, at equal rates: {saved:.0%}")
-assert medians["continuous"] > 5 * medians["planar 32"] and 0.2 < saved < 0.5
+assert rounded["continuous"] > 5 * rounded["planar 32"] and 0.2 < saved < 0.5
 
 
 def judged(data):
@@ -582,11 +580,11 @@ save(
 #
 # A flow that has been trained takes many more evaluations of its field than one that has not, so
 # training gets slower and slower. Chapter 7 has the reason: a solver needs small steps where the
-# slope of a solution changes quickly, and nothing in the loss asks for ways that are easy to solve.
-# It also has the cure: add a price times the integral of $|f|^2$ along the ways to the loss (Finlay
-# and others). This integral is at least the square of the distance, and equal to it on a straight
-# way at constant speed. So the table compares the two. Evaluations are counted at a tolerance of
-# $10^{-6}$, for 700 points on their way from $t = 0$ to 1.
+# slope of a solution changes quickly, and nothing in the loss asks for paths that are easy to
+# solve. It also has the cure: add a price times the integral of $|f|^2$ along the paths to the loss
+# (Finlay and others). This integral is at least the square of the distance, and equal to it on a
+# straight path at constant speed. So the table compares the two. Evaluations are counted at a
+# tolerance of $10^{-6}$, for 700 points on their way from $t = 0$ to 1.
 
 # %% [predict]
 # With a price of 0.1 in training: is the density worse than without? And how many times fewer
@@ -661,18 +659,19 @@ heads = "evaluations", "integral of |f|^2", "distance^2", "mean of -log p, three
 table(rows, "the flow of the first seed", *heads)
 
 # %% [markdown]
-# Training multiplies the evaluations by 15 on two moons, and by 5 on two circles. With a price of 0.1
-# the moons are fitted as well as without, by a third of the evaluations. For the circles this price
-# is too high: one of the three seeds ends far from the others, as the deviation shows. With 0.01
-# they fit as well as without, and take two thirds of the evaluations. So the price is one more
+# Training multiplies the evaluations by 15 on two moons, and by 5 on two circles. With a price of
+# 0.1 the moons are fitted as well as without, by a third of the evaluations. For the circles this
+# price is too high: one of the three seeds ends far from the others, as the deviation shows. With
+# 0.01 they fit as well as without, and take two thirds of the evaluations. So the price is one more
 # number to be tried, like the learning rate; and it is worth trying, because training gets faster
 # as well.
 #
 # ## A flow that deceives its solver
 #
-# Why not simply train in eight steps of rk4, always the same cost, as one would train a network of
-# eight layers? Nobody looks at the error of these steps then. Here is what models that were trained
-# like that seem to be, by their own eight steps, and what they are, by an accurate solve.
+# Eight steps of rk4 always cost the same. Why not train with these, as one trains a network of
+# eight layers? Because nobody looks at the error of the steps. The table below has models that were
+# trained like that. It shows what they seem to be, by their own eight steps, and what they are, by
+# an accurate solve.
 
 # %% [predict]
 # No density has a mean of $-\log p$ below the entropy, but by chance. By its own eight steps, can a
@@ -713,26 +712,26 @@ assert abs(well["own integral"] - 1) < 0.01 and abs(well["own loss"] - well["los
 
 # %% [markdown]
 # It can go well: on two moons, with a rate of 0.05, loss and integral are right. But the rate that
-# seems best deceives, on both data sets: its loss is below the entropy, where no density can be, and
-# its integral is far from one. What does not integrate to one is no density, and its likelihood
-# means nothing. Training made the number small that it was given, and the errors of eight steps were
-# a way to make it small.
+# seems best deceives, on both data sets: its loss is below the entropy, where no density can be,
+# and its integral is far from one. What does not integrate to one is no density, and its likelihood
+# means nothing. Training makes a number small, and the errors of the eight steps were a way to make
+# it small.
 #
 # ## The sources against the numbers
 #
-# The sources print no formula for flows. They make three claims.
+# The sources print no formula for flows. Three claims can be tested.
 #
 # * *A continuous flow is invertible, and is trained by maximum likelihood* (P-flow, S-flow). This
 #   holds, whatever the weights. With a tolerance of $10^{-6}$ the trained flows come back to three
 #   or four digits: their fields are hard to solve.
-# * *No dimensions are partitioned* (P-flow, in the words of Chen and others). Many flows made of layers move only half of the
-#   components in a layer, by functions of the other half, because the Jacobian is then triangular
-#   and its determinant a product. A continuous flow moves all components at once. The Jacobian below
-#   has no zero. This holds.
+# * *No dimensions are partitioned* (P-flow, in the words of Chen and others). Many flows made of
+#   layers move only half of the components in a layer, by functions of the other half, because the
+#   Jacobian is then triangular and its determinant a product. A continuous flow moves all
+#   components at once. The Jacobian below has no zero. This holds.
 # * *It scales* (S-flow). In $d$ dimensions an evaluation takes one product with Hutchinson's
 #   estimate, $d$ with the exact trace, and no determinant. Already for $d = 2$ the estimate saves a
-#   third of the time. So this holds for an evaluation; but training makes their number grow, and the
-#   continuous flow takes several times as long as the planar flows.
+#   third of the time. So this holds for an evaluation; but training makes their number grow, and
+#   the continuous flow takes several times as long as the planar flows.
 #
 # Whether a continuous flow fits *better* they do not say. On two circles it does, on two moons 32
 # planar layers are as good.
@@ -953,12 +952,12 @@ assert apart < 1e-9, f"the images are {of_first} and {of_second}, {apart:.1e} ap
 # 3. The trace is the mean of $\mathbf e^T J \mathbf e$ over random signs $\mathbf e$: one pullback.
 # 4. Judge a density on held-out points, and check that it integrates to one. No density has a mean
 #    of $-\log p$ below the entropy, but by chance.
-# 5. Training makes a field harder to solve. A price on $\int |f|^2 dt$ keeps it easy; a solver that
-#    does not look at its error makes the model deceive you.
+# 5. Training makes a field harder to solve. A price on $\int |f|^2 dt$ keeps it easy. With fixed
+#    steps, whose error nobody looks at, a model can look better than any density.
 #
 # ## Sources
 #
-# P-flow (Price-Broncucia, "What are the benefits?"); S-flow (Lenze and Rothe). Chen, Rubanova,
+# P-flow (Price-Broncucia, "Why use ODE solvers?"); S-flow (Lenze and Rothe). Chen, Rubanova,
 # Bettencourt and Duvenaud, "Neural ordinary differential equations" (2018), section 4 and appendix
 # A. Rezende and Mohamed, "Variational inference with normalizing flows" (2015). Grathwohl, Chen,
 # Bettencourt, Sutskever and Duvenaud, "FFJORD" (2019). Hutchinson, "A stochastic estimator of the
