@@ -180,19 +180,17 @@ def error_rate(apply, parameters, x=test_images, y=test_labels):
 
 def train(init, loss, seed, epochs, rate=0.01, batch=100, images=images, labels=labels, kept=None):
     """Return the parameters after so many epochs; those at the start of each go into `kept`."""
-    rng, per_epoch = np.random.default_rng(seed), len(images) // batch
+    rng = np.random.default_rng(seed)
     parameters = init(rng)
     gradient = value_and_grad(loss)
-    init_state, update = optim.adam(optim.cosine(rate, epochs * per_epoch))
+    init_state, update = optim.adam(optim.cosine(rate, epochs * len(images) // batch))
     state = init_state(parameters)
-    for step in steps(epochs * per_epoch):
-        if step % per_epoch == 0:
-            order = rng.permutation(len(images))
-            if kept is not None:
-                kept.append(parameters)
-        here = order[step % per_epoch * batch :][:batch]
-        _, slope = gradient(parameters, images[here], labels[here])
-        parameters, state = update(parameters, slope, state)
+    for _ in steps(epochs):
+        if kept is not None:
+            kept.append(parameters)
+        for here in rng.permutation(len(images)).reshape(-1, batch):  # the images of each batch
+            _, slope = gradient(parameters, images[here], labels[here])
+            parameters, state = update(parameters, slope, state)
     return parameters
 
 
@@ -367,7 +365,7 @@ for tol in 10.0 ** np.arange(-6, 2):
     wrong = 100 * np.mean(taken_for != test_labels)
     rows.append((nfev, wrong, others, *evaluations(trained, **tolerances)))
     shown.append((f"{tol:.0e}", nfev, f"{wrong:.2f}", others))
-nfev, wrong, others, forward, backward = map(np.array, zip(*rows))
+nfev, wrong, others, forward, backward = np.array(rows).T
 table(shown, "tolerance", "evaluations", "test error, %", "images taken for another digit")
 euler = {}
 for n in (1, 2, 3, 4, 8, 16):

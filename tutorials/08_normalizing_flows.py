@@ -51,28 +51,28 @@ from tinyode.plotting import COLOURS, panels, save
 #
 # > **Change of variables.** A map moves points, and no point gets lost: a piece of the line and its
 # > image contain the same points, so they have the same probability. Let $z = 2x$ be standard
-# > normal. Which density has $x$ at 0.5? The piece from 0.5 to 0.51 has the length 0.01. Its image,
-# > from 1 to 1.02, is twice as long, and has the probability $0.02 N(1) = 0.0048$. So
+# > normal. What is the density of $x$ at 0.5? The piece from 0.5 to 0.51 has the length 0.01. Its
+# > image, from 1 to 1.02, is twice as long, and has the probability $0.02 N(1) = 0.0048$. So
 # > $p(0.5) = 0.0048 / 0.01 = 2 N(1) = 0.48$: the density of the image, times the factor by which
 # > the map stretches. For any invertible $z = g(x)$ that is $p(x) = N(g(x)) \vert g'(x) \vert$.
 # >
-# > In the plane pieces have areas. The matrix $A = \begin{pmatrix} 2 & 1 \cr 0 & 1.5 \end{pmatrix}$
+# > In the plane pieces have areas. The matrix $M = \begin{pmatrix} 2 & 1 \cr 0 & 1.5 \end{pmatrix}$
 # > sends the unit square to a parallelogram of area 3, and 3 is its determinant. A curved map acts
-# > near a point like its Jacobian there, so $\vert g'(x) \vert$ becomes the size of the determinant
-# > of the Jacobian.
+# > near a point like its Jacobian there. So the absolute value of the determinant of the Jacobian
+# > takes the place of $\vert g'(x) \vert$.
 #
 # So in any number of dimensions, with an invertible map $\mathbf z = \mathbf g(\mathbf x)$,
 #
 # $$\log p(\mathbf x) = \log N(\mathbf g(\mathbf x)) + \log \left| \det \frac{\partial \mathbf g}{\partial \mathbf x} \right| .$$
 #
 # Check: on the line, the piece from 0.5 to 0.51 with its true probability (`erf` gives integrals of
-# the normal density). In the plane, for $\mathbf z = A \mathbf x$, we count how many of a million
+# the normal density). In the plane, for $\mathbf z = M \mathbf x$, we count how many of a million
 # points $\mathbf x$ fall into a small square.
 
 
 # %%
 def normal_density(z):
-    """Return N(z) for a number z."""
+    """Return N(z) of numbers z."""
     return np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
 
 
@@ -82,11 +82,11 @@ print(
 )
 assert np.isclose(probability / 0.01, 2 * normal_density(1.0), rtol=0.02)
 
-A, side, centre = np.array([[2.0, 1.0], [0.0, 1.5]]), 0.1, np.array([0.2, 0.1])
-many_x = np.random.default_rng(2).normal(size=(1_000_000, 2)) @ np.linalg.inv(A).T
+M, side, centre = np.array([[2.0, 1.0], [0.0, 1.5]]), 0.1, np.array([0.2, 0.1])
+many_x = np.random.default_rng(2).normal(size=(1_000_000, 2)) @ np.linalg.inv(M).T
 in_square = np.all(np.abs(many_x - centre) < side / 2, axis=1)
-first, second = A @ centre
-formula = normal_density(first) * normal_density(second) * np.linalg.det(A)
+first, second = M @ centre
+formula = normal_density(first) * normal_density(second) * np.linalg.det(M)
 counted = np.mean(in_square) / side**2
 print(f"plane: share of the points / area {counted:.3f}, formula {formula:.3f}")
 assert abs(counted - formula) < 5 * formula / np.sqrt(np.sum(in_square))
@@ -102,7 +102,7 @@ assert abs(counted - formula) < 5 * formula / np.sqrt(np.sum(in_square))
 # $\mathbf u$; how far depends on the one number $\mathbf w^T \mathbf z + b$. So its determinant is
 # cheap. With $c = 1 - \tanh^2(\mathbf w^T \mathbf z + b)$, the derivative of tanh, the Jacobian is
 # $I + c \mathbf u \mathbf w^T$. It sends $\mathbf u$ to $(1 + c \mathbf w^T \mathbf u) \mathbf u$.
-# A vector that is perpendicular to $\mathbf w$ it leaves as it is. So its eigenvalues are
+# It does not change a vector that is perpendicular to $\mathbf w$. So its eigenvalues are
 # $1 + c \mathbf w^T \mathbf u$ once, and otherwise 1. The determinant is their product:
 #
 # $$\det(I + c \mathbf u \mathbf w^T) = 1 + c \mathbf w^T \mathbf u .$$
@@ -125,12 +125,12 @@ assert np.isclose(by_formula, by_jacobian, rtol=1e-12)
 # moves the point by $\mathbf u \tanh r$, so $r$ becomes $r + \mathbf w^T \mathbf u \tanh r$. The
 # derivative of the new number with respect to $r$ is $1 + \mathbf w^T \mathbf u (1 - \tanh^2 r)$.
 # The bracket is at most 1. So if $\mathbf w^T \mathbf u \ge -1$ the derivative is never negative,
-# and the new number grows with $r$. Then two points with the same image have the same $r$. Both
-# were moved by the same $\mathbf u \tanh r$, so they are the same point. (Exercise 8.4 has a layer
-# with $\mathbf w^T \mathbf u \lt -1$, which is not invertible.) How does training keep
-# $\mathbf w^T \mathbf u$ above $-1$? The library moves $\mathbf u$ along $\mathbf w$ until
-# $\mathbf w^T \mathbf u$ is $\log(1 + e^x) - 1$ with some $x$; this logarithm, the *softplus*, is
-# positive for every $x$.
+# and zero at $r = 0$ at most. The new number grows with $r$. Then two points with the same image
+# have the same $r$. Both were moved by the same $\mathbf u \tanh r$, so they are the same point.
+# (Exercise 8.4 has a layer with $\mathbf w^T \mathbf u \lt -1$, which is not invertible.) How does
+# training keep $\mathbf w^T \mathbf u$ above $-1$? The library moves $\mathbf u$ along $\mathbf w$
+# until $\mathbf w^T \mathbf u$ is $\log(1 + e^x) - 1$ with some $x$; this logarithm, the
+# *softplus*, is positive for every $x$.
 #
 # The determinant of a chain of layers is the product of their determinants, so the logarithms add.
 #
