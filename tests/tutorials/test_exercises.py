@@ -4,11 +4,15 @@ Alone, since a student's answer is checked in a process that runs no more of the
 needs.
 """
 
+import os
+import subprocess
+import sys
 import time
 
 import cells
 import checking
 import pytest
+from processes import environment
 
 CHAPTERS = cells.chapters()
 EXERCISES = [
@@ -78,3 +82,47 @@ def test_the_cells_of_a_chapter(number):
         if cell.tag == "predict":
             after = found[found.index(cell) + 1]
             assert after.tag == "", f"no code follows the question in line {cell.line}"
+
+
+COMPARED = """
+import sys
+from pathlib import Path
+import numpy as np
+import cells, exercise
+from needed import free, needed, statements
+
+path = Path(sys.argv[1])
+found, whole, differing = cells.read(path), {"__name__": "__main__", "__file__": sys.argv[1]}, []
+def same(a, b):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, (tuple, list)):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, (np.ndarray, np.generic, int, float, str)):
+        return np.array_equal(a, b)
+    return type(a) is type(b)
+above = []
+for cell in found:
+    if cell.tag == "solution":
+        of_it = [c for c in found if c.exercise == cell.exercise and c.tag in ("solution", "check")]
+        wanted = free(exercise.statements_of(of_it, path))
+        part = {"__name__": "__main__", "__file__": sys.argv[1]}
+        exercise.run(needed(wanted, above), part)
+        differing += [(cell.exercise, name) for name in wanted
+                      if name in whole and not same(whole[name], part.get(name))]
+    if cell.tag in ("", "solution"):
+        some = exercise.statements_of([cell], path)
+        exercise.run(some, whole)
+        above += some
+assert not differing, differing
+"""
+
+
+@pytest.mark.skipif(not os.environ.get("CI"), reason="takes minutes; CI does it")
+@pytest.mark.parametrize("number", CHAPTERS)
+def test_what_an_exercise_needs_is_what_the_chapter_gives(number, tmp_path):
+    command = [sys.executable, "-c", COMPARED, str(CHAPTERS[number])]
+    settings = {"capture_output": True, "text": True, "check": False, "cwd": tmp_path}
+    path = {"PYTHONPATH": os.pathsep.join([str(cells.HERE), str(cells.HERE.parent)])}
+    done = subprocess.run(command, env=environment() | path, **settings)
+    assert done.returncode == 0, done.stderr[-3000:]
