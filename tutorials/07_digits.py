@@ -634,11 +634,12 @@ assert changed == np.sum(by_six != exact), f"changed is {changed}, which is not 
 
 # %% [exercise 7.2] level 2
 # Tie the six blocks of a residual network together: all of them compute
-# $\mathbf h \leftarrow \mathbf h + \mathrm{block}(\theta, \mathbf h)$ with one and the same $\theta$. That is
-# Euler's method from $t = 0$ to 1, for which equation $\mathbf h' = f(t, \mathbf h, \theta)$, and
-# with which step? Write `tied`: it is given the function `block(theta, h)`, and returns the
-# function `f(t, h, theta)` and the length of the step. Then
-# `solve(f, h, [0.0, 1.0], theta, method="euler", step_size=step)` ends where the six blocks end.
+# $\mathbf h \leftarrow \mathbf h + \mathrm{block}(\theta, \mathbf h)$ with one and the same
+# $\theta$. That is Euler's method from $t = 0$ to 1, for which equation
+# $\mathbf h' = f(t, \mathbf h, \theta)$, and with which step? Write `tied`: it is given the
+# function `block(theta, h)`, and returns the function `f(t, h, theta)` and the length of the step.
+# Then `solve(f, h, [0.0, 1.0], theta, method="euler", step_size=step)` ends where the six blocks
+# end.
 
 
 # %% [stub 7.2]
