@@ -123,7 +123,7 @@ thetas = [init(rng) for _ in range(6)]
 
 
 def layer_at(t, z, thetas):
-    """Give the vector field at time t: the block whose number is t, rounded down."""
+    """Return the field at time t: the block whose number is t, rounded down."""
     return block(thetas[int(t)], z)
 
 
