@@ -17,8 +17,8 @@
 # %% [markdown]
 # ## The equation
 #
-# A population lives in a climate with seasons. Its size at time $t$ is $y$. Per unit of
-# time each member adds $\cos t$, positive in summer and negative in winter. So all together add
+# A population lives in a climate with seasons. Its size at time $t$ is $y$. Per unit of time
+# each member adds $\cos t$, positive in summer and negative in winter. So all together add
 # $y \cos t$: this is the slope of the curve $y(t)$. At time 0 the size is 1. In general,
 #
 # $$\frac{dy}{dt} = f(t, y), \qquad y(t_0) = y_0. \tag{G1}$$
@@ -158,10 +158,10 @@ assert abs(errors[-2] / errors[-1] - 2) < 0.05
 # up to $O(h)$: **half the step, half the error**. A method whose error at the end is $O(h^p)$ has
 # *order* $p$. Euler's method has order 1.
 #
-# Do the early errors not grow on the way? They do, but by a bounded factor. Let $E_m$ be the error
-# after $m$ steps, $M$ a bound of $|y''|$, and $K$ a Lipschitz constant of $f$: where two states
-# differ by $E$, their slopes differ by at most $KE$. In a step the error $E_m$ becomes at most
-# $q E_m$ with $q = 1 + hK$, and the tangent adds at most $\frac{h^2}{2} M$. So, from $E_0 = 0$,
+# Early errors grow on the way, but by a bounded factor. Let $E_m$ be the error after $m$ steps, $M$
+# a bound of $|y''|$, and $K$ a Lipschitz constant of $f$: where two states differ by $E$, their
+# slopes differ by at most $KE$. In a step the error $E_m$ becomes at most $q E_m$ with
+# $q = 1 + hK$, and the tangent adds at most $\frac{h^2}{2} M$. So, from $E_0 = 0$,
 #
 # $$E_n \le \frac{h^2}{2} M (1 + q + \dots + q^{n-1}) = \frac{h^2}{2} M \frac{q^n - 1}{q - 1}
 # \le \frac{hM}{2K} \big( \exp(K(t_1 - t_0)) - 1 \big),$$
@@ -227,9 +227,9 @@ assert abs(one_step[0] / one_step[1] - 8) < 0.3  # O(h^3)
 # %% [markdown]
 # ## How a solver knows its error
 #
-# A solver has no exact solution to compare with. How can it tell that a step was too long? It takes
-# each step twice, by two methods of different order, and looks at the difference. Euler's method, of
-# order 1, and the midpoint method, of order 2, share the first slope, and they differ by
+# A solver has no exact solution to compare with. It takes each step twice, by two methods of
+# different order, and looks at the difference. Euler's method, of order 1, and the midpoint method,
+# of order 2, share the first slope, and they differ by
 #
 # $$\text{midpoint} - \text{Euler} = h k_2 - h k_1.$$
 #
@@ -466,7 +466,7 @@ else:
 #
 # $$y(t_1) = y_0 + \int_{t_0}^{t_1} f(t, y(t)) dt.$$
 #
-# For $t_0 = 0$ the two are the same. For $t_0 = 1$ they are not:
+# For $t_0 = 1$ the two differ:
 
 # %%
 y_of_1 = exact(1.0)

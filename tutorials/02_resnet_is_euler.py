@@ -76,13 +76,12 @@ assert np.allclose(by_hand, library, rtol=1e-14, atol=0)
 #
 # $$\mathbf z_{t+1} = \mathbf z_t + f(\mathbf z_t, \theta_t). \tag{P2, G4, G5, G13, N1, S1}$$
 #
-# In a drawing of the network, the state goes around the layers on a path of its own, which is
-# called a *skip connection*. The layers and this path together are a *residual block*. The network
-# that we computed by hand turns $(1, -0.5)$ into $(1.005, -1.810)$; as a residual block, into
-# $(2.005, -2.310)$. In the formula $t = 0, 1, 2, \dots$ counts the blocks, and $\theta_t$ are the
-# parameters of block $t$. A chain of such blocks is a *residual network*, or ResNet. Euler's method
-# of chapter 1 is $y_{m+1} = y_m + h f(t_0 + mh, y_m)$. With the step $h = 1$ and $t_0 = 0$ it has
-# the same form.
+# In a drawing, the added state is a path around the layers, the *skip connection*. The layers and
+# this path together are a *residual block*. The network that we computed by hand turns $(1, -0.5)$
+# into $(1.005, -1.810)$; as a residual block, into $(2.005, -2.310)$. In the formula
+# $t = 0, 1, 2, \dots$ counts the blocks, and $\theta_t$ are the parameters of block $t$. A chain of
+# such blocks is a *residual network*, or ResNet. Euler's method of chapter 1 is
+# $y_{m+1} = y_m + h f(t_0 + mh, y_m)$. With $h = 1$ and $t_0 = 0$ it has the same form.
 #
 # In this course a field takes the time first and the parameters last, $f(t, \mathbf z, \theta)$, in
 # formulas and in code. The sources write $f(\mathbf z, t, \theta)$, and they write $\mathbf h$
@@ -188,8 +187,8 @@ for h in (1.0, 0.5, 0.125, 0.1, 0.3):
 # = \mathrm{ODESolve}(\mathbf z(t_0), G, t_0, t_1, \theta). \tag{G11, G12, N5, S3}$$
 #
 # This is a *neural ODE*: an ODE whose field is a network. The number $n$ of layers is called the
-# *depth*. Do deeper networks with smaller steps tend to the ODE (P-steps)? By chapter 1, the error
-# of Euler's method is proportional to the step, so twice the depth must mean half the distance.
+# *depth*. By chapter 1 the error of Euler's method is proportional to the step, so deeper networks
+# with smaller steps should tend to the ODE (P-steps): twice the depth, half the distance.
 
 # %%
 G = lambda t, z, p: 4.0 * block(p, z)  # the factor makes five inputs move far enough to be seen
