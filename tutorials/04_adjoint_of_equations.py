@@ -384,8 +384,8 @@ save(
 
 # %% [markdown]
 # The last block of the transposed system has one unknown. Its solution goes into the block above,
-# and so on, from the bottom up. Write $\lambda_i^T$ for the part of $\lambda^T$ that belongs to step
-# $i$. Then the system is solved by the first two formulas, and G24 is a sum over the steps:
+# and so on, from the bottom up. $\lambda_i^T$ is the part of $\lambda^T$ that belongs to step $i$.
+# The first two formulas solve the system, and G24 is a sum over the steps:
 #
 # $$\lambda_N^T = \frac{\partial g}{\partial \mathbf z_N}, \qquad
 # \lambda_i^T = \lambda_{i+1}^T \Big(I + h \frac{\partial \mathbf F}{\partial \mathbf z}(\mathbf z_i)\Big), \qquad
@@ -532,7 +532,7 @@ def look_at(p, i, eps=1e-6):
         "multipliers: lambda has the wrong sign. G26 has no minus; the minus stands in G24." + hint
     )
     assert abs(rise - lam[i]) < 1e-4, (
-        "multipliers: this is not lambda. Are df/du and dg/du taken at the solution u?" + hint
+        "multipliers: this is not lambda. Are df/du and dg/du taken at the u of this p?" + hint
     )
 
 
