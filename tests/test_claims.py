@@ -30,6 +30,7 @@ def test_P2_G5_N1_S1_a_residual_net_is_euler_to_the_last_bit(depth, seed):
 
 @given(st.sampled_from([1.0, 0.5, 0.25, 2.0, 0.1, 0.3, 1 / 7]), seeds)
 def test_G6_to_G10_dividing_and_multiplying_by_the_step(dt, seed):
+    """G6-G10: to the last bit where the step is a power of two."""
     rng = np.random.default_rng(seed)
     theta, h = init(rng), rng.normal(size=2)
     F = block(theta, h)
