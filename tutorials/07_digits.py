@@ -110,11 +110,7 @@ def size(parameters):
     return sum(leaf.size for leaf in tree.flatten(parameters)[0])
 
 
-def affine(m, n):
-    """Return the number of parameters of an affine layer from m numbers to n."""
-    return m * n + n
-
-
+affine = lambda m, n: m * n + n  # the number of its parameters
 sizes = {name: size(init(np.random.default_rng(0))) for name, (init, _) in networks.items()}
 print("parameters:", sizes, f"ratio {sizes['ODE-Net'] / sizes['ResNet']:.2f}")
 ends = affine(64, 32) + affine(32, 10)
@@ -144,7 +140,7 @@ assert sizes["ODE-Net"] == ends + affine(33, 32) + affine(32, 32)
 # raises the score of the label and lowers the others.
 #
 # The loss never gets to zero: with twice the scores, $(4, 2, 0)$, it is 0.143. So training goes on
-# pushing the scores apart when every answer is right. This will matter below.
+# pushing the scores apart, even when every answer is right. This will matter below.
 
 # %%
 three = np.array([[2.0, 1.0, 0.0]])
@@ -163,8 +159,7 @@ assert np.allclose(slope, probabilities - [[1, 0, 0]], rtol=1e-12)
 # The gradient of the loss on a **batch** of 100 images makes one step of Adam (chapter 6). After
 # ten steps each image has been used once: that is an **epoch**, and the next one takes the images
 # in another order. The size of the steps is set by the *learning rate*, which falls from its first
-# value to zero along half a cosine. All this is the same for the three networks, but for the first
-# value of the rate.
+# value to zero along half a cosine. All this is the same for the three networks, except that value.
 
 
 # %%
@@ -227,12 +222,15 @@ for name, (init, apply) in networks.items():
 table(rows, "10 epochs, one seed", "parameters", "test error, %", "memory of a step, MB")
 
 # %% [markdown]
-# ## The table
+# The errors differ by three images, which proves nothing. The ResNet needs the least memory.
+# Algorithm 2 keeps no states, but one step of the augmented equation takes more than the states of
+# six small blocks. The adjoint saves memory where a network is deep (chapter 5 measures it).
+#
+# ## Sixty epochs and five seeds
 #
 # The full experiment has sixty epochs and five *seeds*: each seed draws other initial parameters
-# and another order of the images. It takes minutes, so its results are kept in
-# `tutorials/results/`, and the chapter makes its tables of them (`python -m tutorials 7 --full`
-# would compute what is missing).
+# and another order of the images. It takes minutes, so its results are kept in `tutorials/results/`
+# (`python -m tutorials 7 --full` computes what is missing).
 #
 # First, which learning rate suits which network? The test images must not decide it, or they would
 # no longer be a test. So each network is trained on 800 of the 1000 training images with four
@@ -260,10 +258,14 @@ error_of = {case: trials[case]["error"] for case in cases}
 rows = [(name, *[f"{error_of[name, rate]:.2f}" for rate in RATES]) for name in networks]
 table(rows, "error on 200 images, %", *[f"rate {rate}" for rate in RATES])
 best = {name: min(RATES, key=lambda rate: error_of[name, rate]) for name in networks}
+assert set(best.values()) == {0.03}
 
 # %% [markdown]
-# Now the table itself. *Evaluations* are those of $f$ that one batch takes, forward and for the
-# gradient. The table of the paper, on other images, stands beside ours.
+# All three keep the rate 0.03. With 0.1 two of them learn little: a guess is wrong in 90 percent.
+#
+# Now each is trained on all 1000 images. In the table, ± stands before the standard deviation over
+# the seeds. *Evaluations* are those of $f$ that one batch takes, forward and for the gradient. The
+# table of the paper, on other images, stands beside ours.
 
 # %% [predict]
 # After sixty epochs, with the best learning rate for each: by how many percent of the test images
@@ -314,9 +316,9 @@ rows = []
 for name in networks:
     mean = {what: np.mean([result[what] for result in runs[name]]) for what in runs[name][0]}
     work = "6 blocks" if name == "ResNet" else f"{mean['forward']:.0f} + {mean['backward']:.0f}"
-    costs = f"{mean['memory']:.2f}", f"{mean['seconds per epoch']:.2f}", work
+    costs = f"{mean['seconds per epoch']:.2f}", work
     rows.append((name, sizes[name], spread(errors[name]), *costs, *PAPER[name]))
-heads = "60 epochs, five seeds", "parameters", "test error, %", "MB", "s / epoch", "evaluations"
+heads = "60 epochs, five seeds", "parameters", "test error, %", "s / epoch", "evaluations"
 table(rows, *heads, "paper: error, %", "parameters")
 difference = np.array(errors["ODE-Net"]) - errors["ResNet"]
 deviation = np.std(difference, ddof=1) / np.sqrt(5)
@@ -324,12 +326,10 @@ print(f"ODE-Net minus ResNet: {np.mean(difference):+.2f} percent, standard error
 assert np.mean(difference) < 0.5 and sizes["ODE-Net"] <= 0.4 * sizes["ResNet"]
 
 # %% [markdown]
-# With less than a third of the parameters the ODE-Net is as good as the residual network. It is not
-# free: an epoch takes several times as long, because $f$ is evaluated that many times more often.
-# Nor is its memory smaller here. Algorithm 2 keeps the state of one evaluation, whatever their
-# number. But the states of six small blocks take less than one evaluation of the augmented
-# equation. The adjoint saves memory where a network is deep, and six is not deep (chapter 5
-# measures it).
+# A mean over five seeds is itself off, typically by its *standard error*: the standard deviation
+# divided by $\sqrt 5$. The difference is only twice its standard error, so it may be chance. With
+# less than a third of the parameters the ODE-Net is no worse than the residual network. It is not
+# free: an epoch takes several times as long, because there are more evaluations.
 #
 # Does the residual network *need* all its parameters? This table does not say. Its six blocks with
 # one and the same $\theta$ would be Euler's method for the same equation (exercise 7.2).
@@ -400,18 +400,17 @@ save(
 # Every tolerance gives the same answers, and a loose one takes a third of the evaluations of a
 # tight one. (With a tolerance of 10 every step is accepted, and two steps of dopri5 are left.)
 # Euler's method needs eight steps for the same error rate: the network has learned a smooth field,
-# on which few steps of a good method are enough.
+# on which few steps of a good method are enough. (The right panel is discussed with the sources.)
 #
 # ## Why solving gets slower during training, and what helps
 #
-# Everybody who trains a neural ODE sees it: the longer the training, the more evaluations. Here is
-# the reason, in three steps.
+# The longer a neural ODE is trained, the more evaluations it takes.
 #
 # **What makes a field slow to solve?** A solver takes small steps where the slope of a solution
-# *changes* quickly. In a field of constant slope a step of any length is exact. In a curved field
-# the speed counts: if $f$ does not depend on the time, $16 f$ moves the features in one unit of
-# time along the same curves and as far as $f$ does in 16 units. Here is the field of the network
-# before training, multiplied by a factor, at a tolerance of $10^{-6}$ on 100 images.
+# *changes* quickly. In a field of constant slope a step of any length is exact. Where the slope
+# changes along a path, the speed counts: if $f$ does not depend on the time, $16 f$ moves the
+# features in one unit of time along the same curves and as far as $f$ does in 16 units. Here the
+# field of the untrained network is multiplied by a factor (100 images, tolerance $10^{-6}$).
 
 # %% [predict]
 # The field is multiplied by 16. Does the solver take as many evaluations as before, about 5 times
@@ -421,12 +420,15 @@ save(
 TIGHT = {"rtol": 1e-6, "atol": 1e-6}
 before_training, theta = history[0], history[0]["field"]
 h = np.tanh(into(before_training["in"], test_images[:100]))
+slope = f(0.0, h, theta)
 factors, of_field, of_constant = 2.0 ** np.arange(7), [], []
 for factor in factors:
     faster = lambda t, h, theta: factor * f(t, h, theta)
-    constant = lambda t, h, theta: factor * f(0.0, np.zeros((1, WIDTH)), theta) + 0 * h
+    constant = lambda t, h, theta: factor * slope  # each image keeps the slope of its start
     of_field.append(solve(faster, h, [0.0, 1.0], theta, **TIGHT).stats.nfev)
-    of_constant.append(solve(constant, h, [0.0, 1.0], theta, **TIGHT).stats.nfev)
+    straight = solve(constant, h, [0.0, 1.0], theta, **TIGHT)
+    of_constant.append(straight.stats.nfev)
+    assert np.allclose(straight.y[-1], h + factor * slope, rtol=1e-12)
 rows = [("the network", *of_field), ("constant slope", *of_constant)]
 table(rows, "evaluations of f, times a factor of", *[f"{factor:.0f}" for factor in factors])
 
@@ -440,23 +442,23 @@ assert 4 < of_field[4] / of_field[0] < 7 and max(of_constant) == min(of_constant
 
 # %% [markdown]
 # The faster field takes more evaluations. It takes fewer than in proportion, because the features
-# soon get so far that tanh is flat, and there the slope hardly changes. (In the field of constant
-# slope the solver begins with a small step, since it cannot know that no bend will come, and makes
-# the next ones longer. That takes 44 evaluations, whatever the speed.)
+# soon get so far that tanh is flat, and there the slope hardly changes. In the field of constant
+# slope three steps are enough, whatever the speed. (The first is short, since the solver cannot
+# know that no bend will come.)
 #
 # **Why does training make the field faster?** The features start close together, and the loss falls
 # as long as the scores are pushed apart. The field has to do it within one unit of time. So the
 # features go farther and farther, and nothing in the loss asks for short paths.
 #
-# **What helps?** Ask for short paths. Add to the loss a price, times the integral of the square
-# of the speed along the paths, a mean over the images (Finlay and others):
+# **What helps?** Ask for short paths. Add to the loss the integral of the square of the speed along
+# the path, a mean over the images, times a price $\lambda$ (Finlay and others):
 #
 # $$L + \lambda \int_0^1 |f(t, \mathbf h(t), \theta)|^2 dt, \qquad \lambda = 0.03.$$
 #
 # ($L$ is the cross-entropy.) The integral is one more component of the state, whose derivative is
-# $|f|^2$. The price asks for short paths, and for straight ones: the mean of a square is at least
-# the square of the mean, so the integral is at least the square of the distance from $\mathbf h(0)$
-# to $\mathbf h(1)$. The two are equal on a straight path at constant speed. We train once more from
+# $|f|^2$. The price favours short paths, and straight ones: the mean of a square is at least the
+# square of the mean, so the integral is at least the square of the distance from $\mathbf h(0)$ to
+# $\mathbf h(1)$. The two are equal on a straight path at constant speed. We train once more from
 # the same start, and measure at each epoch.
 
 
@@ -528,14 +530,13 @@ save(
 #
 # Other things that help: a looser tolerance, as above; features of more dimensions, in which the
 # images can pass one another (chapter 10); and a compiled field (chapter 5), which makes each
-# evaluation cheaper, though not fewer. What does not help is a small number of fixed steps whose
-# error nobody looks at. Chapter 8 shows what comes of it.
+# evaluation cheaper, though not fewer. Few fixed steps, whose error nobody looks at, are a risk:
+# the four of the RK-Net were enough, but chapter 8 shows what can come of it.
 #
 # ## Features in motion
 #
-# Where do the features of the test images go between $t = 0$ and $t = 1$? They have 32 dimensions,
-# and a picture has two: the two directions in which the features differ most at the end (the first
-# two principal components, from the singular value decomposition).
+# Where do the features go between $t = 0$ and $t = 1$? They have 32 dimensions. The picture shows
+# the two directions in which they differ most at the end (from the singular value decomposition).
 
 # %%
 shown = slice(0, 300)
@@ -572,24 +573,23 @@ print("variance between digits as a share of all, over time:", np.round(shares, 
 assert shares[-1] > shares[0]
 
 # %% [markdown]
-# If all images of a digit were at one place, the share would be 1; if the digits were mixed at
-# random, it would be near 0. The field draws the images of a digit together, and the digits apart.
+# (Variance is the mean square of the distance from the mean.) If all images of a digit were at one
+# place, the share would be 1; if the digits were mixed at random, it would be near 0. All points
+# move apart, and the digits by a larger factor than the images of one digit.
 #
 # ## The sources against the numbers
 #
 # * *The same performance with fewer parameters* (P-param, S-param). This holds on these digits:
-#   with 0.30 of the parameters the ODE-Net is as good as the residual network, within half a
-#   percent.
+#   with 0.30 of the parameters the ODE-Net is no worse than the residual network.
 # * *Train with high accuracy, run with low* (P-lower, S-control). This holds: every
 #   tolerance gives the same digits, for a third of the evaluations.
 # * *Memory that does not depend on the depth* (P-mem, S-mem). This is so (chapter 5), and saves
-#   nothing here: one evaluation of the augmented equation takes more than six small blocks.
+#   nothing here: one step of the augmented equation takes more than six small blocks.
 # * *The number of evaluations grows during training* (Chen and others, figure 3d). This holds, and
 #   the reason is above.
 # * *The backward pass takes half as many evaluations as the forward pass* (Chen and others, figure
 #   3c). This does **not** hold here. It takes about as many: it solves the features again together
-#   with the adjoint, and has to be as accurate in both. The count depends on the solver, and on the
-#   norm by which it measures the error.
+#   with the adjoint, and has to be as accurate in both.
 
 # %%
 ratios = [*(backward / forward), *[run["backward"] / run["forward"] for run in runs["ODE-Net"]]]

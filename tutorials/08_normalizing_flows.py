@@ -3,8 +3,8 @@
 
 # %% [markdown]
 # **Needs**: chapter 2 (many layers with small steps tend to an ODE), chapter 5 (the gradient of a
-# solution), chapter 6 (likelihood; Adam, which makes the steps of training), and from school the
-# normal distribution, eigenvalues and the determinant.
+# solution), chapter 6 (likelihood; Adam), chapter 7 (learning rate; a price on fast paths), and
+# from school eigenvalues and the determinant.
 #
 # **You will be able to**: compute the density of points that a map has moved; train a flow by
 # maximum likelihood, and judge it; find out whether what a model gives for a density is one.
@@ -66,8 +66,9 @@ from tinyode.plotting import COLOURS, panels, save
 # $$\log p(\mathbf x) = \log N(\mathbf g(\mathbf x)) + \log \left| \det \frac{\partial \mathbf g}{\partial \mathbf x} \right| .$$
 #
 # Check: on the line, the piece from 0.5 to 0.51 with its true probability (`erf` gives integrals of
-# the normal density). In the plane, for $\mathbf z = M \mathbf x$, we count how many of a million
-# points $\mathbf x$ fall into a small square.
+# the normal density). It is one percent lower, since the density falls within the piece. In the
+# plane, for $\mathbf z = M \mathbf x$, we count how many of a million points fall into a small
+# square.
 
 
 # %%
@@ -128,9 +129,9 @@ assert np.isclose(by_formula, by_jacobian, rtol=1e-12)
 # and zero at $r = 0$ at most. The new number grows with $r$. Then two points with the same image
 # have the same $r$. Both were moved by the same $\mathbf u \tanh r$, so they are the same point.
 # (Exercise 8.4 has a layer with $\mathbf w^T \mathbf u \lt -1$, which is not invertible.) How does
-# training keep $\mathbf w^T \mathbf u$ above $-1$? The library moves $\mathbf u$ along $\mathbf w$
-# until $\mathbf w^T \mathbf u$ is $\log(1 + e^x) - 1$ with some $x$; this logarithm, the
-# *softplus*, is positive for every $x$.
+# training keep $\mathbf w^T \mathbf u$ above $-1$? If the parameters have
+# $\mathbf w^T \mathbf u = s$, the library moves $\mathbf u$ along $\mathbf w$ until
+# $\mathbf w^T \mathbf u = \log(1 + e^s) - 1$. This logarithm, the *softplus*, is positive.
 #
 # The determinant of a chain of layers is the product of their determinants, so the logarithms add.
 #
@@ -149,9 +150,9 @@ assert np.isclose(by_formula, by_jacobian, rtol=1e-12)
 #    $\log(1 + \varepsilon \lambda_i) = \varepsilon \lambda_i + O(\varepsilon^2)$, and the sum of
 #    the eigenvalues is the trace, the sum of the diagonal:
 #    $\log \det(I + \varepsilon A) = \varepsilon \operatorname{tr} A + O(\varepsilon^2)$.
-# 3. Between $t$ and $t + \varepsilon$ the flow stretches a small piece of space by
-#    $\det \frac{\partial T_\varepsilon}{\partial \mathbf z}$. Its probability stays the same, so
-#    the density at the moving point is *divided* by the determinant:
+# 3. Let $p_t$ be the density of the points at time $t$. Until $t + \varepsilon$ the flow stretches
+#    a small piece of space by $\det \frac{\partial T_\varepsilon}{\partial \mathbf z}$. Its
+#    probability stays the same, so the density at the moving point is *divided* by the determinant:
 #    $\log p_{t + \varepsilon}(\mathbf z(t + \varepsilon)) - \log p_t(\mathbf z(t)) = -\log \det \frac{\partial T_\varepsilon}{\partial \mathbf z}$.
 #
 # Divide by $\varepsilon$ and let it go to zero. Along a solution
@@ -178,15 +179,16 @@ def short_flow(x, t, end):
 
 t, x = 0.3, np.array([0.4, -1.2])
 A = jacobian(lambda z: f(t, z[None], theta)[0])(x)
-print("    e    |dT/dz - (I + e A)|   |log det(I + e A) - e tr A|   |log det(dT/dz) / e - tr A|")
-rows = []
-for e in (0.1, 0.05, 0.025):
-    dT = jacobian(lambda z: short_flow(z, t, t + e))(x)
-    first = np.abs(dT - (np.eye(2) + e * A)).max()
-    second = abs(np.linalg.slogdet(np.eye(2) + e * A)[1] - e * np.trace(A))
-    third = abs(np.linalg.slogdet(dT)[1] / e - np.trace(A))
-    print(f"{e:5}    {first:19.2e}   {second:27.2e}   {third:27.2e}")
+rows, shown = [], []
+for eps in (0.1, 0.05, 0.025):
+    dT = jacobian(lambda z: short_flow(z, t, t + eps))(x)
+    first = np.abs(dT - (np.eye(2) + eps * A)).max()
+    second = abs(np.linalg.slogdet(np.eye(2) + eps * A)[1] - eps * np.trace(A))
+    third = abs(np.linalg.slogdet(dT)[1] / eps - np.trace(A))
     rows.append((first, second, third))
+    shown.append((eps, *[f"{error:.2e}" for error in rows[-1]]))
+heads = "|dT/dz - (I + eps A)|", "|log det(I + eps A) - eps tr A|", "|log det(dT/dz) / eps - tr A|"
+table(shown, "eps", *heads)
 before, after = np.array(rows[-2:])
 assert np.allclose(before / after, [4, 4, 2], rtol=0.1)  # second, second and first order
 
@@ -199,9 +201,9 @@ assert np.allclose(before / after, [4, 4, 2], rtol=0.1)  # second, second and fi
 # where $\mathbf z$ is solved back from $\mathbf z(1) = \mathbf x$. Point and integral are solved
 # together, as one state of two parts. (The second part, `change`, has the derivative
 # $-\operatorname{tr} \frac{\partial f}{\partial \mathbf z}$. Solved from 0 to 1 it is the change of
-# $\log p$.) No determinant is needed, and nearly any field will do. If its Jacobian is bounded, one
-# solution goes through each point, forth and back. A network of tanh has such a field, whatever its
-# weights.
+# $\log p$; solved back from 1 to 0 it is minus the change, so it is subtracted from $\log N$.) No
+# determinant is needed, and nearly any field will do. If its Jacobian is bounded, one solution goes
+# through each point, forth and back. A network of tanh has such a field, whatever its weights.
 #
 # Check: the integral against the determinant of the Jacobian of the whole
 # flow. (`f_and_trace` is `compiled`, because a training below calls it some thousand times: it is
@@ -212,7 +214,7 @@ assert np.allclose(before / after, [4, 4, 2], rtol=0.1)  # second, second and fi
 @compiled
 def f_and_trace(t, state, theta):
     """Return the derivatives of the points, shape (n, 2), and of log p, shape (n,)."""
-    value, trace = models.exact_trace(lambda z: f(t, z, theta), state[0])  # a pullback a dimension
+    value, trace = models.exact_trace(lambda z: f(t, z, theta), state[0])  # d pullbacks
     return value, -trace
 
 
@@ -239,12 +241,10 @@ assert np.isclose(by_trace, by_determinant, atol=1e-8)
 # $\mathbf e^T J$. If one $\mathbf e$ is kept for a whole solve, the mean of its integral is the
 # integral of the trace.
 #
-# How far off is a mean of $n$ such estimates? Its typical distance from the true value is called
-# its standard error.
+# How far off is a mean of $n$ such estimates? Typically by its standard error (chapter 7).
 
 # %% [predict]
-# The mean of 1000 estimates has some standard error. How many times smaller is the standard error
-# of the mean of 100 000?
+# How many times smaller is the standard error of 100 000 estimates than that of 1000?
 
 # %%
 signs, J = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]), np.array([[1, 2], [3, 4]])
@@ -263,6 +263,9 @@ for n in (10, 1000, 100_000):
 assert abs(mean - exact) < 5 * error
 
 # %% [markdown]
+# With 100 times as many estimates the standard error is 10 times smaller: it is the standard
+# deviation of one estimate, divided by $\sqrt n$.
+#
 # ## Two densities that are known
 #
 # Two moons and two circles, with noise. Here the true density is known, so we know what the best
@@ -276,14 +279,15 @@ assert abs(mean - exact) < 5 * error
 # > first fits better. Training by maximum likelihood makes this mean small.
 #
 # > **Entropy.** Over points that are drawn from $p$, the mean of $-\log p$ is called the entropy of
-# > $p$. No other density $q$ has a smaller mean of $-\log q$ over these points: since
-# > $\log y \le y - 1$, the mean of $\log(q / p)$ is at most the mean of $q / p - 1$, which is
-# > $\int p \frac{q}{p} dx - 1 = 1 - 1 = 0$. For the standard normal density on the line the entropy
-# > is 1.419. A normal $q$ with twice its deviation has the mean 1.737 over the same points.
+# > $p$. (The mean of $h(x)$ over such points is $\int p(x) h(x) dx$.) No other density $q$ has a
+# > smaller mean of $-\log q$ over these points: since $\log y \le y - 1$, the mean of $\log(q / p)$
+# > is at most the mean of $q / p - 1$, which is $\int p \frac{q}{p} dx - 1 = 1 - 1 = 0$. For the
+# > standard normal density on the line the entropy is 1.419. A normal $q$ with twice its deviation
+# > has the mean 1.737 over the same points.
 #
-# All models are judged by the same 2000 points, which no training has seen (*held-out* points). The
-# mean over 2000 points is itself off by a standard error, which is printed beside it; so a model
-# may seem a little better than the entropy by chance.
+# All models are judged by the same 2000 points, which no training has seen (*held-out* points).
+# Behind the ± below stands the standard error of the mean over them: a model may seem a little
+# better than the entropy by chance.
 
 # %%
 DRAW = {"two_moons": datasets.two_moons, "two_circles": datasets.two_circles}
@@ -381,9 +385,9 @@ by_library = loss(continuous(models.exact_trace), learned, moons)
 assert np.isclose(losses["continuous"], by_library, rtol=1e-12)
 
 # %% [markdown]
-# Is it a density? It must integrate to one. In theory it does, whatever the weights; so this checks
-# the solver, the trace and the grid. And the map must have an inverse: the points are carried to
-# $t = 0$ and back to $t = 1$.
+# Both are still far from the entropy. Is the continuous one a density? In theory it integrates to
+# one, whatever the weights; so this checks the solver, the trace and the grid. And the map must
+# have an inverse: the points are carried to $t = 0$ and back to $t = 1$.
 
 
 # %%
@@ -408,14 +412,13 @@ for tol in (1e-3, 1e-6, 1e-9):
 assert abs(total - 1) < 1e-3 and missed < 1e-6
 
 # %% [markdown]
-# ## The table
+# ## Five models, three seeds
 #
 # The full experiment trains each model on both data sets: planar flows with 2, 8 and 32 layers, and
 # the continuous flow with the exact trace and with Hutchinson's estimate. It takes more than an
-# hour, so its results are kept, and the chapter makes its tables of them
-# (`python -m tutorials 8 --full` would compute what is missing). First, each model is trained with
-# several rates, and the rate is kept whose loss is smallest on 2000 fresh points. Then each is
-# trained from three seeds with this rate, and judged by the held-out points.
+# hour, so its results are kept, as in chapter 7. First, each model is trained with several rates,
+# and the rate is kept whose loss is smallest on 2000 fresh points. Then each is trained from three
+# seeds with this rate, and judged by the held-out points. Here ± is the deviation over the seeds.
 
 # %% [predict]
 # The planar flow with 32 layers has 160 parameters, the continuous one 1250. Which of the two comes
@@ -492,7 +495,8 @@ assert abs(on_moons["continuous"] - on_moons["planar 32"]) < 0.03
 # costs no accuracy that three seeds can show.
 #
 # Three questions about this table. Would more training help the planar flow on the circles? How
-# long does training take? And are these densities, and invertible maps?
+# long does training take? (The time saved by the estimate is a median over pairs of equal data and
+# rate.) And are these densities, and invertible maps?
 
 
 # %%
@@ -535,11 +539,13 @@ for (data,), result in integrals.items():
     assert abs(result["integral"] - 1) < 1e-3 and missed < 2e-3
 
 # %% [markdown]
+# More training helps the planar flow too little. The continuous flow takes eight times as long, and
+# is a density. The points come back to three digits only: the trained fields are hard to solve.
+#
 # ## What it looks like
 #
 # The density, and points that are drawn from it, on their way from the normal distribution to the
-# data, by the model of the full experiment. (`f` is the field of that model too: `network` computes
-# an MLP of any depth.)
+# data, by the model of the full experiment.
 
 # %%
 times = np.linspace(0, 1, 5)
@@ -550,7 +556,7 @@ side = np.linspace(-3.2, 3.2, 61)
 where = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
 for row, data in enumerate(DRAW):
     trained = tree.load(kept(data))
-    paths = solve(f, normal, times, trained).y
+    paths = solve(f, normal, times, trained).y  # the weights say how wide the network is
     for column, t in enumerate(times):
         z, change = state = where, np.zeros(len(where))
         if t > 0:
@@ -579,12 +585,10 @@ save(
 # ## Why it gets slow, and what helps
 #
 # A flow that has been trained takes many more evaluations of its field than one that has not, so
-# training gets slower and slower. Chapter 7 has the reason: a solver needs small steps where the
-# slope of a solution changes quickly, and nothing in the loss asks for paths that are easy to
-# solve. It also has the cure: add a price times the integral of $|f|^2$ along the paths to the loss
-# (Finlay and others). This integral is at least the square of the distance, and equal to it on a
-# straight path at constant speed. So the table compares the two. Evaluations are counted at a
-# tolerance of $10^{-6}$, for 700 points on their way from $t = 0$ to 1.
+# training gets slower and slower. Chapter 7 has the reason, and the cure: add a price times the
+# integral of $|f|^2$ along the paths to the loss (Finlay and others). The table compares this
+# integral with the square of the distance, to which it is equal on a straight path at constant
+# speed. Evaluations are counted at a tolerance of $10^{-6}$, for 700 points from $t = 0$ to 1.
 
 # %% [predict]
 # With a price of 0.1 in training: is the density worse than without? And how many times fewer
@@ -660,18 +664,16 @@ table(rows, "the flow of the first seed", *heads)
 
 # %% [markdown]
 # Training multiplies the evaluations by 15 on two moons, and by 5 on two circles. With a price of
-# 0.1 the moons are fitted as well as without, by a third of the evaluations. For the circles this
+# 0.1 the moons are fitted as well as without, with a third of the evaluations. For the circles this
 # price is too high: one of the three seeds ends far from the others, as the deviation shows. With
 # 0.01 they fit as well as without, and take two thirds of the evaluations. So the price is one more
-# number to be tried, like the learning rate; and it is worth trying, because training gets faster
-# as well.
+# number to be tried, like the learning rate. Training gets faster as well.
 #
 # ## A flow that deceives its solver
 #
-# Eight steps of rk4 always cost the same. Why not train with these, as one trains a network of
-# eight layers? Because nobody looks at the error of the steps. The table below has models that were
-# trained like that. It shows what they seem to be, by their own eight steps, and what they are, by
-# an accurate solve.
+# Eight steps of rk4 always cost the same. In chapter 7 four were enough. Why not train with these?
+# Because nobody looks at the error of the steps. The table shows what models trained like that seem
+# to be, by their own eight steps, and what they are, by an accurate solve.
 
 # %% [predict]
 # No density has a mean of $-\log p$ below the entropy, but by chance. By its own eight steps, can a
@@ -714,16 +716,14 @@ assert abs(well["own integral"] - 1) < 0.01 and abs(well["own loss"] - well["los
 # It can go well: on two moons, with a rate of 0.05, loss and integral are right. But the rate that
 # seems best deceives, on both data sets: its loss is below the entropy, where no density can be,
 # and its integral is far from one. What does not integrate to one is no density, and its likelihood
-# means nothing. Training makes a number small, and the errors of the eight steps were a way to make
-# it small.
+# means nothing. Training found parameters for which the errors of the steps make the loss small.
 #
 # ## The sources against the numbers
 #
 # The sources print no formula for flows. Three claims can be tested.
 #
 # * *A continuous flow is invertible, and is trained by maximum likelihood* (P-flow, S-flow). This
-#   holds, whatever the weights. With a tolerance of $10^{-6}$ the trained flows come back to three
-#   or four digits: their fields are hard to solve.
+#   holds, whatever the weights, but an inverse by a solver has the solver's errors.
 # * *No dimensions are partitioned* (P-flow, in the words of Chen and others). Many flows made of
 #   layers move only half of the components in a layer, by functions of the other half, because the
 #   Jacobian is then triangular and its determinant a product. A continuous flow moves all
