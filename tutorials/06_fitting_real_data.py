@@ -163,8 +163,7 @@ assert abs(by_adjoint - by_difference) < 1e-5 * abs(by_difference)
 # > are divided by the sum of their weights ($1 - 0.9^k$ for $m$ after $k$ steps). The step is
 # > $-m / \sqrt v$ times the learning rate. If $g$ is 5 in each step, then $m = 5$ and
 # > $\sqrt v = 5$, and the step is minus the learning rate; if $g$ is 500, it is the same. Where $g$
-# > changes its sign in each step, as across a narrow valley, $m$ tends to 0.05 times the size of
-# > $g$, and the step is that much smaller.
+# > changes its sign in each step, as across a narrow valley, $m$ and the step are 0.05 times that.
 
 # %%
 init, update = optim.adam(0.05)
@@ -516,7 +515,7 @@ print(f"the equations, the same years: {len(losses) - 1} steps of Gauss and Newt
 short = tree.map(np.exp, short)
 
 # %% [markdown]
-# Why not Gauss and Newton's method for the network too? There are two reasons. The first:
+# Why not Gauss and Newton's method for the network? There are two reasons. The first:
 # `"forward"` solves for a column of derivatives for each parameter, Algorithm 2 for one adjoint and
 # one integral for each parameter. With two components of the state that does not matter yet. With
 # many it does. (The 84 numbers of our network are 82 weights and the start.)
@@ -600,12 +599,10 @@ save(
 #
 # The solutions of Lotka and Volterra's equations are closed curves, whatever the parameters: the
 # next cycle is like the last. The network had to *learn* that its curve turns, and one and a half
-# cycles of data do not say how far it swings in the next one.
+# cycles of data do not say how far it swings next.
 #
 # Both miss how few hares there were after 1914, though both are far better than the mean of the
-# known years; and six years of one experiment decide nothing. The comparison is an example of a
-# rule: a model of the right form needs few data and goes beyond them; a network fits where no form
-# is known, and only where there are data.
+# known years; and six years of one experiment decide nothing.
 #
 # ## Exercises
 #
@@ -615,10 +612,11 @@ save(
 # of shape (number of times, 2), where times count from 1900.
 
 # %% [exercise 6.1] level 1
-# Along a solution $V = \delta H - \gamma \log H + \beta L - \alpha \log L$ does not change: its slope
-# is $(\delta H - \gamma)(\alpha - \beta L) + (\beta L - \alpha)(\delta H - \gamma) = 0$. So $V$ tests
-# a solver. Write `drift(tolerance)`: it solves the fitted curve at the times `fine` with `rtol` and
-# `atol` both equal to `tolerance`, and returns the greatest $V$ minus the smallest, one number.
+# Along a solution $V = \delta H - \gamma \log H + \beta L - \alpha \log L$ does not change: its
+# slope is $(\delta H - \gamma)(\alpha - \beta L) + (\beta L - \alpha)(\delta H - \gamma) = 0$. So
+# $V$ tests a solver. Write `drift(tolerance)`: it solves the fitted curve at the times `fine` with
+# `rtol` and `atol` both equal to `tolerance`, and returns the greatest $V$ minus the smallest, one
+# number.
 
 
 # %% [stub 6.1]
@@ -729,7 +727,7 @@ assert not is_period(small / 2), words + "is two periods, or more."
 # %% [exercise 6.3] level 2
 # The fitted cycle is no small swing. Set `cycle` to its period in years, right to 0.01 year: the
 # time after which the curve from `found["start"]` is back at its start. How you find it is up to
-# you: `np.argmax`, peaks on a grid of times that is fine enough, or `root`.
+# you: `np.argmax`, peaks on a grid of times that is fine enough, or `tinyode.root` (chapter 4).
 
 # %% [stub 6.3]
 cycle = ...  # a number
