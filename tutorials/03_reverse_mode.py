@@ -361,8 +361,8 @@ for n in (5, 10, 15):
 # | derivatives of derivatives | no: the rules compute with plain arrays | yes: rules are NumPy code, so a second tape can record the walk back |
 #
 # Here are the two operations of $y = \tanh(z)$, $z = x w$, written on a tape by hand; $x$ is a
-# constant. Each record has the rule, the value `value` and the operands `args`. In $x w$ only
-# operand 1, the $w$, needs a cotangent: `wanted=(1,)`. It has position 0 on the tape:
+# constant. Each record has the rule, the value `value` and the operands `args`. In $x w$ operand 0
+# is $x$, and only operand 1, $w$, needs a cotangent: `wanted=(1,)`. Its position on the tape is 0:
 # `parents=(0,)`. A rule gets the cotangent, the value, `wanted` (not used here) and the operands:
 
 # %%
