@@ -30,7 +30,7 @@ from tinyode.plotting import COLOURS, panels, save
 #
 # The data are spirals; every other one turns clockwise. Each is followed for 200 times. The first
 # 100 times, from $t = 0$ to $t = 1$, are the *window*; it begins at another place on each spiral.
-# There a point is seen with noise, a normal random number of the deviation 0.3 in each coordinate.
+# There points are seen with noise, a normal random number of the deviation 0.3 in each coordinate.
 # A series keeps 30, 50 or all 100 of these points, at times of its own. From them the curve in the
 # window is to be found, and its next 100 points.
 
@@ -138,10 +138,9 @@ assert np.allclose(np.exp(log_normal(np.arange(3), 0, 1)), [0.399, 0.242, 0.054]
 # Here the evidence takes the 601 points of the grid. With four hidden numbers it would take $601^4$
 # points, more than $10^{11}$, and the ODE is solved at each. So the posterior is replaced by a
 # normal density, $q(z_0) = \mathcal N(z_0; \mu, \sigma^2)$, from which it is easy to draw. Which
-# $\mu$ and $\sigma$ are the best, when $p(x)$ is not known? Four steps lead to the answer. In them
-# $\mathbb E_q u = \int q(z_0) u(z_0) dz_0$ is the mean of $u(z_0)$ over $q$, what the average over
-# many draws tends to. With $\mu = 1$ and $\sigma = 0.5$, for example, $\mathbb E_q z_0 = 1$ and
-# $\mathbb E_q z_0^2 = \mu^2 + \sigma^2 = 1.25$.
+# $\mu$ and $\sigma$ are the best, when $p(x)$ is not known? In the four steps to the answer
+# $\mathbb E_q u = \int q(z_0) u(z_0) dz_0$ is the mean of $u(z_0)$ over $q$. With $\mu = 1$ and
+# $\sigma = 0.5$, $\mathbb E_q z_0 = 1$ and $\mathbb E_q z_0^2 = \mu^2 + \sigma^2 = 1.25$.
 #
 # **Step 1.** Take the logarithm of Bayes' rule. For every $z_0$
 #
@@ -478,14 +477,13 @@ def rmse(found, wanted):
 
 # %% [predict]
 # First a small run: 30 observations, 150 steps. A first guess at a spiral is the mean of its
-# observations. The error of the trained model within the window is what share of that guess's?
+# observations. Within the window, the model's error is what share of that guess's?
 
 # %%
 small = train_latent("GRU", 30, 150, 0.04, seed=0, batch=50)
 nothing = rmse(np.mean(x, axis=1)[:, None], curves[:, :100])
 within = [rmse(by_latent("GRU", p, t, x, which)[:, :100], curves[:, :100]) for p in (before, small)]
-print("error within the window: untrained {:.2f}, after 150 steps {:.2f};".format(*within), end=" ")
-print(f"the mean of the observations {nothing:.2f}")
+print("error within: untrained, after 150 steps, of the mean:", np.round([*within, nothing], 2))
 assert within[1] < 0.6 * nothing < within[0]
 
 # %% [markdown]
@@ -648,7 +646,7 @@ print(f"{len(ends)} of {len(best_rate)} rates are the first or the last of those
 #   cells show no difference. Over the *next 100* points, with gated cells and 100 observations, the
 #   recurrent network has half the error.
 # * Three seeds are few: over the next 100 points one model has the error 0.27 from one seed, and
-#   1.24 to 1.75 from the others. Half of the learning rates are at the end of those tried.
+#   1.24 to 1.75 from the others. And half of the rates are at the end of those tried.
 #
 # ## What it looks like
 #
@@ -730,8 +728,7 @@ print(f"{own_kind} of 200 starts are nearer to the mean start of their own kind"
 assert own_kind > 160 and turns[0] > 1 and turns[1] < -1
 
 # %% [markdown]
-# They are: nine of ten starts lie nearer to the mean of their own kind, and on the way from one
-# mean to the other the turning changes its sign.
+# They are: nine of ten starts lie nearer to the mean of their own kind, and the means turn oppositely.
 #
 # ## The sources against the numbers
 #
@@ -778,8 +775,7 @@ for every in (6, 1):
     error = rmse(by_latent("GRU", ours, t, *fewer)[:, :100], curves[:, :100])
     found.append([deviation(*fewer), error])
 factors = np.divide(*found)
-print("five observations for thirty: times as large are the deviation and the error within the")
-print("window:", np.round(factors, 1))
+print("with five observations, times as large: deviation, error within", np.round(factors, 1))
 assert factors[1] > 3 * factors[0]
 
 # %% [check 9.2]
@@ -857,5 +853,4 @@ assert np.allclose(errors, right, rtol=0.01), (
 # P-latent, P-time (Price-Broncucia, "What are the benefits?"); S-irregular, S-rnn (Lenze and
 # Rothe). Chen, Rubanova, Bettencourt and Duvenaud, "Neural ordinary differential equations" (2018),
 # section 5 and example (latent_ode.py in torchdiffeq). Cho and others, "Learning phrase
-# representations using RNN encoder-decoder"; Kingma and Welling, "Auto-encoding variational Bayes"
-# (both 2014).
+# representations using RNN encoder-decoder"; Kingma and Welling, "Auto-encoding variational Bayes".
