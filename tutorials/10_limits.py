@@ -128,7 +128,7 @@ save(
 # $\sqrt{16} = 4$ times the tolerance.
 #
 # What helps: a step size for each sample (`solve_batch`; `odeint_batch` for gradients), or batches of
-# samples that are alike. Images, for example, are alike to a trained network (exercise 7.3).
+# samples that are alike, as images are to a trained network (exercise 7.3).
 #
 # ## Trajectories cannot cross
 #
@@ -136,8 +136,8 @@ save(
 # $\Vert f(t, \mathbf u) - f(t, \mathbf v) \Vert \le K \Vert \mathbf u - \mathbf v \Vert$ for all
 # $\mathbf u$, $\mathbf v$ (for $f = -3 z$ it is 3). Then the solution through a point is unique
 # (Picard and Lindelöf): two solutions that meet at one time are the same at all times. So on a line
-# solutions keep their order. The *flow* from 0 to 1, the function that takes $z(0)$ to $z(1)$,
-# increases there, whatever the parameters are. It cannot be $x \mapsto -x$.
+# solutions keep their order: to overtake, they would have to meet. The *flow* from 0 to 1, which
+# takes $z(0)$ to $z(1)$, increases there, whatever the parameters are. It cannot be $x \mapsto -x$.
 #
 # Here $f$ is a network as in chapter 2, with 16 hidden features; it is given $z$ and $t$. (The
 # small fields from here on are `compiled`: recorded at the first call, then run as straight-line
@@ -342,7 +342,7 @@ assert not of_stiff[0].isdigit() or of_stiff.endswith("*")
 # The states that were kept (`interpolated`) and the derivative of the steps (`discrete`) do not
 # solve $\mathbf z$ backwards, and do not lose these digits. (Nor does Algorithm 2 if all components
 # decay at one rate $k$. On the way back the error of $\mathbf z$ grows by $e^{kt}$, but
-# $\mathbf a$, by which it is multiplied in the gradient, shrinks by $e^{-kt}$.)
+# $\mathbf a$, by which it is multiplied in the gradient, shrinks by $e^{-kt}$. The next cell tries it.)
 #
 # A cure within Algorithm 2: keep the states at a few times, and start $\mathbf z$ anew from each. If
 # the time $T$ is cut into $m$ intervals, errors grow by $e^{k T / m}$ in each. And Algorithm 2 has
@@ -358,6 +358,9 @@ for m in (1, 2, 4, 8):
     worst[m] = np.abs(np.array(back) - kept[:-1]).max()
     print(f"{m} intervals: off by {worst[m]:.1e}, growth up to {np.exp(k * 3.0 / m):.1e}")
 assert worst[8] < 1e-2 * worst[1]
+one_rate = lambda k, **o: np.sum(odeint(stiff, z0, [0, 3.0], k, rtol=1e-6, atol=1e-8, **o)[-1])
+at_one_rate = grad(one_rate)(k) / grad(one_rate)(k, gradient="forward") - 1
+print(f"one rate, tolerance 1e-6: gradient by Algorithm 2 off by {abs(at_one_rate):.0e}")
 
 f, z0, k, _ = fields["rotating"]
 exactly = grad(lambda k: np.cos(np.sqrt(k) * 3.0) - np.sqrt(k) * np.sin(np.sqrt(k) * 3.0))(k)
@@ -555,7 +558,7 @@ assert exact_ways == set(all_ways) - {"interpolated", "Algorithm 2"}
 # $\lambda$. It is also the product of the eigenvalues. One of them belongs to the solution and is
 # close to $e^{-h k}$. So the other one, that of the difference $y - z$, is close to
 # $\lambda e^{h k}$: the second half is a step backwards in time, in which errors grow by $e^{h k}$,
-# and $\lambda$ holds them down. It is below 1 only for $h k \lt \ln(1 / \lambda)$, which is close to
+# and $\lambda$ holds them down. This eigenvalue is below 1 only for $h k \lt \ln(1 / \lambda)$, which is close to
 # $1 - \lambda$: 0.01 for $\lambda = 0.99$, while Euler's method by itself is stable up to $h k = 2$.
 # A better $\Psi$ does not help:
 
@@ -667,12 +670,8 @@ assert at_most < 1 and np.abs(y - exact_end).max() > 1e6
 # Which of the four ways to differentiate gets it right, to three digits, at a tolerance of
 # $10^{-8}$?
 
-
 # %%
-def switch(t, y):
-    return np.where(y > 0.5, -y, -2 * y)
-
-
+switch = lambda t, y: np.where(y > 0.5, -y, -2 * y)
 right = 4 * np.exp(-2.0)
 ways = ("adjoint", "interpolated", "discrete", "forward")
 y1 = lambda y0, **o: odeint(switch, y0, [0, 1.0], rtol=1e-8, **o)[-1]
@@ -744,8 +743,6 @@ assert float(lost) > 1e3 * float(kept)
 
 # %% [markdown]
 # ## Exercises
-#
-# (The first cell holds what exercise 10.3 trains with.)
 
 
 # %%
