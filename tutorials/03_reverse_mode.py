@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from tinyode import grad, hessian, jacobian, jvp, nn, program, vjp
+from tinyode import grad, jacobian, jvp, nn, program, vjp
 from tinyode.autodiff.tape import Tape, sweep
 from tinyode.plotting import COLOURS, draw, panels, save
 from tinyode.testing import central_difference, check_engine, check_vjp
@@ -51,9 +51,9 @@ from tinyode.testing import central_difference, check_engine, check_vjp
 # > *vector-Jacobian product* (VJP) of the step. It makes the cotangent of the input from the
 # > cotangent of the output.
 #
-# This product is all that the backward pass of a neural ODE needs of its field (chapter 5). In
-# NumPy, a row and a column of two numbers are both arrays of shape `(2,)`: `g @ J` is the row times
-# the matrix, and `J @ v` the matrix times a column.
+# The gradient of a neural ODE needs nothing else of its field (chapter 5). In NumPy, a row and a
+# column of two numbers are both arrays of shape `(2,)`: `g @ J` is the row times the matrix, and
+# `J @ v` the matrix times a column.
 
 # %%
 step = lambda x: np.array([x[0] * x[1], x[0] + x[1]])
@@ -65,8 +65,7 @@ assert np.allclose(g @ J, measured)
 
 # %% [markdown]
 # (`central_difference` moves `x` a little forth and back along the direction `unit`, and looks at
-# the loss. Points and directions stand in tuples, one for each argument of the function. A later
-# section says how far such a number can be trusted.)
+# the loss. Points and directions stand in tuples, one for each argument of the function.)
 #
 # ## The chain rule has a direction
 #
@@ -88,11 +87,7 @@ width, steps = 1000, 10
 row_first = steps * width**2  # (1 x 1000) (1000 x 1000), each time
 matrix_first = (steps - 1) * width**3 + width**2  # (1000 x 1000) (1000 x 1000); the row at the end
 print(f"{steps} steps of width {width}: from the left {row_first:.1e} multiplications", end=", ")
-print(f"from the right {matrix_first:.1e}")
-J1, J2, J3 = np.random.default_rng(0).normal(size=(3, 5, 5))
-row = np.ones(5)
-from_the_left, from_the_right = ((row @ J3) @ J2) @ J1, row @ (J3 @ (J2 @ J1))
-assert np.allclose(from_the_left, from_the_right)
+print(f"from the right {matrix_first:.1e}: {matrix_first / row_first:.0f} times as many")
 
 # %% [markdown]
 # **Reverse mode** is the bracketing from the left. It begins at the loss, with the row
@@ -101,8 +96,8 @@ assert np.allclose(from_the_left, from_the_right)
 #
 # ## Three rules, derived
 #
-# A step need not form its Jacobian to multiply by it. To see this we need two signs. For two arrays
-# of the same shape, $\langle p, q \rangle$ is the sum of the products of their elements, a number,
+# A step can compute $g J$ without $J$. To see this we need two signs. For two arrays of the same
+# shape, $\langle p, q \rangle$ is the sum of the products of their elements, a number,
 # and $p \odot q$ is the array of these products: $\langle (1, 2), (3, 4) \rangle = 3 + 8 = 11$ and
 # $(1, 2) \odot (3, 4) = (3, 8)$. In NumPy they are `np.sum(p * q)` and `p * q`.
 #
@@ -150,11 +145,11 @@ rules = {
     "A B, for B": (lambda B: np.sum(g * (A @ B)), B, A.T @ g),
     "x tanh(x), for x": (lambda x: np.sum(g * x * np.tanh(x)), x, g * y + g * x * (1 - y * y)),
 }
-for name, (number, primal, rule) in rules.items():
-    dx = rng.normal(size=primal.shape)  # a random direction
-    dL = central_difference(number, (primal,), (dx,))
+for name, (loss_of, point, rule) in rules.items():
+    dx = rng.normal(size=point.shape)  # a random direction
+    dL = central_difference(loss_of, (point,), (dx,))
     print(f"{name:16}: <rule, dx> = {np.sum(rule * dx):9.6f}, by a difference {dL:9.6f}")
-    assert rule.shape == primal.shape and np.isclose(np.sum(rule * dx), dL)
+    assert rule.shape == point.shape and np.isclose(np.sum(rule * dx), dL)
 
 # %% [markdown]
 # ## One walk back, by hand
@@ -202,18 +197,15 @@ save(
 # ## An engine of forty lines
 #
 # The engine does what we have just done. `Var` is a number or an array that also keeps its
-# *parents*, the Vars that it was made from. With each parent it keeps a function: from its own
-# cotangent to what it sends to this parent. The functions are the rules of the last section.
-# `gradient` walks back.
+# *parents*, the Vars that it was made from. For `a + b` Python calls `a.__add__(b)`, for `a * b`
+# `a.__mul__(b)`, and for `a @ b` `a.__matmul__(b)`; these return a new Var with the parents `a` and
+# `b`. With each parent it keeps a function, from its own cotangent to what it sends to this parent:
+# the rules from above. `gradient` walks back.
 
 
 # %%
 class Var:
-    """A number or array that remembers how it was made.
-
-    With each parent it keeps a function from its own cotangent to what that adds to the parent's.
-    The operands of + and * have equal shapes here; the library also undoes broadcasting.
-    """
+    """A number or array that remembers how it was made. Operands of + and * have equal shapes."""
 
     def __init__(self, value, parents=()):
         self.value = np.asarray(value, dtype=float)
@@ -265,7 +257,7 @@ def gradient(output, inputs):
 # every Var stands after all that were made from it. `id(var)` is a number that Python gives to each
 # object; it tells two Vars of equal value apart.)
 #
-# That is all. First the example above:
+# First the example above:
 
 # %%
 a, b = Var(0.5), Var(2.0)
@@ -336,7 +328,8 @@ assert gradient(L, [a])[0] == 24.0 and found[id(a)] == 36.0
 # was made from it. This is what the order is for.
 #
 # One can also send on only what is new, the $g$ that has just come. This is right, but it walks
-# every path from $L$ by itself. With $n$ lines `y = y + y` there are $2^n$ paths:
+# every path from $L$ by itself. With $n$ lines `y = y + y` the last `y` is reached once, the one
+# before it twice, and the first one $2^n$ times: $1 + 2 + \dots + 2^n = 2^{n+1} - 1$ calls.
 
 
 # %%
@@ -364,15 +357,14 @@ for n in (5, 10, 15):
 # | record | each Var keeps its parents | one list of all operations, the tape; the inputs have its first positions |
 # | order | `visit` looks for it, and calls itself; Python refuses more than about a thousand calls deep | none is needed: an operation is recorded after its operands, so `sweep` reads the list from its end |
 # | rule | a function for each parent | one function for all operands, which returns a list |
-# | cotangents | found by `id` | found by the position on the tape |
 # | constants | are Vars, and get cotangents | are not recorded; `wanted` says which operands need one |
-# | shapes | operands have equal shapes | `fit` sums the cotangent of an operand that was broadcast |
-# | derivatives of derivatives | no: the rules compute with plain arrays | yes: each tape has a *level*, and the sweep of an inner tape is recorded on the outer one |
+# | shapes | operands have equal shapes | `fit` sums the cotangent of an operand that was broadcast (exercise 3.4) |
+# | derivatives of derivatives | no: the rules compute with plain arrays | yes: the sweep of an inner tape is recorded on the outer one |
 #
-# The record of an operation has five parts: the rule; the operands that are wanted, by their number
-# in the call; where these operands stand on the tape; the value; all operands. A rule gets the
-# cotangent, the value, the numbers of the wanted operands (not needed here) and the operands. Here
-# are the two operations of $y = \tanh(z)$, $z = x w$, written on a tape by hand; $x$ is a constant:
+# The record of an operation has five parts: the rule; which operands are wanted; where these stand
+# on the tape; the value; all operands. A rule gets the cotangent, the value, the numbers of the
+# wanted operands (not needed here) and the operands. Here are the two operations of $y = \tanh(z)$,
+# $z = x w$, written on a tape by hand; $x$ is a constant:
 
 # %%
 x0, w0 = np.float64(0.5), np.float64(2.0)
@@ -387,10 +379,11 @@ def rule_of_tanh(g, value, wanted, z):
     return [g * (1 - value * value)]
 
 
-tape = Tape(n_inputs=1)  # position 0 is w
+tape = Tape(n_inputs=1)  # position 0: w
 tape.record(rule_of_product, wanted=(1,), parents=(0,), value=z0, args=(x0, w0))  # position 1: z
 tape.record(rule_of_tanh, wanted=(0,), parents=(1,), value=y0, args=(z0,))  # position 2: y
-(dy_dw,) = sweep(tape.records, seeds=[(2, np.float64(1.0))], n_inputs=1)  # begin with dy/dy = 1
+start = (2, np.float64(1.0))  # position 2 has the cotangent dy/dy = 1
+(dy_dw,) = sweep(tape.records, seeds=[start], n_inputs=1)
 print(f"dy/dw from the tape {dy_dw:.12f}, by hand {x0 * (1 - y0**2):.12f}")
 assert dy_dw == x0 * (1 - y0**2) and np.isclose(dy_dw, grad(lambda w: np.tanh(x0 * w))(2.0))
 
@@ -412,11 +405,11 @@ x, g, v = np.array([2.0, 3.0]), np.array([12.0, 1.0]), np.array([1.0, 2.0])
 value, pullback = vjp(step, x)
 print("g J =", pullback(g)[0])  # pullback returns a tuple, a cotangent for each argument
 _, pullback_of_pullback = vjp(lambda g: pullback(g)[0], g)
-print("J v =", pullback_of_pullback(v)[0], " by jvp:", jvp(step, (x,), (v,))[1], " by hand:", J @ v)
+value, change = jvp(step, (x,), (v,))
+print("J v =", pullback_of_pullback(v)[0], " by jvp:", change, " by hand:", J @ v)
 assert np.allclose(pullback(g)[0], g @ J) and np.allclose(jacobian(step)(x), J)
-assert np.allclose(pullback_of_pullback(v)[0], J @ v)
-assert np.allclose(jvp(step, (x,), (v,))[1], J @ v)
-left, right = g @ jvp(step, (x,), (v,))[1], pullback(g)[0] @ v
+assert np.allclose(pullback_of_pullback(v)[0], J @ v) and np.allclose(change, J @ v)
+left, right = g @ change, pullback(g)[0] @ v
 print("<g, J v> =", left, "  <g J, v> =", right)
 assert np.isclose(left, right)
 
@@ -427,8 +420,8 @@ assert np.isclose(left, right)
 # written as a column.)
 #
 # The rules are NumPy code themselves, so a derivative can be differentiated like any other
-# function. The only danger is to mix up the levels. This is a variant of a classic test (Siskind
-# and Pearlmutter, 2005), $\frac{d}{dx}\left[x \frac{d}{dy} (x y)\right]$:
+# function. The only danger is to mix up the inner and the outer one. This is a variant of a classic
+# test (Siskind and Pearlmutter, 2005), $\frac{d}{dx}\left[x \frac{d}{dy} (x y)\right]$:
 
 # %% [predict]
 # By hand: what is the derivative with respect to x, at x = 3, of x times the derivative of x y with
@@ -438,7 +431,6 @@ assert np.isclose(left, right)
 nested = grad(lambda x: x * grad(lambda y: x * y)(2.0))(3.0)
 print("d/dx [x d/dy (x y)] at x = 3:", nested, "  2 x =", 2 * 3.0)
 assert nested == 6.0
-assert np.allclose(hessian(lambda x: x[0] ** 2 * x[1])(np.array([2.0, 3.0])), [[6, 4], [4, 0]])
 print("third derivative of sin at 1:", grad(grad(grad(np.sin)))(1.0), "  -cos(1) =", -np.cos(1.0))
 assert np.isclose(grad(grad(grad(np.sin)))(1.0), -np.cos(1.0))
 
@@ -494,11 +486,10 @@ assert all(map(np.array_equal, cotangents, grad(loss_of_a_line, (0, 1, 2))(*exam
 # $(f(x + h) - f(x)) / h$, is wrong by about $\frac h2 f''$. The central one,
 # $(f(x + h) - f(x - h)) / 2h$, is wrong by about $\frac{h^2}{6} f'''$. (Both follow from Taylor's
 # theorem.) Two central ones, with $h$ and $h/2$, can be combined so that the terms with $h^2$
-# cancel: four times the second minus the first, divided by three. This is what `central_difference`
-# does. So make $h$ tiny?
+# cancel: four times the second minus the first, divided by three. `central_difference` does this.
 
 # %% [predict]
-# The forward difference of a smooth function near 1, with h = 0.1, 1e-8 and 1e-15: which h gives
+# The forward difference of exp(x) sin(3 x) at x = 0.7, with h = 0.1, 1e-8 and 1e-15: which h gives
 # the smallest error? How many digits are right then?
 
 # %%
@@ -529,19 +520,24 @@ save(
     "lowest points are near 1e-7 for the forward and 1e-10 for the central difference, and below "
     "1e-12 for two central ones, combined. Reverse mode is a level line at 2e-16, below all.",
 )
+for d in (0.1, 1e-8, 1e-15):
+    error = abs((wave(at + d) - wave(at)) / d / exact - 1)
+    print(f"forward difference with h = {d:.0e}: relative error {error:.0e}")
 for name, (best_h, error) in best.items():
     print(f"{name:27} best at h = {best_h:.0e}: {error:.0e}")
 print(f"{'reverse mode':27} {reverse:.0e}")
 assert reverse < 1e-15
+u, f2, f3 = 2.0**-53, grad(grad(wave))(at), grad(grad(grad(wave)))(at)
+bottoms = 2 * np.sqrt(u * abs(wave(at) / f2)), np.cbrt(3 * u * abs(wave(at) / f3))
+print("by the formulas in the next cell: forward h = {:.0e}, central h = {:.0e}".format(*bottoms))
 
 
 def error_near(wanted, values):
     """Return the usual error of the quotients with an h near the wanted one."""
-    near = np.abs(np.log10(h / wanted)) < 0.6
-    return np.median(np.abs(values / exact - 1)[near])
+    return np.median(np.abs(values / exact - 1)[np.abs(np.log10(h / wanted)) < 0.6])
 
 
-for name, bottom in (("forward difference", 1e-8), ("central difference", 1e-5)):
+for name, bottom in zip(curves, bottoms):
     for other in (bottom * 100, bottom / 100):
         assert error_near(bottom, curves[name]) < error_near(other, curves[name])
 
@@ -557,8 +553,8 @@ for name, bottom in (("forward difference", 1e-8), ("central difference", 1e-5))
 # digits. A gradient of a million entries does not need a million differences. Choose a random $g$
 # and a random $v$, and compare one number: $\langle g, J v \rangle$ by a difference along $v$, with
 # $\langle g J, v \rangle$ by the pullback. If any entry of $J$ is wrong, the two differ, unless the
-# random numbers hit a rare case. `check_vjp` does this, and sees errors larger than about $10^{-7}$
-# of the whole. Here it checks a network, and with `order=2` its second derivatives too:
+# random numbers hit a rare case. `check_vjp` does this, and sees relative errors above $10^{-7}$ or
+# so. Here it checks a network, and with `order=2` its second derivatives; no output means no error:
 
 # %%
 init, apply = nn.mlp(3, 20, 20, 1)
@@ -858,10 +854,10 @@ for shape, broadcast in (
     )
 
 # %% [exercise 3.5] level 3
-# **Rung 2 of the ladder: an engine of your own.** (Rung 1 is your solver's step, exercise 1.4.) It
-# differentiates functions that are written with `+`, `*`, `@`, `.sum()` and `np.tanh` (for which
-# NumPy calls the method `tanh` of an object that it does not know). You may begin with a copy of
-# the class `Var` and of `gradient`, and use `unbroadcast` of exercise 3.4; or begin with nothing.
+# **An engine of your own**, to go with your solver's step (exercise 1.4). It differentiates
+# functions that are written with `+`, `*`, `@`, `.sum()` and `np.tanh`. (For an object `x` that it
+# does not know, `np.tanh(x)` calls `x.tanh()`.) You may begin with a copy of the class `Var` and of
+# `gradient`, and use `unbroadcast` of exercise 3.4; or begin with nothing.
 # Two things are missing in the chapter's engine: broadcasting, and something that the check will
 # show.
 #
