@@ -30,7 +30,7 @@ from tinyode.plotting import COLOURS, panels, save
 #
 # The data are spirals; every other one turns clockwise. Each is followed for 200 times. The first
 # 100 times, from $t = 0$ to $t = 1$, are the *window*; it begins at another place on each spiral.
-# There points are seen with noise, a normal random number of the deviation 0.3 in each coordinate.
+# There points are seen with normal noise of the standard deviation 0.3 in each coordinate.
 # A series keeps 30, 50 or all 100 of these points, at times of its own. From them the curve in the
 # window is to be found, and its next 100 points.
 
@@ -161,9 +161,9 @@ assert np.allclose(np.exp(log_normal(np.arange(3), 0, 1)), [0.399, 0.242, 0.054]
 #
 # $$-\mathrm{KL}(q, r) = \mathbb E_q \log u \le \mathbb E_q [u - 1] = \int q(z_0) \frac{r(z_0)}{q(z_0)} dz_0 - 1 = \int r(z_0) dz_0 - 1 = 0 .$$
 #
-# It is zero only if $u = 1$ everywhere, that is, if $q$ and $r$ are equal. So the first mean of
-# step 2, the **ELBO** (*evidence lower bound*), is never larger than $\log p(x)$. And the $q$ with
-# the largest ELBO has the smallest divergence from the posterior.
+# The divergence is zero only if $u = 1$ everywhere, that is, if $q$ and $r$ are equal. So the first
+# mean of step 2, the **ELBO** (*evidence lower bound*), is never larger than $\log p(x)$. And the
+# $q$ with the largest ELBO has the smallest divergence from the posterior.
 #
 # **Step 4.** In the ELBO, the mean of $\log p(z_0) - \log q(z_0)$ is minus the divergence of $q$
 # from the prior:
@@ -245,9 +245,9 @@ save(
 # ## A slope through a draw
 #
 # With networks there is no grid: the first term is an average over draws, and training needs its
-# slopes in $\mu$ and $\sigma$. If $z_0$ is drawn by `rng.normal(mu, sigma)`, the tape gets a number
-# that does not depend on $\mu$ and $\sigma$. The **reparametrisation** draws a standard normal
-# number $e$, of mean 0 and deviation 1, and computes
+# slopes in $\mu$ and $\sigma$. If $z_0$ is drawn by `rng.normal(mu, sigma)`, the tape gets a number,
+# and does not see that it depends on $\mu$ and $\sigma$. The **reparametrisation** draws a standard
+# normal number $e$, of mean 0 and deviation 1, and computes
 #
 # $$z_0 = \mu + \sigma e .$$
 #
@@ -407,7 +407,7 @@ assert abs(gap - (by_sum - largest)) < 0.02, (
 # > numbers: the point, the time $\Delta$ since the observation before it, and the old state. $W$
 # > and $\mathbf b$ are the same at all observations. This is the *simple* cell (RNN). In a *gated*
 # > cell (GRU) each number of the state becomes $g h + (1 - g) \tilde h$: a new value $\tilde h$ and
-# > a weight $g$ between 0 and 1, both computed from the same 28 numbers by layers of their own.
+# > a weight $g$ between 0 and 1, both functions of the same 28 numbers, with weights of their own.
 #
 # The encoder reads from the last observation to the first, because the start is wanted. $\Delta$ is
 # divided by the mean distance of the observations. The four hidden numbers are independent, so
