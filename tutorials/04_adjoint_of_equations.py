@@ -209,7 +209,7 @@ print(f"a million parameters: {forward[-1]:.2e} against {adjoint[-1]:.2e}, a fac
 #
 # `root` finds $\mathbf u$ by Newton's method, of which no step is on the tape. It gives `grad` the
 # derivative by G26 and G24: one transposed solve, and one vector-Jacobian product of $\mathbf f$
-# with respect to $\mathbf p$. (The arrows above come from it.) The same in five lines:
+# with respect to $\mathbf p$. (The arrows above are this derivative.) The same in five lines:
 
 
 # %%
