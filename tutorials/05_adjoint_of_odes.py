@@ -253,8 +253,8 @@ for e in (0.1, 0.05, 0.025):
 #
 # $$\frac{dL}{dt_0} = \mathbf a_t(t_0) = \mathbf a_t(t_1) - \int_{t_1}^{t_0} \mathbf a(t) \frac{\partial f}{\partial t} dt, \qquad \mathbf a_t(t_1) = -\frac{dL}{dt_1}. \tag{P7}$$
 #
-# **That is the minus in $\mathbf a_t(t_1)$**: a later end makes the solve longer, a later start makes it
-# shorter. If $f$ does not depend on $t$, the integral is zero and
+# **That is the minus in $\mathbf a_t(t_1)$**: a later end makes the solve longer, a later start
+# makes it shorter. If $f$ does not depend on $t$, the integral is zero and
 # $\frac{dL}{dt_0} = -\frac{dL}{dt_1}$: only the length of the interval matters.
 #
 # The next cell computes the integrals by Simpson's rule along the true solution, with $\mathbf a$
