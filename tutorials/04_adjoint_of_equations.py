@@ -100,7 +100,7 @@ assert np.isclose(lam, 4 / 13) and np.isclose(lam, quotient, rtol=1e-6)
 # system $\mathbf f(\mathbf u) - \mathbf r = 0$ with the parameters $\mathbf r$, G24 says
 # $\frac{dg}{d\mathbf r} = \lambda^T I$.)
 #
-# Every line is checked on an example, the second of the slides (the first comes below). The
+# Every line is checked on an example, the second of the source (its first comes below). The
 # determinant of its $\frac{\partial \mathbf f}{\partial \mathbf u}$ is $-1 - 3 u_1^2$, which is
 # never zero. In the code `jacobian(f, 0)` is the Jacobian for argument 0, which is `u`.
 #
@@ -200,14 +200,16 @@ save(
     " plane of p1 and p2, with arrows along minus its gradient, which point downhill.",
 )
 saved = forward[-1] / adjoint[-1]
-print(f"a million parameters: by this count the adjoint saves a factor of {saved:.0f}")
+print(f"a million parameters: {forward[-1]:.2e} against {adjoint[-1]:.2e}, a factor of {saved:.0f}")
 
 # %% [markdown]
+# Without the factorisation the factor would be $n = 1000$, which is $n^2 m$ over $nm$.
+#
 # ## The library's version
 #
 # `root` finds $\mathbf u$ by Newton's method, of which no step is on the tape. It gives `grad` the
 # derivative by G26 and G24: one transposed solve, and one vector-Jacobian product of $\mathbf f$
-# with respect to $\mathbf p$. The same in five lines:
+# with respect to $\mathbf p$. (The arrows above are this derivative.) The same in five lines:
 
 
 # %%
@@ -287,10 +289,9 @@ for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
     u2, s = -u1 - p[0], -1 / (3 * u1**2 + 1)
     assert np.allclose(root(f, np.zeros(2), p), [u1, u2], atol=1e-9)
     by_hand = np.array([2 * u1 * s + 2 * u2 * (-s - 1), 2 * u1 * s - 2 * u2 * s])
-    print(f"p = {p}")
-    for name, value in {"by hand": by_hand, **four_ways(f, g, np.zeros(2), p)}.items():
-        print(f"  {name:22}", value)
+    for value in four_ways(f, g, np.zeros(2), p).values():
         assert np.allclose(value, by_hand, atol=1e-8)
+    print(f"p = {p}: by hand {by_hand}, and the four ways give the same")
 
 # %% [markdown]
 # ## The bridge to the next chapter: steps are equations
@@ -306,8 +307,7 @@ for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
 # Block $i$ contains $\mathbf z_i$ and $\mathbf z_{i-1}$ only. So the Jacobian has blocks $I$ (the
 # identity) on its diagonal, blocks
 # $-B_i = -\big(I + h \frac{\partial \mathbf F}{\partial \mathbf z}(\mathbf z_i)\big)$ below it, and
-# zeros elsewhere. Such a matrix is called *block lower bidiagonal*. Its transpose has the blocks
-# $-B_i^T$ above the diagonal. For $N = 3$ steps:
+# zeros elsewhere. Its transpose has the blocks $-B_i^T$ above the diagonal. For $N = 3$ steps:
 #
 # $$\frac{\partial \mathbf f}{\partial \mathbf u} = \begin{pmatrix} I & & \cr -B_1 & I & \cr & -B_2 & I \end{pmatrix},
 # \qquad \left(\frac{\partial \mathbf f}{\partial \mathbf u}\right)^{T} = \begin{pmatrix} I & -B_1^T & \cr & I & -B_2^T \cr & & I \end{pmatrix}.$$
@@ -383,16 +383,18 @@ save(
 )
 
 # %% [markdown]
-# The last block of the transposed system has one unknown. Its solution goes into the block above,
-# and so on, from the bottom up. $\lambda_i^T$ is the part of $\lambda^T$ that belongs to step $i$.
-# The first two formulas solve the system, and G24 is a sum over the steps:
+# (In the picture violet entries are positive, brown ones negative, white ones zero.) The last block
+# of the transposed system has one unknown, $\lambda_N$. Block $i$ above it says
+# $\lambda_i - B_i^T \lambda_{i+1} = 0$: the right-hand side is zero, as this loss looks at
+# $\mathbf z_N$ only. So each solution goes into the block above it, from the bottom up. Written as
+# rows, and with G24 as a sum over the steps:
 #
 # $$\lambda_N^T = \frac{\partial g}{\partial \mathbf z_N}, \qquad
 # \lambda_i^T = \lambda_{i+1}^T \Big(I + h \frac{\partial \mathbf F}{\partial \mathbf z}(\mathbf z_i)\Big), \qquad
 # \frac{dg}{d\mathbf p} = \sum_{i=1}^{N} h \lambda_i^T \frac{\partial \mathbf F}{\partial \mathbf p}(\mathbf z_{i-1}).$$
 #
-# The first step is at the top of the system, the last step at the bottom. **The transpose of a
-# lower triangular matrix is upper triangular; that is why the adjoint runs backwards in time.**
+# **The transpose of a lower triangular matrix is upper triangular; that is why the adjoint runs
+# backwards in time.**
 # (The sum has a plus since
 # $\frac{\partial \mathbf f_i}{\partial \mathbf p} = -h \frac{\partial \mathbf F}{\partial \mathbf p}$,
 # and G24 has another minus.)
@@ -442,8 +444,6 @@ assert np.allclose(step_up, by_elimination, atol=1e-13)
 # $\frac{\partial \mathbf f}{\partial \mathbf u} \lambda = \frac{\partial g}{\partial \mathbf u}^T$,
 # without the transpose on the left. For a symmetric matrix the two agree. So a test with a
 # symmetric example does not find the mistake.
-#
-# **G22** is introduced by "putting equation 15 in equation 13"; meant are 21 and 19.
 
 # %% [predict]
 # The next cell computes $\frac{dg}{d\mathbf p}$ of example 2, at $\mathbf p = (1, 2)$, by G26 with
@@ -587,7 +587,7 @@ check_root_adjoint(my_adjoint)
 # Hold $p_2 = 2$ in example 2. As a function of $p_1$ alone, $g$ has two minima, and its slope
 # $\frac{dg}{dp_1}$ is zero at a third place too. Find all three by Newton's method on
 # $\frac{dg}{dp_1}$: write $g$ as a function of the number $p_1$, with `root` in it; its `grad` is
-# the function whose zeros `root` is to find. (It can be differentiated once more.) Set
+# the function whose zeros `root` is to find. (`root` differentiates this `grad` once more.) Set
 #
 # * `places`: an array of the three values of $p_1$ that `root` finds from the starts -2.2, -1.5
 #   and -0.5, in this order;

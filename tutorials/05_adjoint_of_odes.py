@@ -7,10 +7,11 @@
 # school: the chain rule for several variables, integration by parts for one section.
 #
 # **You will be able to**: derive the adjoint equation and its four gradients, and check each line
-# by numbers; write Algorithm 2 and extend it to losses at many times; choose a way to differentiate
-# a solver, and say what it costs.
+# by numbers; write Algorithm 2, which solves backwards, and extend it to losses at many times;
+# choose a way to differentiate a solver, and say what it costs.
 #
-# **Minutes**: 180 to 240, of which the exercises of level 1 take about 60.
+# **Minutes**: 180 to 240, of which the exercises of level 1 take about 60. A good place to stop for
+# a day is before "Losses at many times".
 #
 # **The question.** A loss depends on the solution of an ODE at the end of an interval. The solution
 # depends on its start, on parameters, and on the two ends of the interval. How does the loss change
@@ -19,8 +20,8 @@
 # **The letters.** The state $\mathbf z$, the parameters $\theta$ and the slope $f$ are columns. The
 # derivative of the loss $L$, a number, with respect to them is a row. $t_0$ is the start. The
 # solution is observed at $t_1 < \dots < t_N$; at first $N = 1$, and $t_1 = t_N$ is the end. The
-# field is $f(t, \mathbf z, \theta)$ in formulas and in code. (The sources write
-# $f(\mathbf z, t, \theta)$.) In these letters
+# field is $f(t, \mathbf z, \theta)$. In code `z1` is $\mathbf z(t_1)$; $z_1$, not bold, is the
+# first component of a state. In these letters
 #
 # $$L\big(\mathbf z(t_1)\big) = L\left( \mathbf z(t_0) + \int_{t_0}^{t_1} f(t, \mathbf z(t), \theta) dt \right) = L\big(\mathrm{ODESolve}(\mathbf z(t_0), f, t_0, t_1, \theta)\big), \tag{G29, S3}$$
 #
@@ -238,12 +239,12 @@ for e in (0.1, 0.05, 0.025):
 #
 # $$\frac{dL}{dt_0} = -\mathbf a(t_0) f(t_0, \mathbf z(t_0), \theta).$$
 #
-# There is an integral for it as well, and Algorithm 2 uses the integral. Ask the same at any time
-# $t$: how much does the loss change if the solve starts a little later than $t$, from the same
+# There is an integral for it as well, and the next section uses the integral. Ask the same at any
+# time $t$: how much does the loss change if the solve starts a little later than $t$, from the same
 # state $\mathbf z(t)$? The answer is $\mathbf a_t(t) := -\mathbf a(t) f(t, \mathbf z(t), \theta)$.
-# (The index $t$ is a name, like that of $\mathbf a_\theta$.) How does it change with $t$? Along the
-# solution $f$ changes because time passes and because $\mathbf z$ moves with the slope $f$. So, by
-# the product rule,
+# (A number; its index $t$ is a name, like that of $\mathbf a_\theta$.) How does it change with $t$?
+# Along the solution $f$ changes because time passes and because $\mathbf z$ moves with the slope
+# $f$. So, by the product rule,
 #
 # $$\frac{d(\mathbf a f)}{dt} = \frac{d\mathbf a}{dt} f + \mathbf a \Big(\frac{\partial f}{\partial t} + \frac{\partial f}{\partial \mathbf z} f\Big) = -\mathbf a \frac{\partial f}{\partial \mathbf z} f + \mathbf a \frac{\partial f}{\partial t} + \mathbf a \frac{\partial f}{\partial \mathbf z} f = \mathbf a \frac{\partial f}{\partial t}.$$
 #
@@ -252,8 +253,8 @@ for e in (0.1, 0.05, 0.025):
 #
 # $$\frac{dL}{dt_0} = \mathbf a_t(t_0) = \mathbf a_t(t_1) - \int_{t_1}^{t_0} \mathbf a(t) \frac{\partial f}{\partial t} dt, \qquad \mathbf a_t(t_1) = -\frac{dL}{dt_1}. \tag{P7}$$
 #
-# **That is the minus in Algorithm 2**: a later end makes the solve longer, a later start makes it
-# shorter. If $f$ does not depend on $t$, the integral is zero and
+# **That is the minus in $\mathbf a_t(t_1)$**: a later end makes the solve longer, a later start
+# makes it shorter. If $f$ does not depend on $t$, the integral is zero and
 # $\frac{dL}{dt_0} = -\frac{dL}{dt_1}$: only the length of the interval matters.
 #
 # The next cell computes the integrals by Simpson's rule along the true solution, with $\mathbf a$
@@ -324,8 +325,8 @@ assert np.isclose(ends[0], -ends[1], atol=1e-8)
 # The adjoint equation needs $\mathbf z(t)$ along the way. To store it takes memory in proportion to
 # the number of steps. But $\mathbf z$ has an ODE too, and that can be solved backwards *together*
 # with $\mathbf a$ and the two integrals. Put all four into one *augmented* state
-# $s = [\mathbf z, \mathbf a, \mathbf a_\theta, \mathbf a_t]$, and solve once from $t_1$ to $t_0$
-# (G-alg2):
+# $s = [\mathbf z, \mathbf a, \mathbf a_\theta, \mathbf a_t]$, and solve once from $t_1$ to $t_0$.
+# This is Algorithm 2 of Chen and others (G-alg2; the Algorithm 2 in chapter 2 is another source's):
 #
 # | part | starts at $t_1$ from | slope | ends at $t_0$ as |
 # | --- | --- | --- | --- |
@@ -346,15 +347,15 @@ assert np.isclose(ends[0], -ends[1], atol=1e-8)
 
 # %%
 def algorithm_2(f, z1, dL_dz1, theta, t0, t1, **options):
-    """Complete reverse-mode derivative of an ODE initial value problem, letter by letter."""
+    """Return the four gradients, and z(t0), by one solve from t1 back to t0."""
     dL_dt1 = dL_dz1 @ f(t1, z1, theta)
     s0 = (z1, dL_dz1, np.zeros_like(theta), -dL_dt1)
 
     def aug_dynamics(t, s):
         z, a, _, _ = s
-        f_z, pullback = vjp(f, t, z, theta)  # one evaluation of f, one backward sweep
+        value, pullback = vjp(f, t, z, theta)  # one evaluation of f, one backward sweep
         a_df_dt, a_df_dz, a_df_dtheta = pullback(a)
-        return f_z, -a_df_dz, -a_df_dtheta, -a_df_dt
+        return value, -a_df_dz, -a_df_dtheta, -a_df_dt
 
     z, a, a_theta, a_t = solve(aug_dynamics, s0, [t1, t0], **options).y
     found = {"dL/dz(t0)": a[-1], "dL/dtheta": a_theta[-1], "dL/dt0": a_t[-1], "dL/dt1": dL_dt1}
@@ -403,8 +404,9 @@ for name in measured:
 #
 # Algorithm 2 asks the engine for products such as $\mathbf a \frac{\partial f}{\partial \mathbf z}$
 # and $\mathbf a \frac{\partial f}{\partial \theta}$. `program` writes down what it does for them.
-# Take the field of a network with one layer, $f = \tanh(\mathbf z W)$. As in chapters 2 and 3, the
-# states of a batch are the *rows* of $\mathbf z$, and $\mathbf a$ has the shape of the value $f$.
+# Take a network with one layer, $f = \tanh(\mathbf u)$ with $\mathbf u = \mathbf z W$. As in
+# chapters 2 and 3, the states of a batch are the *rows* of $\mathbf z$, and $\mathbf a$ has the
+# shape of the value $f$.
 #
 # First derive the products by hand, with $\langle \cdot, \cdot \rangle$ and $\odot$ of chapter 3.
 # As $\tanh' = 1 - \tanh^2$, small changes $d\mathbf z$ and $dW$ change
@@ -426,12 +428,12 @@ def layer(z, W):
 
 def layer_by_hand(z, W, a):
     u = z @ W
-    f_z = np.tanh(u)
-    slope = 1 - f_z * f_z
+    value = np.tanh(u)
+    slope = 1 - value * value
     a_u = a * slope
     a_df_dz = a_u @ W.T
     a_df_dW = z.T @ a_u
-    return f_z, (a_df_dz, a_df_dW)
+    return value, (a_df_dz, a_df_dW)
 
 
 z, W, a = np.array([[1.2, 0.0]]), np.array([[0.3, -0.2], [0.5, 0.8]]), np.array([[1.0, -2.0]])
@@ -446,9 +448,9 @@ print("<a, df> along a direction:", along_it, "  by differences:", quotient)
 assert np.isclose(along_it, quotient, rtol=1e-8)
 
 # %% [markdown]
-# Two fields for you. Exercise 5.1 (it can wait) has a block of a residual network, which adds what
-# a layer makes to what it was given. Exercise 5.6 (it is easier) has hares $z_1$ and lynx $z_2$:
-# hares multiply, and are eaten when they meet a lynx; lynx die, and multiply when they meet a hare.
+# Two exercises ask for the products of other fields. The easier one, 5.6, has hares $z_1$, which
+# multiply, and are eaten when they meet a lynx, and lynx $z_2$, which die, and multiply when they
+# meet a hare. 5.1 has a block of a residual network, which adds a layer's value to its argument.
 
 
 # %%
@@ -538,8 +540,8 @@ def loss(z0, theta, times, **options):
 
 
 def adjoint_equation(t, s):
-    f_z, pullback = vjp(lambda z: f(t, z, theta), s[0])
-    return f_z, pullback(-s[1])[0]
+    value, pullback = vjp(lambda z: f(t, z, theta), s[0])
+    return value, pullback(-s[1])[0]
 
 
 def walk_back(states, own):
@@ -652,7 +654,8 @@ assert np.allclose(library_t, of_times, atol=1e-7)
 # **Memory.** The tape of a recorded loop grows with the number of steps. The adjoint holds one
 # augmented state (P-mem, S-mem). The cell measures the peak memory of one gradient, in states of
 # 20,000 numbers. The adjoint needs more than two, $\mathbf z$ and $\mathbf a$, because the stages
-# of a step and temporary arrays are counted too. What matters is that it does not grow.
+# of a step and temporary arrays are counted too. What matters is that it does not grow. The tape
+# keeps the value of each operation: one step of the loop has 17.
 
 # %%
 wide = np.ones(20_000)
@@ -686,6 +689,7 @@ memory = {n: (peak(by_adjoint, n), peak(by_recording, n)) for n in (10, 40, 160)
 for n, (small, large) in memory.items():
     print(f"{n:5}   {small:7.0f}   {large:13.0f}")
 assert memory[160][0] < 1.05 * memory[10][0] and memory[160][1] > 10 * memory[10][1]
+assert round((memory[160][1] - memory[40][1]) / 120) == 17  # the operations of a step
 
 # %% [markdown]
 # **Accuracy.** A solver is a program. With fixed steps, the recorded loop gives the derivative *of
@@ -723,17 +727,14 @@ save(
     " 0.001 to 1e-10. Right, against the gradient of the numbers computed: the adjoint falls as"
     " before, the recorded loop is at the level of rounding, 1e-12, from the first.",
 )
-print(f"64 steps: error of the adjoint {against_truth['adjoint'][3]:.1e}", end=", ")
-print(f"of the recorded loop {against_truth['recorded'][3]:.1e};", end=" ")
-print("recorded loop against differences of the numbers computed", end=" ")
-print(f"{against_numbers['recorded'][3]:.1e}")
 assert max(against_numbers["recorded"]) < 1e-8 and against_numbers["adjoint"][0] > 1e-4
 assert 3.5 < np.log2(against_truth["adjoint"][3] / against_truth["adjoint"][4]) < 4.5
 
 # %% [markdown]
 # **And a warning.** Algorithm 2 solves $\mathbf z$ backwards. Where solutions draw together going
 # forward, they move apart going back, and so does every error. Take two components whose sum decays
-# like $e^{-t}$ and whose difference decays like $e^{-ct}$.
+# like $e^{-t}$ and whose difference decays like $e^{-ct}$. (The matrix `two_rates` has the
+# eigenvalue $-1$ for the vector (1, 1), and $-c$ for (1, -1).)
 
 # %% [predict]
 # The next cell solves this field from (1, 0) at $t = 0$ to $t = 2$, and from there back to $t = 0$,
@@ -755,7 +756,8 @@ assert np.abs(recovered[2.0] - [1, 0]).max() < 1e-6 and np.abs(recovered[20.0] -
 # %% [markdown]
 # The error of the difference is far below $10^{-10}$ at $t = 2$, because it decays on the way
 # forward as well. Going back to $t = 0$ it grows by the factor $e^{2c}$. A tighter tolerance helps
-# until $e^{-2c}$ is lost in the rounding of the sum, for $c$ near 18. Beyond that nothing helps.
+# until $e^{-2c}$ is lost in the rounding of the sum, near $c = 18$: $e^{-36}$ is about
+# $2 \cdot 10^{-16}$. Beyond that nothing helps.
 #
 # ## Four ways, side by side
 #
@@ -814,9 +816,10 @@ assert all(float(wrong[1000.0, way]) < 1e-2 for way in ways[1:])
 # | gradients of the observation times | `"adjoint"` or `"interpolated"` | between its steps a solver reads the state off a polynomial, and `"discrete"` differentiates this polynomial, which is less exact |
 #
 # The default is Algorithm 2 because its memory is safe for every number of steps, as in the paper
-# of Chen and others. `tests/benchmarks/gradients.py` draws its error over a grid of both tolerances
-# (P-tol), and the work on four problems. In three Algorithm 2 mostly needs more calls of $f$ than
-# the others for the same error; in the stiff one it gives up:
+# of Chen and others. In the picture the error gets smaller to the right. In three of the four
+# problems Algorithm 2 mostly needs more calls of $f$ than the others for the same error; in the
+# stiff one it gives up. (`tests/benchmarks/gradients.py` draws it, and the error over both
+# tolerances, P-tol.)
 #
 # ![Error against work, four problems](../figures/gradients_work_precision.png)
 
@@ -898,10 +901,9 @@ for name, rows, row_slopes in (
     assert np.isclose(sum(terms), dL, atol=1e-4)
 
 # %% [markdown]
-# So $\mathbf a$ is $\lambda$ of chapter 4, with another operator in the place of the matrix:
-# $\frac{d}{dt} - \frac{\partial f}{\partial \mathbf z}$. Its transpose is found by integration by
-# parts, which changes the sign of $\frac{d}{dt}$ and moves the known value from the start to the
-# end.
+# So $\mathbf a$ is $\lambda$ of chapter 4. Transposing the matrix has become integrating by parts:
+# $\frac{d}{dt}$ goes from $\delta \mathbf z$ over to $\mathbf a$ and changes its sign, and the known
+# value goes from the start to the end.
 #
 # ## The sources against the numbers
 #
@@ -910,8 +912,8 @@ for name, rows, row_slopes in (
 # $\mathbf z(t_0) = \mathbf x$, not $\mathbf z(0) = \mathbf x$). With it, Lagrange's method gives
 # the adjoint equation, as above.
 #
-# **G33** defines $\mathbf a(t) = -\frac{\partial L}{\partial \mathbf z(t)}$. Taken alone this is a
-# convention, because the adjoint equation is linear. But the next slides use
+# **G33** defines $\mathbf a(t) = -\frac{\partial L}{\partial \mathbf z(t)}$. Alone this is a
+# convention, as $-\mathbf a$ obeys the same equation. But the next slides use
 # $\mathbf a(t_0) = \frac{\partial L}{\partial \mathbf z(t_0)}$ (G35) and
 # $\mathbf a(t_N) = \frac{\partial L}{\partial \mathbf z(t_N)}$ (G37), and P, N6, S4 and Algorithm 2
 # have the plus throughout. Corrected: plus.
@@ -924,15 +926,12 @@ for name, rows, row_slopes in (
 # with $\mathbf a_t(t_N) = +\frac{dL}{dt_N}$, and the result is wrong. Corrected:
 # $\mathbf a_t(t_N) = -\frac{dL}{dt_N}$, as in Algorithm 2.
 #
-# **N-pseudo** returns $z(t_0)$ where it means $h(t_0)$, one state with two names, and leaves out
-# time.
-#
 # **S-black and N-black** say that to go back through the solver introduces numerical inaccuracy, or
-# that it cannot be done by the chain rule. The figure with two panels above shows otherwise: the
-# recorded loop is exact for its numbers. It costs memory.
+# that it cannot be done by the chain rule. The picture "Against that of the numbers computed" shows
+# otherwise: the recorded loop is exact for its numbers. It costs memory.
 #
 # **P-err** says that the numerical error from the backward pass is "not seen in application". In
-# the table of $c$ above it is seen.
+# the table with the stars above it is seen.
 #
 # The next cell solves the augmented system with each of the three wrong signs. The first rows are
 # Algorithm 2, through the same code.
@@ -947,9 +946,9 @@ def augmented(start_of_a, sign_of_theta, start_of_t):
     """Return what it takes for the gradients, with the signs of somebody's formula."""
 
     def dynamics(t, s):
-        f_z, pullback = vjp(f, t, s[0], theta)
+        value, pullback = vjp(f, t, s[0], theta)
         a_df_dt, a_df_dz, a_df_dtheta = pullback(s[1])
-        return f_z, -a_df_dz, sign_of_theta * a_df_dtheta, -a_df_dt
+        return value, -a_df_dz, sign_of_theta * a_df_dtheta, -a_df_dt
 
     s0 = (z1, start_of_a, np.zeros(2), start_of_t)
     _, a, a_theta, a_t = solve(dynamics, s0, [t1, t0], **tight).y
@@ -1286,9 +1285,9 @@ def my_odeint(f, y0, t, *args):
 
         def aug_dynamics(time, s):
             z, a, _ = s
-            f_z, pullback = vjp(lambda z, *args: f(time, z, *args), z, *args)
+            value, pullback = vjp(lambda z, *args: f(time, z, *args), z, *args)
             a_df_dz, *a_df_dargs = pullback(a)
-            return f_z, -a_df_dz, tuple(-x for x in a_df_dargs)
+            return value, -a_df_dz, tuple(-x for x in a_df_dargs)
 
         a, a_args = w[-1], tuple(np.zeros_like(x) for x in args)  # G37; the integrals start at zero
         a_t = np.array([w[i] @ f(t[i], z[i], *args) for i in range(len(t))])  # P6, for each time
@@ -1508,7 +1507,8 @@ hold("dL/dt0", "H", measured["dL/dt0"], by_push, "At t0 + d the state is z0, not
 # %% [exercise 5.9] level 2
 # **A loss that is an integral.** Now the loss looks at the state all the time:
 # $L = \int_{t_0}^{t_1} \ell(\mathbf z(t)) dt$ with $\ell = \frac12 z_1^2$, for the pendulum. Derive
-# its adjoint by Lagrange's method. Its lines 1 and 3 stay as they are. The other two become
+# its adjoint by Lagrange's method. Line 3 stays as it is, and line 1 too, with this $L$. The other
+# two become
 #
 # $$\delta L = \int_{t_0}^{t_1} \frac{\partial \ell}{\partial \mathbf z} \delta \mathbf z dt - \int_{t_0}^{t_1} \mathbf a \frac{d}{dt} \delta \mathbf z dt + \int_{t_0}^{t_1} \mathbf a \Big(\frac{\partial f}{\partial \mathbf z} \delta \mathbf z + \frac{\partial f}{\partial \theta} \delta \theta\Big) dt$$
 #
