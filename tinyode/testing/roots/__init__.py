@@ -11,7 +11,7 @@ import numpy as np
 
 from ...checks import is_whole
 from ...types import Array
-from ..calls import watch_calls
+from ..calls import is_in, watch_calls
 from ..differences import check_rtol
 from ..drawing import smallest_found
 from .mistakes import SOLVE, root_explanations
@@ -222,11 +222,11 @@ def _calls(adjoint, problem):
 
     def see(frame):
         name, caller = frame.f_code.co_name, frame.f_back
-        if name not in (*INVERSES, *SOLVERS) or not _is_in(frame, *LINALG):
+        if name not in (*INVERSES, *SOLVERS) or not is_in(frame, *LINALG):
             return
-        while caller is not None and _is_in(caller, "scipy.linalg", "scipy._lib"):
+        while caller is not None and is_in(caller, "scipy.linalg", "scipy._lib"):
             caller = caller.f_back
-        if caller is None or _is_in(caller, "tinyode", "numpy", "scipy"):
+        if caller is None or is_in(caller, "tinyode", "numpy", "scipy"):
             return  # np.linalg.cond calls inv, and so does Newton's method of the library
         called = f"{frame.f_globals['__name__'].split('.')[0]}.linalg.{name}"
         counted[called] += 1
@@ -242,8 +242,3 @@ def _calls(adjoint, problem):
 
     watch_calls(lambda: adjoint(seen.f, seen.g, problem.u0.copy(), problem.p.copy()), see)
     return dense, counted + Counter(seen.calls)
-
-
-def _is_in(frame, *packages):
-    module = str(frame.f_globals.get("__name__", ""))
-    return any(f"{module}.".startswith(f"{package}.") for package in packages)
