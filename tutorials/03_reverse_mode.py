@@ -17,7 +17,7 @@ import numpy as np
 from tinyode import grad, hessian, jacobian, jvp, nn, program, vjp
 from tinyode.autodiff.tape import Tape, sweep
 from tinyode.plotting import COLOURS, draw, panels, save
-from tinyode.testing import central_difference, check_engine, check_vjp
+from tinyode.testing import central_difference, check_engine, check_vjp, check_without
 
 # %% [markdown]
 # ## The chain rule has a direction
@@ -652,6 +652,7 @@ def my_gradient(f, *arrays):
 
 # %% [check 3.5]
 check_engine(my_gradient)
+check_without(lambda: my_gradient(lambda x, y: (x * y).sum(), np.ones(2), np.ones(2)), "tinyode")
 
 # %% [markdown]
 # ## Sources
