@@ -42,6 +42,8 @@ def check_without(call: Callable[[], Any], *forbidden: Callable[..., Any] | str)
         if not inspect.isfunction(function):
             raise TypeError(f"check_without: {function!r:.60} is no function written in Python")
     codes, found = [function.__code__ for function in functions], list[str]()
+    own = getattr(call, "__code__", None)
+    of_check = [own, *getattr(own, "co_consts", ())]  # lambdas inside are constants of the code
 
     def see(frame):
         is_forbidden = frame.f_code in codes or is_in(frame, *packages)
@@ -55,7 +57,7 @@ def check_without(call: Callable[[], Any], *forbidden: Callable[..., Any] | str)
         file, number = caller.f_code.co_filename, caller.f_lineno
         line = linecache.getline(file, number, caller.f_globals).strip()
         where = f", in line {number} of {Path(file).name}: {line}" if line else ""
-        where = "" if caller.f_code is getattr(call, "__code__", None) else where
+        where = "" if caller.f_code in of_check else where
         found.append(f"your code calls `{frame.f_code.co_name}` of {package}{where}")
 
     watch_calls(call, see)
