@@ -13,6 +13,7 @@ from tinyode.testing import (
     check_root_adjoint,
     check_step,
     check_vjp,
+    check_without,
     complex_step,
     inner,
     random_like,
@@ -58,6 +59,7 @@ check_engine(gradient, operations=("+", "*", "sum"), max_examples=5)
 check_root_adjoint(adjoint, rtol=1e-5, max_examples=5)
 check_by_hand(lambda x, a: (x * x, (2 * x * a,)), lambda x: x * x, x)
 check_step(lambda f, t, y, h: y + h * f(t, y), order=1)
+check_without(lambda: by_hand(x, x), grad, "tinyode")
 reveal_type(central_difference(f, (x,), (x,), h=1e-3))  # Array
 reveal_type(complex_step(f, (x,), (x,)))  # Array
 reveal_type(inner({"a": x}, {"a": x}))  # float
