@@ -22,18 +22,26 @@ settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, 
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 
+@pytest.fixture(scope="session")
+def beside():
+    """Return what runs functions beside the tests, one after another; tests need one processor."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+        pool.shutdown(cancel_futures=True)
+
+
+def selected(session, test):
+    """Return the parameters of a test with which it is to run."""
+    return [item.callspec.params for item in session.items if item.name.startswith(f"{test}[")]
+
+
 @pytest.fixture(scope="session", autouse=True)
-def chapter_runs(request, tmp_path_factory):
+def chapter_runs(request, beside, tmp_path_factory):
     """Run the chapters that are to be tested; return {path: future of (result, folder)}.
 
-    They run beside the other tests, which need one processor. Each is run as a script, in a folder
-    of its own, so that the figures of the repository stay as they are.
+    Each is run as a script, in a folder of its own, so that the figures of the repository stay as
+    they are.
     """
-    chapters = [
-        item.callspec.params["path"]
-        for item in request.session.items
-        if item.name.startswith("test_chapter[")
-    ]
 
     def run(path):
         folder = tmp_path_factory.mktemp(path.stem)
@@ -51,6 +59,17 @@ def chapter_runs(request, tmp_path_factory):
             folder,
         )
 
-    with ThreadPoolExecutor(1) as pool:
-        yield {path: pool.submit(run, path) for path in chapters}
-        pool.shutdown(cancel_futures=True)
+    chapters = [params["path"] for params in selected(request.session, "test_chapter")]
+    return {path: beside.submit(run, path) for path in chapters}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def exercise_runs(request, beside, chapter_runs, tmp_path_factory):
+    """Run the exercises that are to be tested; return {exercise: future of what was found}."""
+    exercises = [p["exercise"] for p in selected(request.session, "test_an_exercise_alone")]
+    if exercises:
+        from test_exercises import run_alone  # whose folder is on the path when it is selected
+
+        folder = tmp_path_factory.mktemp("exercises")
+        return {exercise: beside.submit(run_alone, exercise, folder) for exercise in exercises}
+    return {}

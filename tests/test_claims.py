@@ -30,6 +30,7 @@ def test_P2_G5_N1_S1_a_residual_net_is_euler_to_the_last_bit(depth, seed):
 
 @given(st.sampled_from([1.0, 0.5, 0.25, 2.0, 0.1, 0.3, 1 / 7]), seeds)
 def test_G6_to_G10_dividing_and_multiplying_by_the_step(dt, seed):
+    """G6-G10: to the last bit where the step is a power of two."""
     rng = np.random.default_rng(seed)
     theta, h = init(rng), rng.normal(size=2)
     F = block(theta, h)
@@ -227,6 +228,32 @@ def test_P_flow_S_flow_the_table_of_the_flows():
     assert max(results("08_normalizing_flows", "continuous, two_circles", "loss")) < min(
         results("08_normalizing_flows", "planar 32, two_circles", "loss")
     )
+
+
+def test_P_flow_S_flow_a_price_on_the_speed_keeps_a_flow_easy_to_solve():
+    """What chapter 8 reports: fewer evaluations at the same fit, and why training gets slower."""
+    init, network = nn.mlp(3, 32, 32, 2)
+    f = lambda t, z, theta: network(theta, np.concatenate([z, t * np.ones((len(z), 1))], axis=1))
+    normal, tolerances = (
+        np.random.default_rng(3).normal(size=(700, 2)),
+        {"rtol": 1e-6, "atol": 1e-6},
+    )
+    evaluations = lambda theta: solve(f, normal, [0.0, 1.0], theta, **tolerances).stats.nfev
+    before = evaluations(init(np.random.default_rng(1)))
+    for data, price in (("two_moons", 0.1), ("two_circles", 0.01)):
+        without = evaluations(tree.load(RESULTS / f"08_{data}.npz"))
+        job = f"{data}, price {price}, seed"
+        with_price = results("08_normalizing_flows_price", job, "evaluations")
+        assert len(with_price) == 3 and before < without / 4
+        assert with_price[0] < 0.75 * without
+        fit = results("08_normalizing_flows_price", job, "loss")
+        fit_without = results("08_normalizing_flows", f"continuous, {data}, seed", "loss")
+        assert np.mean(fit) < np.mean(fit_without) + 0.03
+        square, distance = [
+            results("08_normalizing_flows_price", data, f"square of the {what}")
+            for what in ("speed", "distance")
+        ]
+        assert np.all(square > distance)
 
 
 def test_S_rnn_P_latent_the_table_of_the_spirals():

@@ -17,9 +17,9 @@
 # %% [markdown]
 # ## The equation
 #
-# A population lives in a climate with seasons. Its size at time $t$ is $y$. It grows at the rate
-# $\cos t$: in summer this is positive, in winter negative. So the slope of the curve $y(t)$ is
-# $y \cos t$, and at time 0 the size is 1. In general,
+# A population lives in a climate with seasons. Its size at time $t$ is $y$. Per unit of time
+# each member adds $\cos t$, positive in summer and negative in winter. So all together add
+# $y \cos t$: this is the slope of the curve $y(t)$. At time 0 the size is 1. In general,
 #
 # $$\frac{dy}{dt} = f(t, y), \qquad y(t_0) = y_0. \tag{G1}$$
 #
@@ -62,8 +62,9 @@ t0, t1, y0 = 0.0, 5.0, 1.0
 # $$y(t + h) = y(t) + h f(t, y(t)) + \frac{h^2}{2} y''(\xi), \tag{N-tangent}$$
 #
 # where $\xi$ is some time between $t$ and $t + h$. So the error is $O(h^2)$, which means: at most a
-# constant times $h^2$. A step half as long is four times as accurate. Here
-# $y'' = (\cos^2 t - \sin t) y$ is 1 at the start, so the error should be close to $h^2 / 2$.
+# constant times $h^2$. A step half as long is four times as accurate. Here, by the product rule,
+# $y'' = y' \cos t - y \sin t = (\cos^2 t - \sin t) y$. At the start this is 1, so the error should
+# be close to $h^2 / 2$.
 
 # %%
 print("step h    tangent's error    error / (h^2 / 2)")
@@ -81,13 +82,12 @@ assert abs(error / (h**2 / 2) - 1) < 0.01
 #
 # $$y_{m+1} = y_m + h f(t_0 + mh, y_m). \tag{P1, G3, N3}$$
 #
-# Each step begins on one solution of the equation and ends on a neighbouring one. The next step
-# follows the neighbour.
+# Through every point goes a solution of the equation. A step ends a little beside the one on which
+# it began, and the next step follows the one through that point.
 #
 # The library does the same: `solve(f, y0, times, method="euler")` starts from the state `y0` at the
 # first of the times and returns an object. Its `.y` holds the states at all the times, and
-# `.stats.nfev` the number of evaluations of $f$. (A second function, `odeint`, returns the states
-# alone; it can be differentiated, and is used from chapter 2 on.)
+# `.stats.nfev` the number of evaluations of $f$.
 
 
 # %%
@@ -138,8 +138,7 @@ save(
 #
 # ## How wrong, and why first order
 #
-# One step gets four times as accurate when it is half as long. But then there are twice as many
-# steps, and their errors add up.
+# One step gets four times as accurate when it is half as long. Now all steps together:
 
 # %% [predict]
 # Euler's method takes twice as many steps, each half as long. How many times smaller does its
@@ -159,16 +158,16 @@ assert abs(errors[-2] / errors[-1] - 2) < 0.05
 # up to $O(h)$: **half the step, half the error**. A method whose error at the end is $O(h^p)$ has
 # *order* $p$. Euler's method has order 1.
 #
-# Do the early errors not grow on the way? They do, but by a bounded factor. Let $E_m$ be the error
-# after $m$ steps, $M$ a bound of $|y''|$, and $K$ a Lipschitz constant of $f$: where two states
-# differ by $E$, their slopes differ by at most $KE$. In a step the error $E_m$ becomes at most
-# $E_m + hKE_m$, and the tangent adds at most $\frac{h^2}{2} M$. So, from $E_0 = 0$, by the sum of
-# a geometric series and $(1 + hK)^n \le \exp(K(t_1 - t_0))$,
+# Early errors grow on the way, but by a bounded factor. Let $E_m$ be the error after $m$ steps, $M$
+# a bound of $|y''|$, and $K$ a Lipschitz constant of $f$: where two states differ by $E$, their
+# slopes differ by at most $KE$. In a step the error $E_m$ becomes at most $q E_m$ with
+# $q = 1 + hK$, and the tangent adds at most $\frac{h^2}{2} M$. So, from $E_0 = 0$,
 #
-# $$E_{m+1} \le (1 + hK) E_m + \frac{h^2}{2} M, \qquad
-# E_n \le \frac{hM}{2K} \big( \exp(K(t_1 - t_0)) - 1 \big).$$
+# $$E_n \le \frac{h^2}{2} M (1 + q + \dots + q^{n-1}) = \frac{h^2}{2} M \frac{q^n - 1}{q - 1}
+# \le \frac{hM}{2K} \big( \exp(K(t_1 - t_0)) - 1 \big),$$
 #
-# The bound is proportional to $h$, but it supposes the worst at every step:
+# since $1 + hK \le e^{hK}$ and $nh = t_1 - t_0$. The bound is proportional to $h$, but it supposes
+# the worst at every step:
 
 # %%
 M = np.abs((np.cos(fine) ** 2 - np.sin(fine)) * exact(fine)).max()
@@ -196,9 +195,8 @@ assert errors[-1] < bound
 # are their *stages*. The classical one (Kutta, 1901) has four stages and order 4.
 
 # %% [predict]
-# With 50 steps, Euler's method is wrong by 0.03 at t1. The next cell takes 50 steps of the midpoint
-# method, and 50 steps of the classical fourth-order method. How wrong is each? A power of ten will
-# do.
+# With 50 steps, Euler's method is wrong by 0.03 at t1. How wrong are 50 steps of the midpoint
+# method, and 50 of the classical fourth-order method? A power of ten will do.
 
 
 # %%
@@ -229,13 +227,11 @@ assert abs(one_step[0] / one_step[1] - 8) < 0.3  # O(h^3)
 # %% [markdown]
 # ## How a solver knows its error
 #
-# A solver has no exact solution to compare with. How can it tell that a step was too long? It takes
-# each step twice, by two methods of different order, and looks at the difference.
+# A solver has no exact solution to compare with. It takes each step twice, by two methods of
+# different order, and looks at the difference. Euler's method, of order 1, and the midpoint method,
+# of order 2, share the first slope, and they differ by
 #
-# We have such a pair: Euler's method, of order 1, and the midpoint method, of order 2. They share
-# the first slope, and they differ by
-#
-# $$\text{midpoint} - \text{Euler} = h k_2 - h k_1 = h (k_2 - k_1).$$
+# $$\text{midpoint} - \text{Euler} = h k_2 - h k_1.$$
 #
 # Euler's step has an error near $C h^2$, and the midpoint step one of $O(h^3)$, which is small
 # beside it. So the difference is nearly Euler's error, and no solution is needed to find it:
@@ -251,15 +247,14 @@ for h in (0.4, 0.2, 0.1, 0.05):
 assert abs(difference / of_euler - 1) < 0.05 and abs(of_midpoint) < 0.05 * of_euler
 
 # %% [markdown]
-# The solver goes on from the midpoint method's state, which is the better one. (So its true error
-# is smaller than the estimate.) It compares the difference with what the user allows, by two
-# numbers, `rtol` (relative) and `atol` (absolute):
+# The solver goes on from the midpoint method's state, which is the better one. It compares the
+# difference with what the user allows, by two numbers, `rtol` (relative) and `atol` (absolute):
 #
-# $$r = \frac{|\text{difference}|}{\mathrm{atol} + \mathrm{rtol} \cdot |y|}.$$
+# $$r = \frac{|\text{difference}|}{\mathrm{atol} + \mathrm{rtol} \cdot |y|},$$
 #
-# With `rtol` $= 10^{-3}$ and `atol` $= 10^{-6}$, a step may be wrong by $0.002001$ where $y = 2$,
-# and by $10^{-6}$ where $y = 0$. So `rtol` says how many digits are wanted, and `atol` which
-# numbers are so small that their digits do not matter.
+# with the larger $|y|$ of the two ends of the step. With `rtol` $= 10^{-3}$ and `atol` $= 10^{-6}$,
+# a step may be wrong by $0.002001$ where $y = 2$, and by $10^{-6}$ where $y = 0$. So `rtol` says how
+# many digits are wanted, and `atol` which numbers are so small that their digits do not matter.
 #
 # * If $r \le 1$, the step is **accepted**.
 # * If $r > 1$, the step is **rejected**: the solver goes back to where the step began, and tries a
@@ -293,7 +288,7 @@ def adaptive(f, t, y, end, h, rtol, atol):
             ys.append(y)
         else:
             rejected.append((t, y, t + h, new))
-        h = h * min(10, max(0.2, 0.9 / np.sqrt(max(r, 1e-10))))  # 10 times longer at most
+        h = h * min(10, max(0.2, 0.9 / np.sqrt(max(r, 1e-10))))  # from a fifth to ten times h
     return np.array(ts), np.array(ys), rejected
 
 
@@ -318,6 +313,10 @@ above.set(
 above.legend(fontsize=12)
 below.plot(ts[:-1], np.diff(ts), "o", color=COLOURS[0], markersize=6)
 tried = np.array([(start, end - start) for start, _, end, _ in rejected])
+bends = np.gradient(heated(fine, reference(fine)), fine)  # y''
+zeros = fine[:-1][bends[:-1] * bends[1:] < 0]
+print("y'' passes through zero at t =", zeros.round(2))
+assert np.allclose(zeros, [1.94, 2.66], rtol=0, atol=0.01)  # quoted in the next cell
 below.plot(*tried.T, "x", color=COLOURS[4], markersize=8, markeredgewidth=2)
 below.set(xlabel="$t$", ylabel="length $h$ of the step", ylim=(0, None))
 save(
@@ -330,11 +329,15 @@ save(
 )
 
 # %% [markdown]
+# Two crosses are far too high, at $t = 2.0$ and 2.7. The difference is near $\frac{h^2}{2} y''$,
+# and $y''$ passes through zero just before, at 1.94 and 2.66. There the difference is small by
+# chance, the next step is tried too long, and it is rejected.
+#
 # `dopri5` (Dormand and Prince, 1980), which `solve` takes where no method is named, is such a pair
 # with orders 5 and 4. Its difference is proportional to $h^5$, so the next length is
-# $0.9 h / r^{1/5}$. It needs seven slopes, but the last one is the first one of the next step. So a
-# step, accepted or rejected, costs six evaluations of $f$. Two more are needed at the start: the
-# first slope, and one to guess the first length.
+# $0.9 h / r^{1/5}$. It uses seven slopes. The first one is known: it is the last slope of the
+# step before, or the first one of a step that was rejected. So each step costs six evaluations of
+# $f$, and the start two more: the first slope, and one to guess the first length.
 
 # %%
 print("rtol = atol   accepted   rejected   evaluations   error at t1")
@@ -351,10 +354,10 @@ for tolerance in (1e-3, 1e-6, 1e-9):
 # and all of them add up. So the error at the end is often near the tolerance, but it can be larger.
 #
 # What counts is not the number of steps but the number of evaluations of $f$: if $f$ is a neural
-# network, that is where the time goes. In the next figure both axes are logarithmic, so the slope
-# of a line is the order of the method. With ten times the work Euler is ten times as accurate, and
-# rk4 ten thousand times. (Heun's method is that of exercise 1.2.) The marks of `dopri5` are
-# tolerances from $10^{-3}$ to $10^{-12}$.
+# network (chapter 2), they take nearly all the time. In the next figure both axes are logarithmic,
+# so a method of order $p$ falls along a line of slope $-p$: with ten times the work Euler is ten
+# times as accurate, and rk4 ten thousand times. (Heun's method is that of exercise 1.2.) The marks
+# of `dopri5` are tolerances from $10^{-3}$ to $10^{-12}$.
 
 # %%
 figure, axes = panels()
@@ -366,7 +369,7 @@ for method, marker in zip(("euler", "midpoint", "heun", "rk4"), "osd^"):
         cost.append(solution.stats.nfev)
         error.append(abs(solution.y[-1] - exact(t1)))
     orders[method] = -np.polyfit(np.log(cost[3:7]), np.log(error[3:7]), 1)[0]
-    size, label = 9 if method == "midpoint" else 6, f"{method}, slope {orders[method]:.1f}"
+    size, label = 9 if method == "midpoint" else 6, f"{method}, slope {-orders[method]:.1f}"
     axes.loglog(cost, error, marker + "-", markersize=size, label=label)
 cost, error = [], []
 for digits in range(3, 13):
@@ -383,8 +386,8 @@ save(
     figure,
     "01_work_precision",
     alt="The error at the end against the number of evaluations of f, both axes logarithmic. "
-    "Methods with fixed steps fall along straight lines: Euler with slope 1, midpoint and Heun "
-    "together with slope 2, rk4 with slope 4. dopri5, which chooses its steps, needs the fewest "
+    "Methods with fixed steps fall along straight lines: Euler with slope -1, midpoint and Heun "
+    "together with slope -2, rk4 with slope -4. dopri5, which chooses its steps, needs the fewest "
     "evaluations where the error is to be small.",
 )
 for method, order in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
@@ -413,9 +416,9 @@ for h in (0.01, 0.039, 0.041):
 # One Euler step multiplies by $1 - 50 h$. For $h > 2/50 = 0.04$ this factor is below $-1$, and the
 # numbers change sign at every step and grow without bound, although every tangent is drawn
 # correctly. Accuracy would allow long steps once the solution is flat; *stability* forbids them.
-# Such problems are called *stiff*. An adaptive solver notices, since its steps are rejected, but it
-# cannot help: it takes short steps and needs a long time. Implicit methods can take long steps
-# (the library has several; try `method="radau_iia5"`).
+# Such problems are called *stiff*. An adaptive solver rejects the long steps, takes short ones, and
+# needs a long time. *Implicit* methods, which ask for the slope at the end of the step, can take
+# long steps (chapter 2 shows one; the library has several: try `method="radau_iia5"`).
 #
 # ## Where it fails: the solution goes to infinity
 #
@@ -447,19 +450,14 @@ else:
 # **"underflow in dt"**. Look at `error.t` and `error.solution` to find the reason:
 #
 # * The state there is huge: the solution goes to infinity. Where $f$ is a network in training, its
-#   parameters have become too large, often because the steps of the training were too long.
+#   parameters have become too large.
 # * $f$ is NaN there, "not a number" (a root or a logarithm of a negative number, 0/0). Then
 #   torchdiffeq says "underflow in dt nan", and our message has the $t$ and $y$ at which $f$ is NaN.
 #
-# A stiff problem, or a tolerance of more digits than the numbers have, makes steps short, too. In
-# this library it then usually uses up the steps allowed (`max_steps`), and the message says that. A
-# method of fixed steps hides the message and not the reason, as Euler's answer shows. (Why solving
-# gets slower during training is a question of chapter 7.)
+# A stiff problem, or a tolerance of more digits than the numbers have, makes steps short, too. Then
+# usually more steps are needed than `max_steps` allows, and the message says that.
 #
 # ## The sources against the numbers
-#
-# P1, G3 and N3 agree on Euler's method. (They count steps by $n$, not $m$, and write $t_n$ for
-# $t_0 + nh$; N writes $x$ for the time and $\delta$ for $h$.)
 #
 # **An integral begins at the wrong time.** Below G3 stands "in general
 # $y_t = y_0 + \int_0^t f(t, y) dt = \mathrm{ODESolve}(y_0, f, t_0, t_1)$". The state $y_0$ belongs
@@ -468,7 +466,7 @@ else:
 #
 # $$y(t_1) = y_0 + \int_{t_0}^{t_1} f(t, y(t)) dt.$$
 #
-# For $t_0 = 0$ the two are the same. For $t_0 = 1$ they are not:
+# For $t_0 = 1$ the two differ:
 
 # %%
 y_of_1 = exact(1.0)

@@ -26,7 +26,8 @@ rng = np.random.default_rng(16)
 # ## A network is a formula with parameters
 #
 # The state $\mathbf z$ is a column of two numbers, for example the length and the weight of an
-# animal. Such numbers are called *features*. The network of this chapter makes two numbers of them:
+# animal. Such numbers are called *features*. The network of this chapter takes them and returns two
+# numbers:
 #
 # $$\mathrm{NN}_\theta(\mathbf z) = W_2 \tanh(W_1 \mathbf z + \mathbf b_1) + \mathbf b_2.$$
 #
@@ -54,7 +55,8 @@ rng = np.random.default_rng(16)
 init, block = nn.mlp(2, 16, 2)  # the formula, with two inputs, 16 sums and two outputs
 theta = init(rng)  # random parameters: a list with W and b of each layer
 z0 = rng.normal(size=(5, 2))  # five inputs with two features
-print("parameters:", sum(layer["W"].size + layer["b"].size for layer in theta))
+sizes = [layer[name].size for layer in theta for name in ("W", "b")]
+print("parameters:", " + ".join(map(str, sizes)), "=", sum(sizes))
 
 W_1, b_1 = np.array([[1.0, 2.0], [0.0, -1.0]]), np.array([0.0, 1.0])
 W_2, b_2 = np.array([[3.0, 1.0], [1.0, -2.0]]), np.array([0.1, 0.0])
@@ -74,13 +76,12 @@ assert np.allclose(by_hand, library, rtol=1e-14, atol=0)
 #
 # $$\mathbf z_{t+1} = \mathbf z_t + f(\mathbf z_t, \theta_t). \tag{P2, G4, G5, G13, N1, S1}$$
 #
-# In a drawing of the network, the state goes around the layers on a path of its own, which is
-# called a *skip connection*. The layers and this path together are a *residual block*. The network
-# that we computed by hand makes $(1.005, -1.810)$ of $(1, -0.5)$; as a residual block it makes
-# $(2.005, -2.310)$. In the formula $t = 0, 1, 2, \dots$ counts the blocks, and $\theta_t$ are the
-# parameters of block $t$. A chain of such blocks is a *residual network*, or ResNet. Euler's method
-# of chapter 1 is $y_{m+1} = y_m + h f(t_0 + mh, y_m)$. With the step $h = 1$ and $t_0 = 0$ it has
-# the same form.
+# In a drawing, the added state is a path around the layers, the *skip connection*. The layers and
+# this path together are a *residual block*. The network that we computed by hand turns $(1, -0.5)$
+# into $(1.005, -1.810)$; as a residual block, into $(2.005, -2.310)$. In the formula
+# $t = 0, 1, 2, \dots$ counts the blocks, and $\theta_t$ are the parameters of block $t$. A chain of
+# such blocks is a *residual network*, or ResNet. Euler's method of chapter 1 is
+# $y_{m+1} = y_m + h f(t_0 + mh, y_m)$. With $h = 1$ and $t_0 = 0$ it has the same form.
 #
 # In this course a field takes the time first and the parameters last, $f(t, \mathbf z, \theta)$, in
 # formulas and in code. The sources write $f(\mathbf z, t, \theta)$, and they write $\mathbf h$
@@ -95,14 +96,13 @@ assert np.allclose(by_hand, library, rtol=1e-14, atol=0)
 # | **return** $\mathbf z$ | **return** $\mathbf z$ |
 #
 # The left one is a loop over $n$ layers, each with parameters of its own. The right one leaves the
-# loop to a solver. (In the code, `odeint(f, z0, times, *args)` stands for ODESolve. It solves as
-# `solve` of chapter 1 does, passes `args` on to `f(t, z, *args)`, and returns the states at all the
-# times. It can be differentiated, too.)
+# loop to a solver. (In the code, `odeint(f, z0, times, *args)` stands for ODESolve. Like `solve` it
+# passes `args` on to `f(t, z, *args)`. It returns the states alone, and can be differentiated.)
 
 # %% [predict]
-# Six blocks with parameters of their own; and Euler's method with step 1 on a field that is block
-# number t from time t to t + 1. How large is the largest difference of their outputs: about 0.1,
-# about 1e-3, about 1e-16, or exactly 0?
+# Six blocks, each with its own parameters; and Euler's method with step 1 on a field that is block
+# number t between the times t and t + 1. How far apart are their outputs: about 0.1, about 1e-3,
+# about 1e-16, or exactly 0?
 
 
 # %%
@@ -122,7 +122,7 @@ thetas = [init(rng) for _ in range(6)]
 
 
 def layer_at(t, z, thetas):
-    """Give the vector field at time t: the block whose number is t, rounded down."""
+    """Return the field at time t: the block whose number is t, rounded down."""
     return block(thetas[int(t)], z)
 
 
@@ -133,8 +133,8 @@ print("largest difference between ResNet and Euler with step 1:", difference)
 assert np.array_equal(by_resnet, by_euler)  # to the last bit
 
 # %% [markdown]
-# A residual network *is* the explicit Euler method with step one on a field that changes at whole
-# times. It is not nearly the same: it is the same to the last bit.
+# A residual network *is* Euler's method with step one, on a field that changes at whole times: the
+# same to the last bit.
 #
 # ## Where the step went
 #
@@ -152,13 +152,13 @@ assert np.array_equal(by_resnet, by_euler)  # to the last bit
 # For which of these does the network still give the same numbers, to the last bit?
 
 # %%
+slope = lambda t, z, p, h: block(p, z) / h  # G = F / h
 for h in (1.0, 0.5, 0.125, 0.1, 0.3):
     net, scaled, euler = z0, z0, z0
-    slope = lambda t, z, p, h=h: block(p, z) / h  # G = F / h
     for theta_t in thetas:
         net = net + block(theta_t, net)  # F
         scaled = scaled + h * (block(theta_t, scaled) / h)  # h G
-        euler = solve(slope, euler, [0.0, h], theta_t, method="euler").y[-1]
+        euler = solve(slope, euler, [0.0, h], theta_t, h, method="euler").y[-1]
     print(f"h = {h:5}: ResNet against h * (F / h) {np.abs(net - scaled).max():.1e};", end="  ")
     print(f"h * G against Euler {np.abs(scaled - euler).max():.1e}")
     assert np.array_equal(scaled, euler)
@@ -174,10 +174,10 @@ for h in (1.0, 0.5, 0.125, 0.1, 0.3):
 #
 # ## More layers, smaller steps
 #
-# Now let all layers share one block, and let the number of layers $n$ grow while the step shrinks:
-# $h = 1 / n$. Block $t$ now belongs to the time $th$, and $n$ blocks lead from time 0 to time 1.
-# The equation above says $(\mathbf z_{t+1} - \mathbf z_t) / h = G$. In the limit the quotient
-# becomes a derivative,
+# Now all layers share one field $G$, which stays the same while the number of layers $n$ grows.
+# With the step $h = 1 / n$ each layer adds $hG$, less and less, and $n$ layers lead from time 0 to
+# time 1. From here on $t$ is a time, not the number of a block. A layer leads from $t$ to $t + h$,
+# and $(\mathbf z(t + h) - \mathbf z(t)) / h = G$. In the limit the quotient becomes a derivative,
 #
 # $$\frac{d\mathbf z(t)}{dt} = G(t, \mathbf z(t), \theta), \tag{G10, G14, S2}$$
 #
@@ -187,8 +187,8 @@ for h in (1.0, 0.5, 0.125, 0.1, 0.3):
 # = \mathrm{ODESolve}(\mathbf z(t_0), G, t_0, t_1, \theta). \tag{G11, G12, N5, S3}$$
 #
 # This is a *neural ODE*: an ODE whose field is a network. The number $n$ of layers is called the
-# *depth*. Do deeper networks with smaller steps tend to the ODE (P-steps)? By chapter 1, the error
-# of Euler's method is proportional to the step, so twice the depth must mean half the distance.
+# *depth*. By chapter 1 the error of Euler's method is proportional to the step, so deeper networks
+# with smaller steps should tend to the ODE (P-steps): twice the depth, half the distance.
 
 # %%
 G = lambda t, z, p: 4.0 * block(p, z)  # the factor makes five inputs move far enough to be seen
@@ -245,31 +245,30 @@ save(
 # ## The solver can be exchanged
 #
 # If the network is Euler's method, a better method can take its place (P-solvers). That should
-# increase the accuracy (S-scheme). We compare at equal cost, which means at equal numbers of
-# evaluations of the network:
+# increase the accuracy (S-scheme), at the same number of evaluations of the network:
 
 # %% [predict]
 # Euler's method gets 48 steps, the midpoint method and Heun's 24, rk4 12: that is 48 evaluations of
 # the network for each. How many times closer to the ODE than Euler's method does rk4 come?
 
 # %%
-print("method      evaluations   distance to the ODE")
+print("method      evaluations   distance to the ODE   times closer than Euler")
 accuracy = {}
 for method, stages in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
     solution = solve(G, z0, [0.0, 1.0], theta, method=method, step_size=stages / 48)
     accuracy[method] = np.abs(solution.y[-1] - ode).max()
-    print(f"{method:9} {solution.stats.nfev:13}   {accuracy[method]:.1e}")
+    closer = accuracy["euler"] / accuracy[method]
+    print(f"{method:9} {solution.stats.nfev:13}   {accuracy[method]:19.1e}   {closer:23.0f}")
 solution = solve(G, z0, [0.0, 1.0], theta, rtol=2e-4, atol=2e-4)
 distance = np.abs(solution.y[-1] - ode).max()
-print(f"dopri5    {solution.stats.nfev:13}   {distance:.1e}", end="   ")
-print("(adaptive, for comparison, at less cost)")
+closer = accuracy["euler"] / distance
+print(f"dopri5    {solution.stats.nfev:13}   {distance:19.1e}   {closer:23.0f}   (adaptive)")
 assert accuracy["euler"] > 10 * accuracy["midpoint"] > 100 * accuracy["rk4"]
 
 # %% [markdown]
 # **What one gains.** The depth of the network has become the accuracy of a solver. It is chosen
 # when the network is *run*, by `rtol` and `atol`. The state can be read at any time, not only after
-# whole layers. And to compute gradients one need not store the states between start and end, which
-# is the subject of chapter 5.
+# whole layers. And training need not store the states between start and end (chapter 5).
 #
 # **What one loses.** Neighbouring layers are no longer free to differ. An ordinary ResNet takes
 # *long* steps on a field that changes from layer to layer. That it "is Euler's method" holds to the
@@ -295,13 +294,14 @@ else:
 # **S calls it implicit.** The text at S-alg2 speaks of "the implicit Euler integration scheme of a
 # ResNet". It is the *explicit* one: **corrected**. The implicit method asks for the slope at the
 # end of the step, $\mathbf z_{t+1} = \mathbf z_t + f(\mathbf z_{t+1}, \theta_t)$. That is an
-# equation to be solved in every layer. Here `root(g, start, ...)` finds the zero of a function
-# (chapter 4 is about such equations):
+# equation to be solved in every layer. Here `root(g, start, a, b)` begins at `start` and finds the
+# `new` for which `g(new, a, b)` is zero (chapter 4 is about such equations):
 
 # %%
+residual = lambda new, old, p: new - old - block(p, new)
 implicit = z0
 for theta_t in thetas:
-    implicit = root(lambda new, old, p: new - old - block(p, new), implicit, implicit, theta_t)
+    implicit = root(residual, implicit, implicit, theta_t)  # it begins at the old state
 print("largest difference between ResNet and implicit Euler:", np.abs(by_resnet - implicit).max())
 assert np.abs(by_resnet - implicit).max() > 0.1
 
@@ -316,9 +316,7 @@ zs = solve(G, z0, ts, theta, rtol=1e-11, atol=1e-12).y
 along = np.stack([G(t, z, theta) for t, z in zip(ts, zs)])
 weights = np.where(np.arange(201) % 2 == 1, 4.0, 2.0)  # Simpson: 1, 4, 2, 4, ..., 2, 4, 1
 weights[[0, -1]] = 1.0
-integral = (
-    np.tensordot(weights, along, axes=1) / 600
-)  # the sum of weights[i] * along[i] / (3 * 200)
+integral = np.tensordot(weights, along, axes=1) / 600  # sum of weights[i] * along[i] * h / 3
 with_start, without = np.abs(z0 + integral - ode).max(), np.abs(integral - ode).max()
 print(f"distance to the ODE: S3, with z(t0), {with_start:.1e};  N4, without it, {without:.1e}")
 assert with_start < 1e-8 < 0.1 < without
@@ -419,8 +417,8 @@ assert np.allclose(start, before, rtol=0, atol=1e-3), (
 # %% [exercise 2.3] level 2
 # A residual layer $x + f(x)$ cannot always be undone, even where $f$ is smooth and its slope is
 # bounded. Find such an $f$ for a state of one number, for example a multiple of `np.tanh`, and two
-# different inputs that the layer maps to the same output. (The flow of $\dot x = f(x)$ keeps the
-# two apart: two solutions never meet.)
+# different inputs with the same output of the layer, to six digits after the point. (The flow of
+# $\dot x = f(x)$ keeps the two apart: two solutions never meet.)
 
 
 # %% [stub 2.3]

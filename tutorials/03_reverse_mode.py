@@ -1,75 +1,211 @@
 # %% [markdown]
 # # Reverse mode: derivatives of a program
+
+# %% [markdown]
+# **Needs**: chapter 2 (what a network is). From school: the product of matrices, the transpose,
+# partial derivatives, the chain rule. Of Python: classes, `lambda`, dictionaries, a function that
+# calls itself.
 #
-# **The question.** Training needs the gradient of one number, the loss, with respect to every
-# parameter, of which there may be millions. How can that cost no more than a few evaluations of the
-# loss, and how can one be sure that it is right?
+# **You will be able to**: derive the vector-Jacobian product of an operation; build an engine that
+# differentiates a program; tell by a finite difference whether a gradient is right.
 #
-# The backward pass of neural ODEs (G16, G17: $dz/dt = f(z, t, \theta)$ with a network for $f$)
-# needs exactly one thing from such an engine: the *vector-Jacobian product* of $f$. This chapter
-# builds an engine of forty lines, and then opens the library's.
+# **Minutes**: 80 to 120, with the exercise of level 1.
+#
+# **The question.** The *loss* is one number that says how bad the output of a model is, and
+# training makes it small. For this it needs the derivative of the loss with respect to each
+# parameter, and there may be millions of parameters. How can all these derivatives together cost no
+# more than a few evaluations of the loss? And how can one know that they are right?
 
 # %%
 import math
 
 import numpy as np
 
-from tinyode import grad, hessian, jacobian, jvp, nn, program, vjp
+from tinyode import grad, jacobian, jvp, nn, program, vjp
 from tinyode.autodiff.tape import Tape, sweep
 from tinyode.plotting import COLOURS, draw, panels, save
 from tinyode.testing import central_difference, check_engine, check_vjp, check_without
 
 # %% [markdown]
+# ## One step, in numbers
+#
+# A program is a sequence of simple steps. Take a step with two inputs and two outputs,
+# $y_1 = x_1 x_2$ and $y_2 = x_1 + x_2$, at $x = (2, 3)$. A small change $dx$ of the inputs changes
+# the outputs, to first order, by $dy_1 = x_2 dx_1 + x_1 dx_2 = 3 dx_1 + 2 dx_2$ and
+# $dy_2 = dx_1 + dx_2$, or
+#
+# $$dy = J dx, \qquad J = \begin{pmatrix} 3 & 2 \cr 1 & 1 \end{pmatrix}.$$
+#
+# > **Jacobian.** The matrix $J$ of the first derivatives, $J_{ij} = \partial y_i / \partial x_j$.
+# > It has a row for each output and a column for each input. The changes $dx$ and $dy$ are columns.
+#
+# Let the rest of the program be $L = y_1^2 + y_2$. At $y = (6, 5)$ the loss changes by
+# $dL = 2 y_1 dy_1 + dy_2 = 12 dy_1 + dy_2$. This is a row times a column, $dL = g dy$ with
+# $g = (12, 1)$. **The derivative of a number is a row.** Put in $dy = J dx$: then $dL = g J dx$, so
+# the derivative of the loss with respect to $x$ is the row
+#
+# $$\frac{dL}{dx} = g J = (12 \cdot 3 + 1 \cdot 1, \ 12 \cdot 2 + 1 \cdot 1) = (37, 25).$$
+#
+# > **Cotangent, vector-Jacobian product.** The *cotangent* of a value is the derivative of the loss
+# > with respect to it; $g$ is the cotangent of $y$. The product $g J$ is called the
+# > *vector-Jacobian product* (VJP) of the step. It makes the cotangent of the input from the
+# > cotangent of the output.
+#
+# The gradient of a neural ODE needs nothing else of its field (chapter 5). In NumPy, a row and a
+# column of two numbers are both arrays of shape `(2,)`: `g @ J` is the row times the matrix, and
+# `J @ v` the matrix times a column.
+
+# %%
+step = lambda x: np.array([x[0] * x[1], x[0] + x[1]])
+x, g, J = np.array([2.0, 3.0]), np.array([12.0, 1.0]), np.array([[3.0, 2.0], [1.0, 1.0]])
+loss_of_x = lambda x: step(x)[0] ** 2 + step(x)[1]
+measured = [central_difference(loss_of_x, (x,), (unit,)) for unit in np.eye(2)]
+print("g J =", g @ J, "  dL/dx by finite differences:", np.round(measured, 9))
+assert np.allclose(g @ J, measured)
+
+# %% [markdown]
+# (`central_difference` moves `x` a little forth and back along the direction `unit`, and looks at
+# the loss. Points and directions stand in tuples, one for each argument of the function.)
+#
 # ## The chain rule has a direction
 #
-# A program is a chain of simple steps, $x \to x_1 \to x_2 \to \dots \to L$. Its derivative is the
-# product of theirs,
+# For a chain of steps $x_0 \to x_1 \to x_2 \to x_3 \to L$ the derivative is a product of Jacobians,
+# with a row on the left:
 #
-# $$\frac{dL}{dx} = \frac{\partial L}{\partial x_n} \frac{\partial x_n}{\partial x_{n-1}}
-# \cdots \frac{\partial x_1}{\partial x},$$
+# $$\frac{dL}{dx_0} = \frac{\partial L}{\partial x_3} \frac{\partial x_3}{\partial x_2}
+# \frac{\partial x_2}{\partial x_1} \frac{\partial x_1}{\partial x_0}.$$
 #
-# and a product of matrices may be bracketed at will. $L$ is one number, so the factor on the left
-# is a *row*: from the left, every intermediate result is a row as well. From the right, every
-# intermediate result is a full matrix. Count the multiplications:
+# A product of matrices may be bracketed at will. From the left, every intermediate result is a row.
+# From the right, every intermediate result is a full matrix. Count the multiplications:
 
 # %% [predict]
-# Ten layers, each with a Jacobian of 1000 rows and 1000 columns, after them a loss. How many times
+# Ten steps, each with a Jacobian of 1000 rows and 1000 columns, after them a loss. How many times
 # fewer multiplications does the product take from the left than from the right?
 
 # %%
-n, layers = 1000, 10
-row_first = layers * n * n  # (1 x n) (n x n), each time
-matrix_first = (layers - 1) * n**3 + n * n  # (n x n) (n x n), each time, and the row at the end
-print(f"{layers} layers of width {n}: from the left {row_first:.1e} multiplications", end=", ")
-print(f"from the right {matrix_first:.1e}")
-J = np.random.default_rng(0).normal(size=(3, 5, 5))
-row = np.ones(5)
-from_the_left, from_the_right = ((row @ J[2]) @ J[1]) @ J[0], row @ (J[2] @ (J[1] @ J[0]))
-assert np.allclose(from_the_left, from_the_right)
+width, steps = 1000, 10
+row_first = steps * width**2  # (1 x 1000) (1000 x 1000), each time
+matrix_first = (steps - 1) * width**3 + width**2  # (1000 x 1000) (1000 x 1000); the row at the end
+print(f"{steps} steps of width {width}: from the left {row_first:.1e} multiplications", end=", ")
+print(f"from the right {matrix_first:.1e}: {matrix_first / row_first:.0f} times as many")
 
 # %% [markdown]
-# Reverse mode is the bracketing from the left. It never forms a Jacobian: each step only has to
-# answer, "given the row $g^T$ that arrives from my output, which row $g^T J$ leaves through my
-# input?" That product is the step's VJP, and $g$ the *cotangent* (in backpropagation: the error
-# signal). For $y = \tanh x$ the Jacobian is diagonal, and the answer is `g * (1 - y * y)`; for
-# $Y = AB$ it is `g @ B.T` and `A.T @ g`. Where a value is used more than once, the rows that come
-# back from its uses are *added* (the chain rule for several arguments). Each step's VJP costs a
-# small multiple of the step itself (for a product $AB$, two products of the same size), so the
-# whole sweep costs a small multiple of the loss, whatever the number of parameters.
+# **Reverse mode** is the bracketing from the left. It begins at the loss, with the row
+# $\partial L / \partial L = 1$, and goes back through the steps. Each step takes the cotangent of
+# its output, and returns the cotangent of its input.
 #
-# The price: the steps must be remembered until the row comes back to them. That list is called the
-# *tape* (Wengert, 1964), and its length is the reason for chapter 5.
+# ## Three rules, derived
+#
+# A step can compute $g J$ without $J$. To see this we need two signs. For two arrays of the same
+# shape, $\langle p, q \rangle$ is the sum of the products of their elements, a number,
+# and $p \odot q$ is the array of these products: $\langle (1, 2), (3, 4) \rangle = 3 + 8 = 11$ and
+# $(1, 2) \odot (3, 4) = (3, 8)$. In NumPy they are `np.sum(p * q)` and `p * q`.
+#
+# A value of shape (4, 5) has twenty elements, and the loss has a derivative with respect to each.
+# We keep the twenty derivatives in an array of the shape (4, 5) as well: **a cotangent has the
+# shape of its value**. Then a small change $dy$ of a value $y$ with the cotangent $g$ changes the
+# loss by $dL = \langle g, dy \rangle$. (Of a vector this is the row times the column, as above.)
+#
+# So there is one recipe for every rule: write $dL = \langle g, dy \rangle$, put in what $dy$ is,
+# and bring it to the form $\langle \dots, dx \rangle$. What stands in the place of the dots is the
+# cotangent of $x$.
+#
+# **Tanh.** For $y = \tanh x$, element by element, $dy = (1 - y \odot y) \odot dx$. A product of
+# three numbers can be grouped in another way, so
+#
+# $$dL = \langle g, (1 - y \odot y) \odot dx \rangle = \langle g \odot (1 - y \odot y), dx \rangle.$$
+#
+# **Product of matrices.** For $Y = A B$ the product rule says $dY = (dA) B + A (dB)$. Write the
+# first part of $dL$ with indices, and collect what stands beside $dA_{ik}$:
+#
+# $$\langle g, (dA) B \rangle = \sum_{ij} g_{ij} \sum_k dA_{ik} B_{kj} = \sum_{ik} \Big( \sum_j g_{ij} B_{kj} \Big) dA_{ik} = \langle g B^T, dA \rangle.$$
+#
+# In the second part, collect what stands beside $dB_{kj}$:
+#
+# $$\langle g, A (dB) \rangle = \sum_{ij} g_{ij} \sum_k A_{ik} dB_{kj} = \sum_{kj} \Big( \sum_i A_{ik} g_{ij} \Big) dB_{kj} = \langle A^T g, dB \rangle.$$
+#
+# So the cotangent of $A$ is $g B^T$ and that of $B$ is $A^T g$. The shapes agree: for $A$ of shape
+# (4, 3) and $B$ of shape (3, 5), $g$ has shape (4, 5), $g B^T$ has (4, 3) and $A^T g$ has (3, 5).
+#
+# **A value that is used twice.** If two steps use $x$, each has a part in $dL$:
+# $dL = \langle g_1, dx \rangle + \langle g_2, dx \rangle = \langle g_1 + g_2, dx \rangle$. The
+# cotangents that come back from the uses are *added*.
+#
+# Each rule in numbers: the loss is $L = \langle g, y \rangle$ with a random $g$, so that $y$ has
+# the cotangent $g$. The last line uses $x$ twice, in $y = x \odot \tanh x$.
+
+# %%
+rng = np.random.default_rng(0)
+A, B, g = rng.normal(size=(4, 3)), rng.normal(size=(3, 5)), rng.normal(size=(4, 5))
+x = A @ B
+y = np.tanh(x)
+rules = {
+    "tanh(x), for x": (lambda x: np.sum(g * np.tanh(x)), x, g * (1 - y * y)),
+    "A B, for A": (lambda A: np.sum(g * (A @ B)), A, g @ B.T),
+    "A B, for B": (lambda B: np.sum(g * (A @ B)), B, A.T @ g),
+    "x tanh(x), for x": (lambda x: np.sum(g * x * np.tanh(x)), x, g * y + g * x * (1 - y * y)),
+}
+for name, (loss_of, point, rule) in rules.items():
+    dx = rng.normal(size=point.shape)  # a random direction
+    dL = central_difference(loss_of, (point,), (dx,))
+    print(f"{name:16}: <rule, dx> = {np.sum(rule * dx):9.6f}, by a difference {dL:9.6f}")
+    assert rule.shape == point.shape and np.isclose(np.sum(rule * dx), dL)
+
+# %% [markdown]
+# ## One walk back, by hand
+#
+# Take $L = (a b + \tanh a)^2$ at $a = 0.5$, $b = 2$. First forward: $a b = 1$ and
+# $\tanh a = 0.4621$, their sum is $1.4621$, and $L$ is its square, $2.138$. Then back:
+#
+# * $L$ has the cotangent 1.
+# * The sum has $2 \cdot 1.4621 = 2.924$, the derivative of the square.
+# * Both terms of a sum get all of its cotangent: $a b$ has 2.924, and $\tanh a$ has 2.924.
+# * Through $a b$, the cotangent times $a$ comes to $b$: $0.5 \cdot 2.924 = 1.462$. This is
+#   $\partial L / \partial b$. The cotangent times $b$ comes to $a$: $2 \cdot 2.924 = 5.848$.
+# * Through $\tanh a$, $(1 - 0.4621^2) \cdot 2.924 = 2.300$ comes to $a$.
+# * Two uses of $a$ have sent something, and these are added:
+#   $\partial L / \partial a = 5.848 + 2.300 = 8.148$.
+#
+# The library draws the same. Each box is a step with its value, and with its cotangent after an
+# arrow back. The steps are called v1 to v4, and v4 is $L$.
+
+# %%
+figure = draw(lambda a, b: (a * b + np.tanh(a)) ** 2, 0.5, 2.0, vjp=True)
+save(
+    figure,
+    "03_forward_and_back",
+    alt="The graph of L = (a b + tanh a)^2, a box for each step, from left to right: the inputs a "
+    "= 0.5 and b = 2; the product a b and tanh a; their sum; its square L = 2.138. Solid arrows "
+    "lead forward. Dashed arrows lead back, with the cotangents: 1 for L, 2.924 for the three "
+    "steps before it, 1.462 for b, and 8.148 for a, where two of them meet and are added.",
+)
+
+# %% [markdown]
+# ![The graph of L = (a b + tanh a)^2. First the values run forward, box by box. Then the cotangents run back, and the input a, which is used twice, adds up what comes from both of its uses.](../figures/03_cotangents_run_back.gif)
+#
+# Two things can be seen here. **The cost**: one walk back gives the derivatives for *all* inputs.
+# The VJP of a step costs a small multiple of the step. (With the shapes above, $A B$ takes
+# $4 \cdot 3 \cdot 5 = 60$ multiplications; $g B^T$ takes 60, and $A^T g$ takes 60.) So the walk
+# costs a small multiple of the loss, and it does not matter how many parameters there are. **The
+# price**: the walk uses values of the way forward, here $a$, $b$, $\tanh a$ and the sum. They must
+# be kept until the walk comes back to them.
+#
+# > **Tape.** The list of the steps of a program and of the values that the walk back needs
+# > (Wengert, 1964). It grows with every step. For an ODE solver that takes ten thousand steps this
+# > is a lot of memory, and chapter 5 shows how to do without.
 #
 # ## An engine of forty lines
+#
+# The engine does what we have just done. `Var` is a number or an array that also keeps its
+# *parents*, the Vars that it was made from. For `a + b` Python calls `a.__add__(b)`, for `a * b`
+# `a.__mul__(b)`, and for `a @ b` `a.__matmul__(b)`; these return a new Var with the parents `a` and
+# `b`. With each parent it keeps a function, from its own cotangent to what it sends to this parent:
+# the rules from above. `gradient` walks back.
 
 
 # %%
 class Var:
-    """A number or array that remembers how it was made.
-
-    With each parent it keeps a function from its own cotangent to what that adds to the parent's.
-    The operands of + and * have equal shapes here; the library also undoes broadcasting.
-    """
+    """A number or array that remembers how it was made. Operands of + and * have equal shapes."""
 
     def __init__(self, value, parents=()):
         self.value = np.asarray(value, dtype=float)
@@ -100,28 +236,46 @@ def gradient(output, inputs):
     """Walk back from the output; each Var once, after everything that was made from it."""
     order, seen = [], set()
 
-    def visit(v):
-        if id(v) not in seen:
-            seen.add(id(v))
-            for parent, _ in v.parents:
+    def visit(var):
+        if id(var) not in seen:
+            seen.add(id(var))
+            for parent, _ in var.parents:
                 visit(parent)
-            order.append(v)
+            order.append(var)
 
     visit(output)
-    cotangents = {id(v): np.zeros_like(v.value) for v in order}
+    cotangents = {id(var): np.zeros_like(var.value) for var in order}
     cotangents[id(output)] = np.ones_like(output.value)
-    for v in reversed(order):
-        for parent, vjp_of_parent in v.parents:
-            cotangents[id(parent)] = cotangents[id(parent)] + vjp_of_parent(cotangents[id(v)])
-    return [cotangents[id(v)] for v in inputs]
+    for var in reversed(order):
+        for parent, vjp_of_parent in var.parents:
+            cotangents[id(parent)] = cotangents[id(parent)] + vjp_of_parent(cotangents[id(var)])
+    return [cotangents[id(var)] for var in inputs]
 
 
 # %% [markdown]
-# That is all. A small network with it, and the same network for the library. It needs no `Var` in
-# your code: NumPy tells the library of each function that is called.
+# (`visit` puts the parents of a Var into the list before the Var itself. So in the reversed list
+# every Var stands after all that were made from it. `id(var)` is a number that Python gives to each
+# object; it tells two Vars of equal value apart.)
+#
+# First the example above:
 
 # %%
-rng = np.random.default_rng(0)
+a, b = Var(0.5), Var(2.0)
+sum_of_two = a * b + a.tanh()
+da, db = gradient(sum_of_two * sum_of_two, [a, b])
+g_of_sum = 2 * (0.5 * 2 + np.tanh(0.5))
+through_product, through_tanh = g_of_sum * 2, g_of_sum * (1 - np.tanh(0.5) ** 2)
+print(f"by hand: dL/da = {through_product:.3f} + {through_tanh:.3f}, dL/db = {g_of_sum * 0.5:.3f}")
+print(f"by the forty lines: dL/da = {da:.3f}, dL/db = {db:.3f}")
+assert np.allclose([da, db], [through_product + through_tanh, g_of_sum * 0.5], rtol=1e-12, atol=0)
+
+# %% [markdown]
+# Then a small network of two layers, $\tanh(x W_1) W_2$, and the same for the library. (The four
+# rows of `x` are four inputs. For inputs in rows the matrix of a layer stands on the right.) The
+# library needs no `Var` in your code: NumPy tells it of each function that is called.
+# `grad(loss, (0, 1))` is the function that returns the gradients for arguments 0 and 1.
+
+# %%
 x, W1, W2 = rng.normal(size=(4, 3)), rng.normal(size=(3, 5)), rng.normal(size=(5, 1))
 
 
@@ -130,54 +284,87 @@ def loss(W1, W2):
     return np.sum(y * y)
 
 
-v1, v2 = Var(W1), Var(W2)
-output = (Var(x) @ v1).tanh() @ v2
-ours = gradient((output * output).sum(), [v1, v2])
+var1, var2 = Var(W1), Var(W2)
+output = (Var(x) @ var1).tanh() @ var2
+ours = gradient((output * output).sum(), [var1, var2])
 library = grad(loss, (0, 1))(W1, W2)
-for a, b in zip(ours, library):
-    print("forty lines against the library: largest difference", np.abs(a - b).max())
-    assert np.allclose(a, b, rtol=1e-12, atol=0)
+for own, other in zip(ours, library):
+    print(f"shape {own.shape}: forty lines against the library", np.abs(own - other).max())
+    assert np.allclose(own, other, rtol=1e-12, atol=0)
 
 # %% [markdown]
-# Each step of $L = (a b + \tanh a)^2$ at $a = 0.5$, $b = 2$, with its value, and with its cotangent
-# after an arrow back. `draw` asks the library's engine for both. It calls the steps v1 to v4, and
-# v4 is $L$:
+# ## Why the walk needs an order
+#
+# It is tempting to leave out `visit`, and to let every Var send its cotangent to its parents as
+# soon as it gets one:
+
 
 # %%
-figure = draw(lambda a, b: (a * b + np.tanh(a)) ** 2, 0.5, 2.0, vjp=True)
-save(
-    figure,
-    "03_forward_and_back",
-    alt="The graph of L = (a b + tanh a)^2, a box for each step, from left to right: the inputs a "
-    "= 0.5 and b = 2; the product a b and tanh a; their sum; its square L = 2.138. Solid arrows "
-    "lead forward. Dashed arrows lead back, with the cotangents: 1 for L, 2.924 for the three "
-    "steps before it, 1.462 for b, and 8.148 for a, where two of them meet and are added.",
-)
-a, b = Var(0.5), Var(2.0)
-s = a * b + a.tanh()
-(by_engine,) = gradient(s * s, [a])
-by_hand = 2 * (0.5 * 2 + np.tanh(0.5)) * (2 + 1 - np.tanh(0.5) ** 2)
-print(f"dL/da by the forty lines {by_engine:.12f}, by hand {by_hand:.12f}")
-assert np.isclose(by_engine, by_hand, rtol=1e-12, atol=0)
-assert np.isclose(grad(lambda a: (a * 2 + np.tanh(a)) ** 2)(0.5), by_hand)
+def without_order(var, g, found):
+    """Add g to what var has, and send on what it has now."""
+    found[id(var)] = found.get(id(var), 0.0) + g
+    for parent, vjp_of_parent in var.parents:
+        without_order(parent, vjp_of_parent(found[id(var)]), found)
+
+
+# %% [predict]
+# Let $y = a + a$ and $L = y y$ with $a = 3$. By hand $L = 4 a^2$, so $dL/da = 8 a = 24$. In
+# $L = y y$ the value $y$ is used twice, and `without_order` goes from $L$ to $y$ twice, with
+# $g = y = 6$ each time. Which number does it find for $a$?
+
+# %%
+a = Var(3.0)
+y = a + a
+L = y * y
+found = {}
+without_order(L, 1.0, found)
+print(f"with an order {gradient(L, [a])[0]}, by hand {8 * 3.0}, without it {found[id(a)]}")
+assert gradient(L, [a])[0] == 24.0 and found[id(a)] == 36.0
 
 # %% [markdown]
-# ![The graph of L = (a b + tanh a)^2. First the values run forward, box by box. Then the cotangents run back, and the input a, which is used twice, adds up what comes from both of its uses.](../figures/03_cotangents_run_back.gif)
+# When $y$ is reached for the second time it has $6 + 6 = 12$, and sends on 12. But 6 of these had
+# been sent already, so they are **counted twice**: $a$ gets $2 \cdot 6 + 2 \cdot 12 = 36$ instead
+# of $2 \cdot 12$. A Var may send its cotangent on only when it is complete, after everything that
+# was made from it. This is what the order is for.
 #
+# One can also send on only what is new, the $g$ that has just come. This is right, but it walks
+# every path from $L$ by itself. With $n$ lines `y = y + y` the last `y` is reached once, the one
+# before it twice, and the first one $2^n$ times: $1 + 2 + \dots + 2^n = 2^{n+1} - 1$ calls.
+
+
+# %%
+def calls(var):
+    """Return how many calls a walk takes that sends on only what is new."""
+    return 1 + sum(calls(parent) for parent, _ in var.parents)
+
+
+print(" n    calls without an order    Vars, one for each line and the start")
+for n in (5, 10, 15):
+    lines = [Var(1.0)]
+    for _ in range(n):
+        lines.append(lines[-1] + lines[-1])
+    print(f"{n:2}    {calls(lines[-1]):22}    {len(lines):36}")
+    assert calls(lines[-1]) == 2 ** (n + 1) - 1
+
+# %% [markdown]
 # ## The library's engine
 #
 # The heart of the library is not much longer than our forty lines, and you can read it now:
-# [`tinyode/autodiff/tape.py`](../tinyode/autodiff/tape.py). A `Var` holds its parents. The library
-# keeps one list of all operations instead, the *tape*. Inputs take its first positions, and each
-# operation takes the next one. An operation is recorded after its operands, so the list is in the
-# order that `visit` had to find, and `sweep`, which is our `gradient`, goes through it from the
-# end.
+# [`tinyode/autodiff/tape.py`](../tinyode/autodiff/tape.py). It differs in these points:
 #
-# A record has five parts: the rule; which of the operands need a derivative, by their number in the
-# call; where these operands stand on the tape; the value; all operands. The rule is the function
-# that a `Var` kept with each parent. It is given the cotangent, the value, which operands are
-# wanted (not needed here) and the operands, and returns one cotangent for each wanted operand. Here
-# are the two operations of $y = \tanh(x w)$, written on a tape by hand; $x$ is a constant:
+# | | the forty lines | `tape.py` |
+# | --- | --- | --- |
+# | record | each Var keeps its parents | one list of all operations, the tape; the inputs have its first positions |
+# | order | `visit` looks for it, and calls itself; Python refuses more than about a thousand calls deep | none is needed: an operation is recorded after its operands, so `sweep` reads the list from its end |
+# | rule | a function for each parent | one function for all operands, which returns a list |
+# | constants | are Vars, and get cotangents | are not recorded; `wanted` says which operands need one |
+# | shapes | operands have equal shapes | `fit` sums the cotangent of an operand that was broadcast (exercise 3.4) |
+# | derivatives of derivatives | no: the rules compute with plain arrays | yes: the sweep of an inner tape is recorded on the outer one |
+#
+# The record of an operation has five parts: the rule; which operands are wanted; where these stand
+# on the tape; the value; all operands. A rule gets the cotangent, the value, the numbers of the
+# wanted operands (not needed here) and the operands. Here are the two operations of $y = \tanh(z)$,
+# $z = x w$, written on a tape by hand; $x$ is a constant:
 
 # %%
 x0, w0 = np.float64(0.5), np.float64(2.0)
@@ -192,33 +379,49 @@ def rule_of_tanh(g, value, wanted, z):
     return [g * (1 - value * value)]
 
 
-tape = Tape(n_inputs=1)  # position 0 is w
+tape = Tape(n_inputs=1)  # position 0: w
 tape.record(rule_of_product, wanted=(1,), parents=(0,), value=z0, args=(x0, w0))  # position 1: z
 tape.record(rule_of_tanh, wanted=(0,), parents=(1,), value=y0, args=(z0,))  # position 2: y
-(dy_dw,) = sweep(tape.records, seeds=[(2, np.float64(1.0))], n_inputs=1)  # begin with dy/dy = 1
+start = (2, np.float64(1.0))  # position 2 has the cotangent dy/dy = 1
+(dy_dw,) = sweep(tape.records, seeds=[start], n_inputs=1)
 print(f"dy/dw from the tape {dy_dw:.12f}, by hand {x0 * (1 - y0**2):.12f}")
 assert dy_dw == x0 * (1 - y0**2) and np.isclose(dy_dw, grad(lambda w: np.tanh(x0 * w))(2.0))
 
 # %% [markdown]
-# `vjp` evaluates a function and returns its *pullback*, the function from $w$ to $w^T J$. The rest
-# is a few lines each in its terms: `grad` (pull back a one), `jacobian` (pull back each unit
-# vector), `jvp`, which gives $J v$ by a neat trick: $w \mapsto w^T J$ is linear in $w$, so *its*
-# pullback is $v \mapsto J v$.
+# ## Pullback, gradient, tangent
+#
+# `vjp(f, x)` evaluates a function and returns its value and its *pullback*, the function from a
+# cotangent $g$ to $g J$. Everything else takes a few lines with it. `grad` begins with the
+# cotangent 1 of a number. `jacobian` begins with each unit vector, which gives the rows of $J$.
+#
+# `jvp` goes the other way. For a small change $v$ of the input, a column called *tangent*, it gives
+# the change $J v$ of the output. It needs no new rules: it calls `vjp` twice. The pullback is a
+# function too. Written with columns, it takes $g^T$ to $J^T g^T$. This is linear in $g^T$, so its
+# own Jacobian is $J^T$. Its pullback therefore multiplies a row $v^T$ by $J^T$ from the right, and
+# $v^T J^T = (J v)^T$. With the step and the numbers of the first section:
 
 # %%
-f = lambda y: np.array([y[1], -np.sin(y[0])])  # a pendulum, written as everyone writes it
-y = np.array([1.0, 0.3])
-value, pullback = vjp(f, y)
-v = w = np.array([1.0, 2.0])
-print("w^T J =", pullback(w)[0], "  J v =", jvp(f, (y,), (v,))[1])
-assert np.allclose(jacobian(f)(y), [[0, 1], [-np.cos(1.0), 0]])
-v, w = rng.normal(size=2), rng.normal(size=2)
-assert np.isclose(w @ jvp(f, (y,), (v,))[1], pullback(w)[0] @ v)  # <w, J v> = <J^T w, v>
+x, g, v = np.array([2.0, 3.0]), np.array([12.0, 1.0]), np.array([1.0, 2.0])
+value, pullback = vjp(step, x)
+print("g J =", pullback(g)[0])  # pullback returns a tuple, a cotangent for each argument
+_, pullback_of_pullback = vjp(lambda g: pullback(g)[0], g)
+value, change = jvp(step, (x,), (v,))
+print("J v =", pullback_of_pullback(v)[0], " by jvp:", change, " by hand:", J @ v)
+assert np.allclose(pullback(g)[0], g @ J) and np.allclose(jacobian(step)(x), J)
+assert np.allclose(pullback_of_pullback(v)[0], J @ v) and np.allclose(change, J @ v)
+left, right = g @ change, pullback(g)[0] @ v
+print("<g, J v> =", left, "  <g J, v> =", right)
+assert np.isclose(left, right)
 
 # %% [markdown]
-# Because the rules are NumPy code themselves, a derivative can be differentiated like anything
-# else. The only danger is to confuse the levels; a variant of a classic test (Siskind and
-# Pearlmutter, 2005) is $\frac{d}{dx}\left[x \frac{d}{dy} (x y)\right]$:
+# The last line is the chain rule again, bracketed in two ways: $g (J v) = (g J) v$. It holds for
+# all $g$ and $v$, so it is a good test. (Books write
+# $\langle g, J v \rangle = \langle J^T g, v \rangle$, with $g$ a column: $J^T g$ is the row $g J$
+# written as a column.)
+#
+# The rules are NumPy code themselves, so a derivative can be differentiated like any other
+# function. The only danger is to mix up the inner and the outer one. This is a variant of a classic
+# test (Siskind and Pearlmutter, 2005), $\frac{d}{dx}\left[x \frac{d}{dy} (x y)\right]$:
 
 # %% [predict]
 # By hand: what is the derivative with respect to x, at x = 3, of x times the derivative of x y with
@@ -228,15 +431,24 @@ assert np.isclose(w @ jvp(f, (y,), (v,))[1], pullback(w)[0] @ v)  # <w, J v> = <
 nested = grad(lambda x: x * grad(lambda y: x * y)(2.0))(3.0)
 print("d/dx [x d/dy (x y)] at x = 3:", nested, "  2 x =", 2 * 3.0)
 assert nested == 6.0
-assert np.allclose(hessian(lambda x: x[0] ** 2 * x[1])(np.array([2.0, 3.0])), [[6, 4], [4, 0]])
 print("third derivative of sin at 1:", grad(grad(grad(np.sin)))(1.0), "  -cos(1) =", -np.cos(1.0))
 assert np.isclose(grad(grad(grad(np.sin)))(1.0), -np.cos(1.0))
 
 # %% [markdown]
-# Where a gradient would get lost, the engine says so instead of returning zero:
+# Where a gradient would get lost, the engine says so and does not return zero. `math.sin` is not a
+# function of NumPy, and `np.fft.fft` has no rule:
+
 
 # %%
-for lost in (lambda x: math.sin(x), lambda x: np.fft.fft(x)):
+def with_math(x):
+    return math.sin(x)
+
+
+def with_fft(x):
+    return np.fft.fft(x)
+
+
+for lost in (with_math, with_fft):
     try:
         grad(lost)(1.0)
     except TypeError as error:
@@ -247,21 +459,22 @@ for lost in (lambda x: math.sin(x), lambda x: np.fft.fft(x)):
 # %% [markdown]
 # The tape is a list in memory. `program` writes it down as text: first what the function did, then
 # the walk back, one operation a line. The last argument of the written function, `g`, is the
-# cotangent of the value, 1 for a gradient; it returns the value, and the cotangents of the
-# arguments. (`np.add.reduce` is what `np.sum` calls.) It is NumPy and nothing else, so it can be
-# run where there is nothing else, and gives the numbers of the engine to the last bit.
+# cotangent of the value, 1 for a gradient. It returns the value and the cotangents of the
+# arguments. It is NumPy and nothing else, and gives the numbers of the engine to the last bit. Find
+# the rules of tanh and of the product in it. (`np.add.reduce` is what `np.sum` calls. `w` and `c`
+# are used for three elements of `x`, so three cotangents are added.)
 
 
 # %%
-def loss_of_a_line(w, b, x):
-    return np.sum((np.tanh(w * x + b) - 0.5) ** 2)
+def loss_of_a_line(w, c, x):
+    return np.sum((np.tanh(w * x + c) - 0.5) ** 2)
 
 
 example = 0.5, -0.1, np.array([1.0, 2.0, 3.0])
 made = program(loss_of_a_line, *example, vjp=True)
 print(made.source)
 alone = {}
-exec(made.source, alone)
+exec(made.source, alone)  # defines the function that has been printed
 value, cotangents = alone["loss_of_a_line"](*example, 1.0)
 assert value == loss_of_a_line(*example)
 assert all(map(np.array_equal, cotangents, grad(loss_of_a_line, (0, 1, 2))(*example)))
@@ -269,23 +482,24 @@ assert all(map(np.array_equal, cotangents, grad(loss_of_a_line, (0, 1, 2))(*exam
 # %% [markdown]
 # ## How to know that it is right, and where the check itself fails
 #
-# The oldest check is a difference quotient. The forward one, $(f(x + h) - f(x)) / h$, is wrong by
-# $\frac h2 f''$; the central one, $(f(x + h) - f(x - h)) / 2h$, by $\frac{h^2}{6} f'''$. So make
-# $h$ tiny?
+# The oldest check is a difference quotient, with a step $h$. The forward one,
+# $(f(x + h) - f(x)) / h$, is wrong by about $\frac h2 f''$. The central one,
+# $(f(x + h) - f(x - h)) / 2h$, is wrong by about $\frac{h^2}{6} f'''$. (Both follow from Taylor's
+# theorem.) Two central ones, with $h$ and $h/2$, can be combined so that the terms with $h^2$
+# cancel: four times the second minus the first, divided by three. `central_difference` does this.
 
 # %% [predict]
-# The forward difference of a smooth function near 1, with h = 0.1, 1e-8 and 1e-15: which h gives
+# The forward difference of exp(x) sin(3 x) at x = 0.7, with h = 0.1, 1e-8 and 1e-15: which h gives
 # the smallest error? How many digits are right then?
 
 # %%
-g, at = lambda x: np.exp(x) * np.sin(3 * x), 0.7
+wave, at = lambda x: np.exp(x) * np.sin(3 * x), 0.7
 exact = np.exp(at) * (np.sin(3 * at) + 3 * np.cos(3 * at))
 h = 10.0 ** np.arange(-15, 0.25, 0.25)
-extrapolated = [central_difference(g, (at,), (1.0,), s) for s in h]
 curves = {
-    "forward difference": np.array([(g(at + s) - g(at)) / s for s in h]),
-    "central difference": np.array([(g(at + s) - g(at - s)) / (2 * s) for s in h]),
-    "two central ones, extrapolated": np.array(extrapolated),
+    "forward difference": np.array([(wave(at + d) - wave(at)) / d for d in h]),
+    "central difference": np.array([(wave(at + d) - wave(at - d)) / (2 * d) for d in h]),
+    "two central ones, combined": np.array([central_difference(wave, (at,), (1,), d) for d in h]),
 }
 figure, axes = panels()
 best = {}
@@ -293,7 +507,7 @@ for (name, values), marker in zip(curves.items(), "os^"):
     error = np.abs(values / exact - 1)
     best[name] = h[np.argmin(error)], np.min(error)
     axes.loglog(h, np.maximum(error, 1e-17), marker + "-", markersize=4, linewidth=1.4, label=name)
-reverse = abs(grad(g)(at) / exact - 1)
+reverse = abs(grad(wave)(at) / exact - 1)
 axes.axhline(max(reverse, 1.1e-16), color=COLOURS[4], linewidth=2.2, label="reverse mode (no $h$)")
 axes.set(xlabel="step $h$", ylabel="relative error", ylim=(1e-17, 30))
 axes.set_title("Finite differences: too long a step, or too short")
@@ -304,41 +518,98 @@ save(
     alt="The relative error of three finite differences against their step h, both axes "
     "logarithmic. Each curve is a V: the error falls with h, and below some h it grows again. The "
     "lowest points are near 1e-7 for the forward and 1e-10 for the central difference, and below "
-    "1e-12 for two central ones, extrapolated. Reverse mode is a level line at 2e-16, below all.",
+    "1e-12 for two central ones, combined. Reverse mode is a level line at 2e-16, below all.",
 )
-for name, (step, error) in best.items():
-    print(f"{name:31} best at h = {step:.0e}: {error:.0e}")
-print(f"{'reverse mode':31} {reverse:.0e}")
+for d in (0.1, 1e-8, 1e-15):
+    error = abs((wave(at + d) - wave(at)) / d / exact - 1)
+    print(f"forward difference with h = {d:.0e}: relative error {error:.0e}")
+for name, (best_h, error) in best.items():
+    print(f"{name:27} best at h = {best_h:.0e}: {error:.0e}")
+print(f"{'reverse mode':27} {reverse:.0e}")
 assert reverse < 1e-15
+u, f2, f3 = 2.0**-53, grad(grad(wave))(at), grad(grad(grad(wave)))(at)
+bottoms = 2 * np.sqrt(u * abs(wave(at) / f2)), np.cbrt(3 * u * abs(wave(at) / f3))
+print("by the formulas in the next cell: forward h = {:.0e}, central h = {:.0e}".format(*bottoms))
 
 
-def error_near(step, values):
-    """Return the usual error of the quotients with a step near this one."""
-    near = np.abs(np.log10(h / step)) < 0.6
-    return np.median(np.abs(values / exact - 1)[near])
+def error_near(wanted, values):
+    """Return the usual error of the quotients with an h near the wanted one."""
+    return np.median(np.abs(values / exact - 1)[np.abs(np.log10(h / wanted)) < 0.6])
 
 
-for name, bottom in (("forward difference", 1e-8), ("central difference", 1e-5)):
+for name, bottom in zip(curves, bottoms):
     for other in (bottom * 100, bottom / 100):
         assert error_near(bottom, curves[name]) < error_near(other, curves[name])
 
 # %% [markdown]
-# Each $f$ is known to a relative $u \approx 1.1 \cdot 10^{-16}$ only, and the quotient divides
-# that by $h$: for the forward one the total is about $\frac h2 |f''| + \frac{2u |f|}{h}$,
-# smallest at $h = 2 \sqrt{u |f / f''|}$, for the central one
-# $\frac{h^2}{6} |f^{(3)}| + \frac{u |f|}{h}$, smallest at $h = \sqrt[3]{3u |f / f^{(3)}|}$. One
-# error falls with $h$, the other grows: the curve is a V, and **no $h$ gives full accuracy**.
-# Reverse mode has no $h$.
+# A computer knows each $f$ only up to a relative error of about $u = 1.1 \cdot 10^{-16}$, half of
+# the last bit, and the quotient divides this error by $h$. For the forward difference the total is
+# about $\frac h2 |f''| + \frac{2u |f|}{h}$. The first term falls with $h$ and the second grows, so
+# the curve is a V; the bottom is at $h = 2 \sqrt{u |f / f''|}$. For the central difference the
+# total is about $\frac{h^2}{6} |f'''| + \frac{u |f|}{h}$, with the bottom at
+# $h = \sqrt[3]{3u |f / f'''|}$. **No $h$ gives full accuracy**, and reverse mode has no $h$.
 #
-# So finite differences are the judge of *right or wrong*, seldom of the last digits. To check a
-# whole gradient, compare one number: $\langle w, J v \rangle$ by a difference along a random $v$
-# against $\langle J^T w, v \rangle$ by the pullback. A wrong entry anywhere shows up in it with
-# probability one (in exact arithmetic; here, if it is wrong by more than about $10^{-7}$ of the
-# whole). `check_vjp` does that; here for a network and its second derivatives.
+# So a finite difference can tell a *right* derivative from a *wrong* one, but seldom gives the last
+# digits. A gradient of a million entries does not need a million differences. Choose a random $g$
+# and a random $v$, and compare one number: $\langle g, J v \rangle$ by a difference along $v$, with
+# $\langle g J, v \rangle$ by the pullback. If any entry of $J$ is wrong, the two differ, unless the
+# random numbers hit a rare case. `check_vjp` does this, and sees relative errors above $10^{-7}$ or
+# so. Here it checks a network, and with `order=2` its second derivatives; no output means no error:
 
 # %%
 init, apply = nn.mlp(3, 20, 20, 1)
 check_vjp(apply, init(rng), rng.normal(size=(8, 3)), order=2)
+
+# %% [markdown]
+# ## At a kink: ReLU
+#
+# Many networks use $\mathrm{relu}(x) = \max(0, x)$ where ours have tanh. Its slope is 0 for
+# $x \lt 0$ and 1 for $x > 0$, and at 0 there is a kink, where it has no derivative. The engine
+# differentiates the branch that was taken. At 0, `nn.relu` takes the left branch, as most libraries
+# do.
+
+# %%
+print("     x    slope by the engine    by a central difference, h = 0.001")
+for at in (-1.0, 0.0, 0.0001, 1.0):
+    quotient = (nn.relu(at + 0.001) - nn.relu(at - 0.001)) / 0.002
+    print(f"{at:6}    {grad(nn.relu)(at):19.2f}    {quotient:35.2f}")
+identity = lambda x: nn.relu(x) - nn.relu(-x)  # is x: one of the two is always zero
+print("relu(x) - relu(-x) is x. Its slope at 0.3:", grad(identity)(0.3), end="; ")
+print("at 0:", grad(identity)(0.0))
+assert [float(grad(nn.relu)(at)) for at in (-1.0, 0.0, 0.0001)] == [0.0, 0.0, 1.0]
+assert grad(identity)(0.3) == 1.0 and grad(identity)(0.0) == 0.0
+
+# %% [markdown]
+# Away from the kink the gradient is right. A difference that reaches over the kink is wrong: at
+# $x = 0.0001$ it says 0.55, and the slope is 1. So if a check of a network with ReLU fails at one
+# point, try another point. *At* the kink the result depends on how the function is written:
+# $\mathrm{relu}(x) - \mathrm{relu}(-x)$ is $x$, and its slope at 0 comes out as 0. (Exercise 3.3
+# finds a choice for which it comes out right.) In training, a value is rarely exactly 0. More
+# important for this course: a solver of ODEs has its order of accuracy only where $f$ is smooth.
+# Our networks use tanh.
+#
+# ## The sources against the numbers
+#
+# **A row or a column?** The sources write the product of the adjoint $\mathbf a$, the cotangent of
+# the state, and a Jacobian in two ways: $\mathbf a \frac{\partial f}{\partial \mathbf z}$ (P4, G34)
+# and $\mathbf a^T \frac{\partial f}{\partial \mathbf z}$ (G36, N6). Both are right, the first for a
+# row and the second for a column, and G has both with one letter. Neither is right with a column
+# and no transpose. In this course the derivative of a number is a row. [NOTATION.md](NOTATION.md)
+# has a table of all letters, ours and theirs.
+
+# %%
+as_row, as_column = np.array([[12.0, 1.0]]), np.array([[12.0], [1.0]])
+print("row times J      ", as_row @ J)
+print("column^T times J ", as_column.T @ J)
+print("J times column   ", (J @ as_column).T, " <- wrong")
+assert np.array_equal(as_row @ J, as_column.T @ J)
+assert not np.allclose(as_row @ J, (J @ as_column).T)
+try:
+    as_column @ J
+except ValueError:
+    print("column times J    is refused: the shapes (2, 1) and (2, 2) do not fit")
+else:
+    raise AssertionError("shapes (2, 1) and (2, 2) should not have been multiplied")
 
 # %% [markdown]
 # ## Exercises
@@ -349,41 +620,41 @@ check_vjp(apply, init(rng), rng.normal(size=(8, 3)), order=2)
 
 
 # %% [stub 3.1]
-def sine(v):
-    """Return a Var with the sine of the Var v, which gradient() can go back through."""
+def sine(x):
+    """Return a Var with the sine of the Var x, which gradient() can go back through."""
     ...  # your code here
 
 
 # %% [solution 3.1]
-def sine(v):
-    return Var(np.sin(v.value), [(v, lambda g: g * np.cos(v.value))])
+def sine(x):
+    return Var(np.sin(x.value), [(x, lambda g: g * np.cos(x.value))])
 
 
 # %% [check 3.1]
-v = Var(np.array([-1.0, 0.0, 2.0]))
-made = sine(v)
+x = Var(np.array([-1.0, 0.0, 2.0]))
+made = sine(x)
 assert isinstance(made, Var), f"sine returns {made!r}; it should return a Var."
-assert np.allclose(made.value, np.sin(v.value)), f"At -1, 0 and 2 the value is {made.value}."
+assert np.allclose(made.value, np.sin(x.value)), f"At -1, 0 and 2 the value is {made.value}."
 assert all(type(p) in (tuple, list) and callable(p[-1]) for p in made.parents), (
     f"The parents are {made.parents}. They should be a list of pairs, of a Var and a function of "
     "g, as those in tanh."
 )
-assert any(parent is v for parent, _ in made.parents), (
-    "The Var that sine returns does not have v among its parents, so gradient() cannot reach v."
+assert any(parent is x for parent, _ in made.parents), (
+    "The Var that sine returns does not have x among its parents, so gradient() cannot reach x."
 )
-(slope,) = gradient(made, [v])  # begins with a cotangent of ones
-assert not np.allclose(slope, -np.cos(v.value)), "The derivative of sin is cos, not -cos."
+(slope,) = gradient(made, [x])  # begins with a cotangent of ones
+assert not np.allclose(slope, -np.cos(x.value)), "The derivative of sin is cos, not -cos."
 assert not np.allclose(slope, np.cos(made.value)), (
-    "The cosine is taken of the value of the sine. It has to be taken of v.value. (tanh can use "
+    "The cosine is taken of the value of the sine. It has to be taken of x.value. (tanh can use "
     "its own value y, because its derivative is 1 - y^2.)"
 )
-assert np.allclose(slope, np.cos(v.value)), (
-    f"At -1, 0 and 2 the derivative should be {np.cos(v.value)}; yours is {slope}."
+assert np.allclose(slope, np.cos(x.value)), (
+    f"At -1, 0 and 2 the derivative should be {np.cos(x.value)}; yours is {slope}."
 )
-(slope,) = gradient((made * Var([10.0, 10.0, 10.0])).sum(), [v])
-assert np.allclose(slope, 10 * np.cos(v.value)), (
+(slope,) = gradient((made * Var([10.0, 10.0, 10.0])).sum(), [x])
+assert np.allclose(slope, 10 * np.cos(x.value)), (
     f"sin alone is right, but 10 sin has the derivative {slope} at -1, 0 and 2; it should be "
-    f"{10 * np.cos(v.value)}. The function beside the parent gets the cotangent g: multiply by it."
+    f"{10 * np.cos(x.value)}. The function beside the parent gets the cotangent g: multiply by it."
 )
 
 # %% [exercise 3.2] level 2
@@ -399,7 +670,7 @@ assert np.allclose(slope, 10 * np.cos(v.value)), (
 def count(result):
     """Return the number of different Vars that result was made from, and result itself.
 
-    The parents of a Var v are [parent for parent, _ in v.parents].
+    The parents of a Var x are [parent for parent, _ in x.parents].
     """
     ...  # your code here
 
@@ -438,16 +709,16 @@ def chain(n):
 one = count(Var(1.0))
 assert one is not None, "count returns None; is the return missing?"
 assert one == 1, f"A Var without parents is counted {one} times; it should be 1: itself."
-v = Var(1.0)
-counted = count(v + v)
-assert counted != 3, "v + v is made from v alone: two Vars, and you count 3. Count each one once."
-assert counted == 2, f"v + v is two Vars, the sum and v; you count {counted}."
+x = Var(1.0)
+counted = count(x + x)
+assert counted != 3, "x + x is made from x alone: two Vars, and you count 3. Count each one once."
+assert counted == 2, f"x + x is two Vars, the sum and x; you count {counted}."
 for n in (5, 10):
     counted = count(chain(n))
     assert counted == 2 * n + 2, (
         f"{n} steps with one constant for all are {2 * n + 2} Vars: the start, the constant, {n} "
         f"products, {n} sums. You count {counted}. Go through the parents of every Var, and tell "
-        "Vars apart by id(v), not by their values."
+        "Vars apart by id(x), not by their values."
     )
 try:
     counted = count(chain(2000))
@@ -469,7 +740,7 @@ assert growth == "linearly", (
 # Write `maximum(a, b)` for the forty-line engine, entry by entry, for Vars of equal shape. Where
 # the entries differ, the whole cotangent goes to the larger one. Where they are equal there is no
 # derivative, but there are two reasonable demands: both arguments are treated alike, and
-# `maximum(v, v)`, which is `v`, has the gradient of `v`. Together they leave one answer. (The
+# `maximum(x, x)`, which is `x`, has the gradient of `x`. Together they leave one answer. (The
 # library's answer for `np.maximum` is the same.)
 
 
@@ -488,6 +759,9 @@ def maximum(a, b):
 
 
 print("the library's maximum at a tie:", *map(float, grad(np.maximum, (0, 1))(1.0, 1.0)))
+# With it the function x, written with two kinks, has the right slope at 0, where nn.relu has not:
+identity_by_maximum = lambda x: np.maximum(x, 0) - np.maximum(-x, 0)
+print("maximum(x, 0) - maximum(-x, 0) = x at 0: slope", grad(identity_by_maximum)(0.0))
 
 # %% [check 3.3]
 a, b = Var([1.0, 3.0]), Var([2.0, -1.0])
@@ -504,19 +778,19 @@ assert np.allclose(da, [0.0, 10.0]) and np.allclose(db, [10.0, 0.0]), (
     "The maximum of a = [1, 3] and b = [2, -1] gets the cotangent [10, 10], and the cotangents "
     f"come back as {da} for a and {db} for b; they should be [0, 10] and [10, 0]."
 )
-v, w = Var([2.0]), Var([2.0])
-dv, dw = gradient(maximum(v, w), [v, w])
-assert dv + dw != 2, (
-    "Where a = b, both get the whole cotangent. Then maximum(v, v) = v has the derivative 2."
+x, y = Var([2.0]), Var([2.0])
+dx, dy = gradient(maximum(x, y), [x, y])
+assert dx + dy != 2, (
+    "Where a = b, both get the whole cotangent. Then maximum(x, x) = x has the derivative 2."
 )
-assert dv + dw != 0, (
-    "Where a = b, neither gets the cotangent. Then maximum(v, v) = v has the derivative 0."
+assert dx + dy != 0, (
+    "Where a = b, neither gets the cotangent. Then maximum(x, x) = x has the derivative 0."
 )
-assert dv == dw, (
-    f"Where a = b, a gets {dv[0]} of the cotangent and b gets {dw[0]}. These add up to "
-    f"{(dv + dw)[0]}, but maximum(a, b) and maximum(b, a) then have different derivatives."
+assert dx == dy, (
+    f"Where a = b, a gets {dx[0]} of the cotangent and b gets {dy[0]}. These add up to "
+    f"{(dx + dy)[0]}, but maximum(a, b) and maximum(b, a) then have different derivatives."
 )
-assert dv + dw == 1, f"Where a = b, each gets {dv[0]} of the cotangent: together it should be 1."
+assert dx + dy == 1, f"Where a = b, each gets {dx[0]} of the cotangent: together it should be 1."
 
 # %% [exercise 3.4] level 2
 # NumPy adds arrays of different shapes by *broadcasting*: an operand of shape `(3,)` is used again
@@ -580,11 +854,17 @@ for shape, broadcast in (
     )
 
 # %% [exercise 3.5] level 3
-# An engine of your own. It differentiates functions that are written with `+`, `*`, `@`, `.sum()`
-# and `np.tanh` (for which NumPy calls the method `tanh` of an object that it does not know). You
-# may begin with a copy of the class `Var` and of `gradient`, and use `unbroadcast` of exercise 3.4;
-# or begin with nothing. Two things are missing in the chapter's engine: broadcasting, and something
-# that the check will show.
+# **An engine of your own**, to go with your solver's step (exercise 1.4). It differentiates
+# functions that are written with `+`, `*`, `@`, `.sum()` and `np.tanh`. (For an object `x` that it
+# does not know, `np.tanh(x)` calls `x.tanh()`.) You may begin with a copy of the class `Var` and of
+# `gradient`, and use `unbroadcast` of exercise 3.4; or begin with nothing.
+# Two things are missing in the chapter's engine: broadcasting, and something that the check will
+# show.
+#
+# Keep your engine: chapters 4 and 5 ask for vector-Jacobian products only, and in exercise 6.6 you
+# fit real data with your own code alone. `my_gradient` is enough for that, although it
+# differentiates a single number: $g J$ is the gradient of the number $\langle g, f(x) \rangle$ with
+# $g$ held constant.
 
 
 # %% [stub 3.5]
@@ -629,36 +909,58 @@ class MyVar:
 
 
 def my_gradient(f, *arrays):
+    """Return a list: for each array, the gradient of the number f(*arrays) with respect to it."""
     inputs = [MyVar(x) for x in arrays]
     output = f(*inputs)
     order, seen = [], set()
 
-    def visit(v):
-        if id(v) not in seen:
-            seen.add(id(v))
-            for parent, _ in v.parents:
+    def visit(var):
+        if id(var) not in seen:
+            seen.add(id(var))
+            for parent, _ in var.parents:
                 visit(parent)
-            order.append(v)
+            order.append(var)
 
     visit(output)
     # An input that f does not use is not in the order; its gradient is zero.
-    cotangents = {id(v): np.zeros_like(v.value) for v in [*inputs, *order]}
+    cotangents = {id(var): np.zeros_like(var.value) for var in [*inputs, *order]}
     cotangents[id(output)] = np.ones_like(output.value)
-    for v in reversed(order):
-        for parent, vjp_of_parent in v.parents:
-            cotangents[id(parent)] = cotangents[id(parent)] + vjp_of_parent(cotangents[id(v)])
-    return [cotangents[id(v)] for v in inputs]
+    for var in reversed(order):
+        for parent, vjp_of_parent in var.parents:
+            cotangents[id(parent)] = cotangents[id(parent)] + vjp_of_parent(cotangents[id(var)])
+    return [cotangents[id(var)] for var in inputs]
 
+
+# A vector-Jacobian product with it, of a layer tanh(x @ W), and the library's:
+weights, inputs, g = rng.normal(size=(2, 2)), rng.normal(size=(1, 2)), np.array([[1.0, -2.0]])
+by_mine = my_gradient(lambda x, W: (MyVar(g) * np.tanh(x @ W)).sum(), inputs, weights)
+by_library = vjp(lambda x, W: np.tanh(x @ W), inputs, weights)[1](g)
+print("g J by my engine", by_mine[0], "  by the library", by_library[0])
 
 # %% [check 3.5]
 check_engine(my_gradient)
 check_without(lambda: my_gradient(lambda x, y: (x * y).sum(), np.ones(2), np.ones(2)), "tinyode")
 
 # %% [markdown]
+# ## What to remember
+#
+# 1. The derivative of a number is a row, and it stands left of a Jacobian. Reverse mode multiplies
+#    from the left, so every intermediate result is a row, and no Jacobian is formed.
+# 2. A cotangent has the shape of its value. A rule comes from $dL = \langle g, dy \rangle$: put in
+#    $dy$, and read off what stands beside $dx$. For $AB$ these are $g B^T$ and $A^T g$.
+# 3. The cotangents of the uses of a value are added. A value may send on its cotangent only when it
+#    is complete, so the walk back needs an order.
+# 4. One walk gives all derivatives, for a small multiple of the cost of the loss. It needs the
+#    values of the way forward, and their number grows with the number of steps.
+# 5. A finite difference has a best $h$ and never full accuracy. Compare $\langle g, J v \rangle$
+#    with $\langle g J, v \rangle$ for random $g$ and $v$, away from kinks.
+#
 # ## Sources
 #
 # G15 to G17 and "The gradient of loss can be computed easily with existing methods" (Gazula and
 # Plis, "Backpropagation"): this chapter is the existing method. Griewank and Walther, *Evaluating
-# Derivatives* (2008), chapter 3. Siskind and Pearlmutter, "Perturbation confusion and referential
+# Derivatives* (2008), chapter 3. Wengert, "A simple automatic derivative evaluation program"
+# (1964), for the list. Siskind and Pearlmutter, "Perturbation confusion and referential
 # transparency" (2005). Giles, "An extended collection of matrix derivative results" (2008), for the
-# rules of matrices.
+# rules of matrices. On the choice at the kink: Bertoin, Bolte, Gerchinovitz and Pauwels, "Numerical
+# influence of ReLU'(0) on backpropagation" (2021).

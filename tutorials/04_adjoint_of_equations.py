@@ -34,21 +34,21 @@ from tinyode.testing import central_difference, check_root_adjoint, check_withou
 # and the loss by $2 u \cdot d / 13 = \frac{4}{13} d$.
 #
 # There is a second way to the same number. Ask first about the equation, not about the parameter:
-# how much does the loss rise for each unit by which the right-hand side, 0, is raised? To raise it
-# by $d$ moves $u$ by $d / 13$, so the answer is
+# how much does the loss rise for each unit by which the right-hand side, 0, is raised? If it is
+# raised by $d$, then $u$ moves by $d / 13$, so the answer is
 # $\lambda = \frac{dg}{du} \big/ \frac{\partial f}{\partial u} = \frac{4}{13}$. Then ask about the
 # parameter. A higher $p$ changes the left-hand side by $\frac{\partial f}{\partial p} d = -d$. For
 # $u$ that is the same as a right-hand side that is raised by $+d$. So
 # $\frac{dg}{dp} = -\lambda \frac{\partial f}{\partial p} = \frac{4}{13}$.
 #
-# For one equation both ways cost the same. For a thousand equations with a million parameters they
-# do not. The second way is the *adjoint method*: it asks about each equation once, and then every
-# parameter costs one product.
+# For one parameter both ways cost the same. For a million they do not: the second way, the *adjoint
+# method*, asks about each equation once, and then every parameter costs one product.
 
 # %%
 cubic = lambda u, p: u**3 + u - p
+# root(f, u0, p) looks for the u with f(u, p) = 0. It begins at u0; tol=1e-14 asks for 14 digits
 solution = lambda p: root(cubic, 1.0, p, tol=1e-14)
-lam = 2 * solution(10.0) / (3 * solution(10.0) ** 2 + 1)
+lam = 2 * solution(10.0) / (3 * solution(10.0) ** 2 + 1)  # `lambda` is a word of Python
 quotient = (solution(10.001) ** 2 - solution(9.999) ** 2) / 0.002
 print("u =", solution(10.0), "  lambda =", lam, "  dg/dp by differences:", quotient)
 assert np.isclose(lam, 4 / 13) and np.isclose(lam, quotient, rtol=1e-6)
@@ -96,10 +96,13 @@ assert np.isclose(lam, 4 / 13) and np.isclose(lam, quotient, rtol=1e-6)
 #
 # The bracket is now a row of $n$ numbers, $\lambda^T$. It is the solution of a linear system with
 # *one* right-hand side. Each entry has the meaning that it had for one equation: $\lambda_i$ says
-# how much $g$ rises for each unit by which the right-hand side of equation $i$ is raised.
+# how much $g$ rises for each unit by which the right-hand side of equation $i$ is raised. (For the
+# system $\mathbf f(\mathbf u) - \mathbf r = 0$ with the parameters $\mathbf r$, G24 says
+# $\frac{dg}{d\mathbf r} = \lambda^T I$.)
 #
-# Every line is checked on the second example of the slides. The determinant of its
-# $\frac{\partial \mathbf f}{\partial \mathbf u}$ is $-1 - 3 u_1^2$, which is never zero.
+# Every line is checked on an example, the second of the slides (the first comes below). The
+# determinant of its $\frac{\partial \mathbf f}{\partial \mathbf u}$ is $-1 - 3 u_1^2$, which is
+# never zero. In the code `jacobian(f, 0)` is the Jacobian for argument 0, which is `u`.
 #
 # $$f_1 = u_1 + u_2 + p_1, \qquad f_2 = u_1^3 - u_2 + p_2, \qquad g = u_1^2 + u_2^2. \tag{G-ex2}$$
 
@@ -173,10 +176,10 @@ assert np.allclose(lam @ df_du, dg_du, atol=1e-12) and np.allclose(
 n, m = 1000, 10.0 ** np.arange(0, 7)
 forward, adjoint = n**3 / 3 + n**2 * m + n * m, n**3 / 3 + n**2 + n * m
 figure, (left, right) = panels(2, width=11, height=4.6)
-left.loglog(m, forward, "o-", label="first $\\partial u/\\partial p$ (G22)")
+left.loglog(m, forward, "o-", label="first $du/dp$ (G22)")
 left.loglog(m, adjoint, "s-", label="first $\\lambda$ (G24)")
 left.set(xlabel="number of parameters $m$", ylabel="multiplications")
-left.set_title(f"{n} unknowns: the formula above")
+left.set_title(f"{n} unknowns: the count above")
 left.legend(fontsize=12)
 loss_at = lambda p: g(root(f, np.zeros(2), p))
 x = np.linspace(-3, 3, 25)
@@ -202,9 +205,9 @@ print(f"a million parameters: by this count the adjoint saves a factor of {saved
 # %% [markdown]
 # ## The library's version
 #
-# `root` finds $\mathbf u$ by Newton's method on plain numbers. It gives the engine the derivative
-# by G24 and G26: one transposed solve, and one vector-Jacobian product of $\mathbf f$ with respect
-# to whatever was differentiated. No step of Newton's method is on the tape. The same in five lines:
+# `root` finds $\mathbf u$ by Newton's method, of which no step is on the tape. It gives `grad` the
+# derivative by G26 and G24: one transposed solve, and one vector-Jacobian product of $\mathbf f$
+# with respect to $\mathbf p$. The same in five lines:
 
 
 # %%
@@ -246,12 +249,12 @@ def g1(u):
 
 
 def four_ways(f, g, u0, p):
-    """dg/dp by the adjoint, forward sensitivities, autodiff and finite differences."""
+    """dg/dp by the adjoint, forward sensitivities, the library and finite differences."""
     u = root(f, u0, p, tol=1e-13)
     return {
         "adjoint (G24)": adjoint_of_root(f, g, u0, p),
         "forward (G22)": grad(g)(u) @ -np.linalg.solve(jacobian(f, 0)(u, p), jacobian(f, 1)(u, p)),
-        "autodiff through root": grad(lambda p: g(root(f, u0, p, tol=1e-13)))(p),
+        "grad of the library": grad(lambda p: g(root(f, u0, p, tol=1e-13)))(p),
         "finite differences": by_differences(lambda p: g(root(f, u0, p, tol=1e-14)), p),
     }
 
@@ -271,8 +274,8 @@ for name, value in {"by hand": by_hand, **four_ways(f1, g1, np.zeros(2), p)}.ite
 #
 # $$u_1 = \sqrt[3]{-q/2 + D} + \sqrt[3]{-q/2 - D}, \qquad u_2 = -u_1 - p_1.$$
 #
-# Differentiate the cubic with respect to $p_1$, and with respect to $p_2$. Both give the same,
-# $\frac{du_1}{dp_1} = \frac{du_1}{dp_2} = -\frac{1}{3 u_1^2 + 1}$. Call this number $s$. Then
+# Differentiate the cubic with respect to $p_1$ or $p_2$. Both give the same number,
+# $s = \frac{du_1}{dp_1} = \frac{du_1}{dp_2} = -\frac{1}{3 u_1^2 + 1}$. Then
 # $\frac{du_2}{d\mathbf p} = (-s - 1, -s)$, and
 # $\frac{dg}{d\mathbf p} = 2 u_1 (s, s) + 2 u_2 (-s - 1, -s)$.
 
@@ -295,14 +298,13 @@ for p in (np.array([1.0, 2.0]), np.array([-0.3, 0.1]), np.array([2.0, -5.0])):
 # Euler's method computes states one after another,
 # $\mathbf z_i = \mathbf z_{i-1} + h \mathbf F(\mathbf z_{i-1}, \mathbf p)$, from a given
 # $\mathbf z_0$. ($\mathbf F$ is the field here, as $\mathbf f$ is the system.) Bring everything to
-# one side. Then $N$ steps are $N$ blocks of equations. Stack them into one system, for the stacked
-# unknowns $\mathbf u = (\mathbf z_1, \dots, \mathbf z_N)$:
+# one side, and stack the $N$ blocks of equations. This is one system for the stacked unknowns
+# $\mathbf u = (\mathbf z_1, \dots, \mathbf z_N)$:
 #
 # $$\mathbf f_i(\mathbf u, \mathbf p) = \mathbf z_i - \mathbf z_{i-1} - h \mathbf F(\mathbf z_{i-1}, \mathbf p) = 0, \qquad i = 1, \dots, N.$$
 #
-# Block $i$ contains $\mathbf z_i$ and $\mathbf z_{i-1}$ only. If a state has two numbers, so that a
-# block has two rows and two columns, the Jacobian has blocks $I$ (the identity) on its diagonal,
-# blocks
+# Block $i$ contains $\mathbf z_i$ and $\mathbf z_{i-1}$ only. So the Jacobian has blocks $I$ (the
+# identity) on its diagonal, blocks
 # $-B_i = -\big(I + h \frac{\partial \mathbf F}{\partial \mathbf z}(\mathbf z_i)\big)$ below it, and
 # zeros elsewhere. Such a matrix is called *block lower bidiagonal*. Its transpose has the blocks
 # $-B_i^T$ above the diagonal. For $N = 3$ steps:
@@ -382,8 +384,8 @@ save(
 
 # %% [markdown]
 # The last block of the transposed system has one unknown. Its solution goes into the block above,
-# and so on, from the bottom up. With $\lambda_i^T$ for the row of step $i$, and the sum that
-# $-\lambda^T \frac{\partial \mathbf f}{\partial \mathbf p}$ is here:
+# and so on, from the bottom up. $\lambda_i^T$ is the part of $\lambda^T$ that belongs to step $i$.
+# The first two formulas solve the system, and G24 is a sum over the steps:
 #
 # $$\lambda_N^T = \frac{\partial g}{\partial \mathbf z_N}, \qquad
 # \lambda_i^T = \lambda_{i+1}^T \Big(I + h \frac{\partial \mathbf F}{\partial \mathbf z}(\mathbf z_i)\Big), \qquad
@@ -395,16 +397,15 @@ save(
 # $\frac{\partial \mathbf f_i}{\partial \mathbf p} = -h \frac{\partial \mathbf F}{\partial \mathbf p}$,
 # and G24 has another minus.)
 #
-# What does $\lambda_i$ mean here? To raise the right-hand side of equation $i$ by a small
-# $\mathbf d$ gives $\mathbf z_i = \mathbf z_{i-1} + h \mathbf F + \mathbf d$: the state is pushed
+# What does $\lambda_i$ mean here? If the right-hand side of equation $i$ is raised by a small
+# $\mathbf d$, then $\mathbf z_i = \mathbf z_{i-1} + h \mathbf F + \mathbf d$: the state is pushed
 # by $\mathbf d$ after step $i$. So $\lambda_i^T \mathbf d$ is how much the loss rises when state
 # $i$ is pushed.
 #
-# The next chapter needs two things of this. First, let the steps get small: the sum becomes an
-# integral, and the recursion becomes a differential equation. Its solution is called $\mathbf a(t)$
-# there. Second, let the loss look at several states: the right-hand side
-# $\frac{\partial g}{\partial \mathbf u}$ then has entries in several blocks. On the way up each
-# is *added* in its own row:
+# In the next chapter the steps get small. The sum becomes an integral, and the recursion becomes a
+# differential equation; its solution is called $\mathbf a(t)$. And if the loss looks at several
+# states, the right-hand side $\frac{\partial g}{\partial \mathbf u}$ has entries in several
+# blocks. On the way up each is *added* in its own row:
 # $\lambda_i^T = \lambda_{i+1}^T B_i + \frac{\partial g}{\partial \mathbf z_i}$.
 
 # %%
@@ -425,7 +426,7 @@ def g_pushed(i, d):
 at_3 = by_differences(lambda d: g_pushed(3, d), np.zeros(2))
 print("lambda_3:", upwards[3], "  by pushing state 3:", at_3)
 assert np.allclose(upwards[3], at_3, atol=1e-8)
-g_all = lambda u: np.sum(u[::2] ** 2)  # all angles are looked at
+g_all = lambda u: np.sum(u[::2] ** 2)  # u[::2] takes every second number: all angles
 row = grad(g_all)(u).reshape(N, 2)
 step_up = row[-1]
 for i in range(N - 1, 0, -1):
@@ -439,15 +440,14 @@ assert np.allclose(step_up, by_elimination, atol=1e-13)
 #
 # **G26** is printed as
 # $\frac{\partial \mathbf f}{\partial \mathbf u} \lambda = \frac{\partial g}{\partial \mathbf u}^T$,
-# without the transpose on the left. (It stands just above the sentence "oddly enough, the name
-# *adjoint* comes from the fact that we are taking a transpose of a matrix".) For a symmetric matrix
-# the two agree. So a test with a symmetric example does not find the mistake.
+# without the transpose on the left. For a symmetric matrix the two agree. So a test with a
+# symmetric example does not find the mistake.
 #
-# **G22** is introduced by "putting equation 15 in equation 13". Meant are 21 and 19.
+# **G22** is introduced by "putting equation 15 in equation 13"; meant are 21 and 19.
 
 # %% [predict]
-# The next cell computes $\frac{dg}{d\mathbf p}$ of example 2 by G26 with and without the transpose.
-# How many digits of the one without will be right?
+# The next cell computes $\frac{dg}{d\mathbf p}$ of example 2, at $\mathbf p = (1, 2)$, by G26 with
+# and without the transpose. How many digits of the one without will be right?
 
 # %%
 corrected = -np.linalg.solve(df_du.T, dg_du) @ df_dp
@@ -461,15 +461,15 @@ assert np.allclose(corrected, measured, atol=1e-9) and np.abs(printed - measured
 # ## Exercises
 
 # %% [exercise 4.1] level 1
-# $\lambda_i$ says how much $g$ rises when the right-hand side of equation $i$ is raised by one. See
-# it in example 2, with `f` and `g` of the chapter. Write two functions, where `p` is an array of
-# two numbers:
+# $\lambda_i$ says how much $g$ rises for each unit by which the right-hand side of equation $i$ is
+# raised. See it in example 2, with `f` and `g` of the chapter. Write two functions, where `p` is an
+# array of two numbers:
 #
 # * `multipliers(p)` returns $\lambda$, an array of two numbers, by one linear solve (G26).
 # * `raised(p, i, eps)` returns the solution $\mathbf u$ of
 #   $\mathbf f(\mathbf u, \mathbf p) = \epsilon \mathbf e_i$, an array of two numbers. `i` is 0 for
-#   the first equation and 1 for the second. Give `root` the option `tol=1e-14`, because the check
-#   looks at a small difference.
+#   the first equation and 1 for the second. `root` needs a function that is zero at this
+#   $\mathbf u$, and `tol=1e-14`, because the check looks at a small difference.
 
 
 # %% [stub 4.1]
@@ -532,7 +532,7 @@ def look_at(p, i, eps=1e-6):
         "multipliers: lambda has the wrong sign. G26 has no minus; the minus stands in G24." + hint
     )
     assert abs(rise - lam[i]) < 1e-4, (
-        "multipliers: this is not lambda. Are df/du and dg/du taken at the solution u?" + hint
+        "multipliers: this is not lambda. Are df/du and dg/du taken at the u of this p?" + hint
     )
 
 
@@ -587,8 +587,8 @@ check_without(lambda: my_adjoint(f, g, np.zeros(2), np.array([1.0, 2.0])), root)
 # %% [exercise 4.3] level 2
 # Hold $p_2 = 2$ in example 2. As a function of $p_1$ alone, $g$ has two minima, and its slope
 # $\frac{dg}{dp_1}$ is zero at a third place too. Find all three by Newton's method on
-# $\frac{dg}{dp_1}$. (`root` can be differentiated twice. So `root` also finds where a gradient
-# through `root` is zero.) Set
+# $\frac{dg}{dp_1}$: write $g$ as a function of the number $p_1$, with `root` in it; its `grad` is
+# the function whose zeros `root` is to find. (It can be differentiated once more.) Set
 #
 # * `places`: an array of the three values of $p_1$ that `root` finds from the starts -2.2, -1.5
 #   and -0.5, in this order;

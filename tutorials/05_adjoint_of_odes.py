@@ -68,7 +68,7 @@ def flow(z, start, end, theta=theta):
 
 
 def df_dz(t, z):
-    return jacobian(f, 1)(t, z, theta)
+    return jacobian(f, 1)(t, z, theta)  # argument 0 of f is t, 1 is z, 2 is theta
 
 
 z1 = flow(z0, t0, t1)
@@ -120,7 +120,8 @@ assert np.allclose(a_at(t1), grad(L)(z1), atol=1e-9)
 #
 # Here $\frac{\partial f}{\partial \mathbf z}$ is taken at $\mathbf z_i$, where the step took $f$.
 # The cell carries $\mathbf a$ back through a loop of 30 steps by this formula. The engine, which
-# records the loop on its tape, must get the same.
+# records the loop on its tape, must get the same. (The $\mathbf a(t_0)$ of the ODE is another one,
+# because 30 steps of Euler's method are crude.)
 
 # %%
 n = 30
@@ -142,7 +143,7 @@ for i in reversed(range(n)):
     a = a @ (np.eye(2) + h * df_dz(t0 + i * h, zs[i]))  # G30
 
 recorded = grad(lambda z: L(euler_from(0, z)))(z0)
-print("G30 by hand", a, "  recorded", recorded)
+print("G30 by hand", a, "  recorded", recorded, "  a(t0) of the ODE", a_at(t0))
 assert np.allclose(a, recorded, rtol=1e-12, atol=0)
 
 # %% [markdown]
@@ -152,8 +153,7 @@ assert np.allclose(a, recorded, rtol=1e-12, atol=0)
 #
 # $$T_\varepsilon(\mathbf z(t), t) := \mathbf z(t + \varepsilon) = \mathbf z(t) + \int_t^{t+\varepsilon} f(r, \mathbf z(r), \theta) dr. \tag{G31}$$
 #
-# The chain rule is as before. A push at $t$ reaches the loss through the state at
-# $t + \varepsilon$:
+# As before, a push at $t$ reaches the loss through the state at $t + \varepsilon$:
 #
 # $$\mathbf a(t) = \mathbf a(t + \varepsilon) \frac{\partial T_\varepsilon}{\partial \mathbf z}. \tag{G32}$$
 #
@@ -174,9 +174,8 @@ assert np.allclose(a, recorded, rtol=1e-12, atol=0)
 #
 # $$\frac{d\mathbf a(t)}{dt} = -\mathbf a(t) \frac{\partial f(t, \mathbf z(t), \theta)}{\partial \mathbf z}. \tag{P4, G34, N6}$$
 #
-# Numbers for each of these, with $\mathbf a$ and
-# $\frac{\partial T_\varepsilon}{\partial \mathbf z}$ by finite differences of the solution, so that
-# nothing is assumed:
+# The next cell checks each of these. It takes $\mathbf a$ and
+# $\frac{\partial T_\varepsilon}{\partial \mathbf z}$ from finite differences of the solution.
 
 # %% [predict]
 # The next cell prints, for $\varepsilon$ = 0.1, 0.05 and 0.025, how far the Jacobian of
@@ -186,16 +185,16 @@ assert np.allclose(a, recorded, rtol=1e-12, atol=0)
 
 # %%
 t = 1.0
-z_t, a_t = flow(z0, t0, t), a_at(t)
-limit = -a_t @ df_dz(t, z_t)
+z_now, a_now = flow(z0, t0, t), a_at(t)
+limit = -a_now @ df_dz(t, z_now)
 print("    e     |dT/dz - (I + e df/dz)|    |a(t) - a(t+e) dT/dz|", end="    ")
 print("|(a(t+e) - a(t))/e - (-a df/dz)|")
 before = None
 for e in (0.1, 0.05, 0.025):
-    dT = by_differences(lambda z, e=e: flow(z, t, t + e), z_t)
-    first = np.abs(dT - (np.eye(2) + e * df_dz(t, z_t))).max()
-    chain = np.abs(a_t - a_at(t + e) @ dT).max()
-    quotient = np.abs((a_at(t + e) - a_t) / e - limit).max()
+    dT = by_differences(lambda z, e=e: flow(z, t, t + e), z_now)  # e=e: the e of this turn
+    first = np.abs(dT - (np.eye(2) + e * df_dz(t, z_now))).max()
+    chain = np.abs(a_now - a_at(t + e) @ dT).max()
+    quotient = np.abs((a_at(t + e) - a_now) / e - limit).max()
     print(f"{e:7}    {first:20.2e}    {chain:20.1e}    {quotient:24.2e}")
     assert chain < 1e-7
     if before:
@@ -240,10 +239,11 @@ for e in (0.1, 0.05, 0.025):
 # $$\frac{dL}{dt_0} = -\mathbf a(t_0) f(t_0, \mathbf z(t_0), \theta).$$
 #
 # There is an integral for it as well, and Algorithm 2 uses the integral. Ask the same at any time
-# $t$: how much does the loss change if one starts later than $t$ from $\mathbf z(t)$? The answer is
-# $\mathbf a_t(t) := -\mathbf a(t) f(t, \mathbf z(t), \theta)$. How does it change with $t$? Along
-# the solution $f$ changes because time passes and because $\mathbf z$ moves with the slope $f$, so
-# by the product rule
+# $t$: how much does the loss change if the solve starts a little later than $t$, from the same
+# state $\mathbf z(t)$? The answer is $\mathbf a_t(t) := -\mathbf a(t) f(t, \mathbf z(t), \theta)$.
+# (The index $t$ is a name, like that of $\mathbf a_\theta$.) How does it change with $t$? Along the
+# solution $f$ changes because time passes and because $\mathbf z$ moves with the slope $f$. So, by
+# the product rule,
 #
 # $$\frac{d(\mathbf a f)}{dt} = \frac{d\mathbf a}{dt} f + \mathbf a \Big(\frac{\partial f}{\partial t} + \frac{\partial f}{\partial \mathbf z} f\Big) = -\mathbf a \frac{\partial f}{\partial \mathbf z} f + \mathbf a \frac{\partial f}{\partial t} + \mathbf a \frac{\partial f}{\partial \mathbf z} f = \mathbf a \frac{\partial f}{\partial t}.$$
 #
@@ -252,13 +252,13 @@ for e in (0.1, 0.05, 0.025):
 #
 # $$\frac{dL}{dt_0} = \mathbf a_t(t_0) = \mathbf a_t(t_1) - \int_{t_1}^{t_0} \mathbf a(t) \frac{\partial f}{\partial t} dt, \qquad \mathbf a_t(t_1) = -\frac{dL}{dt_1}. \tag{P7}$$
 #
-# **That is the minus in Algorithm 2**: to end later makes the solve longer, to start later makes it
+# **That is the minus in Algorithm 2**: a later end makes the solve longer, a later start makes it
 # shorter. If $f$ does not depend on $t$, the integral is zero and
 # $\frac{dL}{dt_0} = -\frac{dL}{dt_1}$: only the length of the interval matters.
 #
-# The next cell computes the integrals by Simpson's rule (a sum of values with the weights 1, 4, 2,
-# 4, ..., 4, 1) along the true solution, with $\mathbf a$ by its definition, and compares with
-# finite differences of the loss:
+# The next cell computes the integrals by Simpson's rule along the true solution, with $\mathbf a$
+# by its definition, and compares with finite differences of the loss. (The difference in the last
+# digits is the error of Simpson's rule.)
 
 
 # %%
@@ -293,9 +293,9 @@ for name in measured:
     assert np.allclose(measured[name], formulas[name], atol=5e-5)
 
 # %% [markdown]
-# Four statements are left: what $\mathbf a_\theta$ has collected at the middle of the interval;
-# what $\mathbf a_t$ is there; the formula for $\frac{dL}{dt_0}$ without an integral; and the case
-# of a field that does not depend on time, which the pendulum is if $\theta_2 = 0$.
+# Four statements are left, a line of output for each: $\mathbf a_\theta$ at the middle of the
+# interval; $\mathbf a_t$ there, by both formulas; $\frac{dL}{dt_0}$ without an integral; and a
+# field that does not depend on time, which the pendulum's is if $\theta_2 = 0$.
 
 # %%
 t_mid, z_mid, a_mid = along[20]
@@ -339,6 +339,9 @@ assert np.isclose(ends[0], -ends[1], atol=1e-8)
 # the solver takes steps $h \lt 0$, and $h f$ has the right sign by itself. The three minus signs
 # are not there because we go back. They stand in the adjoint equations themselves, and would be
 # there if these were solved forwards.
+#
+# (In the code the state $s$ is a tuple of arrays. Then `solve` takes a tuple of slopes, and `.y` is
+# a tuple too. Each part of it has the times along its first axis, so `a[-1]` is $\mathbf a(t_0)$.)
 
 
 # %%
@@ -365,9 +368,9 @@ print("back from z(t1) with f:", ours["z(t0)"], "  with -f:", negated, "  the st
 assert np.allclose(ours["z(t0)"], z0, atol=1e-8) and np.abs(negated - z0).max() > 0.1
 
 # %% [markdown]
-# The library's `odeint` does the same for many times and for containers of arrays, and takes
-# $-\mathbf a(t_0) f$ for $\frac{dL}{dt_0}$. A third way has only the rules of the engine in common
-# with these two: write the solver as a plain loop, and let the tape of chapter 3 record it.
+# The library's `odeint` does the same for many times, and takes $-\mathbf a(t_0) f$ for
+# $\frac{dL}{dt_0}$. A third way has only the rules of the engine in common with these two: write
+# the solver as a plain loop, and let the tape of chapter 3 record it.
 
 
 # %%
@@ -398,15 +401,13 @@ for name in measured:
 # %% [markdown]
 # ## The same, as a program that can be read
 #
-# In Algorithm 2 the engine is asked for two products at each stage,
-# $\mathbf a \frac{\partial f}{\partial \mathbf z}$ and
-# $\mathbf a \frac{\partial f}{\partial \theta}$. `program` writes down what it does for them. Take
-# the field of a network with one layer, $f = \tanh(\mathbf z W)$. As in chapters 2 and 3, the
-# states of a batch are the rows of $\mathbf z$, and $\mathbf a$ has the shape of the value $f$.
+# Algorithm 2 asks the engine for products such as $\mathbf a \frac{\partial f}{\partial \mathbf z}$
+# and $\mathbf a \frac{\partial f}{\partial \theta}$. `program` writes down what it does for them.
+# Take the field of a network with one layer, $f = \tanh(\mathbf z W)$. As in chapters 2 and 3, the
+# states of a batch are the *rows* of $\mathbf z$, and $\mathbf a$ has the shape of the value $f$.
 #
-# First derive the products by hand. $\langle x, y \rangle$ is the sum of the products of the
-# elements of two arrays of one shape, and $\odot$ is the product element by element. Let
-# $u = \mathbf z W$. As $\tanh' = 1 - \tanh^2$, small changes $d\mathbf z$ and $dW$ change
+# First derive the products by hand, with $\langle \cdot, \cdot \rangle$ and $\odot$ of chapter 3.
+# As $\tanh' = 1 - \tanh^2$, small changes $d\mathbf z$ and $dW$ change
 # $\langle \mathbf a, f \rangle$ by
 #
 # $$\big\langle \mathbf a, (1 - f^2) \odot \big((d\mathbf z) W + \mathbf z (dW)\big) \big\rangle = \langle \mathbf a_u W^T, d\mathbf z \rangle +
@@ -414,8 +415,8 @@ for name in measured:
 #
 # What stands beside $d\mathbf z$ and $dW$ are the two products. Each has the shape of what it
 # belongs to. `layer_by_hand` writes this down as a program, one operation a line. Below it is what
-# the engine has derived: the same lines under other names. `check_by_hand` compares the two. Where
-# the result is wrong, it names the first wrong line.
+# the engine has derived: the same lines under other names (`g` is `a`). `check_by_hand` compares
+# the two. Where the result is wrong, it names the first wrong line.
 
 
 # %%
@@ -433,7 +434,7 @@ def layer_by_hand(z, W, a):
     return f_z, (a_df_dz, a_df_dW)
 
 
-z, W, a = z0[None], np.array([[0.3, -0.2], [0.5, 0.8]]), np.array([[1.0, -2.0]])
+z, W, a = np.array([[1.2, 0.0]]), np.array([[0.3, -0.2], [0.5, 0.8]]), np.array([[1.0, -2.0]])
 print(program(layer, z, W, vjp=True).source)
 check_by_hand(layer_by_hand, layer, z, W)
 
@@ -445,9 +446,9 @@ print("<a, df> along a direction:", along_it, "  by differences:", quotient)
 assert np.isclose(along_it, quotient, rtol=1e-8)
 
 # %% [markdown]
-# Now two fields for you. A block of a residual network adds what a layer makes to what it was
-# given. And hares $z_1$ and lynx $z_2$: hares multiply, and are eaten when they meet a lynx; lynx
-# die, and multiply when they meet a hare. The first is exercise 5.1, the second exercise 5.6.
+# Two fields for you. Exercise 5.1 (it can wait) has a block of a residual network, which adds what
+# a layer makes to what it was given. Exercise 5.6 (it is easier) has hares $z_1$ and lynx $z_2$:
+# hares multiply, and are eaten when they meet a lynx; lynx die, and multiply when they meet a hare.
 
 
 # %%
@@ -499,8 +500,7 @@ check_without(lambda: block_by_hand(*example, np.ones((4, 2))), "tinyode")
 
 # %% [markdown]
 # `compiled(f)` records such a program at the first call, and runs it from then on. The gradients
-# are the same to the last bit, and come sooner. `quick`, the compiled pendulum, is used below where
-# one loss is differentiated many times.
+# are the same to the last bit, and come sooner. Below, `quick` is the compiled pendulum.
 
 
 # %%
@@ -522,10 +522,9 @@ assert all(map(np.array_equal, gradients_with(quick), gradients_with(f)))
 #
 # $$\mathbf a(\text{just before } t_i) = \mathbf a(\text{just after } t_i) + \frac{\partial L}{\partial \mathbf z(t_i)}.$$
 #
-# $\frac{\partial L}{\partial \mathbf z(t_i)}$ is the derivative of the loss with respect to what is
-# observed at $t_i$, with all other observed states held. **That is why the gradient is added at an
-# observation, and does not replace $\mathbf a$.** (In chapter 4, it was added in its row of the
-# right-hand side.)
+# $\frac{\partial L}{\partial \mathbf z(t_i)}$, `own[i]` in the code, is the derivative of the loss
+# with respect to what is observed at $t_i$, with all other observed states held. **That is why the
+# gradient is added at an observation, and does not replace $\mathbf a$.** (As in chapter 4.)
 #
 # In the figure the loss is half the squared distance of the angle from four observations (crosses).
 # They were made by a pendulum with other parameters, (3, 0.2).
@@ -627,7 +626,7 @@ no_jump = [piece[-1] for _, piece in walk_back(states, own)[::-1]] + [np.zeros(2
 of_times = [
     central_difference(lambda t: loss_from_t0(moving, t), (times,), (e,), h=2e-3) for e in np.eye(5)
 ]
-print("  i   measured dL/dti   dL/dz(ti) f          a f")
+print("  i   measured dL/dti      own[i] f          a f")
 for i in range(1, 5):
     slope, with_jump = f(times[i], states[i], theta), no_jump[i] + own[i]
     print(f"{i:3}   {of_times[i]:15.8f}   {own[i] @ slope:11.8f}   {with_jump @ slope:10.8f}")
@@ -653,9 +652,8 @@ assert np.allclose(library_t, of_times, atol=1e-7)
 #
 # **Memory.** The tape of a recorded loop grows with the number of steps. The adjoint holds one
 # augmented state (P-mem, S-mem). The cell measures the peak memory of one gradient, in states of
-# 20,000 numbers. The adjoint needs more than the three of its augmented state, because the stages
-# of a step and the temporary arrays of a sweep are counted too. What matters is that it does not
-# grow.
+# 20,000 numbers. The adjoint needs more than two, $\mathbf z$ and $\mathbf a$, because the stages
+# of a step and temporary arrays are counted too. What matters is that it does not grow.
 
 # %%
 wide = np.ones(20_000)
@@ -744,20 +742,21 @@ assert 3.5 < np.log2(against_truth["adjoint"][3] / against_truth["adjoint"][4]) 
 # for $c = 20$?
 
 # %%
-print("  c    exp(2 c)   z(0) recovered from z(2), instead of (1, 0)")
+print("  c    exp(2 c)   error of z1 - z2 at t = 2   z(0) recovered from z(2), instead of (1, 0)")
 recovered = {}
 for c in (2.0, 5.0, 10.0, 20.0):
     two_rates = np.array([[-1 - c, c - 1], [c - 1, -1 - c]]) / 2
     linear = lambda t, z, A=two_rates: A @ z
     end = solve(linear, np.array([1.0, 0.0]), [0, 2], rtol=1e-10, atol=1e-14).y[-1]
     recovered[c] = solve(linear, end, [2, 0], rtol=1e-10, atol=1e-14).y[-1]
-    print(f"{c:4}   {np.exp(2 * c):8.1e}   {recovered[c]}")
+    lost = end[0] - end[1] - np.exp(-2 * c)
+    print(f"{c:4}   {np.exp(2 * c):8.1e}   {lost:25.1e}   {recovered[c]}")
 assert np.abs(recovered[2.0] - [1, 0]).max() < 1e-6 and np.abs(recovered[20.0] - [1, 0]).max() > 0.1
 
 # %% [markdown]
-# An error in the difference of the components at $t = 2$ has grown by the factor $e^{2c}$ when it
-# comes to $t = 0$. A tighter tolerance helps until $e^{-2c}$ is lost in the rounding of the sum,
-# for $c$ near 18. Beyond that nothing helps.
+# The error of the difference is far below $10^{-10}$ at $t = 2$, because it decays on the way
+# forward as well. Going back to $t = 0$ it grows by the factor $e^{2c}$. A tighter tolerance helps
+# until $e^{-2c}$ is lost in the rounding of the sum, for $c$ near 18. Beyond that nothing helps.
 #
 # ## Four ways, side by side
 #
@@ -776,9 +775,9 @@ assert np.abs(recovered[2.0] - [1, 0]).max() < 1e-6 and np.abs(recovered[20.0] -
 #
 # The equation $y' = -c (y - \cos t)$, $y(0) = 0$, has the solution
 # $y(t) = \frac{c^2 \cos t + c \sin t - c^2 e^{-ct}}{1 + c^2}$, so $\frac{dy(2)}{dc}$ is known. For
-# small $c$ all four ways agree. For large $c$ the field is *stiff* (chapter 1), the way back is
-# unstable, and Algorithm 2 warns, before it gives up. (`radau_iia5` is an implicit method, for
-# stiff fields.)
+# small $c$ all four ways agree. For large $c$ the field is *stiff* (chapter 1), errors of
+# $\mathbf z$ grow on the way back, and Algorithm 2 first warns, then gives up. (`radau_iia5` is an
+# implicit method, for stiff fields.)
 
 # %%
 slaved = lambda t, y, c: -c * (y - np.cos(t))
@@ -813,12 +812,12 @@ assert all(float(wrong[1000.0, way]) < 1e-2 for way in ways[1:])
 # | the same, and `"adjoint"` warns | `"discrete"` with `checkpoints=K` | it keeps $K$ states, and solves forward once more |
 # | the field is stiff or decays fast | `"discrete"` | `"adjoint"` warns or gives up, as in the table above |
 # | few parameters, many outputs: a least-squares fit | `"forward"` | one solve gives the whole Jacobian (chapter 6) |
-# | gradients of the observation times | `"adjoint"` or `"interpolated"` | between its steps, `"discrete"` differentiates the interpolating polynomial, which is less exact |
+# | gradients of the observation times | `"adjoint"` or `"interpolated"` | between its steps a solver reads the state off a polynomial, and `"discrete"` differentiates this polynomial, which is less exact |
 #
 # The default is Algorithm 2 because its memory is safe for every number of steps, as in the paper
-# of Chen and others. What each costs and how right it is, on more problems, is drawn by
-# `tests/benchmarks/gradients.py`; its memory too, and the error of Algorithm 2 over a grid of
-# forward and backward tolerances (P-tol). At equal error, Algorithm 2 calls $f$ most often:
+# of Chen and others. `tests/benchmarks/gradients.py` draws its error over a grid of both tolerances
+# (P-tol), and the work on four problems. In three Algorithm 2 mostly needs more calls of $f$ than
+# the others for the same error; in the stiff one it gives up:
 #
 # ![Error against work, four problems](../figures/gradients_work_precision.png)
 
@@ -1124,7 +1123,8 @@ def distance(d):
 distances = distance(0.02), distance(0.01)
 assert distances[1] < 1e-3 and (distances[1] < distances[0] / 3 or distances[0] < 1e-9), (
     f"The solution from earlier(d) passes z0 at a distance of {distances[0]:.2g} for d = 0.02 and"
-    f" of {distances[1]:.2g} for d = 0.01. It should be of order d^2: four times smaller."
+    f" of {distances[1]:.2g} for d = 0.01; it should be four times smaller. (In a time d the state"
+    " moves by d f, up to order d^2.)"
 )
 answer, expected = dL_dt0(library["dL/dz(t0)"]), measured["dL/dt0"]
 assert isinstance(answer, (float, np.ndarray, np.number)) and np.shape(answer) == (), (
@@ -1444,7 +1444,7 @@ assert np.allclose(slope_of_a, step_blanks["E"] * row_times_J, atol=1e-2), (
 # %% [exercise 5.8] level 1
 # **The four gradients (G35 to G37, P5 to P7).** All integrals go back, from $t_1$ to $t_0$:
 #
-# $$\mathbf a(t_1) = \quad [A] \quad \frac{\partial L}{\partial \mathbf z(t_1)}, \qquad \mathbf a(t_0) = \mathbf a(t_1) \quad [B] \quad \int_{t_1}^{t_0} \mathbf a \frac{\partial f}{\partial \mathbf z} dt,$$
+# $$\mathbf a(t_1) = \quad [A] \quad \frac{dL}{d\mathbf z(t_1)}, \qquad \mathbf a(t_0) = \mathbf a(t_1) \quad [B] \quad \int_{t_1}^{t_0} \mathbf a \frac{\partial f}{\partial \mathbf z} dt,$$
 #
 # $$\mathbf a_\theta(t_1) = \quad [C], \qquad \frac{dL}{d\theta} = \mathbf a_\theta(t_1) \quad [D] \quad \int_{t_1}^{t_0} \mathbf a \frac{\partial f}{\partial \theta} dt,$$
 #

@@ -15,7 +15,6 @@ A chapter is a script in percent format; `cells` says what its cells are.
 """
 
 import argparse
-import contextlib
 import json
 import re
 import subprocess
@@ -137,7 +136,12 @@ def finished(path, seconds):
 def make_copies(paths, options):
     """Make a copy of each chapter to work in."""
     for path in paths:
-        for file, new in checking.make_copy(path, options.folder):
+        try:
+            made = checking.make_copy(path, options.folder)
+        except OSError as error:
+            print(f"a copy in {options.folder} cannot be made: {error}", file=sys.stderr)
+            return 2
+        for file, new in made:
             print(f"{file}: {'written' if new else 'is there already, and was left as it is'}")
     return 0
 
@@ -163,7 +167,9 @@ def check(path, options, parser):
         parser.error(str(error))
     if not options.json:
         print(f"{copy}:", flush=True)
-    results = checking.check_copy(path, copy, asked, options.seconds, options.jobs)
+    results = checking.check_copy(
+        path, copy, asked, options.seconds or checking.SECONDS, options.jobs
+    )
     if options.json:
         print(json.dumps({"chapter": number, "exercises": [r._asdict() for r in results]}))
     else:
@@ -190,7 +196,8 @@ def parse(arguments):
     add("--check", nargs="*", metavar="N.M", help="check the exercises of a copy: all, or these")
     add("--level", nargs="+", type=int, choices=(1, 2, 3), help="with --check: of these levels")
     add("--json", action="store_true", help="with --check: a report for a program")
-    add("--seconds", type=float, default=checking.SECONDS, help="with --check: for one exercise")
+    seconds = f"with --check: for one exercise (default: {checking.SECONDS:g})"
+    add("--seconds", type=float, help=seconds)
     add("--in", dest="folder", type=Path, default=Path("work"), help="the folder of the copy")
     add("--notebooks", action="store_true", help="make the notebooks of chapters that changed")
     full = "make the experiments whose results are not there, as in the papers: slow"
@@ -203,15 +210,18 @@ def main(arguments=None):
     options, parser = parse(arguments)
     known = cells.chapters(HERE)
     if options.check and not options.numbers:
-        with contextlib.suppress(ValueError):  # --check 5.1 is of chapter 5
-            options.numbers = sorted({int(float(exercise)) for exercise in options.check})
+        found = [re.match(r"(\d+)\.\d+$", exercise) for exercise in options.check]
+        options.numbers = sorted({int(match[1]) for match in found if match})  # 5 of --check 5.1
     for number in options.numbers:
         if number not in known:
             there = ", ".join(map(str, known))
             parser.error(f"there is no chapter {number}; the chapters are {there}")
+    for name in ("json", "level", "seconds"):
+        if getattr(options, name) and options.check is None:
+            parser.error(f"--{name} is for --check")
     for name in ("jobs", "seconds"):
-        if not getattr(options, name) > 0:
-            parser.error(f"--{name} {getattr(options, name)} must be above zero")
+        if getattr(options, name) is not None and not 0 < getattr(options, name) < 1e9:
+            parser.error(f"--{name} {getattr(options, name)} must be a number above zero")
     paths = [known[number] for number in options.numbers or known]
     if options.list:
         for number, path in known.items():

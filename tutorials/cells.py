@@ -47,6 +47,8 @@ class Cell(NamedTuple):
         Of an exercise; 0 otherwise.
     line : int
         The number of its first line in the file.
+    place : int
+        Its number among the cells of the file, from 1.
     """
 
     tag: str
@@ -54,6 +56,7 @@ class Cell(NamedTuple):
     exercise: str = ""
     level: int = 0
     line: int = 1
+    place: int = 0
 
     @property
     def is_prose(self):
@@ -77,8 +80,14 @@ def title(path):
     return re.search(r"^# # (.*)$", path.read_text(encoding="utf-8"), re.M).group(1)
 
 
-def read(path):
+def read(path, strict=True):
     """Return the cells of a chapter or of a student's copy, a script or a notebook.
+
+    Parameters
+    ----------
+    path : Path
+    strict : bool
+        Whether to refuse a tag that is not known. In a copy it is one exercise lost, not all.
 
     Raises
     ------
@@ -90,50 +99,78 @@ def read(path):
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not in UTF-8 ({error}); save it in this encoding") from error
     if path.suffix == ".ipynb":
-        return _read_notebook(path, text)
-    found, lines = [], []
+        found = _read_notebook(path, text, strict)
+    else:
+        found = _read_script(path, text, strict)
+    return [cell._replace(place=place) for place, cell in enumerate(found, 1)]
+
+
+def _read_script(path, text, strict):
+    tag, lines, first, found = ("", "", 0), [], 1, []
     for number, line in enumerate(text.splitlines(), 1):
         if re.match(r"# %%+(\s|$)", line):
-            lines = []
-            found.append((_tag(path, number, line), number + 1, lines))
-        else:  # what stands before the first cell belongs to none
+            found += _cells_of(tag, lines, first, at_the_top=first == 1)
+            tag, lines, first = _tag(path, number, line, strict), [], number + 1
+        else:
             lines.append(line)
-    return [_cell(tag, "\n".join(lines), line) for tag, line, lines in found]
+    return found + _cells_of(tag, lines, first, at_the_top=False)
 
 
-def _read_notebook(path, text):
+def _cells_of(tag, lines, first, at_the_top):
+    """Return the cell of these lines, and code that stands in a cell of prose as one of its own.
+
+    What stands above the first cell is one if it is code.
+    """
+    code = [line if not line.startswith("#") else "" for line in lines]
+    if tag[0] not in PROSE and not at_the_top:
+        return [_cell(tag, lines, first)]
+    prose = [] if at_the_top else [_cell(tag, [x for x in lines if x.startswith("#")], first)]
+    return prose + ([_cell(("", "", 0), code, first)] if any(map(str.strip, code)) else [])
+
+
+def _cell(tag, lines, first):
+    name, exercise, level = tag
+    source = "\n".join(lines)
+    blank = len(source) - len(source.lstrip("\n"))
+    source = source.strip("\n").rstrip()
+    if name in PROSE:
+        source = re.sub(r"^# ?", "", source, flags=re.M)
+    return Cell(name, source, exercise, level, first + blank)
+
+
+def _read_notebook(path, text, strict):
     """Return the cells of a notebook; their tags are what jupytext calls their titles."""
     found = []
     try:
-        for cell in json.loads(text)["cells"]:
-            heading = "# %% " + cell["metadata"].get("title", "")
-            if cell["cell_type"] == "markdown" and heading == "# %% ":
-                heading = "# %% [markdown]"
-            tag = _tag(path, len(found) + 1, heading)
-            found.append(Cell(tag[0], "".join(cell["source"]), tag[1], tag[2]))
+        for number, cell in enumerate(json.loads(text)["cells"], 1):
+            title, source = cell["metadata"].get("title", ""), "".join(cell["source"])
+            tag, exercise, level = _tag(path, number, f"# %% {title}", strict)
+            if cell["cell_type"] == "code":
+                source = _without_magic(source)
+            elif tag not in PROSE:  # also a stub that was made a cell of text
+                tag, exercise, level = "markdown", "", 0
+            found.append(Cell(tag, source, exercise, level))
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged, or no notebook ({error!r})") from error
     return found
 
 
-def _tag(path, number, line):
+def _without_magic(source):
+    """Return Python for the code of a notebook's cell: what is for Jupyter alone becomes `pass`."""
+    if re.match(r"\s*%%(?!time\b|timeit\b|capture\b|prun\b)", source):
+        return "pass  # another language than Python"
+    return re.sub(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*)$", r"\1pass", source, flags=re.M)
+
+
+def _tag(path, number, line, strict):
     """Return the tag, the exercise and the level that the first line of a cell names."""
     plain, of_exercise, exercise, level, rest = TAG.match(line).groups()
-    if not (plain or of_exercise) and rest.startswith("["):
+    if strict and not (plain or of_exercise) and rest.startswith("["):
         raise ValueError(
             f"{path}, line {number}: the tag of {line!r} is not known; the tags are "
             "[markdown], [predict], [exercise N.M] level L, [stub N.M], [solution N.M], [check N.M]"
         )
     return plain or of_exercise or "", exercise or "", int(level or 0)
-
-
-def _cell(tag, source, line):
-    name, exercise, level = tag
-    blank = len(source) - len(source.lstrip("\n"))
-    source = source.strip("\n").rstrip()
-    if name in PROSE:
-        source = re.sub(r"^# ?", "", source, flags=re.M)
-    return Cell(name, source, exercise, level, line + blank)
 
 
 def exercises(cells):
@@ -142,14 +179,16 @@ def exercises(cells):
 
 
 def answer(cells, exercise):
-    """Return the cells of a copy that hold a student's answer: from the stub to the check."""
-    found, inside = [], False
-    for cell in cells:
-        if cell.exercise:
-            inside = cell.exercise == exercise and cell.tag in ("stub", "solution")
-        if inside and not cell.is_prose:
-            found.append(cell)
-    return found
+    """Return the cells of a copy that hold a student's answer.
+
+    They are the stub, and what code stands between it and the check, if that is there.
+    """
+    inside = [n for n, c in enumerate(cells) if (c.tag, c.exercise) == ("stub", exercise)]
+    checks = [n for n, c in enumerate(cells) if (c.tag, c.exercise) == ("check", exercise)]
+    if inside and checks:
+        own = range(inside[0], checks[-1])
+        inside += [n for n in own if cells[n].tag == ""]
+    return [cells[n] for n in sorted(set(inside))]
 
 
 def edition(path, folder, solved):

@@ -52,10 +52,12 @@ def make_copy(path, folder):
         texts[folder / f"{path.stem}.ipynb"] = as_text(as_notebook(blank))
     made = []
     for file, content in texts.items():
-        new = not file.exists()
-        if new:
-            file.write_text(content, encoding="utf-8")
-        made.append((file, new))
+        try:
+            with file.open("x", encoding="utf-8") as new:
+                new.write(content)
+            made.append((file, True))
+        except FileExistsError:
+            made.append((file, False))
     return made
 
 
@@ -96,7 +98,7 @@ def check_copy(path, copy, asked, seconds=SECONDS, jobs=1):
     """
     blank = _blank(path)
     try:
-        theirs, unreadable = cells.read(copy), ""
+        theirs, unreadable = cells.read(copy, strict=False), ""
     except ValueError as error:
         theirs, unreadable = [], str(error)
 
@@ -123,7 +125,7 @@ def _is_begun(path, copy):
     """Whether an answer in a copy differs from the stub; also if the copy cannot be read."""
     blank = _blank(path)
     try:
-        theirs = cells.read(copy)
+        theirs = cells.read(copy, strict=False)
     except ValueError:
         return True
     return any(_code(theirs, one) != _code(blank, one) for one in cells.exercises(blank))
@@ -145,6 +147,7 @@ def run_exercise(path, copy, exercise, seconds):
         scratch.mkdir()
         here = shutil.copy(copy, scratch)  # so that deleting the folder deletes nothing of theirs
         job = {"chapter": str(path), "copy": here, "exercise": exercise, "report": str(report)}
+        job["folder"] = str(copy.parent.resolve())
         process = subprocess.Popen(
             [sys.executable, str(cells.HERE / "exercise.py")],
             stdin=subprocess.PIPE,

@@ -30,10 +30,10 @@ def statements_of(some, path):
     The cells of a notebook are files of their own to Python.
     """
     found = []
-    for number, cell in enumerate(some, 1):
+    for cell in some:
         file = str(path)
         if path.suffix == ".ipynb":
-            tag = f"[{cell.tag} {cell.exercise}]" if cell.tag else f"{number} without a tag"
+            tag = f"[{cell.tag} {cell.exercise}]" if cell.tag else f"number {cell.place}"
             file = f"the cell {tag}"
             remember(file, cell.source)
         found += statements(cell.source, file, cell.line)
@@ -51,24 +51,45 @@ def parsed(some, path):
     return found
 
 
-def earlier(chapter, copy, exercise, copied_from, path):
-    """Return the statements that stand above an exercise.
+def bound(some):
+    """Return the names that statements bind."""
+    return set().union(*(s.binds for s in some))
 
-    They are those of the chapter, with the student's answers in the place of ours. What the student
-    has added anywhere else in the copy stands before them, so that an import of a student's own is
-    found and nothing of the chapter is replaced.
+
+def cells_of(chapter, tag, exercise):
+    """Return the cells of an exercise that have a tag."""
+    return [cell for cell in chapter if (cell.tag, cell.exercise) == (tag, exercise)]
+
+
+def earlier(chapter, copy, exercise, copied_from, path):
+    """Return the statements that stand above an exercise, and the names that the chapter binds.
+
+    They are those of the chapter, with the student's answers in the place of ours, and what the
+    student has added elsewhere, an import for example, each where it stands. Nothing of it takes
+    the place of a name of the chapter.
     """
+    above = chapter[: chapter.index(cells_of(chapter, "exercise", exercise)[0])]
+    ours = bound(statements_of([cell for cell in above if cell.tag == ""], copied_from))
     found = []
-    for cell in chapter:
-        if cell.exercise == exercise:
-            break
+    for cell in above:
         if cell.tag == "":
             found += statements_of([cell], copied_from)
         if cell.tag == "stub":
-            found += parsed(cells.answer(copy, cell.exercise), path)
-    known = {ast.dump(s.code) for s in found}
-    added = parsed([cell for cell in copy if cell.tag == ""], path)
-    return [s for s in added if ast.dump(s.code) not in known] + found
+            allowed = bound(statements_of([cell], copied_from))
+            answers = parsed(cells.answer(copy, cell.exercise), path)
+            found += [s for s in answers if not s.binds & ours - allowed]
+    place = {ast.dump(s.code): number for number, s in enumerate(found, 1)}
+    after, added = 0, []
+    for cell in copy:
+        if cell.exercise == exercise and cell.tag != "exercise":
+            break
+        for s in parsed([cell], path) if cell.tag == "" else ():
+            after = place.get(ast.dump(s.code), after)
+            if ast.dump(s.code) not in place and not s.binds & ours:
+                added.append((after, s))
+    for after, s in reversed(added):
+        found.insert(after, s)
+    return found
 
 
 def run(some, namespace):
@@ -80,50 +101,51 @@ def run(some, namespace):
 def judge(job):
     """Return the status of an exercise, and a message.
 
+    The check sees the chapter as it was before the answer, and of the answer the names of the stub.
+
     Parameters
     ----------
     job : dict
-        The paths of the ``chapter`` and of the ``copy``, and the ``exercise``.
+        The paths of the ``chapter`` and of the ``copy``, the ``folder`` of the copy, and the
+        ``exercise``.
     """
-    copied_from, path = Path(job["chapter"]), Path(job["copy"])
-    chapter, copy = cells.read(copied_from), cells.read(path)
+    copied_from, path, exercise = Path(job["chapter"]), Path(job["copy"]), job["exercise"]
+    chapter, copy = cells.read(copied_from), cells.read(path, strict=False)
     if path.suffix == ".py":
         remember(str(path), path.read_text(encoding="utf-8-sig"))
-    namespace = {"__name__": "__main__", "__file__": str(path)}
+    sys.path.append(job["folder"])  # a module of the student's own
     try:
-        own = statements_of(cells.answer(copy, job["exercise"]), path)
-        above = earlier(chapter, copy, job["exercise"], copied_from, path)
+        own = statements_of(cells.answer(copy, exercise), path)
     except SyntaxError as error:
         return "crashed", told(error, path)
-    checks = [c for c in chapter if (c.tag, c.exercise) == ("check", job["exercise"])]
-    check = statements_of(checks, copied_from)
-    wanted, checked = free(own + check), False
+    above = earlier(chapter, copy, exercise, copied_from, path)
+    check = statements_of(cells_of(chapter, "check", exercise), copied_from)
+    names = bound(statements_of(cells_of(chapter, "stub", exercise), copied_from))
+    wanted, status = free(own) | free(check) - names, "crashed"
+    before = {"__name__": "__main__", "__file__": str(path)}
     try:
-        run(needed(wanted, above), namespace)
-        run(own, namespace)
-        checked = True
-        run(check, namespace)
+        run(needed(wanted, above), before)
+        during = dict(before)
+        run(own, during)
+        status = "wrong"
+        run(check, before | {name: during[name] for name in names if name in during})
     except BaseException as error:
         message = told(error, path)
-        if checked and isinstance(error, AssertionError):
-            return "wrong", (str(error) or message) + missing(chapter, copy, wanted)
-        return "crashed", message + missing(chapter, copy, wanted)
+        if status == "wrong" and isinstance(error, AssertionError):
+            return status, (str(error) or message) + used(chapter, exercise, wanted)
+        return "crashed", message + used(chapter, exercise, wanted)
     return "done", ""
 
 
-def missing(chapter, copy, wanted):
-    """Say which earlier exercises give a name that is wanted, and are not begun or lack it."""
+def used(chapter, exercise, wanted):
+    """Say which earlier answers an exercise uses: they may be what is wrong."""
     found = []
-    for cell in chapter:
-        if cell.tag == "stub":
-            given = parsed([cell], Path())
-            names = set().union(*(s.binds for s in given)) & wanted
-            theirs = parsed(cells.answer(copy, cell.exercise), Path())
-            bound = set().union(*(s.binds for s in theirs))
-            same = [ast.dump(s.code) for s in given] == [ast.dump(s.code) for s in theirs]
-            if names and (same or not names <= bound):
-                found.append(cell.exercise)
-    return f"\n(It needs your answer to {' and '.join(found)}.)" if found else ""
+    for earlier_one in cells.exercises(chapter):
+        if earlier_one == exercise:
+            break
+        if bound(parsed(cells_of(chapter, "stub", earlier_one), Path())) & wanted:
+            found.append(earlier_one)
+    return f"\n(It uses your answer to {' and '.join(found)}: check that first.)" if found else ""
 
 
 def told(error, path):
@@ -133,14 +155,14 @@ def told(error, path):
     else:
         text = "".join(traceback.format_exception_only(type(error), error)).strip()
     if isinstance(error, SyntaxError):
-        line = (error.text or "").strip()
-        return f"SyntaxError: {error.msg} (in {path.name}, line {error.lineno}: {line})"
+        line, file = (error.text or "").strip(), Path(error.filename or "").name
+        return f"SyntaxError: {error.msg} (in {file}, line {error.lineno}: {line})"
     frames = traceback.extract_tb(error.__traceback__)
-    here = [f for f in frames if f.filename == str(path) or f.filename.startswith("the cell")]
-    chosen = (here or [frame for frame in frames if frame.filename != __file__])[-1:]
-    for frame in chosen:
-        text += f" (in {Path(frame.filename).name}, line {frame.lineno}: {frame.line})"
-    return text
+    theirs = [f for f in frames if f.filename == str(path) or f.filename.startswith("the cell")]
+    for frame in theirs[-1:]:
+        return f"{text} (in {Path(frame.filename).name}, line {frame.lineno}: {frame.line})"
+    others = [frame for frame in frames if frame.filename != __file__]
+    return text + "".join(f" (in the check: {frame.line})" for frame in others[:1])
 
 
 def main():

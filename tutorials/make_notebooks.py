@@ -63,6 +63,7 @@ def executed(notebook, folder, solved):
             cell["metadata"]["tags"] = ["skip-execution"]
     settings = {"timeout": SECONDS, "record_timing": False, "kernel_name": "python3"}
     settings |= {"resources": {"metadata": {"path": str(folder)}}, "extra_arguments": QUIET}
+    settings["coalesce_streams"] = True  # else their number depends on the time
     client = NotebookClient(notebook, **settings)
     client.execute(env=environment())
     for cell in notebook.cells:

@@ -190,8 +190,8 @@ ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONC
 def course(tmp_path):
     """A course of one chapter with letters that ASCII has not, in title, prose and output."""
     (tmp_path / "tutorials").mkdir()
-    for name in ("__main__.py", "experiment.py"):
-        shutil.copy(ROOT / "tutorials" / name, tmp_path / "tutorials" / name)
+    for path in (ROOT / "tutorials").glob("[a-z_]*.py"):
+        shutil.copy(path, tmp_path / "tutorials")
     (tmp_path / "tutorials" / "01_greek.py").write_text(
         """# %% [markdown]
 # # Größe: δ ≥ 0

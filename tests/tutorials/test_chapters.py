@@ -84,6 +84,25 @@ def test_experiments_are_kept_resumed_and_not_mixed(tmp_path, monkeypatch, capsy
     assert list(experiment.steps(3)) == [0, 1, 2]
 
 
+def test_a_job_for_each_case(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location(
+        "experiment_by_cases", ROOT / "tutorials" / "experiment.py"
+    )
+    experiment = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(experiment)
+    monkeypatch.setattr(experiment, "RESULTS", tmp_path)
+    monkeypatch.setattr(experiment, "FULL", True)
+    measure = lambda name, seed: {"found": 10 * seed, "letters": len(name)}
+    cases = [("net", 1), ("ode", 2)]
+    found = experiment.each("x", {}, measure, cases, "{}, seed {}")
+    assert list(found) == cases
+    assert [found[case]["found"] for case in cases] == [10, 20]
+    assert set(json.loads((tmp_path / "x.json").read_text())["results"]) == {
+        "net, seed 1",
+        "ode, seed 2",
+    }
+
+
 def test_the_ledger_has_every_id_that_is_used_and_names_what_exists():
     ledger = (ROOT / "tutorials" / "SOURCES.md").read_text()
     ids = set(re.findall(r"\b(?:[PGNS]\d+|[PGNS]-[a-z]+\d?|G-ex[12]|G-alg2|S-alg[12])\b", ledger))

@@ -11,6 +11,7 @@ import checking
 import processes
 import pytest
 
+PREDICT = "# %% [predict]"
 BLANK = "    ...  # your code here"
 
 
@@ -153,7 +154,7 @@ def test_an_exercise_says_which_other_it_needs(small, tmp_path):
     copy = copy_with(small, tmp_path, ("six = ...", "six = triple(2.0)"))
     status, message = check(small, copy, ("1.2",))["1.2"]
     assert status == "wrong"
-    assert message == "six is None\n(It needs your answer to 1.1.)"
+    assert message == "six is None\n(It uses your answer to 1.1: check that first.)"
     copy = copy_with(
         small, tmp_path / "b", ("six = ...", "six = triple(2.0)"), (BLANK, "    return 6.0")
     )
@@ -162,7 +163,7 @@ def test_an_exercise_says_which_other_it_needs(small, tmp_path):
     copy.write_text(text, encoding="utf-8")
     status, message = check(small, copy, ("1.2",))["1.2"]
     assert status == "crashed" and "name 'triple' is not defined" in message
-    assert message.endswith("\n(It needs your answer to 1.1.)")
+    assert message.endswith("\n(It uses your answer to 1.1: check that first.)")
 
 
 def test_an_import_at_the_top_is_found_and_a_weaker_check_is_not_used(small, tmp_path):
@@ -238,3 +239,99 @@ def test_a_student_and_a_teacher_at_the_command_line(course, small, tmp_path):
     done = tutorials(course, "1", "--check", "1.7", cwd=desk)
     assert done.returncode == 2 and b"has no exercise 1.7; it has 1.1, 1.2" in done.stderr
     assert sorted(path.name for path in desk.iterdir()) == ["work"]
+
+
+def test_what_a_student_adds_is_found_where_it_stands(small, tmp_path):
+    """An import at the very top, a module beside the copy, code below a task, a star import."""
+    (tmp_path / "mine.py").write_text("def threefold(x):\n    return 3 * x\n")
+    copy = copy_with(small, tmp_path)
+    blank = copy.read_text(encoding="utf-8")
+    for added, answer in [
+        (lambda text: "import math\n" + text, "    return math.fsum([x, x, x])"),
+        (lambda text: text, "    from mine import threefold\n    return threefold(x)"),
+        (
+            lambda text: text.replace("# Write `triple`.", "# Write `triple`.\nimport math"),
+            "    return math.fsum([x, x, x])",
+        ),
+        (
+            lambda text: text.replace(
+                "# %% [predict]", "# %%\nthrice = lambda x: twice(x) + x\n\n# %% [predict]"
+            ),
+            "    return thrice(x)",
+        ),
+        (lambda text: "# %%\nfrom math import *\n\n" + text, "    return fsum([x, x, x])"),
+        (
+            lambda text: text.replace(
+                "# %% [predict]", "# %%\nBASE = np.array(twice(1.0))\n\n# %% [predict]"
+            ),
+            "    return (BASE + 1) * x",
+        ),
+    ]:
+        text = added(blank).replace(BLANK, answer)
+        copy.write_text(text, encoding="utf-8")
+        assert check(small, copy)["1.1"] == ("done", ""), answer
+
+
+def test_no_answer_replaces_the_chapter_or_the_check(small, tmp_path):
+    """Neither in its own exercise nor in a later one."""
+    text = small.read_text(encoding="utf-8")
+    text = text.replace("def twice(x)", "def verify(x):\n    return x == 6.0\n\n\ndef twice(x)")
+    small.write_text(text.replace("assert six == 6.0", "assert verify(six)"), encoding="utf-8")
+    never = "verify = lambda x: True\nfactor = 5.0\n"
+    copy = copy_with(small, tmp_path, ("six = ...", never + "six = 7.0"))
+    assert check(small, copy, ("1.2",))["1.2"] == ("wrong", "six is 7.0")
+    scratch = "    return twice(x) + x\n\n\ntwice = twice(1.0)"
+    copy = copy_with(small, tmp_path / "b", (BLANK, scratch), ("six = ...", "six = twice(3.0)"))
+    assert check(small, copy, ("1.2",))["1.2"] == ("done", "")
+
+
+def test_a_tag_that_is_misspelt_is_one_exercise_lost(small, tmp_path):
+    copy = copy_with(small, tmp_path, ("[stub 1.1]", "[stup 1.1]"), ("six = ...", "six = 6.0"))
+    found = check(small, copy, ("1.1", "1.2"))
+    assert found["1.1"][0] == "not begun" and found["1.2"] == ("done", "")
+
+
+def test_a_stub_without_its_check_is_the_answer_alone(small, tmp_path):
+    copy = copy_with(small, tmp_path, ("# %% [check 1.1]", "# %%"), (BLANK, "    return 3 * x"))
+    assert check(small, copy)["1.1"] == ("done", "")
+
+
+def test_the_line_of_a_message_is_of_the_copy(small, tmp_path):
+    copy = copy_with(small, tmp_path, ("def triple", "def threefold"))
+    status, message = check(small, copy)["1.1"]
+    assert status == "crashed" and "line" not in message
+    assert "name 'triple' is not defined (in the check: assert triple(2.0)" in message
+
+
+def test_what_is_for_jupyter_alone_is_left_out(small, tmp_path):
+    pytest.importorskip("jupytext")
+    checking.make_copy(small, tmp_path)
+    file = tmp_path / "01_small.ipynb"
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    titles = [cell["metadata"].get("title") for cell in kept["cells"]]
+    stub = titles.index("[stub 1.1]")
+    kept["cells"][stub]["source"] = (
+        "%%time\n%matplotlib inline\n!ls\ndef triple(x):\n    %timeit 1\n    return 3 * x\ntriple?"
+    )
+    plain = {"metadata": {}, "outputs": [], "execution_count": None}
+    others = [
+        {"cell_type": "code", "source": "%timeit triple(1.0)", **plain},
+        {"cell_type": "code", "source": "%%bash\nls | head", **plain},
+        {"cell_type": "raw", "source": "no Python", "metadata": {}},
+        {"cell_type": "markdown", "source": "a note", "metadata": {}},
+    ]
+    kept["cells"][stub + 1 : stub + 1] = others
+    file.write_text(json.dumps(kept), encoding="utf-8")
+    assert check(small, file)["1.1"] == ("done", "")
+    kept["cells"][stub]["cell_type"] = "markdown"
+    file.write_text(json.dumps(kept), encoding="utf-8")
+    assert check(small, file)["1.1"][0] == "not begun"
+
+
+def test_a_folder_that_cannot_be_made_is_told(course, tmp_path):
+    (tmp_path / "a file").write_text("")
+    done = tutorials(course, "1", "--work", "--in", "a file", cwd=tmp_path)
+    assert done.returncode == 2 and b"a copy in a file cannot be made" in done.stderr
+    (tmp_path / "01_small.py").symlink_to(tmp_path / "nowhere.py")
+    assert tutorials(course, "1", "--work", "--in", ".", cwd=tmp_path).returncode == 0
+    assert not (tmp_path / "nowhere.py").exists()

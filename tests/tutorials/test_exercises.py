@@ -4,19 +4,19 @@ Alone, since a student's answer is checked in a process that runs no more of the
 needs.
 """
 
-import time
+import os
+import subprocess
+import sys
 
 import cells
 import checking
 import pytest
+from processes import environment
 
 CHAPTERS = cells.chapters()
 EXERCISES = [
-    (number, exercise)
-    for number, path in CHAPTERS.items()
-    for exercise in cells.exercises(cells.read(path))
+    exercise for path in CHAPTERS.values() for exercise in cells.exercises(cells.read(path))
 ]
-SECONDS = 5.0  # for one check, on a machine of today
 
 
 def copy_of(number, exercise, tag, folder):
@@ -36,16 +36,20 @@ def copy_of(number, exercise, tag, folder):
     return copy
 
 
-@pytest.mark.parametrize("number, exercise", EXERCISES, ids=[exercise for _, exercise in EXERCISES])
-def test_an_exercise_alone(number, exercise, tmp_path):
-    path = CHAPTERS[number]
-    solved = copy_of(number, exercise, "solution", tmp_path)
-    began = time.perf_counter()
-    assert checking.run_exercise(path, solved, exercise, 60.0) == ("done", "")
-    print(f"{exercise}: {time.perf_counter() - began:.1f} s")
-    blank = copy_of(number, exercise, "stub", tmp_path)
-    status, message = checking.run_exercise(path, blank, exercise, 60.0)
-    assert status == "wrong" and len(message) > 20, (status, message)
+def run_alone(exercise, folder):
+    """Return what the check says of our solution, and of the stub."""
+    number, found = int(exercise.split(".")[0]), []
+    for tag in ("solution", "stub"):
+        copy = copy_of(number, exercise, tag, folder)
+        found.append(checking.run_exercise(CHAPTERS[number], copy, exercise, 60.0))
+    return found
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_an_exercise_alone(exercise, exercise_runs):
+    solved, (status, message) = exercise_runs[exercise].result()
+    assert solved == ("done", "")
+    assert status == "wrong" and len(message) > 10, (status, message)
 
 
 def with_answer(number, exercise, answer, folder):
@@ -151,3 +155,47 @@ def test_the_cells_of_a_chapter(number):
         if cell.tag == "predict":
             after = found[found.index(cell) + 1]
             assert after.tag == "", f"no code follows the question in line {cell.line}"
+
+
+COMPARED = """
+import sys
+from pathlib import Path
+import numpy as np
+import cells, exercise
+from needed import free, needed, statements
+
+path = Path(sys.argv[1])
+found, whole, differing = cells.read(path), {"__name__": "__main__", "__file__": sys.argv[1]}, []
+def same(a, b):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, (tuple, list)):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, (np.ndarray, np.generic, int, float, str)):
+        return np.array_equal(a, b)
+    return type(a) is type(b)
+above = []
+for cell in found:
+    if cell.tag == "solution":
+        of_it = [c for c in found if c.exercise == cell.exercise and c.tag in ("solution", "check")]
+        wanted = free(exercise.statements_of(of_it, path))
+        part = {"__name__": "__main__", "__file__": sys.argv[1]}
+        exercise.run(needed(wanted, above), part)
+        differing += [(cell.exercise, name) for name in wanted
+                      if name in whole and not same(whole[name], part.get(name))]
+    if cell.tag in ("", "solution"):
+        some = exercise.statements_of([cell], path)
+        exercise.run(some, whole)
+        above += some
+assert not differing, differing
+"""
+
+
+@pytest.mark.skipif(not os.environ.get("CI"), reason="takes minutes; CI does it")
+@pytest.mark.parametrize("number", CHAPTERS)
+def test_what_an_exercise_needs_is_what_the_chapter_gives(number, tmp_path):
+    command = [sys.executable, "-c", COMPARED, str(CHAPTERS[number])]
+    settings = {"capture_output": True, "text": True, "check": False, "cwd": tmp_path}
+    path = {"PYTHONPATH": os.pathsep.join([str(cells.HERE), str(cells.HERE.parent)])}
+    done = subprocess.run(command, env=environment() | path, **settings)
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -34,6 +34,18 @@ def sources(wanted, text):
         ("with open(p) as x: pass", None),
         ("(x, y) = 1, 2\nassert y\nprint(y)", [0]),
         ("d = 1\ndef f(k=d): return k\nd = 3\nx = f()", [0, 1, 3]),
+        # what changes, though no method of it is called
+        ("rng = default_rng(0)\ntheta = init(rng)\nx = rng.normal()", None),
+        ("rng = default_rng(0)\nt = [init(rng) for _ in range(3)]\nx = rng.normal()", None),
+        ("it = iter(s)\na = next(it)\nx = next(it)", None),
+        ("a = []\nb = a\nb.append(1)\nx = len(a)", None),
+        ("a = []\nr = a[0:1]\nr[0] = 1\nx = a", None),
+        ("a = []\nb = []\nfor q in (a, b): q.append(9)\nx = a", None),
+        ("a = np.zeros(2)\nz = np.add(a, 1, out=a)\nx = a", None),
+        ("a = np.zeros(2)\nnp.copyto(dst=a, src=b)\nx = a", None),
+        ("b = 1\n[b := i for i in range(4)]\nx = b", None),
+        ("n = []\ndef f(): n.append(1)\nf()\nx = n", None),
+        ("from math import *\nx = 1", None),
     ],
 )
 def test_statements_that_a_name_depends_on(text, expected):

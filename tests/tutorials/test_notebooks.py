@@ -7,11 +7,14 @@ import base64
 import json
 import os
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import cells
 import make_notebooks
 import pytest
+from processes import environment
 
 CHAPTERS = list(cells.chapters().values())
 EDITIONS = [(path, solved) for path in CHAPTERS for solved in (False, True)]
@@ -104,15 +107,24 @@ def test_the_notebooks_run():
     pytest.importorskip("jupytext")
     pytest.importorskip("nbclient")
     wanted = [(path, True) for path in CHAPTERS[::-1]] + [(path, False) for path in CHAPTERS[2:5:2]]
+    code = """
+import sys
+from pathlib import Path
+import cells, make_notebooks
+path, solved = Path(sys.argv[1]), sys.argv[2] == "True"
+folder = make_notebooks.FOLDERS[solved]
+blank = make_notebooks.as_notebook(cells.edition(path, folder, solved))
+made = make_notebooks.executed(blank, folder, solved)
+outputs = [output for cell in made.cells for output in cell.get("outputs", ())]
+assert not [output for output in outputs if output["output_type"] == "error"]
+assert any("image/png" in output.get("data", {}) for output in outputs)
+"""
 
-    def run(path, solved):
-        folder = make_notebooks.FOLDERS[solved]
-        blank = make_notebooks.as_notebook(cells.edition(path, folder, solved))
-        made = make_notebooks.executed(blank, folder, solved)
-        outputs = [output for cell in made.cells for output in cell.get("outputs", ())]
-        assert not [output for output in outputs if output["output_type"] == "error"]
-        assert any("image/png" in output.get("data", {}) for output in outputs)
+    def run(path, solved):  # in a process, since event loops are left behind
+        command = [sys.executable, "-c", code, str(path), str(solved)]
+        settings = {"cwd": cells.HERE, "capture_output": True, "text": True, "check": False}
+        return subprocess.run(command, env=environment(), **settings)
 
     with ThreadPoolExecutor(2) as pool:
-        for job in [pool.submit(run, *one) for one in wanted]:
-            job.result()
+        for done in pool.map(run, *zip(*wanted)):
+            assert done.returncode == 0, done.stdout + done.stderr

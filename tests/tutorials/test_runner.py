@@ -21,14 +21,19 @@ def runner():
 def test_chapters_are_listed_and_others_refused(runner, capsys):
     assert runner.main(["--list"]) == 0
     listed = capsys.readouterr().out
-    assert len(listed.splitlines()) == 10 and " 1  Euler's method" in listed
+    assert len(listed.splitlines()) == 11 and " 1  Euler's method" in listed
     for arguments, said in [
-        (["99"], "there is no chapter 99; the chapters are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"),
-        (["--jobs", "0"], "--jobs 0 must be above zero"),
-        (["1", "--check", "--seconds", "-1"], "--seconds -1.0 must be above zero"),
+        (["99"], "there is no chapter 99; the chapters are 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"),
+        (["--jobs", "0"], "--jobs 0 must be a number above zero"),
+        (["1", "--check", "--seconds", "-1"], "--seconds -1.0 must be a number above zero"),
         (["1", "2", "--check"], "--check is for one chapter"),
         (["--check"], "--check is for one chapter"),
+        (["1", "--check", "--seconds", "inf"], "--seconds inf must be a number above zero"),
         (["1", "--check", "--level", "7"], "invalid choice"),
+        (["1", "--json"], "--json is for --check"),
+        (["1", "--level", "1"], "--level is for --check"),
+        (["--check", "inf"], "--check is for one chapter"),
+        (["1", "--check", "1e400"], "chapter 1 has no exercise 1e400"),
     ]:
         with pytest.raises(SystemExit) as refused:
             runner.main(arguments)

@@ -13,8 +13,9 @@ import numpy as np
 from matplotlib import image as matplotlib_image
 from matplotlib.figure import Figure
 
-# Blue, orange, green, purple, red, grey: people who are colour-blind can tell them apart, and so
-# can readers of a print (after Okabe and Ito, 2008).
+# Blue, orange, green, purple, vermilion (a red near orange: words should not call it red), grey:
+# people who are colour-blind can tell them apart, and so can readers of a print (after Okabe and
+# Ito, 2008).
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#9B59B6", "#D55E00", "#666666"]
 STYLE = {
     "figure.dpi": 150,

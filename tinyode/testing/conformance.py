@@ -68,7 +68,7 @@ def check_odeint(odeint: Callable[..., Any], rtol: float = 1e-4, max_examples: i
     AssertionError
         On the smallest problem found, with what is wrong. A mistake that is often made is named in
         words: a sign, the order of times, a lost observation, a Jacobian that is not transposed
-        (see `tinyode.testing.mistakes` and `tinyode.testing.values`). Where a small problem does
+        (see `tinyode.testing.adjoints` and `tinyode.testing.values`). Where a small problem does
         not tell mistakes apart, a larger one does. Of several that fit, three are named. Values
         that are near are tried with shorter steps, so that the message says how much shorter.
     TypeError, ValueError
