@@ -140,6 +140,8 @@ def test_what_only_the_smallest_program_cannot_tell_from_a_known_mistake_is_not_
     with pytest.raises(AssertionError, match=r"dL/d. is wrong") as said:
         check_engine(engine("last copy"))
     assert "What is wrong" not in str(said.value)
+    both = "\n- broadcasting is undone by a mean;", "\n- broadcasting is undone by taking the first"
+    assert "Perhaps:" in str(said.value) and all(words in str(said.value) for words in both)
 
 
 def test_a_mistake_that_other_programs_refute_is_not_named():
