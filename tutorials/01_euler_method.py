@@ -62,7 +62,7 @@ t0, t1, y0 = 0.0, 5.0, 1.0
 # $$y(t + h) = y(t) + h f(t, y(t)) + \frac{h^2}{2} y''(\xi), \tag{N-tangent}$$
 #
 # where $\xi$ is some time between $t$ and $t + h$. So the error is $O(h^2)$, which means: at most a
-# constant times $h^2$. A step half as long is four times as accurate. Here, by the product rule,
+# constant times $h^2$. A step half as long has about a quarter of the error. By the product rule,
 # $y'' = y' \cos t - y \sin t = (\cos^2 t - \sin t) y$. At the start this is 1, so the error should
 # be close to $h^2 / 2$.
 
@@ -82,8 +82,8 @@ assert abs(error / (h**2 / 2) - 1) < 0.01
 #
 # $$y_{m+1} = y_m + h f(t_0 + mh, y_m). \tag{P1, G3, N3}$$
 #
-# Through every point goes a solution of the equation. A step ends a little beside the one on which
-# it began, and the next step follows the one through that point.
+# Through every point goes a solution of the equation. A step ends a little beside the solution on
+# which it began, at a point of another solution, and the next step is tangent to that one.
 #
 # The library does the same: `solve(f, y0, times, method="euler")` starts from the state `y0` at the
 # first of the times and returns an object. Its `.y` holds the states at all the times, and
@@ -160,14 +160,16 @@ assert abs(errors[-2] / errors[-1] - 2) < 0.05
 #
 # Early errors grow on the way, but by a bounded factor. Let $E_m$ be the error after $m$ steps, $M$
 # a bound of $|y''|$, and $K$ a Lipschitz constant of $f$: where two states differ by $E$, their
-# slopes differ by at most $KE$. In a step the error $E_m$ becomes at most $q E_m$ with
-# $q = 1 + hK$, and the tangent adds at most $\frac{h^2}{2} M$. So, from $E_0 = 0$,
+# slopes differ by at most $KE$. Take a step from the computed state, and one from the exact state.
+# Before the step the two differ by $E_m$, and after it by at most $E_m + h K E_m = q E_m$, with
+# $q = 1 + hK$. The step from the exact state adds an error of at most $\frac{h^2}{2} M$. So
+# $E_{m+1} \le q E_m + \frac{h^2}{2} M$, and from $E_0 = 0$,
 #
 # $$E_n \le \frac{h^2}{2} M (1 + q + \dots + q^{n-1}) = \frac{h^2}{2} M \frac{q^n - 1}{q - 1}
 # \le \frac{hM}{2K} \big( \exp(K(t_1 - t_0)) - 1 \big),$$
 #
-# since $1 + hK \le e^{hK}$ and $nh = t_1 - t_0$. The bound is proportional to $h$, but it supposes
-# the worst at every step:
+# since $q - 1 = hK$, $q \le e^{hK}$ and $nh = t_1 - t_0$. The bound is proportional to $h$, but it
+# supposes the worst at every step:
 
 # %%
 M = np.abs((np.cos(fine) ** 2 - np.sin(fine)) * exact(fine)).max()
@@ -293,7 +295,7 @@ def adaptive(f, t, y, end, h, rtol, atol):
 
 
 ts, ys, rejected = adaptive(heated, 0.0, 1.0, 6.0, 0.1, rtol=0.03, atol=0.003)
-reference = solve(heated, 1.0, ts, rtol=1e-10, atol=1e-12)
+reference = solve(heated, 1.0, ts, rtol=1e-10, atol=1e-12)  # reference(t) is the state at t
 wrong = np.abs(ys - reference.y).max()
 print(f"{len(ts) - 1} steps accepted, {len(rejected)} rejected; the largest error is {wrong:.3f}")
 print(f"the shortest step is {np.diff(ts).min():.3f}, the longest {np.diff(ts).max():.3f}")
@@ -329,15 +331,15 @@ save(
 )
 
 # %% [markdown]
-# Two crosses are far too high, at $t = 2.0$ and 2.7. The difference is near $\frac{h^2}{2} y''$,
-# and $y''$ passes through zero just before, at 1.94 and 2.66. There the difference is small by
-# chance, the next step is tried too long, and it is rejected.
+# In the lower picture two crosses are far too high, at $t = 2.0$ and 2.7. The difference is near
+# $\frac{h^2}{2} y''$, and $y''$ passes through zero just before, at 1.94 and 2.66. There it is
+# small by chance, the next step is tried too long, and it is rejected.
 #
 # `dopri5` (Dormand and Prince, 1980), which `solve` takes where no method is named, is such a pair
 # with orders 5 and 4. Its difference is proportional to $h^5$, so the next length is
-# $0.9 h / r^{1/5}$. It uses seven slopes. The first one is known: it is the last slope of the
-# step before, or the first one of a step that was rejected. So each step costs six evaluations of
-# $f$, and the start two more: the first slope, and one to guess the first length.
+# $0.9 h / r^{1/5}$. It uses seven slopes. The last slope of a step is the first one of the next,
+# and the first one is kept when a step is rejected. So each step costs six evaluations of $f$, and
+# the start two more: the first slope, and one to guess the first length.
 
 # %%
 print("rtol = atol   accepted   rejected   evaluations   error at t1")
@@ -350,8 +352,8 @@ for tolerance in (1e-3, 1e-6, 1e-9):
     assert error < 10 * tolerance
 
 # %% [markdown]
-# A tolerance says how wrong one *step* may be. The errors of early steps grow or shrink on the way,
-# and all of them add up. So the error at the end is often near the tolerance, but it can be larger.
+# A tolerance says how wrong one *step* may be. The errors of all steps add up, so the error at the
+# end can be larger than the tolerance.
 #
 # What counts is not the number of steps but the number of evaluations of $f$: if $f$ is a neural
 # network (chapter 2), they take nearly all the time. In the next figure both axes are logarithmic,
@@ -416,9 +418,8 @@ for h in (0.01, 0.039, 0.041):
 # One Euler step multiplies by $1 - 50 h$. For $h > 2/50 = 0.04$ this factor is below $-1$, and the
 # numbers change sign at every step and grow without bound, although every tangent is drawn
 # correctly. Accuracy would allow long steps once the solution is flat; *stability* forbids them.
-# Such problems are called *stiff*. An adaptive solver rejects the long steps, takes short ones, and
-# needs a long time. *Implicit* methods, which ask for the slope at the end of the step, can take
-# long steps (chapter 2 shows one; the library has several: try `method="radau_iia5"`).
+# Such problems are called *stiff*. *Implicit* methods, which ask for the slope at the end of the
+# step, can take long steps (chapter 2 shows one; in the library try `method="radau_iia5"`).
 #
 # ## Where it fails: the solution goes to infinity
 #
@@ -446,11 +447,11 @@ else:
 # %% [markdown]
 # Euler's method answers with a number, and nothing says that it is nonsense. `dopri5` rejects its
 # steps and makes them shorter and shorter. It gives up when $t + h$ can hardly be told from $t$ in
-# floating point. In torchdiffeq, a library for neural ODEs in PyTorch, the same is called
-# **"underflow in dt"**. Look at `error.t` and `error.solution` to find the reason:
+# floating point, here a little beyond 1, since its solution is not exact. In torchdiffeq, a library
+# for PyTorch, this is **"underflow in dt"**. The reason shows in `error.t` and `error.solution`:
 #
-# * The state there is huge: the solution goes to infinity. Where $f$ is a network in training, its
-#   parameters have become too large.
+# * The state there is huge: the solution goes to infinity. Where $f$ is a neural network (chapter
+#   2), its parameters have become too large.
 # * $f$ is NaN there, "not a number" (a root or a logarithm of a negative number, 0/0). Then
 #   torchdiffeq says "underflow in dt nan", and our message has the $t$ and $y$ at which $f$ is NaN.
 #
@@ -460,9 +461,8 @@ else:
 # ## The sources against the numbers
 #
 # **An integral begins at the wrong time.** Below G3 stands "in general
-# $y_t = y_0 + \int_0^t f(t, y) dt = \mathrm{ODESolve}(y_0, f, t_0, t_1)$". The state $y_0$ belongs
-# to the time $t_0$, so the integral has to begin at $t_0$ and not at 0, and its end is $t_1$:
-# **corrected**,
+# $y_t = y_0 + \int_0^t f(t, y) dt = \mathrm{ODESolve}(y_0, f, t_0, t_1)$", where ODESolve is any
+# solver. But $y_0$ is the state at $t_0$, so the integral goes from $t_0$ to $t_1$: **corrected**,
 #
 # $$y(t_1) = y_0 + \int_{t_0}^{t_1} f(t, y(t)) dt.$$
 #

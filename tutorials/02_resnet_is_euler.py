@@ -56,7 +56,7 @@ init, block = nn.mlp(2, 16, 2)  # the formula, with two inputs, 16 sums and two 
 theta = init(rng)  # random parameters: a list with W and b of each layer
 z0 = rng.normal(size=(5, 2))  # five inputs with two features
 sizes = [layer[name].size for layer in theta for name in ("W", "b")]
-print("parameters:", " + ".join(map(str, sizes)), "=", sum(sizes))
+print("parameters in W_1, b_1, W_2, b_2:", " + ".join(map(str, sizes)), "=", sum(sizes))
 
 W_1, b_1 = np.array([[1.0, 2.0], [0.0, -1.0]]), np.array([0.0, 1.0])
 W_2, b_2 = np.array([[3.0, 1.0], [1.0, -2.0]]), np.array([0.1, 0.0])
@@ -96,8 +96,9 @@ assert np.allclose(by_hand, library, rtol=1e-14, atol=0)
 # | **return** $\mathbf z$ | **return** $\mathbf z$ |
 #
 # The left one is a loop over $n$ layers, each with parameters of its own. The right one leaves the
-# loop to a solver. (In the code, `odeint(f, z0, times, *args)` stands for ODESolve. Like `solve` it
-# passes `args` on to `f(t, z, *args)`. It returns the states alone, and can be differentiated.)
+# loop to a solver, and its network may take $t$ as one more input. (In code, ODESolve is
+# `odeint(f, z0, times, theta)`. It calls `f(t, z, theta)`, and returns the states at all the times.
+# `solve` takes `theta`, too, and returns the object of chapter 1. Only `odeint` has a derivative.)
 
 # %% [predict]
 # Six blocks, each with its own parameters; and Euler's method with step 1 on a field that is block
@@ -113,9 +114,9 @@ def resnet(z, thetas):
     return z
 
 
-def neural_ode(z, f, t0, t1, *args, **options):
-    """Algorithm 2: the loop is the solver's business."""
-    return odeint(f, z, [t0, t1], *args, **options)[-1]
+def neural_ode(z, f, t0, t1, theta, **options):
+    """Algorithm 2: the loop is the solver's business, and so are options such as rtol."""
+    return odeint(f, z, [t0, t1], theta, **options)[-1]
 
 
 thetas = [init(rng) for _ in range(6)]
@@ -138,8 +139,7 @@ assert np.array_equal(by_resnet, by_euler)  # to the last bit
 #
 # ## Where the step went
 #
-# The block has no step size. One can make room for it by a fraction that is equal to one. Call the
-# block $F$, and let $G = F / h$. Then
+# The block has no step size. Call the block $F$, choose any $h$, and let $G = F / h$. Then
 #
 # $$\mathbf z_{t+1} = \mathbf z_t + \frac{h}{h} F(\mathbf z_t, \theta_t)
 # = \mathbf z_t + h G(\mathbf z_t, \theta_t), \tag{G6, G7, G9}$$
@@ -152,7 +152,7 @@ assert np.array_equal(by_resnet, by_euler)  # to the last bit
 # For which of these does the network still give the same numbers, to the last bit?
 
 # %%
-slope = lambda t, z, p, h: block(p, z) / h  # G = F / h
+slope = lambda t, z, theta, h: block(theta, z) / h  # G = F / h
 for h in (1.0, 0.5, 0.125, 0.1, 0.3):
     net, scaled, euler = z0, z0, z0
     for theta_t in thetas:
@@ -174,10 +174,10 @@ for h in (1.0, 0.5, 0.125, 0.1, 0.3):
 #
 # ## More layers, smaller steps
 #
-# Now all layers share one field $G$, which stays the same while the number of layers $n$ grows.
-# With the step $h = 1 / n$ each layer adds $hG$, less and less, and $n$ layers lead from time 0 to
-# time 1. From here on $t$ is a time, not the number of a block. A layer leads from $t$ to $t + h$,
-# and $(\mathbf z(t + h) - \mathbf z(t)) / h = G$. In the limit the quotient becomes a derivative,
+# So far the block $F$ was given, and $G$ followed. Now one field $G$ is given, for all layers, and
+# each of $n$ layers adds $hG$ with $h = 1 / n$: the more layers, the less each one adds. They lead
+# from time 0 to time 1. From here on $t$ is a time. A layer leads from $t$ to $t + h$, and
+# $(\mathbf z(t + h) - \mathbf z(t)) / h = G$. In the limit the quotient becomes a derivative,
 #
 # $$\frac{d\mathbf z(t)}{dt} = G(t, \mathbf z(t), \theta), \tag{G10, G14, S2}$$
 #
@@ -191,7 +191,7 @@ for h in (1.0, 0.5, 0.125, 0.1, 0.3):
 # with smaller steps should tend to the ODE (P-steps): twice the depth, half the distance.
 
 # %%
-G = lambda t, z, p: 4.0 * block(p, z)  # the factor makes five inputs move far enough to be seen
+G = lambda t, z, theta: 4.0 * block(theta, z)  # with the factor 4 one sees the inputs move
 ode = neural_ode(z0, G, 0.0, 1.0, theta, rtol=1e-12, atol=1e-12)
 
 
@@ -298,7 +298,7 @@ else:
 # `new` for which `g(new, a, b)` is zero (chapter 4 is about such equations):
 
 # %%
-residual = lambda new, old, p: new - old - block(p, new)
+residual = lambda new, old, theta: new - old - block(theta, new)
 implicit = z0
 for theta_t in thetas:
     implicit = root(residual, implicit, implicit, theta_t)  # it begins at the old state
@@ -307,16 +307,13 @@ assert np.abs(by_resnet - implicit).max() > 0.1
 
 # %% [markdown]
 # **N4 forgets the start.** It reads $\mathbf z(t_1) = \int_{t_0}^{t_1} f dt$. But the integral is
-# the *change* of the state, and $\mathbf z(t_0)$ has to be added: **corrected**, as in S3. With the
-# integral by Simpson's rule along the solution:
+# the *change* of the state, and $\mathbf z(t_0)$ has to be added: **corrected**, as in S3. The
+# integral is the mean of 20,000 slopes along the solution, times the time 1:
 
 # %%
-ts = np.linspace(0, 1, 201)
-zs = solve(G, z0, ts, theta, rtol=1e-11, atol=1e-12).y
-along = np.stack([G(t, z, theta) for t, z in zip(ts, zs)])
-weights = np.where(np.arange(201) % 2 == 1, 4.0, 2.0)  # Simpson: 1, 4, 2, 4, ..., 2, 4, 1
-weights[[0, -1]] = 1.0
-integral = np.tensordot(weights, along, axes=1) / 600  # sum of weights[i] * along[i] * h / 3
+ts = (np.arange(20_000) + 0.5) / 20_000
+zs = solve(G, z0, [0.0, *ts], theta, rtol=1e-11, atol=1e-12).y[1:]  # without the start
+integral = G(0.0, zs, theta).mean(axis=0)
 with_start, without = np.abs(z0 + integral - ode).max(), np.abs(integral - ode).max()
 print(f"distance to the ODE: S3, with z(t0), {with_start:.1e};  N4, without it, {without:.1e}")
 assert with_start < 1e-8 < 0.1 < without

@@ -51,9 +51,10 @@ from tinyode.testing import central_difference, check_engine, check_vjp, check_w
 # > *vector-Jacobian product* (VJP) of the step. It makes the cotangent of the input from the
 # > cotangent of the output.
 #
-# The gradient of a neural ODE needs nothing else of its field (chapter 5). In NumPy, a row and a
-# column of two numbers are both arrays of shape `(2,)`: `g @ J` is the row times the matrix, and
-# `J @ v` the matrix times a column.
+# In NumPy, a row and a column of two numbers are both arrays of shape `(2,)`: `g @ J` is the row
+# times the matrix, and `J @ v` the matrix times a column. `central_difference` moves `x` a little
+# forth and back along `unit`, and returns the slope of the loss in this direction. (Points and
+# directions stand in tuples, one for each argument of the function.)
 
 # %%
 step = lambda x: np.array([x[0] * x[1], x[0] + x[1]])
@@ -64,9 +65,6 @@ print("g J =", g @ J, "  dL/dx by finite differences:", np.round(measured, 9))
 assert np.allclose(g @ J, measured)
 
 # %% [markdown]
-# (`central_difference` moves `x` a little forth and back along the direction `unit`, and looks at
-# the loss. Points and directions stand in tuples, one for each argument of the function.)
-#
 # ## The chain rule has a direction
 #
 # For a chain of steps $x_0 \to x_1 \to x_2 \to x_3 \to L$ the derivative is a product of Jacobians,
@@ -199,8 +197,9 @@ save(
 # The engine does what we have just done. `Var` is a number or an array that also keeps its
 # *parents*, the Vars that it was made from. For `a + b` Python calls `a.__add__(b)`, for `a * b`
 # `a.__mul__(b)`, and for `a @ b` `a.__matmul__(b)`; these return a new Var with the parents `a` and
-# `b`. With each parent it keeps a function, from its own cotangent to what it sends to this parent:
-# the rules from above. `gradient` walks back.
+# `b`. Beside each parent stands a function, one of the rules from above. It takes the cotangent of
+# the new Var, and returns what the parent gets. (A `lambda` can use the names around it, here
+# `self` and `other`, also later.) `gradient` walks back.
 
 
 # %%
@@ -359,12 +358,12 @@ for n in (5, 10, 15):
 # | rule | a function for each parent | one function for all operands, which returns a list |
 # | constants | are Vars, and get cotangents | are not recorded; `wanted` says which operands need one |
 # | shapes | operands have equal shapes | `fit` sums the cotangent of an operand that was broadcast (exercise 3.4) |
-# | derivatives of derivatives | no: the rules compute with plain arrays | yes: the sweep of an inner tape is recorded on the outer one |
+# | derivatives of derivatives | no: the rules compute with plain arrays | yes: rules are NumPy code, so a second tape can record the walk back |
 #
-# The record of an operation has five parts: the rule; which operands are wanted; where these stand
-# on the tape; the value; all operands. A rule gets the cotangent, the value, the numbers of the
-# wanted operands (not needed here) and the operands. Here are the two operations of $y = \tanh(z)$,
-# $z = x w$, written on a tape by hand; $x$ is a constant:
+# Here are the two operations of $y = \tanh(z)$, $z = x w$, written on a tape by hand; $x$ is a
+# constant. Each record has the rule, the value `value` and the operands `args`. In $x w$ operand 0
+# is $x$, and only operand 1, $w$, needs a cotangent: `wanted=(1,)`. Its position on the tape is 0:
+# `parents=(0,)`. A rule gets the cotangent, the value, `wanted` (not used here) and the operands:
 
 # %%
 x0, w0 = np.float64(0.5), np.float64(2.0)
@@ -396,9 +395,9 @@ assert dy_dw == x0 * (1 - y0**2) and np.isclose(dy_dw, grad(lambda w: np.tanh(x0
 #
 # `jvp` goes the other way. For a small change $v$ of the input, a column called *tangent*, it gives
 # the change $J v$ of the output. It needs no new rules: it calls `vjp` twice. The pullback is a
-# function too. Written with columns, it takes $g^T$ to $J^T g^T$. This is linear in $g^T$, so its
-# own Jacobian is $J^T$. Its pullback therefore multiplies a row $v^T$ by $J^T$ from the right, and
-# $v^T J^T = (J v)^T$. With the step and the numbers of the first section:
+# function too. Written with columns, it is linear: it takes $g^T$ to $J^T g^T$, so its own Jacobian
+# is $J^T$. Its pullback takes a row $v^T$ to $v^T J^T$, and this is $(J v)^T$. With the step and
+# the numbers of the first section:
 
 # %%
 x, g, v = np.array([2.0, 3.0]), np.array([12.0, 1.0]), np.array([1.0, 2.0])
@@ -436,7 +435,7 @@ assert np.isclose(grad(grad(grad(np.sin)))(1.0), -np.cos(1.0))
 
 # %% [markdown]
 # Where a gradient would get lost, the engine says so and does not return zero. `math.sin` is not a
-# function of NumPy, and `np.fft.fft` has no rule:
+# function of NumPy, and `np.fft.fft` has no rule. (A "traced" array is one that is being recorded.)
 
 
 # %%
@@ -543,10 +542,11 @@ for name, bottom in zip(curves, bottoms):
 
 # %% [markdown]
 # A computer knows each $f$ only up to a relative error of about $u = 1.1 \cdot 10^{-16}$, half of
-# the last bit, and the quotient divides this error by $h$. For the forward difference the total is
-# about $\frac h2 |f''| + \frac{2u |f|}{h}$. The first term falls with $h$ and the second grows, so
-# the curve is a V; the bottom is at $h = 2 \sqrt{u |f / f''|}$. For the central difference the
-# total is about $\frac{h^2}{6} |f'''| + \frac{u |f|}{h}$, with the bottom at
+# the last bit. The two values of a quotient are together wrong by up to $2u |f|$, which is divided
+# by $h$, or by $2h$. So the total for the forward difference is about
+# $\frac h2 |f''| + \frac{2u |f|}{h}$. With $h$ the first term grows and the second falls: the curve
+# is a V. At its bottom the derivative by $h$ is zero, so $h = 2 \sqrt{u |f / f''|}$.
+# For the central difference the total is $\frac{h^2}{6} |f'''| + \frac{u |f|}{h}$, the bottom at
 # $h = \sqrt[3]{3u |f / f'''|}$. **No $h$ gives full accuracy**, and reverse mode has no $h$.
 #
 # So a finite difference can tell a *right* derivative from a *wrong* one, but seldom gives the last
