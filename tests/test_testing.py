@@ -282,7 +282,17 @@ def student(mistake=None):
         solve.defvjp(forward, backward)
         return [*solve(z0, A, b, t)] if mistake == "list" else solve(z0, A, b, t)
 
-    return odeint
+    def of_any_parameters(f, z0, t, *args):
+        """Take A and b as they are, and other parameters as one vector in the place of b."""
+        if len(args) == 2:
+            return odeint(f, z0, t, *args)
+        ends = np.cumsum([0, *map(np.size, args)])
+        parts = [(slice(*ends[i : i + 2]), np.shape(x)) for i, x in enumerate(args)]
+        unpacked = lambda b: [b[part].reshape(shape) for part, shape in parts]
+        b = np.concatenate([np.zeros(0), *[np.reshape(x, -1) for x in args]])
+        return odeint(lambda t, z, _, b: f(t, z, *unpacked(b)), z0, t, np.zeros((len(z0),) * 2), b)
+
+    return of_any_parameters
 
 
 def test_check_odeint_passes_a_right_adjoint():
@@ -416,7 +426,7 @@ def test_check_odeint_names_what_is_wrong(mistake, words):
 )
 def test_check_odeint_says_how_much_shorter_the_steps_must_be(mistake, order, pieces, shorter):
     with pytest.raises(AssertionError) as error:
-        check_odeint(student(mistake), max_examples=6)
+        check_odeint(student(mistake), max_examples=12)
     message = str(error.value)
     assert re.search(r"they are off by \d\.\de-0\d relative to 1 \+ \|z\|, where 1.0e-04", message)
     assert f"in {pieces} pieces, the error falls with order {order} to " in message
@@ -434,7 +444,7 @@ def test_check_odeint_says_how_much_smaller_a_tolerance_must_be():
     with pytest.raises(
         AssertionError, match=r"the values.* A tolerance \d+ times smaller would do"
     ):
-        check_odeint(loose, max_examples=6)
+        check_odeint(loose, max_examples=12)
     with pytest.raises(AssertionError, match=r"dL/.* is off by .* or something stands still: "):
         check_odeint(student("Euler backwards"), max_examples=6)
     for options in (
@@ -526,6 +536,43 @@ def test_gradients_that_are_nearly_right_are_found():
         with pytest.raises(AssertionError, match=name):
             check_odeint(solver, max_examples=6)
     check_odeint(slightly, max_examples=6, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "solver, words",
+    [
+        (lambda f, y0, t, A, b: odeint(f, y0, t, A, b), r"no array, as in odeint\(f, y0, t\), it"),
+        (
+            lambda f, y0, t, A, *b: odeint(f, y0, t, A, *b),
+            "no array, .* raises TypeError: .*must take any number of arrays, def odeint",
+        ),
+        (
+            lambda f, y0, t, *args: odeint(f, y0, t, *args[:1], *args[1:2]),
+            r"three arrays, as in odeint\(f, y0, t, a, b, c\), it raises TypeError",
+        ),
+        (
+            lambda f, y0, t, *args: odeint(f, y0, t, *args[:2], *map(stop_gradient, args[2:])),
+            r"three arrays, .* dL/d\(args\[2\]\) is wrong: expected \[.*; got \[0. 0.\]",
+        ),
+        (
+            lambda f, y0, t, *args: odeint(
+                f, y0, t, *(args if len(args) > 1 else map(stop_gradient, args))
+            ),
+            r"one array, as in odeint\(f, y0, t, a\), dL/d\(args\[0\]\) is wrong",
+        ),
+        (
+            lambda f, y0, t, *args: odeint(f, y0 if args else stop_gradient(y0), t, *args),
+            r"no array, .* dL/dz\(t0\) is wrong: expected",
+        ),
+        (
+            lambda f, y0, t, *args: odeint(f, y0 * (1 + (len(args) == 3)), t, *args),
+            r"three arrays, .* z\(t_i\) is wrong: expected",
+        ),
+    ],
+)
+def test_check_odeint_gives_none_one_and_three_arrays_too(solver, words):
+    with pytest.raises(AssertionError, match=f"(?s)with two arrays .* is right; with {words}"):
+        check_odeint(solver, max_examples=3)
 
 
 def test_rounding_of_a_difference_is_allowed_for():

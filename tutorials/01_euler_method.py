@@ -504,17 +504,21 @@ for n in (10, 100, 1000):
     print(f"n = {n:4}: error / (e / 2n) = {(np.e - ys[-1]) / (constant / n):.4f}")
 
 # %% [check 1.1]
-assert isinstance(constant, (int, float)), f"constant is {constant!r}; it should be a number."
-assert constant > 0, "Euler's numbers stay below e here, so e - (1 + 1/n)^n and C are positive."
-assert abs(constant - 0.5) > 0.01, (
+try:
+    number = np.nan if isinstance(constant, (str, bytes)) else float(constant)
+except (TypeError, ValueError):
+    number = np.nan
+assert np.isfinite(number), f"constant is {constant!r}; it should be a number."
+assert number > 0, "Euler's numbers stay below e here, so e - (1 + 1/n)^n and C are positive."
+assert abs(number - 0.5) > 0.01, (
     "1/2 belongs to the logarithm: log (1 + 1/n)^n is close to 1 - 1/2n. Take exp of both sides."
 )
-assert abs(constant - np.e) > 0.01, (
+assert abs(number - np.e) > 0.01, (
     "e is twice too large. The second term of log (1 + x) = x - x^2 / 2 + ... has the factor 1/2."
 )
 measured = 1000 * (np.e - (1 + 1 / 1000) ** 1000)
-assert abs(constant / measured - 1) < 0.01, (
-    f"With n = 1000 steps, n times the error is {measured:.4f}. Your C is {constant:.4f}."
+assert abs(number / measured - 1) < 0.01, (
+    f"With n = 1000 steps, n times the error is {measured:.4f}. Your C is {number:.4f}."
 )
 
 # %% [exercise 1.2] level 2

@@ -24,7 +24,7 @@ import numpy as np
 from tinyode import grad, jacobian, jvp, nn, program, vjp
 from tinyode.autodiff.tape import Tape, sweep
 from tinyode.plotting import COLOURS, draw, panels, save
-from tinyode.testing import central_difference, check_engine, check_vjp
+from tinyode.testing import central_difference, check_engine, check_vjp, check_without
 
 # %% [markdown]
 # ## One step, in numbers
@@ -939,6 +939,7 @@ print("g J by my engine", by_mine[0], "  by the library", by_library[0])
 
 # %% [check 3.5]
 check_engine(my_gradient)
+check_without(lambda: my_gradient(lambda x, y: (x * y).sum(), np.ones(2), np.ones(2)), "tinyode")
 
 # %% [markdown]
 # ## What to remember

@@ -22,7 +22,7 @@ import numpy as np
 
 from tinyode import grad, jacobian, root, vjp
 from tinyode.plotting import COLOURS, panels, save
-from tinyode.testing import central_difference, check_root_adjoint
+from tinyode.testing import central_difference, check_root_adjoint, check_without
 
 # %% [markdown]
 # ## One equation
@@ -582,6 +582,7 @@ print(my_adjoint(f, g, np.zeros(2), np.array([1.0, 2.0])))
 
 # %% [check 4.2]
 check_root_adjoint(my_adjoint)
+check_without(lambda: my_adjoint(f, g, np.zeros(2), np.array([1.0, 2.0])), root)
 
 # %% [exercise 4.3] level 2
 # Hold $p_2 = 2$ in example 2. As a function of $p_1$ alone, $g$ has two minima, and its slope

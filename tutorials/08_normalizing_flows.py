@@ -895,7 +895,7 @@ print(f"highest density {highest:.3f}, that of two moons {highest_of_moons:.3f}:
 assert not makes_moons
 
 # %% [check 8.3]
-assert isinstance(highest, (int, float)), f"highest is {highest}; it should be a number"
+assert isinstance(highest, (int, float, np.number)), f"highest is {highest}; it should be a number"
 assert isinstance(makes_moons, (bool, np.bool_)), f"makes_moons is {makes_moons}: True or False?"
 at_origin = np.exp(models.flows.log_normal(np.zeros((1, 2))))[0]
 of_moons = np.exp(datasets.log_density("two_moons", held_out["two_moons"])).max()

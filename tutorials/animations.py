@@ -182,8 +182,13 @@ def cotangents_run_back():
     return figure, update, frames, {"seconds": 0.9, "pause": 5.0}
 
 
-def adjoint_runs_back():
-    """The pendulum of chapter 5: the state forward, the adjoint back, with jumps."""
+def pendulum():
+    """Solve the state of the pendulum forward, and its adjoint back.
+
+    Return the times of the observations, what was seen, finer times, the angles there, and where
+    among them the observations are. Then the walk back, with the points before a jump too: times,
+    adjoints, and the places of the jumps with the number of the observation.
+    """
     theta, z0, times = np.array([2.0, 0.7]), np.array([1.2, 0.0]), np.array([0, 0.8, 1.5, 2.2, 3])
     tight = {"rtol": 1e-9, "atol": 1e-9}
 
@@ -192,20 +197,18 @@ def adjoint_runs_back():
         return np.array([z[1], rhs])
 
     seen = solve(f, z0, times, np.array([3.0, 0.2]), **tight).y[:, 0]
-    fine = np.linspace(0, 3, 61)  # all observations are among these times
+    fine = np.linspace(0, 3, 61)
     state = solve(f, z0, fine, theta, **tight).y[:, 0]
     at = [int(np.argmin(np.abs(fine - time))) for time in times]
-    misses = state[at] - seen
 
     def backward(t, s):
         f_z, pullback = vjp(lambda z: f(t, z, theta), s[0])
         return f_z, pullback(-s[1])[0]
 
     a, ends = np.zeros(2), solve(f, z0, times, theta, **tight).y
-    walked: list = [(3.0, a)]  # every point of the walk back, those before a jump too
-    jumps = {}  # its place in the walk -> which observation
+    walked, jumps = [(3.0, a)], {}
     for i in range(4, 0, -1):
-        a = a + np.array([misses[i], 0.0])
+        a = a + np.array([state[at[i]] - seen[i], 0.0])
         jumps[len(walked)] = i
         walked.append((times[i], a))
         back = fine[at[i - 1] : at[i] + 1][::-1]
@@ -213,7 +216,12 @@ def adjoint_runs_back():
         walked += list(zip(back[1:], s[1:]))
         a = s[-1]
     t_back, a_back = np.array([t for t, _ in walked]), np.array([a for _, a in walked])
+    return times, seen, fine, state, at, t_back, a_back, jumps
 
+
+def adjoint_runs_back():
+    """The pendulum of chapter 5: the state forward, the adjoint back, with jumps."""
+    times, seen, fine, state, at, t_back, a_back, jumps = pendulum()
     figure, (top, bottom) = panels(1, 2, width=7, height=5.6, sharex=True)
     (solved,) = top.plot([], [], color="black", label="angle $z_1$, forward")
     cross = {"color": RED, "markersize": 11, "markeredgewidth": 3}
@@ -250,7 +258,7 @@ def adjoint_runs_back():
         i = jumps.get(k)
         if i:
             miss.set_data([here, here], [seen[i], state[at[i]]])
-            says = f"Jump: $a_1$ gets the miss, {misses[i]:+.2f}, at $t$ = {here:.2f}"
+            says = f"Jump: $a_1$ gets the miss, {state[at[i]] - seen[i]:+.2f}, at $t$ = {here:.2f}"
         elif k == len(t_back) - 1:
             says = f"At $t_0$: dL/dz = ({a_back[k, 0]:.2f}, {a_back[k, 1]:.2f})"
         else:

@@ -1,6 +1,7 @@
 """`check_by_hand` passes what is right, and says of what is wrong in which line and what it is."""
 
 import ast
+import functools
 import itertools
 import re
 
@@ -272,7 +273,8 @@ def writes(x, a):
         (lambda x, a: (np.sin(x), ("a",)), "the cotangent of x is 'a'; it must be an array"),
         (lambda x, a: (np.sin(x), (0 * x,)), "the cotangent of x is wrong, it is zero"),
         (lambda x: (np.sin(x), (x,)), r"takes \(x\); it must take 2 arguments: those of f and"),
-        (lambda *x: (np.sin(x[0]), (0,)), r"argument 1 has the shape \(\); it must have \(3,\)"),
+        (lambda *x: (np.sin(x[0]), (0,)), r"of x has the shape \(\); it must have \(3,\)"),
+        (lambda x, *a: (np.sin(x), (0,)), r"of x has the shape \(\); it must have \(3,\)"),
         (writes, "has written into its argument a; copy it"),
         (lambda x, a: 1 / 0, "the function fails with ZeroDivisionError: division by zero"),
     ],
@@ -310,7 +312,7 @@ def test_containers_have_cotangents_of_their_structure():
     assert "the cotangent of theta['b'][0] has the shape (3, 4); it must have (4,)" in said
     assert "line 4: you have a_u; it is np.sum(a_u, axis=0)" in said
     said = message(lambda *x: (by_hand(*x)[0], (0 * z, (W, W))), dense, z, theta)
-    assert "is (array, array); it must have the structure of argument 2, {'W': array," in said
+    assert "is (array, array); it must have the structure of theta, {'W': array," in said
 
 
 def test_what_is_no_floating_point_number_has_no_cotangent():
@@ -338,6 +340,79 @@ def test_code_that_is_not_straight_gets_the_numbers_and_no_line():
     said = message(branched, abs, 1.0)
     assert "it is 2 times what it should be: expected\n" in said and "line" not in said
     assert "give the source of the function as a str" in message(namespace["made"], np.sin, 1.0)
+
+
+def test_a_function_that_names_no_arguments_is_told_why_no_line_is_named():
+    def without_wraps(f):
+        return lambda *args: f(*args)
+
+    def wrong(z, W, a):
+        f = np.tanh(z @ W)
+        a_u = a * (1 + f * f)
+        return f, (a_u @ W.T, z.T @ a_u)
+
+    for function in (without_wraps(wrong), lambda z, *rest: wrong(z, *rest)):
+        said = message(function, lambda z, W: np.tanh(z @ W), z, W)
+        assert "the cotangent of z is wrong" in said and "the cotangent of W is wrong" in said
+        assert "(no line can be named, since the function takes *args: give it a name" in said
+    writes = message(lambda *x: x[-1].fill(0), np.sin, z)
+    assert "written into its argument cotangent" in writes
+    nameless = message(lambda *x: (x[0], (0 * x[0],)), lambda *x: x[0], z)
+    assert "the cotangent of argument 1 is wrong" in nameless
+    assert "line 3: you have" in message(functools.wraps(wrong)(without_wraps(wrong)), layer, z, W)
+
+
+def test_lines_with_defaults_and_names_of_their_own():
+    def by_default(x, a, factor=2.0, shift=0.0):
+        y = np.sin(x)
+        return y, (factor * a * np.cos(x + shift),)
+
+    def given_by_default(x, a=None):
+        y = np.sin(x)
+        return y, (2 * a * np.cos(x),)
+
+    def in_a_comprehension(x, a):
+        y = sum([2 * k for k in (x, x)])
+        return y, (sum([k * a for k in (1, 2)]),)
+
+    def by_walrus(x, a):
+        return (y := np.sin(x)), ((slope := np.sqrt(1 - y * y)) * slope * a,)
+
+    x = np.array([0.3, 0.6])
+    assert "line 3: you have factor * a" in message(by_default, np.sin, x)
+    assert "2 times what it should be" in message(given_by_default, np.sin, x)
+    assert "the cotangent of x is wrong" in message(in_a_comprehension, lambda x: 4 * x, x)
+    assert "the cotangent of x is wrong" in message(by_walrus, np.sin, x)
+
+
+def test_the_rounding_of_a_shorter_type_is_named():
+    def inside(z, W, a, kind=np.float32):
+        f = np.tanh((z @ W).astype(kind))
+        a_u = a * (1 - f * f)
+        return f, (a_u @ W.T, z.T @ a_u)
+
+    def of_all(z, W, a):
+        f, cotangents = inside(z, W, a)
+        return f.astype(float), tuple(x.astype(np.float16) for x in cotangents)
+
+    said = message(inside, layer, z, W)
+    assert re.search(
+        r"the value is off by \de-0[78] of its largest number, which is the rounding of a shorter"
+        r" type\. It has the type float32 \(f has float64\); compute with float64",
+        said,
+    )
+    assert "1 times" not in said and "expected" not in said and "you have" not in said
+    assert said.endswith("it begins in line 2: f = np.tanh((z @ W).astype(kind))")
+    said = message(of_all, layer, z, W)
+    assert re.search(
+        r"the value is off by .* type\. Is float32 used on the way\? \(f has float64", said
+    )
+    said = message(lambda z, W, a: (layer(z, W), of_all(z, W, a)[1]), layer, z, W)
+    assert re.search(
+        r"of z is off by \de-04 of its .* It has the type float16 \(f has float64\)", said
+    )
+    slightly = lambda z, W, a: (layer(z, W), tuple(1.001 * x for x in inside(z, W, a, float)[1]))
+    assert "of z is wrong, it is 1.001 times what it should be" in message(slightly, layer, z, W)
 
 
 def test_lines_that_write_into_arrays_and_lines_of_helpers():

@@ -22,8 +22,9 @@ from engines import (
 
 from tinyode import grad
 from tinyode.testing import check_engine
-from tinyode.testing.engine.mistakes import MISTAKES, by_visits, made
+from tinyode.testing.engine.mistakes import MISTAKES
 from tinyode.testing.engine.programs import BETWEEN, INPUTS, OPERATIONS, drawn
+from tinyode.testing.engine.reverse import by_visits, made
 
 
 def by_library(f, *arrays):
@@ -118,6 +119,8 @@ MADE = [
     (engine("not undone"), f"broadcasting is not undone. .*{UNDO}"),
     (engine("undone by a mean"), "broadcasting is undone by a mean; .* so it is a sum: g.sum"),
     (engine("undone for lacking axes only"), "not for its axes of length 1. .*keepdims=True"),
+    (engine("first copy"), "broadcasting is undone by taking the first of the copies; each copy"),
+    (engine("by value"), "two values with equal numbers share one cotangent, since the cotangents"),
     (with_walk(by_recursion), WALK_ORDER),
     (with_walk(by_recursion_once), WALK_ORDER),
     (with_walk(by_levels), WALK_ORDER),
@@ -132,6 +135,25 @@ def test_what_is_wrong_is_named(gradient, words):
     assert "one of these" not in str(said.value)
 
 
+def test_what_only_the_smallest_program_cannot_tell_from_a_known_mistake_is_not_sure():
+    """The cotangent is the same for all copies there, so the last of them is their mean."""
+    with pytest.raises(AssertionError, match=r"dL/d. is wrong") as said:
+        check_engine(engine("last copy"))
+    assert "What is wrong" not in str(said.value)
+    both = "\n- broadcasting is undone by a mean;", "\n- broadcasting is undone by taking the first"
+    assert "Perhaps:" in str(said.value) and all(words in str(said.value) for words in both)
+
+
+def test_a_mistake_that_other_programs_refute_is_not_named():
+    """All gradients are four times too large, but rarely, so the walk begins with 1."""
+
+    def rarely(f, *arrays):
+        return [x * (4 if f(*arrays) < -2 else 1) for x in by_library(f, *arrays)]
+
+    with pytest.raises(AssertionError, match="No mistake that check_engine knows gives these"):
+        check_engine(rarely)
+
+
 def test_handing_on_the_whole_sum_at_each_arrival_is_named():
     with pytest.raises(AssertionError, match=WALK_ORDER):
         check_engine(arriving(whole=True), ("+", "*"))
@@ -141,6 +163,43 @@ def test_a_right_engine_that_walks_every_path_is_told_what_it_costs():
     with pytest.raises(AssertionError, match=r"right, but 6 lines `b = a \+ a` take .* doubles"):
         check_engine(arriving(whole=False), ("+", "*"))
     assert sys.getprofile() is None
+
+
+def by_complex_steps(f, *arrays):
+    gradients = [np.zeros(x.shape) for x in arrays]
+    for i, gradient in enumerate(gradients):
+        for j in np.ndindex(gradient.shape):
+            moved = [x.astype(complex) for x in arrays]
+            moved[i][j] += 1e-30j
+            gradient[j] = np.imag(f(*moved)) / 1e-30
+    return gradients
+
+
+@pytest.mark.parametrize(
+    "operations, words",
+    [
+        (
+            OPERATIONS,
+            "2 times for 2 elements of one array, and 22 times for 22, as for differences",
+        ),
+        (("sum",), "2 times for 2 elements of one array"),
+        (("+",), "2 times for 2 arguments, and 22 times for 22"),
+        (("*", "tanh"), "2 times for 2 arguments"),
+        (("tanh",), "2 times for 2 arguments"),
+    ],
+)
+def test_right_gradients_by_a_call_of_f_for_each_number_are_no_reverse_mode(operations, words):
+    with pytest.raises(AssertionError, match=f"gradients are right, but f is called {words}"):
+        check_engine(by_complex_steps, operations, max_examples=5)
+
+
+def test_an_engine_may_call_f_a_few_times():
+    def twice(f, *arrays):
+        f(*arrays)
+        return engine()(f, *arrays)
+
+    for operations in (OPERATIONS, ("+", "tanh")):
+        check_engine(twice, operations, max_examples=5)
 
 
 def test_two_mistakes_are_found_one_after_the_other():
@@ -408,7 +467,7 @@ def test_the_engine_of_the_recogniser_is_right_as_it_stands():
     """And each of its mistakes changes a gradient, so that it can be recognised."""
     rng = np.random.default_rng(1)
     choose = lambda options: options[int(rng.integers(len(options)))]
-    programs = [drawn(choose, OPERATIONS, 2) for _ in range(60)]
+    programs = [drawn(choose, OPERATIONS, 2) for _ in range(400)]  # equal values are rare
     found = [by_library(program, *program.inputs()) for program in programs]
     for walk in (None, by_visits):
         for program, right in zip(programs, found):

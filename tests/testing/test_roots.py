@@ -207,9 +207,40 @@ def by_scipy(f, g, u0, p):
     return vjp(lambda p: f(u, p), p)[1](-linalg.inv(jacobian(f, 0)(u, p)).T @ grad(g)(u))[0]
 
 
+def with_inverse(inverse):
+    def adjoint(f, g, u0, p):
+        u = root(f, u0, p)
+        return vjp(lambda p: f(u, p), p)[1](-inverse(jacobian(f, 0)(u, p)).T @ grad(g)(u))[0]
+
+    return adjoint
+
+
+def by_factors(J):
+    linalg = pytest.importorskip("scipy.linalg")
+    return linalg.lu_solve(linalg.lu_factor(J), np.eye(len(J)))
+
+
+by_unit_vectors = with_inverse(
+    lambda J: np.stack([np.linalg.solve(J, e) for e in np.eye(len(J))]).T
+)
+
+
 @pytest.mark.parametrize(
     "adjoint, words",
     [
+        (
+            with_inverse(lambda J: np.linalg.matrix_power(J, -1)),
+            "numpy.linalg.matrix_power was called with n = -1, which computes a dense inverse",
+        ),
+        (
+            with_inverse(lambda J: np.linalg.tensorinv(J, ind=1)),
+            "numpy.linalg.tensorinv was called, which computes",
+        ),
+        (with_inverse(by_factors), "scipy.linalg.lu_solve was called with 3 right-hand sides, as"),
+        (
+            by_unit_vectors,
+            "numpy.linalg.solve is called 3 times for 3 unknowns and 23 times for 23, one for",
+        ),
         (
             by_inverse,
             "numpy.linalg.inv was called, which computes a dense inverse. There is one system",
@@ -230,6 +261,17 @@ def by_scipy(f, g, u0, p):
 def test_a_right_gradient_that_costs_too_much_is_told_so(adjoint, words):
     with pytest.raises(AssertionError, match=f"the gradients are right, but {words}"):
         check_root_adjoint(adjoint, max_examples=10)
+
+
+def test_what_is_no_inverse_passes():
+    """A power that is positive, and an inverse by a decomposition, which the check does not see."""
+
+    def squared(J):
+        assert np.allclose(np.linalg.matrix_power(J, 2), J @ J)
+        u, s, vt = np.linalg.svd(J)
+        return vt.T @ np.diag(1 / s) @ u.T
+
+    check_root_adjoint(with_inverse(squared), max_examples=5)
 
 
 def test_the_numbers_of_the_cost_are_those_of_the_formulas():

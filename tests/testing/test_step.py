@@ -99,7 +99,7 @@ def rk4(mistake=None):
 @pytest.mark.parametrize("method", TABLEAUS.values(), ids=lambda m: m.name)
 def test_a_step_of_each_method_of_the_library_passes_at_its_order(method):
     def step(f, t, y, h):
-        options = {"step_size": h} if method.e is None else {"rtol": 1e-8, "atol": 1e-8}
+        options = {"step_size": abs(h)} if method.e is None else {"rtol": 1e-8, "atol": 1e-8}
         return solve(f, y, [t, t + h], method=method.name, **options).y[-1]
 
     check_step(step, method.order)
@@ -108,7 +108,7 @@ def test_a_step_of_each_method_of_the_library_passes_at_its_order(method):
 @pytest.mark.parametrize("method", [m for m in TABLEAUS.values() if m.e is None and m.order < 5])
 def test_and_fails_at_the_next(method):
     def step(f, t, y, h):
-        return solve(f, y, [t, t + h], method=method.name, step_size=h).y[-1]
+        return solve(f, y, [t, t + h], method=method.name, step_size=abs(h)).y[-1]
 
     with pytest.raises(AssertionError, match=f"order {method.order}, not|the order must be"):
         check_step(step, method.order + 1)
@@ -349,3 +349,37 @@ def test_what_is_no_function_is_refused_and_what_a_step_raises_is_passed_on():
         check_step(lambda f, t, y, h, theta: y, 1)
     with pytest.raises(ZeroDivisionError):
         check_step(lambda f, t, y, h: y + 1 // 0, 1)
+
+
+def euler_where(is_so):
+    """RK4, and where something is so of h, a step of Euler's method."""
+    return lambda f, t, y, h: (euler if is_so(h) else rk4())(f, t, y, h)
+
+
+BACK = r"with h = -0\.4 \(a step back in time; is \|h\| taken, .* with h = 0\.4 it is right\), the"
+
+
+@pytest.mark.parametrize(
+    "step, order, words",
+    [
+        (lambda f, t, y, h: rk4()(f, t, y, abs(h)), 4, f"{BACK} .*order 0, .*your method has -1"),
+        (lambda f, t, y, h: rk4()(f, t, y, h if h > 0 else 2 * h), 4, f"{BACK} .*of order 0, not"),
+        (lambda f, t, y, h: iterated(f, t, y, abs(h)), 2, f"{BACK} method is of order 0, not 2"),
+        (lambda f, t, y, h: newton(f, t, y, abs(h)), 1, f"{BACK} order must be 1; measured by"),
+        (lambda f, t, y, h: rk4()(f, t, y, h) if h > 0 else y, 4, f"{BACK} step does not call f"),
+        (lambda f, t, y, h: rk4()(f, t, y, h) if h > 0 else None, 4, f"{BACK} step returns None"),
+        (euler_where(lambda h: h < 0.02), 4, f"{BACK} method is of order 1, not 4"),
+        (euler_where(lambda h: abs(h) < 0.3), 4, "check_step: the order must be 4; measured by"),
+        (
+            euler_where(lambda h: abs(h) < 0.03),
+            4,
+            r"with h = 0\.004 \(with h = 0\.4 it is right\), t",
+        ),
+        (euler_where(lambda h: abs(h) < 0.01), 4, r"with h = 0\.004 .* is of order 1, not 4"),
+        (euler_where(lambda h: abs(h) < 0.001), 4, r"with h = 0\.0004 .* is of order 1, not 4"),
+        (euler_where(lambda h: -0.01 < h < 0), 4, r"with h = -0\.004 .* is of order 1, not 4"),
+    ],
+)
+def test_steps_of_all_lengths_and_both_directions_are_tried(step, order, words):
+    with pytest.raises(AssertionError, match=f"(?s){words}"):
+        check_step(step, order)

@@ -52,6 +52,79 @@ def test_an_exercise_alone(exercise, exercise_runs):
     assert status == "wrong" and len(message) > 10, (status, message)
 
 
+def with_answer(number, exercise, answer, folder):
+    """Write a copy with an answer to one exercise."""
+    copy = copy_of(number, exercise, "stub", folder)
+    found = [
+        cell._replace(source=answer) if (cell.tag, cell.exercise) == ("stub", exercise) else cell
+        for cell in cells.read(copy)
+    ]
+    copy.write_text(cells.script(found), encoding="utf-8")
+    return copy
+
+
+FORBIDDEN = [
+    (
+        "3.5",
+        "def my_gradient(f, *arrays):\n    return grad(f, tuple(range(len(arrays))))(*arrays)",
+        "`grad` of tinyode, in line",
+    ),
+    (
+        "4.2",
+        "def my_adjoint(f, g, u0, p):\n    return grad(lambda p: g(root(f, u0, p)))(p)",
+        "`root` of tinyode, in line",
+    ),
+    (
+        "5.1",
+        "def block_by_hand(z, W, b, a):\n"
+        "    f, pullback = vjp(block, z, W, b)\n"
+        "    return f, pullback(a)",
+        "`vjp` of tinyode, in line",
+    ),
+    (
+        "5.5",
+        "my_odeint = lambda f, y0, t, *args: odeint(f, y0, t, *args)",
+        "`odeint` of tinyode, in",
+    ),
+    ("5.5", "my_odeint = odeint", "`odeint` of tinyode\nThe exercise"),
+    (
+        "5.6",
+        "def predators_by_hand(z, theta, a):\n"
+        "    f, pullback = vjp(hares_and_lynx, z, theta)\n"
+        "    return f, pullback(a)",
+        "`vjp` of tinyode, in line",
+    ),
+]
+
+
+@pytest.mark.parametrize("exercise, answer, words", FORBIDDEN)
+def test_what_an_exercise_forbids_is_refused(exercise, answer, words, tmp_path):
+    """All of these give the right numbers."""
+    number = int(exercise.split(".")[0])
+    copy = with_answer(number, exercise, answer, tmp_path)
+    status, message = checking.run_exercise(CHAPTERS[number], copy, exercise, 60.0)
+    assert status == "wrong" and message.startswith("your code calls "), message
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    "answer, is_right",
+    [
+        ("np.float32(np.e / 2)", True),
+        ("__import__('fractions').Fraction(2718281828, 2 * 10**9)", True),
+        ("np.array(np.e / 2)", True),
+        ("'1.359'", False),
+        ("np.nan", False),
+        ("[np.e / 2, 1]", False),
+        ("1.359j", False),
+    ],
+)
+def test_a_number_of_any_type_is_a_number(answer, is_right, tmp_path):
+    copy = with_answer(1, "1.1", f"constant = {answer}", tmp_path)
+    status, message = checking.run_exercise(CHAPTERS[1], copy, "1.1", 60.0)
+    assert (status == "done") if is_right else "it should be a number" in message, message
+
+
 @pytest.mark.parametrize("number", CHAPTERS)
 def test_the_cells_of_a_chapter(number):
     """Exercises in order, each whole; no later cell builds on a solution; messages everywhere."""

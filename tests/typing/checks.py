@@ -13,6 +13,7 @@ from tinyode.testing import (
     check_root_adjoint,
     check_step,
     check_vjp,
+    check_without,
     check_your_test,
     complex_step,
     inner,
@@ -66,6 +67,7 @@ check_engine(gradient, operations=("+", "*", "sum"), max_examples=5)
 check_root_adjoint(adjoint, rtol=1e-5, max_examples=5)
 check_by_hand(lambda x, a: (x * x, (2 * x * a,)), lambda x: x * x, x)
 check_step(lambda f, t, y, h: y + h * f(t, y), order=1)
+check_without(lambda: by_hand(x, x), grad, "tinyode")
 check_your_test(test_of_gradients)
 reveal_type(gradients(BOXES["A"], experiment()))  # dict[str, Array]
 reveal_type(CATALOGUE[1].what)  # str

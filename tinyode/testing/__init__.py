@@ -7,11 +7,13 @@ for comparisons of your own.
 The others check what a student writes, and say in words what is wrong: `check_by_hand` a product
 derived with pen and paper, and on drawn problems `check_step` one step of a method, `check_engine`
 a reverse mode, `check_root_adjoint` the adjoint of a system of equations, and `check_odeint` a
-whole differentiable solver. `check_your_test` turns this round: it counts the wrong solvers that a
-test of yours finds (see `tinyode.testing.laboratory`).
+whole differentiable solver. `check_without` says if a function calls what it must do without.
+`check_your_test` turns this round: it counts the wrong solvers that a test of yours finds (see
+`tinyode.testing.laboratory`).
 """
 
 from .by_hand import check_by_hand
+from .calls import check_without
 from .conformance import check_odeint
 from .differences import central_difference, check_vjp, complex_step, inner, random_like
 from .engine import check_engine
@@ -27,6 +29,7 @@ __all__ = [
     "check_root_adjoint",
     "check_step",
     "check_vjp",
+    "check_without",
     "check_your_test",
     "complex_step",
     "inner",

@@ -13,6 +13,7 @@ import numpy as np
 from ..autodiff import vjp
 from ..checks import is_whole
 from .differences import central_difference, check_rtol
+from .drawing import smallest_found
 from .mistakes import MOST, Problem, accurate, explanations, field
 from .values import (
     MOST_PIECES,
@@ -25,6 +26,7 @@ from .values import (
 
 ARGUMENTS = ("z0", "A", "b", "t")
 NAMES = ("dL/dz(t0)", "dL/dA", "dL/db", "dL/dt")
+LAX = 10  # times rtol, where two results are compared that may both be off by it
 
 
 class Wrong(AssertionError):
@@ -48,7 +50,8 @@ def check_odeint(odeint: Callable[..., Any], rtol: float = 1e-4, max_examples: i
 
     The differences are those of an accurate solution. The problems are dz/dt = tanh(A z + b sin t)
     with one to three components, two to four times, increasing or decreasing, and the loss
-    sum_i <w_i, z(t_i)>. Hypothesis draws them, and reports the smallest that fails.
+    sum_i <w_i, z(t_i)>. Hypothesis draws them, and reports the smallest that fails. A and b are
+    two arrays of parameters; a last problem is given as well with none, with one and with three.
 
     Parameters
     ----------
@@ -87,7 +90,7 @@ def check_odeint(odeint: Callable[..., Any], rtol: float = 1e-4, max_examples: i
 
     wrong = _smallest_wrong(odeint, same, max_examples)
     if wrong is None:
-        return
+        return _check_arguments(odeint, rtol)
     larger = _larger(odeint, wrong, same)
     if isinstance(wrong, WrongValues):
         _report_values(odeint, wrong, larger, same, rtol)
@@ -154,39 +157,20 @@ def _observations_in_words(odeint, problem, i, same):
     ]
 
 
-def hypothesis_and_strategies() -> tuple[Any, Any]:
-    """Return hypothesis and hypothesis.strategies, which only those who draw need."""
-    try:
-        import hypothesis
-        import hypothesis.strategies
-    except ImportError as error:
-        raise ImportError(
-            "tinyode.testing draws its problems with hypothesis: pip install hypothesis"
-        ) from error
-    return hypothesis, hypothesis.strategies
-
-
 def _smallest_wrong(odeint, same, max_examples):
-    """Return what is `Wrong` on the smallest problem that hypothesis finds, or None."""
-    hypothesis, st = hypothesis_and_strategies()
+    """Return what is wrong on the smallest problem that hypothesis finds, or None."""
 
-    @hypothesis.settings(
-        max_examples=max_examples,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        report_multiple_bugs=False,
-        phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
-    )
-    @hypothesis.given(st.integers(1, 3), st.integers(2, 4), st.booleans(), st.integers(0, 99))
-    def on_problem(n, times, backwards, seed):
-        _check_on(drawn(n, times, backwards, seed), odeint, same)
+    def look(problem):
+        try:
+            _check_on(problem, odeint, same)
+        except Wrong as error:
+            return error
+        return None
 
-    try:
-        on_problem()
-    except Wrong as error:
-        return error
-    return None
+    def draw(choose):
+        return drawn(*map(choose, ([1, 2, 3], [2, 3, 4], [False, True], range(100))))
+
+    return smallest_found(look, draw, max_examples)
 
 
 def drawn(n: int, times: int, backwards: bool, seed: int) -> Problem:
@@ -227,6 +211,53 @@ def _check_on(problem, odeint, same):
     expected = _by_differences(problem)
     if not all(same(x, y) for x, y in zip(found, expected)):
         raise WrongGradient(problem, found, expected)
+
+
+def _check_arguments(odeint, rtol):
+    """Raise AssertionError if parameters in another number of arrays than two are not treated so.
+
+    They are the same numbers in other arrays, so that value and gradients follow from those with A
+    and b, which are right.
+    """
+    problem = drawn(2, 3, False, 0)
+    z0, A, b, t = problem.primals
+
+    def found(f, *args):
+        value, pullback = vjp(lambda y0, t, *args: odeint(f, y0, t, *args), z0, t, *args)
+        return value, *pullback(problem.w)
+
+    *of_no_array, of_A, of_b = found(field, A, b)
+    ways = (
+        ("no array", lambda t, z: field(t, z, A, b), (), ()),
+        (
+            "one array",
+            lambda t, z, both: field(t, z, both[:-1], both[-1]),
+            (np.vstack([A, b]),),
+            (np.vstack([of_A, of_b]),),
+        ),
+        (
+            "three arrays",
+            lambda t, z, A, c, d: field(t, z, A, c + 2 * d),
+            (A, b / 2, b / 4),
+            (of_A, of_b, 2 * of_b),
+        ),
+    )
+    for number, f, args, of_args in ways:
+        call = f"odeint({', '.join(['f', 'y0', 't', *'abc'[: len(args)]])})"
+        begin = f"with two arrays of parameters odeint is right; with {number}, as in {call},"
+        try:
+            results = found(f, *args)
+        except Exception as error:
+            raise AssertionError(
+                f"{begin} it raises {type(error).__name__}: {error}. It must take any number of"
+                " arrays, def odeint(f, y0, t, *args), and hand them on to f(t, y, *args)"
+            ) from error
+        names = ["z(t_i)", "dL/dz(t0)", "dL/dt", *[f"dL/d(args[{i}])" for i in range(len(args))]]
+        for name, x, y in zip(names, results, (*of_no_array, *of_args)):
+            if np.shape(x) != np.shape(y) or not np.allclose(
+                x, y, rtol=LAX * rtol, atol=LAX * rtol
+            ):
+                raise AssertionError(f"{begin} {name} is wrong: expected {y}; got {x}")
 
 
 def _check_unchanged(problem, given):

@@ -3,9 +3,19 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .conformance import hypothesis_and_strategies
-
 Choose = Callable[[Sequence[Any]], Any]  # takes one of a sequence; the first is the simplest
+
+
+def hypothesis_and_strategies() -> tuple[Any, Any]:
+    """Return hypothesis and hypothesis.strategies, which only those who draw need."""
+    try:
+        import hypothesis
+        import hypothesis.strategies
+    except ImportError as error:
+        raise ImportError(
+            "tinyode.testing draws its problems with hypothesis: pip install hypothesis"
+        ) from error
+    return hypothesis, hypothesis.strategies
 
 
 class _Found(Exception):

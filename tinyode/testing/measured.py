@@ -85,28 +85,33 @@ class TooManyCalls(Exception):
     """f is called more often than on other fields."""
 
 
-def measured(step: Callable[..., Any], s: int) -> Method | None:
-    """Return the method of a step that calls f s times, or None if it is not of this kind."""
+def measured(step: Callable[..., Any], s: int, h: float) -> Method | None:
+    """Return the method of a step that calls f s times, or None if it is not of this kind.
+
+    It is measured with the lengths h and h / 2.
+    """
     if s > MANY:
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            here = _asked(step, s, 0.0, 0.5)
-            shorter = _asked(step, s, 0.0, 0.25)
-            later = _asked(step, s, 1.0, 0.5)
+            here = _asked(step, s, 0.0, h)
+            shorter = _asked(step, s, 0.0, h / 2)
+            later = _asked(step, s, 1.0, h)
     except Exception:  # an iteration, for example, that does not converge for such an f
         return None
-    of_t = later[:, H] - here[:, H]
+    if not len(here) == len(shorter) == len(later) == s + 1:
+        return None
+    of_t, close = later[:, H] - here[:, H], CLOSE * abs(h)
     later[:, H] -= of_t
-    if not np.allclose(later, here, rtol=0, atol=CLOSE):
+    if not np.allclose(later, here, rtol=0, atol=close):
         return None
     here[:, T] = shorter[:, T] = of_t
-    used = np.abs(here) > CLOSE
+    used = np.abs(here) > close
     ratio = np.divide(here, shorter, out=np.ones_like(here), where=used & (shorter != 0))
     power = np.round(np.log2(np.maximum(ratio, CLOSE))).astype(int)
     power = np.where(used, power, runge_kutta(here[:-1, K:], here[-1, K:], here[:-1, H]).power)
-    return Method(np.where(used, here / 0.5**power, 0.0), power)
+    return Method(np.where(used, here / h**power, 0.0), power)
 
 
 def _asked(step, s, t, h):

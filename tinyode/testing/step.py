@@ -18,14 +18,20 @@ from .measured import CLOSE, changed, corrections, lines, measured, merged, repl
 from .trees import condition, drawn, failing, nodes_of, told_apart
 
 MOST = 8  # the highest order: there are 200 trees up to it
-START, LENGTH = 0.3, 0.4  # t and h of the step whose evaluations of f are counted
-LENGTHS = 0.4 * 0.5 ** np.arange(7)  # h, where the order is measured
+START = 0.3  # t
+LARGEST = 0.4  # the first h that is tried
+TRIED = [sign * LARGEST * 0.1**i for i in range(4) for sign in (1, -1)]  # h; some go back in time
+LENGTHS = LARGEST * 0.5 ** np.arange(7)  # |h|, where the order is measured by the error
 ROUNDING = 1e-14  # errors below are rounding: 50 units in the last place
 ITERATION = 1e-5  # an error that stands still below this is that of an iteration in the step
 ADAPTIVE = 1e-5  # an error below this at the first h says nothing: the step may take smaller ones.
 # On the system below, implicit methods of order 4 have 2e-4, of order 5 1e-5.
 LEGIBLE = 16  # a step with more evaluations of f, an iteration for example, is not shown as code
 SLACK = 0.3  # measured so, implicit methods and iterations are at most 0.01 below their order
+
+
+class Wrong(Exception):
+    """What is wrong with a step, in words."""
 
 
 class Field(NamedTuple):
@@ -59,6 +65,8 @@ def check_step(step: Callable[..., Any], order: int) -> None:
     section II.2). Any other method, one that solves equations or adapts its steps, is measured: the
     error of one step is O(h^(p+1)). It passes where that error is too small to tell.
 
+    Steps forward and steps back in time, with h < 0, are tried, with |h| from 0.4 to 0.0004.
+
     Parameters
     ----------
     step : function
@@ -81,21 +89,34 @@ def check_step(step: Callable[..., Any], order: int) -> None:
         raise TypeError(f"check_step: step must be a function step(f, t, y, h); got {step!r:.60}")
     if not is_whole(order, 1) or order > MOST:
         raise ValueError(f"check_step: order={order!r} must be a whole number from 1 to {MOST}")
-    counts = {_calls(step, field) for field in FIELDS}
-    method = measured(step, counts.pop()) if len(counts) == 1 else None
-    if method is not None and not all(_is_that(method, step, field) for field in FIELDS):
+    for h in TRIED:
+        back = "a step back in time; is |h| taken, or h > 0 assumed? " if h < 0 else ""
+        where = f"with h = {h:g} ({back}with h = {LARGEST:g} it is right), "
+        try:
+            _check_with(step, order, h)
+        except Wrong as said:
+            raise AssertionError(f"check_step: {where if h != LARGEST else ''}{said}") from None
+
+
+def _check_with(step, order, h):
+    """Say what is wrong with steps of one length and direction."""
+    counts = {_calls(step, field, h) for field in FIELDS}
+    method = measured(step, counts.pop(), h) if len(counts) == 1 else None
+    if method is not None and not all(_is_that(method, step, field, h) for field in FIELDS):
         method = None
     if method is not None and method.plain:
         wrong = failing(method.a, method.b, method.c, order, CLOSE)
         said = wrong and _said_of_condition(method, order, *wrong)
-    else:
-        orders = [_order(step, field) for field in FIELDS]
+    elif method is not None or abs(h) == LARGEST:
+        orders = [_order(step, field, np.sign(h)) for field in FIELDS]
         said = min(orders) <= order - SLACK and _said_of_orders(orders, order)
+    else:  # the error has been measured for shorter steps, too
+        said = None
     if said:
-        raise AssertionError(f"check_step: {said}{_remedy(method, order) if method else ''}")
+        raise Wrong(f"{said}{_remedy(method, order) if method else ''}")
 
 
-def _calls(step, field):
+def _calls(step, field, h):
     """Return how often a step calls f; refuse what is no state, and what the next step would hit.
 
     That is a y which has been written into.
@@ -108,22 +129,22 @@ def _calls(step, field):
         of_t, of_y = shape_of(t), shape_of(y)
         if math.prod(of_y) != np.size(start) or math.prod(of_t) != 1:
             exchanged = of_t == np.shape(start) and of_y == ()
-            raise AssertionError(
-                f"check_step: the step calls f with t of shape {of_t} and y of shape {of_y}, where"
+            raise Wrong(
+                f"the step calls f with t of shape {of_t} and y of shape {of_y}, where"
                 f" t is a number and the state has the shape {np.shape(start)}"
                 + ("; the order is f(t, y)" if exchanged else "")
             )
         return field.f(t, y)
 
     y = np.copy(start) if np.ndim(start) else start
-    _taken(step, f, y, LENGTH)
+    _taken(step, f, y, h)
     if not np.array_equal(y, start):
-        raise AssertionError(
-            "check_step: the step has written into y; write y = y + ..., which makes a new array,"
+        raise Wrong(
+            "the step has written into y; write y = y + ..., which makes a new array,"
             " and not y += ..."
         )
     if not count:
-        raise AssertionError("check_step: the step does not call f")
+        raise Wrong("the step does not call f")
     return count
 
 
@@ -131,39 +152,39 @@ def _taken(step, f, y, h):
     """Return the state after a step; refuse what is no state of the shape of y."""
     found = step(f, START, y, h)
     if found is None:
-        raise AssertionError("check_step: the step returns None; is the return missing?")
+        raise Wrong("the step returns None; is the return missing?")
     if isinstance(found, (tuple, list, dict)):
-        raise AssertionError(
-            f"check_step: the step returns a {type(found).__name__}, {found!r:.60}; it must return"
+        raise Wrong(
+            f"the step returns a {type(found).__name__}, {found!r:.60}; it must return"
             " the new state alone"
         )
     if np.shape(found) != np.shape(y):
-        raise AssertionError(
-            f"check_step: the step returns the shape {np.shape(found)} for y of shape {np.shape(y)}"
-        )
+        raise Wrong(f"the step returns the shape {np.shape(found)} for y of shape {np.shape(y)}")
     if np.asarray(found).dtype.kind != "f":
-        raise AssertionError(
-            f"check_step: the step returns {found!r:.60} of type {np.asarray(found).dtype}; it must"
+        raise Wrong(
+            f"the step returns {found!r:.60} of type {np.asarray(found).dtype}; it must"
             " return floats"
         )
     if not np.all(np.isfinite(found)):
-        raise AssertionError(f"check_step: the step returns {found}, which is not finite")
+        raise Wrong(f"the step returns {found}, which is not finite")
     return found
 
 
-def _is_that(method, step, field):
+def _is_that(method, step, field, h):
     """Whether a step does what was measured, on a field."""
-    arguments = field.f, START, field.exact(START), LENGTH
-    return np.allclose(step(*arguments), replayed(method, *arguments), rtol=CLOSE, atol=CLOSE)
+    arguments = field.f, START, field.exact(START), h
+    return np.allclose(step(*arguments), replayed(method, *arguments), rtol=0, atol=CLOSE * abs(h))
 
 
-def _order(step, field):
+def _order(step, field, sign):
     """Return the order on a field: the largest over three step sizes, each half of the other.
 
     It is infinite if the error is too small to tell.
     """
     y = field.exact(START)
-    errors = [np.max(np.abs(_taken(step, field.f, y, h) - field.exact(START + h))) for h in LENGTHS]
+    errors = [
+        np.max(np.abs(_taken(step, field.f, y, h) - field.exact(START + h))) for h in sign * LENGTHS
+    ]
     if errors[0] < ADAPTIVE:
         return np.inf
     *_, before, last = errors

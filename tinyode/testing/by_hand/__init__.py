@@ -20,7 +20,7 @@ from .lacking import lack, last_right, must_be
 from .lines import copied, taken_apart, text_and_function
 from .points import points_near
 from .suspect import case_of, corrections
-from .words import form_in_words, leaf_in_words, names_of_leaves, order_in_words
+from .words import ROUNDED, form_in_words, leaf_in_words, names_of_leaves, order_in_words
 
 
 def check_by_hand(function: Callable | str, f: Callable, *example: Tree) -> None:
@@ -72,7 +72,7 @@ def check_by_hand(function: Callable | str, f: Callable, *example: Tree) -> None
             f"check_by_hand: give a function, or the source of one; got {function!r:.60}"
         )
     text, call = text_and_function(function)
-    names, points = _names(call, example), points_near(f, example)
+    names, points = _names(call, f, example), points_near(f, example)
     try:
         results = [_result(call, point, names) for point in points]
     except AssertionError:
@@ -85,14 +85,18 @@ def check_by_hand(function: Callable | str, f: Callable, *example: Tree) -> None
     if all([point.is_right(result) for point, result in zip(points, results)]):
         return
     words = order_in_words(points, results, names[:-1])
+    words = words or _rounding_in_words(text, call, points, results, names[:-1])
     if words is None:
         lines, is_clear = _lines_in_words(text, call, points, names[:-1])
         words = _wrong_in_words(points, results, names[:-1], lines, is_clear)
     raise AssertionError(words)
 
 
-def _names(call, example):
-    """Return the student's names for the arguments of f and the cotangent of the value."""
+def _names(call, f, example):
+    """Return names for the arguments of f and the cotangent of its value.
+
+    They are the student's, or those of f where the student's function takes *args.
+    """
     signature = inspect.signature(call)
     try:
         signature.bind(*example, None)
@@ -101,10 +105,22 @@ def _names(call, example):
             f"the function takes {signature}; it must take {len(example) + 1} arguments: those of"
             " f and, last, the cotangent of the value"
         ) from None
-    names = [x.name for x in signature.parameters.values()]
-    if len(names) != len(example) + 1:  # as of *args
-        names = [f"argument {i + 1}" for i in range(len(example) + 1)]
+    names = _given_names(call, len(example) + 1)
+    if names is None:
+        of_f = _given_names(f, len(example)) or [f"argument {i + 1}" for i in range(len(example))]
+        names = [*of_f, "cotangent"]
     return names
+
+
+def _given_names(function, n):
+    """Return the names of n arguments of a function, or None where it does not name each."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of some functions that are written in C
+        return None
+    named = [x.name for x in parameters if x.kind in (x.POSITIONAL_ONLY, x.POSITIONAL_OR_KEYWORD)]
+    has_star = any([x.kind == x.VAR_POSITIONAL for x in parameters])
+    return None if has_star or len(named) < n else named[:n]
 
 
 def _result(call, point, names):
@@ -124,25 +140,51 @@ def _result(call, point, names):
 
 def _wrong_in_words(points, results, names, lines, is_clear):
     """Say which results are wrong, and what is known of the lines."""
+    said = _leaves_in_words(points, results, names, is_clear)
+    of_value = [words for name, words in said if name.startswith("the value")]
+    return "\n".join([*(of_value or [words for _, words in said]), *lines])
+
+
+def _leaves_in_words(points, results, names, is_clear=False):
+    """Return the names of the leaves that are wrong, and what is wrong with each."""
     found = zip(*[tree.flatten(result)[0] for result in results])
     expected = zip(*[tree.flatten((point.value, point.cotangents))[0] for point in points])
     right = zip(*[point.right(result) for point, result in zip(points, results)])
-    said = [
+    return [
         (name, leaf_in_words(name, x, y, is_clear))
         for name, x, y, is_right in zip(names_of_leaves(points[0], names), found, expected, right)
         if not all(map(np.all, is_right))
     ]
-    of_value = [words for name, words in said if name.startswith("the value")]
-    return "\n".join([*(of_value or [words for _, words in said]), *lines])
+
+
+def _rounding_in_words(text, call, points, results, names):
+    """Say that all that is wrong is the rounding of a shorter type, and the line that begins it."""
+    said = [words for _, words in _leaves_in_words(points, results, names)]
+    if not all([ROUNDED in words for words in said]):
+        return None
+    code = taken_apart(text, call) if text else None
+    if code is not None and len(code.parameters) == len(names) + 1:
+        with quiet():
+            states = code.states([*points[0].args, points[0].seed])
+        for line, state in zip(code.lines, states[1:]):
+            types = {getattr(state.get(name), "dtype", None) for name in line.sets()}
+            if types & {np.dtype(kind) for kind in (np.float16, np.float32)}:
+                return "\n".join([*said, f"it begins in line {line.number}: {line.text}"])
+    return "\n".join(said)
 
 
 def _lines_in_words(text, call, points, names):
     """Return what can be said of the lines, and whether that explains all that is wrong."""
     if text is None:
         return ["(give the source of the function as a str to be told which line it is)"], False
+    if _given_names(call, len(names) + 1) is None:
+        return [
+            "(no line can be named, since the function takes *args: give it a name for each"
+            " argument; a decorator must be made with functools.wraps)"
+        ], False
     with quiet():
         code = taken_apart(text, call)
-        if code is None:
+        if code is None or len(code.parameters) != len(names) + 1:  # some have defaults
             return [], False
         found, case = corrections(case_of(code, points), ["slip"])
         lacks = lack(case)

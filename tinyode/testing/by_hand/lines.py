@@ -77,7 +77,7 @@ class Code:
         self.parameters, self.lines, self.namespace = parameters, lines, namespace
         self._codes = [compiled_line(line.statement) for line in lines]
         self._sets = [line.sets() for line in lines]
-        self.first_returned = self._sets.index({RETURNED.format(0)})
+        self.first_returned = [RETURNED.format(0) in names for names in self._sets].index(True)
 
     def states(self, args: list[Any]) -> list[dict[str, Any]]:
         """Return the variables before each line, and after the last.
@@ -121,7 +121,8 @@ class Code:
 
         ``state`` has the variables after the last line.
         """
-        value, *cotangents = [state.get(name) for (name,) in self._sets[self.first_returned :]]
+        number = len(self.lines) - self.first_returned
+        value, *cotangents = [state.get(RETURNED.format(n)) for n in range(number)]
         return value, tuple(cotangents)
 
     def variables(self) -> list[str]:
@@ -208,12 +209,15 @@ def taken_apart(text: str, function: Callable) -> Code | None:
     lines = [Line(x.lineno - first, _in_one_line(text, x), x) for x in statements]
     number, said = last.lineno - first, _in_one_line(text, last)
     parameters = [x.arg for x in [*given_by.posonlyargs, *given_by.args]]
+    defaults = function.__defaults__ or ()
+    needed = len(parameters) - len(defaults)
+    parameters, optional = parameters[:needed], dict(zip(parameters[needed:], defaults))
     value, cotangents = _items(last.value, 2)
     for n, x in enumerate([value, *_items(cotangents, len(parameters) - 1)]):
         target = ast.Name(RETURNED.format(n), ast.Store())
         statement = ast.copy_location(ast.Assign([target], x), last)
         lines.append(Line(number, said, ast.fix_missing_locations(statement)))
-    around = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+    around = {**function.__globals__, **inspect.getclosurevars(function).nonlocals, **optional}
     if any([_may_hang(around.get(name)) for line in lines for name in line.reads()]):
         return None
     return Code(parameters, lines, around)

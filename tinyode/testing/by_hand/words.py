@@ -10,6 +10,9 @@ from ... import tree
 from ..differences import inner
 from .points import Point, agree
 
+ROUNDED = "which is the rounding of a shorter type"
+SOME, LEAST = 100, 0.01  # roundings of a type that may add up, and where digits are really wrong
+
 
 def form_in_words(result: Any, point: Point, names: list[str]) -> str | None:
     """Say what is wrong with the form of what is returned; None if nothing is.
@@ -111,11 +114,31 @@ def leaf_in_words(name: str, found: Sequence, expected: Sequence, short: bool = 
     if np.shape(x) != np.shape(y):
         words = f"{name} has the shape {np.shape(x)}; it must have {np.shape(y)}"
         return words + _sum_in_words(np.asarray(x), y)
+    rounded = _rounding_in_words(found, expected)
+    if rounded:
+        return f"{name} is {rounded}"
     words = f"{name} is wrong{_relation(found, expected)}"
     if short:
         return words
     text = lambda x: np.array2string(np.asarray(x), precision=4, threshold=20)
     return f"{words}: expected\n{text(y)}\n  got\n{text(x)}"
+
+
+def _rounding_in_words(found, expected):
+    """Say that numbers are right but for the rounding of a shorter type; None if they are not."""
+    kind, wanted = (np.result_type(*arrays) for arrays in (found, expected))
+    is_shorter = kind.kind == "f" and np.finfo(kind).eps > np.finfo(wanted).eps
+    rounding = SOME * np.finfo(kind if is_shorter else np.float32).eps
+    scales = [np.max(np.abs(y), initial=0.0) for y in expected]
+    errors = [np.max(np.abs(x - y), initial=0.0) for x, y in zip(found, expected)]
+    if not all([error <= min(rounding, LEAST) * scale for error, scale in zip(errors, scales)]):
+        return None
+    share = max([error / scale for error, scale in zip(errors, scales) if scale])
+    where = f"It has the type {kind}" if is_shorter else "Is float32 used on the way?"
+    return (
+        f"off by {share:.0e} of its largest number, {ROUNDED}. {where} (f has {wanted}); compute"
+        f" with {wanted}"
+    )
 
 
 def _sum_in_words(found, expected):

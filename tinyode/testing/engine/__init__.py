@@ -14,9 +14,10 @@ from ..calls import watch_calls
 from ..drawing import smallest_found
 from .answers import is_moderate, wrong_on
 from .mistakes import ORDER
-from .programs import OPERATIONS, Program, Step, drawn
+from .programs import APPLY, OPERATIONS, Program, Step, drawn
 from .words import report
 
+MORE = 20  # numbers, in the check of how often f is called
 # A walk that visits each value once takes twice as many calls for twice as many lines, one that
 # visits each path 2^6 times as many. 16 is what the fourth power of the number of lines would give.
 FEW, MANY_TIMES = 6, 16
@@ -60,7 +61,8 @@ def check_engine(
         On the smallest program found, with what is wrong. A mistake that is often made is named in
         words: a value used twice, the order of the walk, broadcasting, a wrong rule (see
         `tinyode.testing.engine.mistakes`). So is an operation that the engine lacks, and an engine
-        whose gradients are right but that walks every path.
+        whose gradients are right but that walks every path, or calls f again for each number of
+        its arguments, as differences do. (A forward mode that calls f once is not told apart.)
     TypeError, ValueError
         If ``gradient`` is not a function, ``operations`` are not of those above, ``max_examples``
         not 1 or more. What ``gradient`` raises is passed on.
@@ -79,6 +81,7 @@ def check_engine(
         wrong = _smallest_wrong(gradient, allowed, size, max_examples)
         if wrong is not None:
             report(gradient, operations, *wrong)
+    _check_calls_of_f(gradient, operations)
     _check_cost(gradient, operations)
 
 
@@ -111,6 +114,39 @@ def _smallest_wrong(gradient, operations, size, max_examples):
         return None
     without_idle_steps = wrong_on(wrong.program.needed(), gradient)
     return wrong if without_idle_steps is None else without_idle_steps
+
+
+def _check_calls_of_f(gradient, operations):
+    """Raise AssertionError if f is called again for each number with respect to which it goes.
+
+    Numbers are the elements of one array, or arguments where the engine has numbers alone.
+    """
+
+    def calls(n):
+        count = 0
+
+        def f(x, *others):
+            nonlocal count
+            count += 1
+            for other in others:
+                x = x + other if "+" in operations else x * other if "*" in operations else x
+            return (
+                x.sum() if "sum" in operations else APPLY["tanh"](x) if "tanh" in operations else x
+            )
+
+        numbers = np.linspace(0.5, 1.5, n)
+        gradient(f, *([numbers] if "sum" in operations else map(np.array, numbers)))
+        return count
+
+    few, many = calls(2), calls(2 + MORE)
+    if many - few >= MORE:
+        of = "elements of one array" if "sum" in operations else "arguments"
+        raise AssertionError(
+            f"check_engine: the gradients are right, but f is called {few} times for 2 {of}, and"
+            f" {many} times for {2 + MORE}, as for differences or a derivative with respect to each"
+            " number by itself. Reverse mode calls f once, whatever their number, and one walk back"
+            " gives all the derivatives"
+        )
 
 
 def _check_cost(gradient, operations):

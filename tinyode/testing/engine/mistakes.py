@@ -1,26 +1,17 @@
 """Which mistake was made in an engine? It is recognised by making it.
 
-`made` is reverse mode in thirty lines, right as it stands, and wrong in each way of `MISTAKES`.
-
-In the words, g is the cotangent of the result ``out`` of an operation.
+`MISTAKES` has the ways in which `reverse.made` goes wrong, in words. In the words, g is the
+cotangent of the result ``out`` of an operation.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ...types import Array
-from .programs import APPLY, INPUTS, Program
+from .programs import APPLY
+from .reverse import RULES, by_visits, summed, without_leading
 
-# what an operation hands on to its operands, given g, y and the operands
-RULES: dict[str, Callable[..., tuple[Any, ...]]] = {
-    "+": lambda g, y, a, b: (g, g),
-    "*": lambda g, y, a, b: (g * b, g * a),
-    "@": lambda g, y, a, b: (g @ b.T, a.T @ g),
-    "tanh": lambda g, y, a: (g * (1 - y * y),),
-    "sum": lambda g, y, a: (g * np.ones_like(a),),
-}
 RIGHT = {
     "+": "for out = left + right, left gets g and right gets g",
     "*": "for out = left * right, left gets g * right and right gets g * left",
@@ -39,85 +30,14 @@ UNDO = (
 )
 
 
-def made(
-    program: Program,
-    inputs: Sequence[Array],
-    walk: Callable[..., None] | None = None,
-    add: Callable[..., Any] | None = None,
-    undo: Callable[..., Any] | None = None,
-    seed: Callable[..., Any] | None = None,
-    start: float | None = None,
-    rules: dict[str, Callable[..., tuple[Any, ...]]] = RULES,
-    forward: dict[str, Callable[..., Any]] = APPLY,
-    pairs: Callable[..., Any] = list,
-    returned: Callable[..., Any] = lambda inputs, gradients: gradients,
-) -> list[Array]:
-    """Return the gradients of a program, one for each of its arguments.
+def one_by_one(operands, hand_on):
+    """Look at the cotangent again for each operand."""
 
-    Parameters
-    ----------
-    program : Program
-    inputs : list of arrays
-    walk : function, optional
-        ``walk(operands, hand_on)`` calls ``hand_on`` with the names in the order in which they hand
-        on their cotangents; ``operands`` are those of each name. By default `backwards`.
-    add : function, optional
-        ``add(old, new)`` returns the cotangent of a value after one more has arrived.
-    undo : function, optional
-        ``undo(cotangent, shape)`` undoes broadcasting. By default `summed`.
-    seed : function, optional
-        From L to dL/dL. By default to 1.
-    start : float, optional
-        What each cotangent is before anything arrives. By default it is the first that arrives.
-    rules, forward : dict
-        What each operation hands on, and its value.
-    pairs : function
-        ``pairs(of)`` returns which of the operands get something: ``of`` has for each its name,
-        its value and what it is handed.
-    returned : function
-        From the arguments and their gradients to what is returned.
-    """
-    walk, add, undo = walk or backwards, add or (lambda old, new: old + new), undo or summed
-    values, steps = dict(zip(INPUTS, inputs)), {step.name: step for step in program.steps}
-    for name, operation, operands in program.steps:
-        values[name] = forward[operation](*[values[operand] for operand in operands])
-    begin = {} if start is None else {n: np.full(np.shape(v), start) for n, v in values.items()}
-    cotangents = {**begin, "L": np.array(seed(values["L"]) if seed else 1.0)}
+    def to_each(name):
+        for i in range(len(operands.get(name, ()))):
+            hand_on(name, slice(i, i + 1))
 
-    def hand_on(name, only=slice(None)):
-        if name not in steps or name not in cotangents:
-            return
-        _, operation, operands = steps[name]
-        of = [values[operand] for operand in operands]
-        handed = rules[operation](cotangents[name], values[name], *of)
-        for operand, a, g in pairs(zip(operands, of, handed))[only]:
-            g = undo(g, np.shape(a)) if operation in "+*" else g
-            cotangents[operand] = add(cotangents[operand], g) if operand in cotangents else g
-
-    walk({step.name: step.operands for step in program.steps}, hand_on)
-    found = [cotangents.get(n, np.zeros_like(x)) for n, x in zip(INPUTS, inputs)]
-    return returned(inputs, [np.asarray(x) for x in found])
-
-
-def backwards(operands, hand_on):
-    """Walk from the last value that was made to the first."""
-    for name in reversed(operands):
-        hand_on(name)
-
-
-def by_visits(operands, hand_on):
-    """Walk the list of chapter 3: parents first, then the value; from the end."""
-    order: list[str] = []
-
-    def visit(name):
-        if name not in order:
-            for parent in operands.get(name, ()):
-                visit(parent)
-            order.append(name)
-
-    visit("L")
-    for name in reversed(order):
-        hand_on(name)
+    by_visits(operands, to_each)
 
 
 def forwards(operands, hand_on):
@@ -170,21 +90,20 @@ DISORDERED = [_on_arrival(once) for once in (True, False)] + [
 ]
 
 
-def summed(g, shape):
-    """Return the cotangent of an operand of this shape, that broadcasting has stretched."""
-    g = _without_leading(np.sum, g, shape)
-    stretched = tuple([i for i, n in enumerate(shape) if n == 1 and np.shape(g)[i] != 1])
-    return np.sum(g, axis=stretched, keepdims=True) if stretched else g
-
-
-def _without_leading(reduce, g, shape):
-    leading = tuple(range(np.ndim(g) - len(shape)))
-    return reduce(g, axis=leading) if leading else g
-
-
 def _without_last(g, shape):
     last = tuple(range(len(shape), np.ndim(g)))
     return np.sum(g, axis=last) if last else summed(g, shape)
+
+
+def _first(g, shape):
+    """Return the first of the copies of an operand, not their sum."""
+    g = g[(0,) * (np.ndim(g) - len(shape))]
+    return g[tuple([slice(0, n) for n in shape])]
+
+
+def _by_value(values):
+    """Return the same key for equal values."""
+    return {name: (np.shape(x), np.asarray(x).tobytes()) for name, x in values.items()}
 
 
 def _in_place(old, new):
@@ -205,22 +124,13 @@ def _mistakes() -> Iterator[tuple[str, dict[str, Any]]]:
         " set or a dictionary of operands holds each once; use a list of pairs)",
         {"pairs": lambda of: list({operand: (operand, a, g) for operand, a, g in of}.values())},
     )
-    yield (
+    shared = (
         "+= writes into an array that another value holds, too (+ hands the same g to both"
-        " operands); write v.grad = v.grad + new, which makes a new array",
-        {"add": _in_place},
+        " operands); write v.grad = v.grad + new, which makes a new array"
     )
-    yield (
-        "the list of values is walked from its beginning; walk it from its end: for v in"
-        " reversed(order)",
-        {"walk": forwards},
-    )
-    order = (
-        "a value hands on its cotangent before the cotangents of all its uses have arrived, or"
-        f" hands it on twice. {ORDER}"
-    )
-    for walk in DISORDERED:
-        yield order, {"walk": walk}
+    yield shared, {"add": _in_place}
+    yield shared, {"add": _in_place, "undo": lambda g, shape: np.asarray(summed(g, shape))}
+    yield from _wrong_walks()
     yield from [(words, {"undo": undo}) for words, undo in _wrong_undoing()]
     yield (
         "the walk begins with dL/dL = L; the derivative of L with respect to itself is 1: write"
@@ -253,12 +163,33 @@ def _mistakes() -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{words}; {RIGHT[operation]}", {"rules": {**RULES, operation: rule}}
 
 
+def _wrong_walks():
+    """Yield words, and arguments of `made`, for the order in which cotangents are handed on."""
+    yield (
+        "the list of values is walked from its beginning; walk it from its end: for v in"
+        " reversed(order)",
+        {"walk": forwards},
+    )
+    for reading in ({}, {"walk": one_by_one}):
+        yield (
+            "two values with equal numbers share one cotangent, since the cotangents are kept by"
+            " the value; keep them by the object that has it, cotangent[id(v)] or v.grad",
+            {"keys": _by_value, **reading},
+        )
+    order = (
+        "a value hands on its cotangent before the cotangents of all its uses have arrived, or"
+        f" hands it on twice. {ORDER}"
+    )
+    for walk in DISORDERED:
+        yield order, {"walk": walk}
+
+
 def _wrong_undoing():
     yield f"broadcasting is not undone. {UNDO}", lambda g, shape: g
     yield (
         "broadcasting is undone for axes that an operand lacks, not for its axes of length 1."
         f" {UNDO}",
-        lambda g, shape: _without_leading(np.sum, g, shape),
+        lambda g, shape: without_leading(np.sum, g, shape),
     )
     yield (
         f"broadcasting is undone by a sum over all axes. {UNDO}",
@@ -271,7 +202,12 @@ def _wrong_undoing():
     )
     mean = "broadcasting is undone by a mean; each copy of an element counts, so it is a sum"
     yield f"{mean}: g.sum(...)", lambda g, shape: summed(g, shape) * np.prod(shape) / np.size(g)
-    yield f"{mean}: g.sum(...)", lambda g, shape: summed(_without_leading(np.mean, g, shape), shape)
+    yield f"{mean}: g.sum(...)", lambda g, shape: summed(without_leading(np.mean, g, shape), shape)
+    yield (
+        "broadcasting is undone by taking the first of the copies; each copy of an element counts,"
+        " so it is a sum: g.sum(...)",
+        _first,
+    )
 
 
 def _wrong_rules():

@@ -7,11 +7,13 @@ gives.
 import numpy as np
 
 from .answers import answer_to, expected_on, is_moderate, same
-from .mistakes import MISTAKES, RIGHT, UNDO, backwards, by_visits, made
+from .mistakes import MISTAKES, RIGHT, UNDO
 from .programs import INPUTS, Program, Refused, drawn
+from .reverse import backwards, by_visits, made
 
 OTHERS = 30  # programs that tell mistakes apart
-LIKELY = 0.5  # a mistake is named as a possible one if it explains this share of what is wrong
+LIKELY = 0.5  # a mistake is named as a possible one if it explains this share of the programs on
+# which something is wrong, or would be with it
 
 
 def report(gradient, operations, program, found):
@@ -30,8 +32,7 @@ def report(gradient, operations, program, found):
         shapes = f", whose shape {found[i].shape} is not that of the argument, {expected[i].shape}"
     right, wrong = [_shown(x) for x in (expected[i], found[i])]
     said = f"dL/d{INPUTS[i]} is wrong: expected {right}; got {wrong}{shapes}."
-    others = _others(operations), _others(_near(program, operations))
-    certain, words = explanations(program, found, _or_none(gradient), others)
+    certain, words = explanations(program, found, _or_none(gradient), operations)
     if not words and INPUTS[i] in program.unused() and not np.any(found[i]):
         name = INPUTS[i]
         certain, words = True, [f"L does not depend on {name}; write np.zeros_like({name})"]
@@ -65,7 +66,7 @@ def _check_repeatable(gradient, program, found):
         )
 
 
-def _near(program, operations):
+def _operations_of(program, operations):
     """Return the operations that a program has."""
     near = {step.operation for step in program.steps}
     near |= {"broadcasting"} if program.broadcasts() else set()
@@ -87,7 +88,7 @@ def _in_words(program, certain, words):
     )
 
 
-def explanations(program, found, answers, others):
+def explanations(program, found, answers, operations):
     """Say what can have made these gradients; at most three ways.
 
     Parameters
@@ -96,25 +97,17 @@ def explanations(program, found, answers, others):
         Of which the student's engine found wrong gradients, ``found``.
     answers : function
         From a program to what the student's engine finds, or None where it raises an error.
-    others : two lists of Program
-        They tell apart what looks the same on one program. The second have the operations of
-        ``program`` alone, so that a mistake in another operation does not matter there.
+    operations : sequence of str
+        What the engine can do.
 
     Returns
     -------
     certain : bool
-        Whether the words explain what was found on all of one of the lists.
+        Whether the words explain what is found on all larger programs. There may be a mistake in
+        another operation, too. So it is enough if they do with the operations of ``program``
+        alone, and with at least half of those that have one operation more.
     words : list of str
     """
-
-    def explained(change, program, found):
-        try:
-            with np.errstate(all="ignore"):
-                gradients = made(program, program.inputs(), **change)
-        except (ValueError, IndexError):  # a mistake can make shapes that do not fit
-            return found is None
-        return found is not None and all(map(same, found, gradients))
-
     styles = [
         {"walk": walk, "start": zero} for walk in (backwards, by_visits) for zero in (None, 0.0)
     ]
@@ -123,19 +116,41 @@ def explanations(program, found, answers, others):
         for words, change in [*MISTAKES, *_wrong_seed(program, found)]
         for style in styles
     ]
-    matching = [(words, change) for words, change in changes if explained(change, program, found)]
-    answered = [[(other, answers(other)) for other in group] for group in others]
-    wrong = [one for one in answered[1] if not explained({}, *one)] or [(program, found)]
+    matching = [(words, change) for words, change in changes if _gives(change, program, found)]
+    answered = lambda some: [(other, answers(other)) for other in _others(some)]
+    of_all, own = answered(operations), _operations_of(program, operations)
+    near = [(program, found), *answered(own)]
+    further = [o for o in operations if o not in (*own, "@", "broadcasting")]
+    of_one_more = [answered([o for o in operations if o in (*own, new)]) for new in further]
     scores: dict[str, tuple[bool, bool, float]] = {}
     for words, change in matching:
-        on_all, on_near = [all([explained(change, *one) for one in group]) for group in answered]
-        share = float(np.mean([explained(change, *one) for one in wrong]))
-        scores[words] = max((on_all, on_near, share), scores.get(words, (False, False, 0.0)))
+        explains = lambda some, change=change: [_gives(change, *one) for one in some]
+        on_near = all(explains(near))
+        on_near &= 2 * sum([all(explains(some)) for some in of_one_more]) >= len(further)
+        share = float(np.mean(explains([one for one in near if _shows(change, *one)])))
+        score = all(explains(of_all)), on_near, share
+        scores[words] = max(score, scores.get(words, (False, False, 0.0)))
     likely = sorted(scores, key=lambda words: scores[words], reverse=True)
     best = scores[likely[0]] if likely else (False, False, 0.0)
     certain = best[0] or best[1]
     least = best if certain else (False, False, LIKELY)
     return certain, [words for words in likely if scores[words] >= least][:3]
+
+
+def _gives(change, program, found):
+    """Whether a mistake gives what was found: gradients, or None for an error."""
+    try:
+        with np.errstate(all="ignore"):
+            gradients = made(program, program.inputs(), **change)
+    except (ValueError, IndexError):  # a mistake can make shapes that do not fit
+        return found is None
+    return found is not None and all(map(same, found, gradients))
+
+
+def _shows(change, program, found):
+    """Whether something is wrong on a program, or would be with a mistake."""
+    right = made(program, program.inputs())
+    return not (_gives({}, program, found) and _gives(change, program, right))
 
 
 def _wrong_seed(program, found):

@@ -11,15 +11,16 @@ import numpy as np
 
 from ...checks import is_whole
 from ...types import Array
-from ..calls import watch_calls
+from ..calls import is_in, watch_calls
 from ..differences import check_rtol
 from ..drawing import smallest_found
 from .mistakes import SOLVE, root_explanations
 from .problems import RootProblem, Seen, drawn_problem, expected_gradient
 
 LARGE, SQUARE = (3, 4, 0), (3, 3, 0)  # problems that tell apart what looks the same on a small one
-MORE = 20  # parameters on which nothing depends, in the check of the cost
+MORE = 20  # parameters or unknowns more, in the check of the cost
 LINALG = "numpy.linalg", "scipy.linalg"
+INVERSES, SOLVERS = ("inv", "pinv", "tensorinv", "matrix_power"), ("solve", "lstsq", "lu_solve")
 COST = (
     "For n unknowns and m parameters, the linear systems take about n^3/3 + n^2 multiplications by"
     " the adjoint, n^3 with an inverse, and n^3/3 + m n^2 by du/dp; for n = 1000 and m = 1000000"
@@ -66,15 +67,18 @@ def check_root_adjoint(
         On the smallest problem found, with what is wrong. A mistake that is often made is named in
         words: the missing transpose, the sign, a derivative at u0, lambda returned, a u that does
         not solve the equations (see `tinyode.testing.roots.mistakes`). If all gradients are right,
-        but by a dense inverse, by du/dp, or by calls of f or g for each parameter.
+        but at a cost that is seen: by a dense inverse, by du/dp, by calls of f, g or a solver for
+        each parameter, or by calls of a solver for each unknown.
     TypeError, ValueError
         If ``adjoint`` is not a function, ``rtol`` not between 0 and 1, ``max_examples`` not 1 or
         more. What ``adjoint`` raises is passed on.
 
     Notes
     -----
-    The cost is not timed. The calls of `numpy.linalg` and of `scipy.linalg` are watched, and those
-    of f and g are counted; where a profiler runs, the former is left out.
+    The cost is not timed. The calls of f and g are counted, and where no profiler runs those of
+    `inv`, `pinv`, `tensorinv`, `matrix_power`, `solve`, `lstsq` and `lu_solve` are watched, of
+    `numpy.linalg` and of `scipy.linalg`. An inverse that is made otherwise is not seen, as of a
+    singular value decomposition or in a loop.
     """
     if not callable(adjoint):
         raise TypeError(
@@ -192,14 +196,22 @@ def _check_cost(adjoint):
             f"check_root_adjoint: the gradients are right, but {dense[0]}. There is one system to"
             f" solve, with one right-hand side: {SOLVE}. {COST}"
         )
-    for name in ("f", "g", "numpy.linalg.solve"):
-        if more_calls[name] - calls[name] >= MORE:
+    for name, count in sorted(more_calls.items()):
+        if count - calls[name] >= MORE:
             raise AssertionError(
                 f"check_root_adjoint: the gradients are right, but {name} is called"
-                f" {calls[name]} times for {len(problem.p)} parameters and {more_calls[name]} times"
-                f" for {len(more.p)}, so the cost grows with each parameter. The adjoint needs"
+                f" {calls[name]} times for {len(problem.p)} parameters and {count} times for"
+                f" {len(more.p)}, so the cost grows with each parameter. The adjoint needs"
                 f" dg/du once, one solve, and df/dp in one pullback: {SOLVE} and dg_dp ="
                 " vjp(lambda p: f(u, p), p)[1](-lam)[0]"
+            )
+    more = problem.with_idle_unknowns(MORE)
+    for name, count in _calls(adjoint, more)[1].items():
+        if name not in ("f", "g") and count - calls[name] >= MORE:
+            raise AssertionError(
+                f"check_root_adjoint: the gradients are right, but {name} is called {calls[name]}"
+                f" times for {len(problem.u0)} unknowns and {count} times for {len(more.u0)}, one"
+                f" for each unknown, as for a dense inverse. One solve is enough: {SOLVE}. {COST}"
             )
 
 
@@ -210,16 +222,18 @@ def _calls(adjoint, problem):
 
     def see(frame):
         name, caller = frame.f_code.co_name, frame.f_back
-        if name not in ("inv", "pinv", "solve", "lstsq") or not _is_in(frame, *LINALG):
+        if name not in (*INVERSES, *SOLVERS) or not is_in(frame, *LINALG):
             return
-        while caller is not None and _is_in(caller, "scipy.linalg", "scipy._lib"):
+        while caller is not None and is_in(caller, "scipy.linalg", "scipy._lib"):
             caller = caller.f_back
-        if caller is None or _is_in(caller, "tinyode", "numpy", "scipy"):
+        if caller is None or is_in(caller, "tinyode", "numpy", "scipy"):
             return  # np.linalg.cond calls inv, and so does Newton's method of the library
         called = f"{frame.f_globals['__name__'].split('.')[0]}.linalg.{name}"
         counted[called] += 1
-        right = np.shape(frame.f_locals.get("b"))
-        if name in ("inv", "pinv"):
+        right, power = np.shape(frame.f_locals.get("b")), frame.f_locals.get("n")
+        if name == "matrix_power" and power < 0:
+            dense.append(f"{called} was called with n = {power}, which computes a dense inverse")
+        elif name in INVERSES[:-1]:
             dense.append(f"{called} was called, which computes a dense inverse")
         elif len(right) == 2 and right[1] == m:
             dense.append(f"{called} was called with {m} right-hand sides, one for each parameter")
@@ -228,8 +242,3 @@ def _calls(adjoint, problem):
 
     watch_calls(lambda: adjoint(seen.f, seen.g, problem.u0.copy(), problem.p.copy()), see)
     return dense, counted + Counter(seen.calls)
-
-
-def _is_in(frame, *packages):
-    module = str(frame.f_globals.get("__name__", ""))
-    return any(f"{module}.".startswith(f"{package}.") for package in packages)

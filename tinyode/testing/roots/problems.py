@@ -51,6 +51,17 @@ class RootProblem(NamedTuple):
         C = np.concatenate([self.C, np.zeros((len(self.c), more))], axis=1)
         return self._replace(C=C, p=np.concatenate([self.p, np.ones(more)]))
 
+    def with_idle_unknowns(self, more: int) -> "RootProblem":
+        """Return the same problem with more unknowns, each of which is 1 in an equation of its own.
+
+        Methods find these in one iteration, so they take no more iterations than before.
+        """
+        n, m = self.C.shape
+        A, B, C = np.eye(n + more), np.zeros((n + more, n + more)), np.zeros((n + more, m))
+        A[:n, :n], B[:n, :n], C[:n] = self.A, self.B, self.C
+        c, w, u0 = [np.concatenate([x, np.ones(more)]) for x in (self.c, self.w, self.u0)]
+        return self._replace(A=A, B=B, C=C, c=c, w=w, u0=u0)
+
     def __str__(self):
         arrays = [f"    {name} = np.array({x.tolist()})" for name, x in self._asdict().items()]
         functions = [
