@@ -118,10 +118,10 @@ for sigma in (0.02, 0.1, 1.0):
 # so the best $\sigma$ is the root mean square of the misfits.
 #
 # Eight numbers are to be found: $\alpha, \gamma$; $\beta, \delta$; the counts of 1900; and
-# $\sigma_1, \sigma_2$. All are positive, so we look for their logarithms. `q` is a dictionary of
-# these. Two functions work on such a dictionary: `tree.map` applies a function to each array in it,
-# and `tree.ravel` returns all its numbers as one vector, and a function that goes back. The vector
-# has the keys in alphabetical order: $\log \beta, \log \delta, \log \alpha, \log \gamma, ...$
+# $\sigma_1, \sigma_2$. All are positive, so we look for their logarithms. The dictionary `q` holds
+# these: `own`, `meeting`, `start`, `sigma`. `tree.map` applies a function to each array in it, and
+# `tree.ravel` returns all its numbers as one vector, and a function that goes back. The vector has
+# the keys in alphabetical order, so it begins with `meeting`: $\log \beta, \log \delta$.
 
 
 # %%
@@ -158,11 +158,11 @@ assert abs(by_adjoint - by_difference) < 1e-5 * abs(by_difference)
 #
 # > **Adam.** Momentum (chapter 5) steps along a sum of the gradients. Adam keeps a running mean of
 # > them, $m \leftarrow 0.9 m + 0.1 g$, and one of their squares,
-# > $v \leftarrow 0.999 v + 0.001 g^2$, for each parameter by itself. Both start at zero, so they
-# > are divided by the sum of their weights ($1 - 0.9^k$ for $m$ after $k$ steps). The step is
-# > $-m / \sqrt v$ times the learning rate. If $g$ is 5 in each step, then $m = 5$ and
-# > $\sqrt v = 5$, and the step is minus the learning rate; if $g$ is 500, it is the same. Where $g$
-# > changes its sign in each step, as across a narrow valley, $m$ and the step are 0.05 times that.
+# > $v \leftarrow 0.999 v + 0.001 g^2$, for each parameter by itself. Both start at zero and are too
+# > small at first, so after $k$ steps $m$ is divided by $1 - 0.9^k$, and $v$ by $1 - 0.999^k$. The
+# > step is $-m / \sqrt v$ times the learning rate. If $g$ is 5 in each step, then $m = 5$ and
+# > $\sqrt v = 5$: the step is minus the learning rate. For 500 it is the same. If $g$ is 5, -5, 5
+# > and so on, as across a narrow valley, $m$ is soon $\pm 0.26$: the step is twenty times shorter.
 
 # %%
 init, update = optim.adam(0.05)
@@ -260,20 +260,20 @@ assert np.abs(grad(minus_log_likelihood)(with_best)["sigma"]).max() < 1e-3  # th
 q, losses = gauss_newton(misfits, six)
 for step, loss in enumerate(losses):
     print(f"after {step} steps: loss {loss:.7f}")
-assert len(losses) < 12 and losses[4] < minus_log_likelihood(by_adam)
+assert len(losses) < 12 and losses[3] < minus_log_likelihood(by_adam) < losses[2]
 
 # %% [markdown]
-# (Step 0 has a smaller loss than the guess had above: $\sigma$ is the best one already, not 0.3.)
-# For six numbers this is the right tool. For a network it is the wrong one, as we will see.
+# Three steps do better than Adam's sixty, and six digits stay from the fifth on. (The loss of step
+# 0 is below that of the guess above: its $\sigma$ is the best one, not 0.3.)
 #
 # ## How sure is the fit?
 #
-# `found` has the eight numbers themselves. At the minimum all slopes are zero. The matrix of second
-# derivatives of $\ell$, the *Hessian* $\nabla^2 \ell$, says how fast the loss rises around it.
-# `hessian` differentiates the gradient once more. With `gradient="discrete"` (chapter 5) both are
-# exact derivatives of the loss that was computed. For the six numbers without $\sigma$, $J^T J$
-# approximates it: $\nabla^2 \frac12 \Vert \mathbf r \Vert^2 = J^T J + \sum_k r_k \nabla^2 r_k$, and
-# the sum is small where the misfits are.
+# `found` holds the eight numbers, no longer their logarithms. At the minimum all slopes are zero.
+# The *Hessian* $\nabla^2 \ell$ is the matrix of second derivatives. It says how fast the loss rises
+# around the minimum. `hessian` differentiates the gradient once more; with `gradient="discrete"`
+# (chapter 5) it is exact for the loss that was computed. For the six numbers without $\sigma$,
+# $\nabla^2 \frac12 \Vert \mathbf r \Vert^2 = J^T J + \sum_k r_k \nabla^2 r_k$. If all misfits $r_k$
+# are small, the sum is small, and $J^T J$ is near the Hessian.
 
 # %%
 q = {**q, "sigma": np.log(best_sigma(misfits(q)))}
@@ -298,8 +298,9 @@ assert np.linalg.eigvalsh(hess).min() > 0  # a minimum indeed
 # Look at $\log \alpha$ alone first, with the other seven numbers held at the minimum. The
 # likelihood is $e^{-\ell}$ times a constant. Near the minimum
 # $\ell \approx \ell_{min} + \frac12 \ell'' s^2$ at the distance $s$, and $e^{-\ell'' s^2 / 2}$ is a
-# normal density of the deviation $1 / \sqrt{\ell''}$. For all eight numbers it is
-# $e^{-\mathbf s^T (\nabla^2 \ell) \mathbf s / 2}$, with a column $\mathbf s$ of distances.
+# normal density of the deviation $1 / \sqrt{\ell''}$. If all eight numbers move, by a column
+# $\mathbf s$, it is $e^{-\mathbf s^T (\nabla^2 \ell) \mathbf s / 2}$. (In the cell the prior, too,
+# is a density of $\log \alpha$.)
 #
 # > **Covariance.** The covariance of two numbers is the mean of $s_i s_j$. That of a number with
 # > itself is the square of its deviation. Divided by both deviations it is the *correlation*,
@@ -337,8 +338,8 @@ assert correlation[alpha_at, beta_at] > 0.5
 # a deviation $s$ of $q$ is about $e^q s$ of the parameter.)
 #
 # Is the fit right? Carpenter (2018) fitted the same model with weak priors, by a program that draws
-# random numbers from the posterior. Our maximum of the likelihood is another estimate than his
-# posterior mean, but it should lie within one of his standard deviations.
+# random numbers from the posterior. He gives posterior means, and we the maximum of the likelihood.
+# These are not the same, but ours should lie within one of his standard deviations.
 
 # %% [predict]
 # Carpenter's noise is $\sigma = 0.25$, a mean over the posterior. Ours is the value that makes the
@@ -404,9 +405,8 @@ save(
 # %% [markdown]
 # ## Local minima, and multiple shooting
 #
-# The first guess was a lucky one. A loss through a long solve has many minima, because a curve that
-# swings at another rate can meet the data here and there. Start with $\alpha = 1.2$ and
-# $\gamma = 2$ instead:
+# The first guess was a lucky one. Over twenty years the loss has many minima, because a curve with
+# another period still meets some of the data. Start with $\alpha = 1.2$ and $\gamma = 2$ instead:
 
 # %%
 far = {**six, "own": np.log([1.2, 2.0])}
@@ -430,8 +430,9 @@ assert np.abs(tree.ravel(slopes)[0]).max() < 1e-2  # a minimum too
 # *Multiple shooting* (Bock, 1983) helps against such minima. Cut the twenty years into five pieces
 # of four years. Each piece has a start of its own, which is unknown too: at first it is what
 # was observed in that year. Over four years a wrong rate does little harm. The five pieces need not
-# meet, but each *jump* between them counts as a misfit. All pieces are solved at the same time, as
-# one state of shape (2, 5). The fit of the pieces then is the guess for one solve over all years.
+# meet, but each *jump* between them counts as a misfit. The field does not depend on $t$, so each
+# piece may start at time 0, and one solve with a state of shape (2, 5) gives all five. Their fit
+# then is the guess for one solve over all years.
 
 
 # %%
@@ -470,8 +471,7 @@ assert abs(losses[-1] - loss_of(misfits(q))) < 1e-6
 #
 # $$\frac{d\mathbf x}{dt} = \mathrm{NN}_\theta(\mathbf x).$$
 #
-# Fit it to 1900 to 1914, and draw it to 1920. To be fair, Lotka and Volterra get the same fifteen
-# years.
+# Fit it, and Lotka and Volterra's equations too, to 1900 to 1914, and draw both to 1920.
 #
 # A network with random weights has all the local minima of the last section. Another cure that is
 # often used: fit the first five years, then nine, then twelve, then fifteen. The loss is the mean
@@ -514,10 +514,10 @@ print(f"the equations, the same years: {len(losses) - 1} steps of Gauss and Newt
 short = tree.map(np.exp, short)
 
 # %% [markdown]
-# Why not Gauss and Newton's method for the network? There are two reasons. The first:
-# `"forward"` solves for a column of derivatives for each parameter, Algorithm 2 for one adjoint and
-# one integral for each parameter. With two components of the state that does not matter yet. With
-# many it does. (The 84 numbers of our network are 82 weights and the start.)
+# Why not Gauss and Newton's method for the network? There are two reasons. The first is the cost.
+# It needs $J$: `"forward"` solves for a column of derivatives for each parameter. Adam needs only
+# the gradient: Algorithm 2 solves for one adjoint, and one integral for each parameter. With many
+# components of the state this is far less. (Our network has 82 weights, and the start is 2 more.)
 
 # %%
 numbers, unravel_network = tree.ravel(neural)
@@ -528,8 +528,7 @@ for components, p in ((2, 6), (2, numbers.size), (1000, 100_000)):
 
 # %% [markdown]
 # The second: there are more parameters than observations, so many steps $\mathbf d$ fit equally
-# well. The rank of $J$ says in how many directions of the parameters $\mathbf x$ changes, at the
-# times of the observations.
+# well. The rank of $J$ is the number of independent steps $\mathbf d$ that change a misfit.
 
 # %%
 J = jacobian(lambda numbers: by_rk4(unravel_network(numbers), known, "forward"))(numbers)
@@ -540,7 +539,7 @@ print(f"in {numbers.size - rank} directions the data say nothing")
 assert rank == 2 * known < numbers.size
 
 # %% [markdown]
-# $J^T J$ has no inverse, and the step is not determined. Adam does not need it to be.
+# So $J^T J$ has no inverse, and Gauss and Newton's step is not determined. Adam needs no inverse.
 
 # %% [predict]
 # The network has 84 numbers, the equations have 6, and both have seen 1900 to 1914. Which of the
@@ -600,8 +599,8 @@ save(
 # next cycle is like the last. The network had to *learn* that its curve turns, and one and a half
 # cycles of data do not say how far it swings next.
 #
-# Both miss how few hares there were after 1914, though both are far better than the mean of the
-# known years; and six years of one experiment decide nothing.
+# Both miss how few hares there were after 1914, and both are far better than the mean of the known
+# years. Six years of one experiment do not decide which of the two is better.
 #
 # ## Exercises
 #
@@ -612,10 +611,10 @@ save(
 
 # %% [exercise 6.1] level 1
 # Along a solution $V = \delta H - \gamma \log H + \beta L - \alpha \log L$ does not change: its
-# slope is $(\delta H - \gamma)(\alpha - \beta L) + (\beta L - \alpha)(\delta H - \gamma) = 0$. So
-# $V$ tests a solver. Write `drift(tolerance)`: it solves the fitted curve at the times `fine` with
-# `rtol` and `atol` both equal to `tolerance`, and returns the greatest $V$ minus the smallest, one
-# number.
+# slope $(\delta - \frac{\gamma}{H}) \frac{dH}{dt} + (\beta - \frac{\alpha}{L}) \frac{dL}{dt}$ is
+# $(\delta H - \gamma)(\alpha - \beta L) + (\beta L - \alpha)(\delta H - \gamma) = 0$. So $V$ tests
+# a solver. Write `drift(tolerance)`: it solves the fitted curve at the times `fine` with `rtol` and
+# `atol` both equal to `tolerance`, and returns the greatest $V$ minus the smallest.
 
 
 # %% [stub 6.1]
@@ -822,7 +821,7 @@ assert np.isclose(distance, there, atol=0.01), (
 )
 
 # %% [exercise 6.5] level 3
-# If one observation had been a little larger, how would the fitted $\alpha$ have come out? The fit
+# If one observation were a little larger, by how much would the fitted $\alpha$ change? The fit
 # is the root of a system of equations, $\nabla_q \ell(q, \mathbf y) = 0$, and chapter 4 says how a
 # function of a root changes with what the system depends on, here the data. Set `influence` to
 # $\frac{d \log \alpha}{d \log y_{ij}}$, an array of shape (21, 2), by one linear solve with the
@@ -1114,8 +1113,9 @@ assert far_by[worst] < 0.25, (
 # 2. Few parameters and a sum of squares: Gauss and Newton's method, one solve forward for each
 #    Jacobian. Many parameters: one adjoint for each gradient, and Adam.
 # 3. The inverse of the Hessian at the minimum estimates the covariance of the parameters.
-# 4. A loss through a long solve has local minima. Short pieces, or a growing span, help.
-# 5. A model of the right form goes beyond its data; a network fits where there are data.
+# 4. A loss over a long time has local minima. Short pieces, or a growing span, help.
+# 5. A network with many numbers comes nearer to the data that it was fitted to. Only data that were
+#    not fitted say how good a model is beyond them.
 #
 # ## Sources
 #

@@ -90,17 +90,17 @@ for words, odeint in (("right", right), ("wrong", still)):
 
 # %% [markdown]
 # The loss falls to less than a hundredth with both. Training does not tell a right gradient from a
-# wrong one. Only a comparison with numbers does.
+# wrong one. A comparison with numbers that need no gradient does.
 #
 # ## A gradient out of values alone
 #
-# The loss of this laboratory is linear in the states, with weights $\mathbf w_i$ that we choose:
+# The loss of this laboratory is a sum of the states, with weights $\mathbf w_i$ that we choose:
 #
 # $$L = \sum_i \langle \mathbf w_i, \mathbf z(t_i) \rangle .$$
 #
-# $\langle u, v \rangle$ is the sum of the products of the elements. A row $\mathbf w_i$ is
-# $\frac{\partial L}{\partial \mathbf z(t_i)}$, what an adjoint adds to $\mathbf a$ at $t_i$: an
-# *observation*. With a weight of zero there is no observation at $t_i$.
+# $\langle u, v \rangle$ is the sum of the products of the elements. The row $\mathbf w_i$ is
+# $\frac{\partial L}{\partial \mathbf z(t_i)}$: the *jump* that an adjoint adds to $\mathbf a$ at
+# $t_i$ (chapter 5). We call $\mathbf w_i$ the *observation* at $t_i$; if it is zero, there is none.
 #
 # Move one element of an argument by $h$ to both sides, and compute the loss from the values ($h$ is
 # not the step of a solver here):
@@ -166,8 +166,8 @@ assert compare(still, e) == ["z0", "A", "b", "t"]
 # where `a @ J` belongs.
 
 # %% [predict]
-# Somebody tests this adjoint on $y' = \tanh(A y + b)$ with a state of one number. Which of the four
-# gradients, for $y_0$, $A$, $b$ and the times, are found to be wrong?
+# Somebody tests this adjoint on $f = \tanh(A z + b)$ with a state of one number. Which of the four
+# gradients, for $z_0$, $A$, $b$ and the times, are found to be wrong?
 
 # %%
 transpose = made("df/dz is not transposed")
@@ -180,10 +180,10 @@ assert compare(transpose, experiment(components=2)) == ["z0", "A", "b", "t"]
 # None: a matrix of one number is its own transpose. The mistake is there, and this experiment
 # cannot show it. An experiment shows a mistake only if it uses the wrong line, and if the line then
 # gives another number. `experiment()` is the simplest one: one component, the two times $t_0$ and
-# $t_1$, $f = \tanh(A y + b)$ without $t$, and a loss at the last time. Its arguments switch on what
+# $t_1$, $f = \tanh(A z + b)$ without $t$, and a loss at the last time. Its arguments switch on what
 # it lacks:
 #
-# | switch | lines that it uses |
+# | switch | what the adjoint must then do right |
 # | --- | --- |
 # | `components=2` | the transpose of $\frac{\partial f}{\partial \mathbf z}$ |
 # | `driven=True`: $f = \tanh(A \mathbf z + \mathbf b \sin t)$ | the time at which $f$ is taken on the way back; the integral of $\mathbf a \frac{\partial f}{\partial t}$ in $\frac{dL}{dt_0}$ |
@@ -228,7 +228,8 @@ for column, count in zip(columns, only_there.sum(axis=0)):
 assert only_there.any(axis=0).all() and shows[:, columns].any(axis=1).all()
 
 # %% [markdown]
-# These five switches are needed: each shows mistakes that no other shows. Together they show all.
+# The five switches of the last lines are needed: each shows mistakes that the other four do not.
+# Together they show all. (The sixth, a time between, comes with a loss between.)
 #
 # The matrix on the left says which gradients a mistake changes, with everything switched on and
 # decreasing times. The one on the right says which experiments show it.
@@ -267,17 +268,16 @@ save(
 # The names of the wrong gradients are the first clue. The numbers are the second. Switch on one
 # thing at a time, and compare the wrong number with what was measured:
 #
-# * *The quotient* of the wrong and the measured number. $-1$: a sign. $0$: something is lost. $2$:
-#   something counts twice. The same odd number for two different problems: a constant factor.
+# * *The quotient* of the wrong and the measured number. $-1$: a sign. $0$: lost. $2$: twice.
 # * *The difference*. It is often a term that you know, such as
 #   $\langle \mathbf w_0, f(t_0, \mathbf z_0) \rangle$.
 # * *One observation at a time*. The gradients, the wrong ones of the catalogue too, are sums over
-#   the observations. So one of these alone, `observed=(i,)`, shows the mistake too. Which one?
-# * *The length of an interval*. With one interval and a loss at $t_1$ alone, $\mathbf a$ starts as
-#   $\mathbf w_1$, and $\frac{dL}{d\mathbf z_0} - \mathbf w_1$ is how much it changed. Divide this by
-#   the change that was measured. In shorter and shorter intervals the quotient tends to $1$ if
-#   $\mathbf z$ or $t$ stands still, and to $-1$ if the slope of $\mathbf a$ has the wrong sign.
-#   (Set the times by `e._replace(t=...)`, not nearer than 0.1: `differences` moves them by 0.01.)
+#   the observations. So one of these alone, `observed=(i,)`, shows the mistake too. Find which.
+# * *The length of an interval*. Take one interval and a loss at $t_1$ alone. On the way back
+#   $\mathbf a$ starts as $\mathbf w_1$ and ends as $\frac{dL}{d\mathbf z_0}$: it changes by
+#   $\frac{dL}{d\mathbf z_0} - \mathbf w_1$. Divide the wrong change by the measured one. In shorter
+#   and shorter intervals this tends to $1$ if only $\mathbf z$ or $t$ is wrong, and to $-1$ if
+#   $\mathbf a$ changes with the wrong sign. (Set times by `e._replace(t=...)`, 0.1 or more apart.)
 #
 # Below, two mistakes in shorter and shorter intervals. Then an example: a box has a wrong
 # $\frac{dL}{d\mathbf z_0}$, and all else is right.
@@ -303,8 +303,8 @@ alone = experiment(components=2, observed=(0,))
 print("with that loss alone:   found / measured", gradients(box, alone)["z0"] / alone.w[0])
 
 # %% [markdown]
-# With both losses the quotients differ between the components, and are no clue. The difference is
-# one: it is $\mathbf w_0$, and it goes away with $\mathbf w_0$. With that loss alone, where
+# With both losses the two components have different quotients, which say nothing. The difference
+# does: it is $\mathbf w_0$, and without a loss at $t_0$ it is gone. With that loss alone, where
 # $\frac{dL}{d\mathbf z_0}$ must be $\mathbf w_0$, the quotient is 2. So the observation at $t_0$
 # counts twice. Why are the other gradients right? This observation is added after all integrals,
 # and $\frac{dL}{dt_0}$ takes $\mathbf a$ before it is added.
@@ -317,9 +317,9 @@ print("with that loss alone:   found / measured", gradients(box, alone)["z0"] / 
 #
 # $$\sum_x \Big\langle \frac{dL}{dx}, v_x \Big\rangle = \lim_{d \to 0} \frac{L(\mathbf z_0 + d v_{\mathbf z_0}, A + d v_A, \mathbf b + d v_{\mathbf b}, \mathbf t + d v_{\mathbf t}) - L(\mathbf z_0, A, \mathbf b, \mathbf t)}{d}.$$
 #
-# The left side takes one backward pass, the right side four solves, whatever the number of
-# elements. A wrong gradient is missed only if its error is at a right angle to $v$, or nearly so.
-# For a direction drawn at random this hardly ever happens.
+# The left side takes one backward pass, the right side four solves by `central_difference`,
+# whatever the number of elements. A wrong gradient is missed only if its error is nearly at a right
+# angle to $v$. For a direction drawn at random this hardly ever happens.
 
 
 # %%
@@ -343,16 +343,15 @@ print(f"the forty mistakes: apart by {min(distances):.4f} to {max(distances):.1f
 assert abs(np.subtract(*along(right, e))) < 1e-5 and min(distances) > 1e-3
 
 # %% [markdown]
-# One experiment and one direction find all forty. They do not say which mistake it is; for that the
-# simple experiments are better. So a test of a program that you keep should be rich, and a search
-# for a mistake should start simple.
+# One experiment and one direction find all forty. They do not say which mistake it is. So a test
+# that runs every day should have everything switched on, and a search for a mistake should start
+# with the simplest experiment.
 #
 # ## The sources against the numbers
 #
 # Three formulas of the sources have a wrong sign (chapter 5). N7 has a plus before the integral for
-# $\theta$; P7, read as its slide says, starts $\mathbf a_t$ with $+\frac{dL}{dt_N}$; G33 starts
-# $\mathbf a$ with a minus, so the last observation counts $-1$ times. The simplest experiment shows
-# all three.
+# $\theta$. P7, read as its slide says, starts $\mathbf a_t$ with $+\frac{dL}{dt_N}$. G33 gives the
+# last observation a minus. The simplest experiment shows all three.
 
 # %%
 printed = {
@@ -373,13 +372,13 @@ assert seen_by == {"N7": ["A", "b"], "P7": ["t"], "G33": ["z0", "A", "b", "t"]}
 # gradients of each have one mistake of the catalogue, no two the same. For each box find out
 #
 # * which gradients are wrong with everything switched on (`experiment(**everything)`, increasing
-#   times), a text with names out of `z0`, `A`, `b`, `t`, for example `"A b"`, or `""` if none is;
+#   times): a string of names out of `z0`, `A`, `b`, `t`, for example `"A b"`, or `""` if none is;
 # * the number of its mistake.
 #
 # Use `gradients`, `differences`, `compare` and `experiment`. For a wrong answer you are told which
-# experiment speaks against it. (A loop over the catalogue with `with_mistake` would find each box,
-# but no mistake that is in no catalogue. Experiments find those too.) The
-# catalogue:
+# experiment speaks against it. (A loop over the catalogue would find each box, but no mistake of
+# your own.) In the catalogue, dL/dz(ti) is $\mathbf w_i$, so dL/dz(t0) is $\mathbf w_0$ and not the
+# gradient dL/dz0. "All of a" (39) is $\mathbf a$ with the later observations in it.
 
 # %%
 for number, mistake in CATALOGUE.items():
@@ -389,7 +388,8 @@ assert len(BOXES) == 19
 # %% [exercise 11.1] level 1
 # The boxes A to E. The simplest experiment shows all five. Look at the quotients of the wrong and
 # the measured numbers. Three of the five can be told by them alone. Of the other two, one has a
-# right $\frac{dL}{d\mathbf z_0}$; for the other one, make the interval shorter.
+# right $\frac{dL}{d\mathbf z_0}$. For the other one, make the interval shorter. Several mistakes
+# give the limit that you find; only one of them leaves the sign of $\frac{dL}{dA}$ right.
 
 # %% [stub 11.1]
 first_boxes = {
@@ -635,7 +635,7 @@ check_your_test(cheap_test)
 # %% [markdown]
 # ## What to remember
 #
-# 1. A loss that falls does not prove a gradient. A finite difference of the loss does.
+# 1. A loss that falls does not say that the gradient is right. Finite differences of the loss do.
 # 2. An experiment shows a mistake only if it uses the wrong line: more than one component, several
 #    times, a loss at each of them, an $f$ that depends on $t$, times that decrease.
 # 3. Look at the gradients for all arguments, the times too.
