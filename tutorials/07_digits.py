@@ -523,8 +523,8 @@ save(
 # %% [markdown]
 # Without a price the features go farther and farther, and the evaluations rise from 38 to 50. With
 # the price they fall to 32, and the test error is the same but for one image. In each row the
-# integral is a few percent larger than the squared distance: the paths are nearly straight. Their
-# small bends grow with their length, and the solver has to follow these. All this is mild here,
+# integral is a few percent larger than the squared distance: the paths are nearly straight. The
+# solver has to follow their small bends, which grow with their length. All this is mild here,
 # because digits are easy to tell apart. Chapter 8 has fields that get much slower.
 #
 # Other things that help: a looser tolerance, as above; features of more dimensions, in which images
