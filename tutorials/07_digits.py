@@ -57,8 +57,8 @@ save(
 # In the middle,
 #
 # * **ResNet** takes six steps
-#   $\mathbf h \leftarrow \mathbf h + \mathrm{block}(\theta_t, \mathbf h)$. A block is a network
-#   with one hidden layer of 32 units, and each has parameters $\theta_t$ of its own (S-alg1);
+#   $\mathbf h \leftarrow \mathbf h + \mathrm{block}(\theta_t, \mathbf h)$. A block is a network as
+#   in chapter 2, with 32 sums (a *hidden layer* of 32 *units*) and its own $\theta_t$ (S-alg1);
 # * **ODE-Net** has one network $f(t, \mathbf h, \theta)$, which is told the time. The features move
 #   by $\mathbf h' = f(t, \mathbf h, \theta)$ from $t = 0$ to 1. The solver is adaptive, and
 #   Algorithm 2 gives the gradient (S-alg2);
@@ -68,8 +68,8 @@ save(
 # An affine layer from $m$ numbers to $n$ has $mn + n$ parameters. So the ResNet has
 # $64 \cdot 32 + 32$ in its first layer, $6 (2 \cdot (32 \cdot 32 + 32))$ in its blocks and
 # $32 \cdot 10 + 10$ in its last, 15082 together. The ODE-Net has one block instead of six, with one
-# more input for the time. Here it is written out; the library has it as `ode_classifier`. The list
-# `calls` gets an entry each time $f$ is evaluated, so its length counts the evaluations.
+# more input for the time. The code writes the ODE-Net out; the library has it as `ode_classifier`.
+# The length of the list `calls` counts the evaluations of $f$.
 
 # %%
 WIDTH, HIDDEN = 32, 32
@@ -130,8 +130,8 @@ assert sizes["ODE-Net"] == ends + affine(33, 32) + affine(32, 32)
 # > is its label, the right answer. If that is the first class, the loss is $-\log 0.665 = 0.408$;
 # > if it is the third, $-\log 0.090 = 2.408$. A network that knows nothing gives each of ten digits
 # > the probability 0.1, and has the loss $\log 10 = 2.303$. The mean of $-\log p_k$ over the images
-# > is called cross-entropy. It is minus the logarithm of the likelihood of the labels (chapter 6),
-# > divided by their number.
+# > is called cross-entropy. The likelihood of all labels is the product of their $p_k$ (chapter 6);
+# > cross-entropy is minus its logarithm, divided by the number of images.
 #
 # The derivative with respect to the scores is simple. The loss is
 # $-\log p_k = -s_k + \log \sum_j e^{s_j}$, and the derivative of the second term with respect to
@@ -158,8 +158,9 @@ assert np.allclose(slope, probabilities - [[1, 0, 0]], rtol=1e-12)
 #
 # The gradient of the loss on a **batch** of 100 images makes one step of Adam (chapter 6). After
 # ten steps each image has been used once: that is an **epoch**, and the next one takes the images
-# in another order. The size of the steps is set by the *learning rate*, which falls from its first
-# value to zero along half a cosine. All this is the same for the three networks, except that value.
+# in another order. The size of the steps is set by the *learning rate*. It falls to zero along half
+# a cosine: after a share $s$ of the training it is its first value times $(1 + \cos \pi s) / 2$.
+# All this is the same for the three networks, except the first value.
 
 
 # %%
@@ -180,7 +181,7 @@ def train(init, loss, seed, epochs, rate=0.01, batch=100, images=images, labels=
     gradient = value_and_grad(loss)
     init_state, update = optim.adam(optim.cosine(rate, epochs * len(images) // batch))
     state = init_state(parameters)
-    for _ in steps(epochs):
+    for _ in steps(epochs):  # `range`, which says in a long experiment how much is left
         if kept is not None:
             kept.append(parameters)
         for here in rng.permutation(len(images)).reshape(-1, batch):  # the images of each batch
@@ -264,12 +265,12 @@ assert set(best.values()) == {0.03}
 # All three keep the rate 0.03. With 0.1 two of them learn little: a guess is wrong in 90 percent.
 #
 # Now each is trained on all 1000 images. In the table, ± stands before the standard deviation over
-# the seeds. *Evaluations* are those of $f$ that one batch takes, forward and for the gradient. The
-# table of the paper, on other images, stands beside ours.
+# the seeds. *Evaluations* are those of $f$ that one batch takes, forward and for the gradient (both
+# ways to the gradient evaluate $f$ again). The paper's table, on other images, stands beside ours.
 
 # %% [predict]
-# After sixty epochs, with the best learning rate for each: by how many percent of the test images
-# do the ResNet and the ODE-Net, which has less than a third of its parameters, differ?
+# The ODE-Net has less than a third of the ResNet's parameters. After sixty epochs, with the best
+# learning rate for each: which of the two has the smaller test error, and by how many percent?
 
 
 # %%
@@ -397,14 +398,12 @@ save(
 )
 
 # %% [markdown]
-# Every tolerance gives the same answers, and a loose one takes a third of the evaluations of a
-# tight one. (With a tolerance of 10 every step is accepted, and two steps of dopri5 are left.)
-# Euler's method needs eight steps for the same error rate: the network has learned a smooth field,
-# on which few steps of a good method are enough. (The right panel is discussed with the sources.)
+# Every tolerance gives the same answers, and a loose one takes a third of the evaluations. (With a
+# tolerance of 10 every step is accepted. Two steps of dopri5 are left: $2 + 2 \cdot 6 = 14$
+# evaluations, counted as in chapter 1.) Euler's method needs eight steps for the same error rate:
+# the field is smooth, and few good steps are enough. (For the right panel see the sources.)
 #
 # ## Why solving gets slower during training, and what helps
-#
-# The longer a neural ODE is trained, the more evaluations it takes.
 #
 # **What makes a field slow to solve?** A solver takes small steps where the slope of a solution
 # *changes* quickly. In a field of constant slope a step of any length is exact. Where the slope
@@ -442,9 +441,9 @@ assert 4 < of_field[4] / of_field[0] < 7 and max(of_constant) == min(of_constant
 
 # %% [markdown]
 # The faster field takes more evaluations. It takes fewer than in proportion, because the features
-# soon get so far that tanh is flat, and there the slope hardly changes. In the field of constant
-# slope three steps are enough, whatever the speed. (The first is short, since the solver cannot
-# know that no bend will come.)
+# soon get so far that tanh is flat (its mean slope falls from 0.89 to 0.09), and there $f$ hardly
+# changes. In the field of constant slope three steps, $2 + 3 \cdot 6 = 20$ evaluations, are enough,
+# whatever the speed.
 #
 # **Why does training make the field faster?** The features start close together, and the loss falls
 # as long as the scores are pushed apart. The field has to do it within one unit of time. So the
@@ -456,10 +455,10 @@ assert 4 < of_field[4] / of_field[0] < 7 and max(of_constant) == min(of_constant
 # $$L + \lambda \int_0^1 |f(t, \mathbf h(t), \theta)|^2 dt, \qquad \lambda = 0.03.$$
 #
 # ($L$ is the cross-entropy.) The integral is one more component of the state, whose derivative is
-# $|f|^2$. The price favours short paths, and straight ones: the mean of a square is at least the
-# square of the mean, so the integral is at least the square of the distance from $\mathbf h(0)$ to
-# $\mathbf h(1)$. The two are equal on a straight path at constant speed. We train once more from
-# the same start, and measure at each epoch.
+# $|f|^2$. Over one unit of time an integral is a mean, and the mean of $f$ is
+# $\mathbf h(1) - \mathbf h(0)$. The mean of a square is at least the square of the mean. So the
+# integral is at least the square of this distance, and equal to it only on a straight path at
+# constant speed. We train once more from the same start, and measure at each epoch.
 
 
 # %%
@@ -524,19 +523,21 @@ save(
 # %% [markdown]
 # Without a price the features go farther and farther, and the evaluations rise from 38 to 50. With
 # the price they fall to 32, and the test error is the same but for one image. In each row the
-# integral is only a little larger than the squared distance: the paths are nearly straight, and it
-# is their length that costs. All this is mild here, because digits are easy to tell apart. Chapter
-# 8 has fields that get much slower.
+# integral is a few percent larger than the squared distance: the paths are nearly straight. The
+# solver has to follow their small bends, which grow with their length. All this is mild here,
+# because digits are easy to tell apart. Chapter 8 has fields that get much slower.
 #
-# Other things that help: a looser tolerance, as above; features of more dimensions, in which the
-# images can pass one another (chapter 10); and a compiled field (chapter 5), which makes each
-# evaluation cheaper, though not fewer. Few fixed steps, whose error nobody looks at, are a risk:
-# the four of the RK-Net were enough, but chapter 8 shows what can come of it.
+# Other things that help: a looser tolerance, as above; features of more dimensions, in which images
+# can pass one another (chapter 10); and a compiled field (chapter 5), whose evaluations are
+# cheaper. Nobody looks at the error of the RK-Net's four steps: chapter 8 shows the risk.
 #
 # ## Features in motion
 #
 # Where do the features go between $t = 0$ and $t = 1$? They have 32 dimensions. The picture shows
 # the two directions in which they differ most at the end (from the singular value decomposition).
+# The numbers below it say how well the digits are separated: the variance of the digits' means, as
+# a share of all variance. (Variance is the mean square of the distance from the mean.) The share is
+# 1 if all images of a digit are at one place, and near 0 if the digits are mixed at random.
 
 # %%
 shown = slice(0, 300)
@@ -573,9 +574,7 @@ print("variance between digits as a share of all, over time:", np.round(shares, 
 assert shares[-1] > shares[0]
 
 # %% [markdown]
-# (Variance is the mean square of the distance from the mean.) If all images of a digit were at one
-# place, the share would be 1; if the digits were mixed at random, it would be near 0. All points
-# move apart, and the digits by a larger factor than the images of one digit.
+# All points move apart, and the digits by a larger factor than the images of one digit.
 #
 # ## The sources against the numbers
 #
@@ -588,8 +587,8 @@ assert shares[-1] > shares[0]
 # * *The number of evaluations grows during training* (Chen and others, figure 3d). This holds, and
 #   the reason is above.
 # * *The backward pass takes half as many evaluations as the forward pass* (Chen and others, figure
-#   3c). This does **not** hold here. It takes about as many: it solves the features again together
-#   with the adjoint, and has to be as accurate in both.
+#   3c). This does **not** hold here. It takes about as many: it solves the features once more, and
+#   the adjoint with them, to the same tolerance.
 
 # %%
 ratios = [*(backward / forward), *[run["backward"] / run["forward"] for run in runs["ODE-Net"]]]
@@ -692,12 +691,12 @@ elif np.allclose(slope, h_of_block + one_block(theta_of_block, h_of_block)):
 assert distance < 1e-12, f"Euler's method ends {distance:.1e} away from the six blocks. {hint}"
 
 # %% [exercise 7.3] level 2
-# To a solver a batch is one system of equations: all images share the steps, and their errors go
-# into one norm. How many evaluations of f would each image take alone? Write `alone`: from features
-# `h`, one row per image, it returns an array of whole numbers, one for each row, when that row is
-# solved by itself from $t = 0$ to 1 (field `f`, parameters `trained["field"]`, both tolerances
-# `tol`). A row that is solved alone still has the shape (1, d). Compare with the batch, for the
-# first 40 test images at a tolerance of $10^{-6}$: does the hardest image decide for all?
+# To a solver a batch is one system of equations: all images share the steps, whose length follows
+# from one mean over all their errors. How many evaluations of f would each take alone? Write
+# `alone`: from features `h`, one row per image, it returns an array of whole numbers, one for each
+# row, when that row is solved by itself from $t = 0$ to 1 (field `f`, parameters
+# `trained["field"]`, both tolerances `tol`). Such a row still has the shape (1, d). Compare with
+# the batch, for the first 40 test images at a tolerance of $10^{-6}$: does the hardest decide?
 
 
 # %% [stub 7.3]

@@ -65,9 +65,9 @@ from tinyode.plotting import COLOURS, panels, save
 #
 # $$\log p(\mathbf x) = \log N(\mathbf g(\mathbf x)) + \log \left| \det \frac{\partial \mathbf g}{\partial \mathbf x} \right| .$$
 #
-# Check: on the line, the piece from 0.5 to 0.51 with its true probability (`erf` gives integrals of
-# the normal density). It is one percent lower, since the density falls within the piece. In the
-# plane, for $\mathbf z = M \mathbf x$, we count how many of a million points fall into a small
+# On the line we check with the true probability of the piece (`erf` gives integrals of the normal
+# density). It is one percent lower than the formula's, since the density falls within the piece. In
+# the plane, for $\mathbf z = M \mathbf x$, we count how many of a million points fall into a small
 # square.
 
 
@@ -126,10 +126,10 @@ assert np.isclose(by_formula, by_jacobian, rtol=1e-12)
 # moves the point by $\mathbf u \tanh r$, so $r$ becomes $r + \mathbf w^T \mathbf u \tanh r$. The
 # derivative of the new number with respect to $r$ is $1 + \mathbf w^T \mathbf u (1 - \tanh^2 r)$.
 # The bracket is at most 1. So if $\mathbf w^T \mathbf u \ge -1$ the derivative is never negative,
-# and zero at $r = 0$ at most. The new number grows with $r$. Then two points with the same image
-# have the same $r$. Both were moved by the same $\mathbf u \tanh r$, so they are the same point.
-# (Exercise 8.4 has a layer with $\mathbf w^T \mathbf u \lt -1$, which is not invertible.) How does
-# training keep $\mathbf w^T \mathbf u$ above $-1$? If the parameters have
+# and it can be zero only at $r = 0$. So the new number grows with $r$, and two points with the same
+# image have the same $r$. Both were moved by the same $\mathbf u \tanh r$, so they are the same
+# point. (Exercise 8.4 has a layer with $\mathbf w^T \mathbf u \lt -1$, which is not invertible.)
+# How does training keep $\mathbf w^T \mathbf u$ above $-1$? If the parameters have
 # $\mathbf w^T \mathbf u = s$, the library moves $\mathbf u$ along $\mathbf w$ until
 # $\mathbf w^T \mathbf u = \log(1 + e^s) - 1$. This logarithm, the *softplus*, is positive.
 #
@@ -193,6 +193,9 @@ before, after = np.array(rows[-2:])
 assert np.allclose(before / after, [4, 4, 2], rtol=0.1)  # second, second and first order
 
 # %% [markdown]
+# With half the $\varepsilon$ the first two errors are four times smaller, as $O(\varepsilon^2)$
+# says. The third was divided by $\varepsilon$, and is two times smaller.
+#
 # Over a longer time the changes add up to an integral. Put the normal distribution at $t = 0$ and
 # the data at $t = 1$. Then
 #
@@ -200,14 +203,13 @@ assert np.allclose(before / after, [4, 4, 2], rtol=0.1)  # second, second and fi
 #
 # where $\mathbf z$ is solved back from $\mathbf z(1) = \mathbf x$. Point and integral are solved
 # together, as one state of two parts. (The second part, `change`, has the derivative
-# $-\operatorname{tr} \frac{\partial f}{\partial \mathbf z}$. Solved from 0 to 1 it is the change of
-# $\log p$; solved back from 1 to 0 it is minus the change, so it is subtracted from $\log N$.) No
-# determinant is needed, and nearly any field will do. If its Jacobian is bounded, one solution goes
-# through each point, forth and back. A network of tanh has such a field, whatever its weights.
+# $-\operatorname{tr} \frac{\partial f}{\partial \mathbf z}$. Solved back, from 1 to 0, it becomes
+# the integral with a plus, so it is subtracted from $\log N$.) No determinant is needed, and nearly
+# any field will do. If its Jacobian is bounded, exactly one solution goes through each point, from
+# 0 to 1, so the map has an inverse. A network of tanh has such a field, whatever its weights.
 #
-# Check: the integral against the determinant of the Jacobian of the whole
-# flow. (`f_and_trace` is `compiled`, because a training below calls it some thousand times: it is
-# recorded once, and run from then on as straight-line NumPy. Chapter 5 shows such a program.)
+# The check compares the integral with the determinant of the Jacobian of the whole flow.
+# (`f_and_trace` is `compiled` as in chapter 5, because training calls it some thousand times.)
 
 
 # %%
@@ -234,8 +236,8 @@ assert np.isclose(by_trace, by_determinant, atol=1e-8)
 # element of the diagonal. Hutchinson's estimate takes one. Take
 # $J = \begin{pmatrix} 1 & 2 \cr 3 & 4 \end{pmatrix}$, whose trace is 5, and a vector $\mathbf e$ of
 # random signs. For $\mathbf e = (1, 1)$ the number $\mathbf e^T J \mathbf e$ is
-# $1 + 2 + 3 + 4 = 10$; for $(1, -1)$ it is $1 - 2 - 3 + 4 = 0$; for the other two signs the same
-# again. The mean of the four is 5. In general
+# $1 + 2 + 3 + 4 = 10$; for $(1, -1)$ it is $1 - 2 - 3 + 4 = 0$; for $(-1, -1)$ and $(-1, 1)$ the
+# same again. The mean of the four is 5. In general
 # $\mathbf e^T J \mathbf e = \sum_{ij} J_{ij} e_i e_j$. The mean of $e_i e_j$ is 1 for $i = j$ and 0
 # otherwise, so the mean of the sum is $\sum_i J_{ii}$, the trace. One pullback gives the row
 # $\mathbf e^T J$. If one $\mathbf e$ is kept for a whole solve, the mean of its integral is the
@@ -274,16 +276,16 @@ assert abs(mean - exact) < 5 * error
 # > **Maximum likelihood.** The likelihood of a model is the density that it gives to the data; for
 # > independent points, the product of their densities (chapter 6). One works with minus its
 # > logarithm, divided by the number of points: the mean of $-\log p$. Take the points 0.1 and
-# > $-0.3$ and two models. The standard normal density has the mean 0.944. A normal density with
-# > twice the deviation has the mean 1.618: it gives density to places where no points are. The
-# > first fits better. Training by maximum likelihood makes this mean small.
+# > $-0.3$ and two models. With the standard normal density $N(x)$ the mean is 0.944. With
+# > $N(x / 2) / 2$, which has twice the standard deviation, it is 1.618: this density is spent on
+# > places without points. The first fits better. Training makes this mean small.
 #
 # > **Entropy.** Over points that are drawn from $p$, the mean of $-\log p$ is called the entropy of
-# > $p$. (The mean of $h(x)$ over such points is $\int p(x) h(x) dx$.) No other density $q$ has a
-# > smaller mean of $-\log q$ over these points: since $\log y \le y - 1$, the mean of $\log(q / p)$
-# > is at most the mean of $q / p - 1$, which is $\int p \frac{q}{p} dx - 1 = 1 - 1 = 0$. For the
-# > standard normal density on the line the entropy is 1.419. A normal $q$ with twice its deviation
-# > has the mean 1.737 over the same points.
+# > $p$. No other density $q$ has a smaller mean of $-\log q$ over these points: since
+# > $\log y \le y - 1$, the mean of $\log q - \log p = \log(q / p)$ is at most the mean of
+# > $q / p - 1$. A mean over such points is an integral with $p$, so that is
+# > $\int p \frac{q}{p} dx - 1 = 1 - 1 = 0$. So $\log q$ has no larger mean than $\log p$. With
+# > points from $p = N$ the entropy is 1.419; for $q = N(x / 2) / 2$ the mean is 1.737.
 #
 # All models are judged by the same 2000 points, which no training has seen (*held-out* points).
 # Behind the ± below stands the standard error of the mean over them: a model may seem a little
@@ -317,7 +319,7 @@ ACCURATE = {"rtol": 1e-6, "atol": 1e-7}
 
 class Model(NamedTuple):
     init: Any  # init(rng) returns theta
-    roughly: Any  # roughly(theta, x, rng) returns log p of each row of x
+    roughly: Any  # roughly(theta, x, rng) returns log p of each row of x; rng draws the signs e
     log_prob: Any  # log_prob(theta, x): the same, accurately
 
 
@@ -417,8 +419,8 @@ assert abs(total - 1) < 1e-3 and missed < 1e-6
 # The full experiment trains each model on both data sets: planar flows with 2, 8 and 32 layers, and
 # the continuous flow with the exact trace and with Hutchinson's estimate. It takes more than an
 # hour, so its results are kept, as in chapter 7. First, each model is trained with several rates,
-# and the rate is kept whose loss is smallest on 2000 fresh points. Then each is trained from three
-# seeds with this rate, and judged by the held-out points. Here ± is the deviation over the seeds.
+# and the rate is kept whose loss is smallest on 2000 fresh points. Then each is trained with it
+# from three seeds, and judged by the held-out points; ± is the standard deviation over the seeds.
 
 # %% [predict]
 # The planar flow with 32 layers has 160 parameters, the continuous one 1250. Which of the two comes
@@ -495,8 +497,8 @@ assert abs(on_moons["continuous"] - on_moons["planar 32"]) < 0.03
 # costs no accuracy that three seeds can show.
 #
 # Three questions about this table. Would more training help the planar flow on the circles? How
-# long does training take? (The time saved by the estimate is a median over pairs of equal data and
-# rate.) And are these densities, and invertible maps?
+# long does training take? (The median times are over all data and rates; the saving is the median
+# over pairs with equal data and rate.) And are these densities, and invertible maps?
 
 
 # %%
@@ -545,7 +547,7 @@ for (data,), result in integrals.items():
 # ## What it looks like
 #
 # The density, and points that are drawn from it, on their way from the normal distribution to the
-# data, by the model of the full experiment.
+# data, by the model of the full experiment. Each picture has its own scale of colours.
 
 # %%
 times = np.linspace(0, 1, 5)
@@ -618,7 +620,7 @@ def priced(price):
 def effort(theta):
     """Measure what it takes to carry 700 points from t = 0 to t = 1."""
     square = lambda t, z, theta: np.mean(np.sum(f(t, z, theta) ** 2, axis=1))
-    with_square = with_integral(f, square)
+    with_square = with_integral(f, square)  # one more component, with the derivative `square`
     tolerances = {"rtol": 1e-6, "atol": 1e-6}
     path, integrals = solve(with_square, (normal, 0.0), [0.0, 1.0], theta, **tolerances).y
     return {
@@ -667,17 +669,16 @@ table(rows, "the flow of the first seed", *heads)
 # 0.1 the moons are fitted as well as without, with a third of the evaluations. For the circles this
 # price is too high: one of the three seeds ends far from the others, as the deviation shows. With
 # 0.01 they fit as well as without, and take two thirds of the evaluations. So the price is one more
-# number to be tried, like the learning rate. Training gets faster as well.
+# number to be tried, like the learning rate.
 #
 # ## A flow that deceives its solver
 #
-# Eight steps of rk4 always cost the same. In chapter 7 four were enough. Why not train with these?
-# Because nobody looks at the error of the steps. The table shows what models trained like that seem
-# to be, by their own eight steps, and what they are, by an accurate solve.
+# Eight steps of rk4 always cost the same, and in chapter 7 four were enough. But nobody looks at
+# their error. The table measures models trained like that by their own steps, and accurately.
 
 # %% [predict]
-# No density has a mean of $-\log p$ below the entropy, but by chance. By its own eight steps, can a
-# model have one? And what is then the integral of what it takes for its density?
+# Except by chance, no density has a mean of $-\log p$ below the entropy. Can a model have one that
+# is computed by its own eight steps? Is the integral of its "density" then below or above 1?
 
 
 # %%
@@ -702,21 +703,23 @@ rows = []
 for (data, rate), result in by_eight.items():
     numbers = [f"{result[what]:.3g}" for what in ("own loss", "own integral", "loss")]
     rows.append((f"{data}, {rate}", *numbers, f"{entropy[data]:.3f}"))
-heads = "trained in eight steps of rk4, rate", "loss by these", "integral by these"
-table(rows, *heads, "loss accurately", "entropy")
+heads = "trained in eight steps of rk4, rate", "loss by 8 steps", "integral by 8 steps"
+table(rows, *heads, "accurate loss", "entropy")
 for data in DRAW:
     of_rates = [by_eight[data, rate] for rate in RATES["continuous"]]
     seeming = min(of_rates, key=lambda result: result["own loss"])
     assert seeming["own loss"] < entropy[data] < seeming["loss"]
     assert seeming["own integral"] > 1.1
+    assert seeming["own loss"] > entropy[data] - np.log(seeming["own integral"])
 well = by_eight["two_moons", 0.05]
 assert abs(well["own integral"] - 1) < 0.01 and abs(well["own loss"] - well["loss"]) < 0.01
 
 # %% [markdown]
 # It can go well: on two moons, with a rate of 0.05, loss and integral are right. But the rate that
-# seems best deceives, on both data sets: its loss is below the entropy, where no density can be,
-# and its integral is far from one. What does not integrate to one is no density, and its likelihood
-# means nothing. Training found parameters for which the errors of the steps make the loss small.
+# seems best deceives, on both data sets: its loss is below the entropy, where no density can be. If
+# the integral of $q$ is $Z$, then $q / Z$ is a density, and the mean of $-\log q$ is at least the
+# entropy minus $\log Z$: it gets below the entropy only with $Z > 1$, here 12.6 and 4.64. Training
+# found parameters for which the errors of the steps make $Z$ large, and the loss small.
 #
 # ## The sources against the numbers
 #
@@ -730,11 +733,8 @@ assert abs(well["own integral"] - 1) < 0.01 and abs(well["own loss"] - well["los
 #   components at once. The Jacobian below has no zero. This holds.
 # * *It scales* (S-flow). In $d$ dimensions an evaluation takes one product with Hutchinson's
 #   estimate, $d$ with the exact trace, and no determinant. Already for $d = 2$ the estimate saves a
-#   third of the time. So this holds for an evaluation; but training makes their number grow, and
-#   the continuous flow takes several times as long as the planar flows.
-#
-# Whether a continuous flow fits *better* they do not say. On two circles it does, on two moons 32
-# planar layers are as good.
+#   third of the time. So an evaluation scales; but training makes their number grow, and the
+#   continuous flow takes several times as long as the planar flows.
 
 # %%
 move = models.continuous_flow(2, HIDDEN, **ACCURATE)[2]
@@ -746,8 +746,8 @@ assert np.abs(to_normal).min() > 0.01
 # ## Exercises
 
 # %% [exercise 8.1] level 1
-# For $f(\mathbf z) = a \mathbf z$, in any number $d$ of dimensions, everything is known. With
-# $N(0, 1)$ in every component at $t = 0$, the density at $t = 1$ is normal with the standard
+# For $f(\mathbf z) = a \mathbf z$, in any number $d$ of dimensions, everything is known. With the
+# standard normal density at $t = 0$, every component at $t = 1$ is normal with the standard
 # deviation $e^a$. Write the right-hand side of the two equations that are solved together: from
 # `state`, the pair of the points z, shape (n, d), and the logarithms of their densities, shape
 # (n,), it returns the pair of their derivatives in time, of the same shapes.
@@ -950,8 +950,8 @@ assert apart < 1e-9, f"the images are {of_first} and {of_second}, {apart:.1e} ap
 # 2. For an ODE the determinant becomes a trace: along a solution
 #    $\frac{d \log p}{dt} = -\operatorname{tr} \frac{\partial f}{\partial \mathbf z}$.
 # 3. The trace is the mean of $\mathbf e^T J \mathbf e$ over random signs $\mathbf e$: one pullback.
-# 4. Judge a density on held-out points, and check that it integrates to one. No density has a mean
-#    of $-\log p$ below the entropy, but by chance.
+# 4. Judge a density on held-out points, and check that it integrates to one. Except by chance, no
+#    density has a mean of $-\log p$ below the entropy.
 # 5. Training makes a field harder to solve. A price on $\int |f|^2 dt$ keeps it easy. With fixed
 #    steps, whose error nobody looks at, a model can look better than any density.
 #
