@@ -96,8 +96,8 @@ for i in (0, 1):
 #
 # $$p(z_0 \mid x) = \frac{p(x \mid z_0) p(z_0)}{p(x)}, \qquad p(x) = \int p(x \mid z_0) p(z_0) dz_0 .$$
 #
-# The *evidence* $p(x)$ makes the area under the posterior 1. It is the density that the model gives
-# to the measurements when the start is not known. Training should make $\log p(x)$ large.
+# The *evidence* $p(x)$ makes the area under the posterior 1. It is the density of the measurements
+# when the start is not known. The parameters of a model are trained to make $\log p(x)$ large.
 
 # %%
 TIMES, SEEN, NOISE = np.array([0.3, 0.8]), np.array([0.5, 1.0]), 1.0
@@ -294,7 +294,7 @@ def descend(loss, parameters, series, n, rate, batch, rng):
     gradient = value_and_grad(loss)
     start, update = optim.adam(optim.cosine(rate, n))
     state = start(parameters)
-    for _ in steps(n):
+    for _ in steps(n):  # 0, ..., n - 1
         here = rng.choice(len(series[0]), batch, replace=False)
         _, slope = gradient(parameters, *[part[here] for part in series])
         parameters, state = update(parameters, optim.clip(slope, 0.2), state)
@@ -334,8 +334,8 @@ assert 0.55 < share < 0.75
 # %% [markdown]
 # An encoder and a decoder that are trained in this way are called a **variational autoencoder**
 # (Kingma and Welling). If ODE and decoder are networks with parameters $\theta$, the same steps of
-# Adam change $\theta$ too: a larger ELBO by the encoder brings $q$ nearer to the posterior, a
-# larger ELBO by $\theta$ raises a lower bound of $\log p(x)$.
+# Adam change $\theta$ too. With $\theta$ fixed, a better encoder brings $q$ nearer to the
+# posterior. A $\theta$ with a larger ELBO has a larger lower bound of $\log p(x)$.
 
 # %% [exercise 9.1] level 2
 # What does a normal $q$ do if two kinds of starts explain a measurement? Let the decoder be the
@@ -404,16 +404,17 @@ assert abs(gap - (by_sum - largest)) < 0.02, (
 # > **Recurrent network.** It reads a series of any length, one observation after another, and keeps
 # > a state $\mathbf h$, here 25 numbers, which begin as zeros. At each observation $\mathbf h$
 # > becomes $\tanh(W [\mathbf x, \Delta, \mathbf h] + \mathbf b)$. The bracket has $2 + 1 + 25 = 28$
-# > numbers: the point, the time $\Delta$ since the observation before it, and the old state. $W$
-# > and $\mathbf b$ are the same at all observations. This is the *simple* cell (RNN). In a *gated*
-# > cell (GRU) each number of the state becomes $g h + (1 - g) \tilde h$: a new value $\tilde h$ and
-# > a weight $g$ between 0 and 1, both functions of the same 28 numbers, with weights of their own.
+# > numbers: the point, a time $\Delta$ between two observations, and the old state. $W$ and
+# > $\mathbf b$ are the same at all observations. This is the *simple* cell (RNN). In a *gated* cell
+# > (GRU) each number of the state becomes $g h + (1 - g) \tilde h$: a new value $\tilde h$ and a
+# > weight $g$ between 0 and 1, both functions of the same 28 numbers, with weights of their own.
 #
 # The encoder reads from the last observation to the first, because the start is wanted. $\Delta$ is
-# divided by the mean distance of the observations. The four hidden numbers are independent, so
-# KL(q, prior) is the sum of four terms; $\log p(\mathbf x \mid \mathbf z_0)$ is the sum over all
-# observations and both coordinates. The encoder returns $\log \sigma^2 = 2 \log \sigma$. Here is
-# the ELBO of one series, with random weights; `models.latent_ode` does it for many at once.
+# the time since the next earlier observation (for the first, since $t = 0$), times 30 for 30
+# observations. The four hidden numbers are independent, so KL(q, prior) is the sum of four terms;
+# $\log p(\mathbf x \mid \mathbf z_0)$ is the sum over all observations and both coordinates. The
+# encoder returns $\log \sigma^2 = 2 \log \sigma$. Here is the ELBO of one series, with random
+# weights; `models.latent_ode` does it for many at once.
 
 # %%
 SOLVER = {"rtol": 1e-3, "atol": 1e-4, "gradient": "discrete"}  # of the steps, see chapter 5
@@ -477,7 +478,7 @@ def rmse(found, wanted):
 
 # %% [predict]
 # First a small run: 30 observations, 150 steps. A first guess at a spiral is the mean of its
-# observations. Within the window, the model's error is what share of that guess's?
+# observations. Within the window, how many times smaller is the model's error?
 
 # %%
 small = train_latent("GRU", 30, 150, 0.04, seed=0, batch=50)
@@ -527,10 +528,10 @@ assert all(sizes[f"recurrent, {name}"] >= sizes[f"latent ODE, {name}"] for name 
 # %% [markdown]
 # ## The table
 #
-# The full experiment (`python -m tutorials 9 --full`) trains on 1000 spirals with 2000 steps, as in
-# the authors' example, with each of three learning rates. It keeps the rate with the smallest error
-# over the next 20 points of 200 other series, and trains with it from three more seeds. The table
-# has their errors on another 200 series, as mean ± deviation:
+# The full experiment (`python -m tutorials 9 --full`; `each` reads what it stored) trains on 1000
+# spirals with 2000 steps, as in the authors' example, with each of three learning rates. It keeps
+# the rate with the smallest error over the next 20 points of 200 other series, and trains with it
+# from three more seeds. The table has their errors on 200 others, as mean ± deviation:
 #
 # * *Within* the window the latent ODE has seen the observations on both sides of a point, and is
 #   asked for all 100 points. The recurrent network has seen those before it only, and is asked for
@@ -586,7 +587,6 @@ results = each(
     [(*case, seed) for case in cases for seed in SEEDS],
     "{}, {}, seed {}",
 )
-
 
 PAPER = {"latent ODE": (0.1642, 0.1502, 0.1346)}  # Chen and others (2018), table 2
 PAPER["recurrent"] = (0.3937, 0.3202, 0.1813)
@@ -646,7 +646,7 @@ print(f"{len(ends)} of {len(best_rate)} rates are the first or the last of those
 #   cells show no difference. Over the *next 100* points, with gated cells and 100 observations, the
 #   recurrent network has half the error.
 # * Three seeds are few: over the next 100 points one model has the error 0.27 from one seed, and
-#   1.24 to 1.75 from the others. And half of the rates are at the end of those tried.
+#   1.24 to 1.75 from three. Half of the rates are the first or last tried: others may be better.
 #
 # ## What it looks like
 #
@@ -672,8 +672,8 @@ inside, after = curves[:, :100], curves[:, 100:]
 error_within, error_after = rmse(path[:, :100], inside), rmse(path[:, 100:], after)
 noise, at_origin = rmse(x, np.take_along_axis(curves, which[..., None], axis=1)), rmse(0.0, after)
 print(f"within the window: error {error_within:.2f}, of the observations {noise:.2f}")
-print(f"20 points before it: {error_before:.2f}, of the point where it begins {staying:.2f}")
-print(f"100 points after it: {error_after:.2f}, of the origin {at_origin:.2f}")
+print(f"20 points before it: {error_before:.2f}, of staying where it begins {staying:.2f}")
+print(f"100 points after it: {error_after:.2f}, of the guess (0, 0) {at_origin:.2f}")
 assert error_before < 0.5 * staying and error_within < 0.5 * noise and error_after < at_origin
 figure, axes = panels(4, width=16, height=4.4)
 for i, panel in enumerate(axes):
@@ -735,9 +735,9 @@ assert own_kind > 160 and turns[0] > 1 and turns[1] < -1
 # * A latent ODE needs no bins, and has a state at any time: **holds**. Each series had its own
 #   times, and was predicted within, beyond and before its window (P-latent, P-time, S-irregular).
 # * It predicts with a smaller error than a recurrent network, the more so for irregular and noisy
-#   data: **does not hold here** as it stands (S-rnn), as the last table counts. The latent ODE does
-#   get better with fewer observations over the next 20 points, but for gated cells no difference is
-#   larger than two standard errors. Other noise was not tried.
+#   data: **does not hold here** as it stands (S-rnn), as the last table counts. Over the next 20
+#   points it does compare better when there are fewer observations, but with gated cells no
+#   difference is larger than two standard errors. Other noise was not tried.
 # * In the paper the recurrent network has 1.3 to 2.4 times the error of the latent ODE. Ours is told
 #   the times, and had the same choice of learning rates: within the window even its simple cell is
 #   about as good as the paper's latent ODE.
@@ -751,8 +751,8 @@ assert own_kind > 160 and turns[0] > 1 and turns[1] < -1
 # $q(\mathbf z_0)$ over all series and all four hidden numbers, by the trained model `ours`. It is
 # given what `encode(ours, t[:100], x, which)` is given: observations, shape (n, k, 2), and where
 # they are, shape (n, k). (`encode` returns two arrays: $\mu$, and the logarithm of the *variance*
-# $\sigma^2$.) By which factor does the deviation grow when only five of the thirty observations
-# are given, every sixth: `x[:, ::6]` and `which[:, ::6]`? By which factor does the error grow?
+# $\sigma^2$.) By which factors do the deviation and the error of `by_latent` within the window grow
+# when only every sixth of the thirty observations is given: `x[:, ::6]` and `which[:, ::6]`?
 
 
 # %% [stub 9.2]

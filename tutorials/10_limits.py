@@ -122,13 +122,10 @@ save(
 # %% [markdown]
 # Each sample has its own short moments that need small steps (the peaks on the left). On one clock
 # all samples take small steps at all of these moments, and with sixteen samples nearly every moment
-# is one of them. The small steps buy accuracy in the easiest samples only (right). The hard ones may
-# even be less accurate: the solver compares the tolerance with the root of the mean square over the
-# batch. If one sample of sixteen has an error and the others have none, its error may be
-# $\sqrt{16} = 4$ times the tolerance.
+# is one of them. The small steps buy accuracy in the easiest samples only (right).
 #
-# What helps: a step size for each sample (`solve_batch`; `odeint_batch` for gradients), or batches of
-# samples that are alike, as images are to a trained network (exercise 7.3).
+# What helps: a step size for each sample (`solve_batch`; `odeint_batch` for gradients), or batches
+# of samples that are alike.
 #
 # ## Trajectories cannot cross
 #
@@ -136,12 +133,11 @@ save(
 # $\Vert f(t, \mathbf u) - f(t, \mathbf v) \Vert \le K \Vert \mathbf u - \mathbf v \Vert$ for all
 # $\mathbf u$, $\mathbf v$ (for $f = -3 z$ it is 3). Then the solution through a point is unique
 # (Picard and Lindelöf): two solutions that meet at one time are the same at all times. So on a line
-# solutions keep their order: to overtake, they would have to meet. The *flow* from 0 to 1, which
-# takes $z(0)$ to $z(1)$, increases there, whatever the parameters are. It cannot be $x \mapsto -x$.
+# solutions keep their order: to overtake, they would have to meet. The *flow* from 0 to 1,
+# $z(0) \mapsto z(1)$, is increasing on a line, for all parameters. It cannot be $x \mapsto -x$.
 #
-# Here $f$ is a network as in chapter 2, with 16 hidden features; it is given $z$ and $t$. (The
-# small fields from here on are `compiled`: recorded at the first call, then run as straight-line
-# NumPy, without the tape.)
+# Here $f$ is a network as in chapter 2, with 16 hidden features; it is given $z$ and $t$.
+# (`compiled` makes a field faster: it is recorded at the first call.)
 
 # %% [predict]
 # Train it on $x \mapsto -x$ all the same, for x between -1 and 1. To which increasing function does
@@ -177,9 +173,10 @@ assert np.all(np.diff(end(line)[:, 0]) > 0)  # increasing, as every flow on a li
 assert loss_on_the_line > 0.9 * np.mean(x**2)
 
 # %% [markdown]
-# Of the functions that never fall, the constant zero is nearest to $-x$: the network presses the
-# points together. One more dimension cures it (Dupont and others, 2019): append a zero to each
-# point. In the plane trajectories can go around each other.
+# The network presses the points together. Of the functions that never fall, the constant zero is
+# nearest to $-x$: $(g(x) + x)^2 = g(x)^2 + 2 x g(x) + x^2$, and for $x$ and $-x$ together the
+# middle term is $2 x (g(x) - g(-x)) \ge 0$. One more dimension cures it (Dupont and others, 2019):
+# append a zero to each point. In the plane trajectories can go around each other.
 
 # %%
 init, network_in_the_plane = nn.mlp(3, 16, 2)
@@ -270,11 +267,11 @@ assert np.all(np.abs(np.log(apart_by)) < K * times + 1e-6)
 # solutions draw together: over the time 3 their distance shrinks by $e^{-15}$. Backwards it grows by
 # $e^{15}$, which is three million, and an error of $\mathbf z(t_1)$ grows with it.
 #
-# The table has three fields. The first turns. In the second one component decays at the rate 5, the
-# other at the rate 1. The third is *stiff*: it decays at the rate 200, while its solution changes
-# slowly. (`radau_iia5` is an implicit method, made for such fields.) The columns are the error of
-# $\mathbf z(3)$; how far from $\mathbf z(0)$ a solve back from $\mathbf z(3)$ ends; and the relative
-# error of the gradient by three ways, for the sum of the components of $\mathbf z(3)$ and the rate $k$.
+# The table has three fields. The first turns. In the second, distances of solutions shrink at the
+# rate 5 in one component, at the rate 1 in the other. The third is *stiff*: distances shrink at the
+# rate 200, while a solution changes slowly, as $\cos t$ does. (`radau_iia5` is an implicit method
+# for such fields.) The columns are the error of $\mathbf z(3)$; how far from $\mathbf z(0)$ the way
+# back ends; and the relative error of $dL/dk$ by three ways, for $L = z_1(3) + z_2(3)$.
 
 # %% [predict]
 # On the field of two rates, from $t = 0$ to 3, the error of the gradient by Algorithm 2 is how many
@@ -340,13 +337,15 @@ assert not of_stiff[0].isdigit() or of_stiff.endswith("*")
 # * On the stiff field the factor is $e^{600}$. The backward solve gives up, or ends at $10^{253}$.
 #
 # The states that were kept (`interpolated`) and the derivative of the steps (`discrete`) do not
-# solve $\mathbf z$ backwards, and do not lose these digits. (Nor does Algorithm 2 if all components
-# decay at one rate $k$. On the way back the error of $\mathbf z$ grows by $e^{kt}$, but
-# $\mathbf a$, by which it is multiplied in the gradient, shrinks by $e^{-kt}$. The next cell tries it.)
+# solve $\mathbf z$ backwards, and do not lose these digits. (If all components decay at one rate
+# $k$, Algorithm 2 loses few digits too: on the way back the error of $\mathbf z$ grows by $e^{kt}$,
+# but $\mathbf a$, by which it is multiplied in the gradient, shrinks by $e^{-kt}$. The next cell
+# tries it for $k = 5$. For $k = 200$ the solve back of $\mathbf z$ fails first.)
 #
-# A cure within Algorithm 2: keep the states at a few times, and start $\mathbf z$ anew from each. If
-# the time $T$ is cut into $m$ intervals, errors grow by $e^{k T / m}$ in each. And Algorithm 2 has
-# two tolerances, one for each solve. Which one decides? Take the field that turns.
+# A cure within Algorithm 2: keep the states at a few times, and start $\mathbf z$ anew from each.
+# With $m$ intervals in the time $T$, errors grow by $e^{k T / m}$ in each (tried at two rates). The
+# table, of the field that turns, shows which tolerance of Algorithm 2 decides: that of the solve
+# forward, or that of the solve back.
 
 # %%
 f, z0, k, _ = fields["two rates"]
@@ -364,6 +363,7 @@ print("one rate, tolerance 1e-6: gradient by Algorithm 2 off by", off_by)
 assert float(off_by.strip("*")) < 1e-2 * off_of(1e-6)
 
 f, z0, k, _ = fields["rotating"]
+# from (1, 0), z(t) = (cos(sqrt(k) t), -sqrt(k) sin(sqrt(k) t))
 exactly = grad(lambda k: np.cos(np.sqrt(k) * 3.0) - np.sqrt(k) * np.sin(np.sqrt(k) * 3.0))(k)
 loss = lambda k, **o: np.sum(odeint(f, z0, [0, 3.0], k, **o)[-1])
 tolerances = (1e-3, 1e-6, 1e-9)
@@ -495,7 +495,8 @@ for lam in (0.99, 0.999):
 # It is exact up to rounding errors (those of $\lambda = 0.99$ have grown; why follows below), and
 # it keeps two states instead of a thousand. Now all ways side by side, with the midpoint rule: the
 # peak of the memory, and how far the gradient is from the exact derivative of the numbers that the
-# same forward pass computes. (The tape and `discrete` are compared with each other.)
+# same forward pass computes. (The tape and `discrete` are compared with each other. `discrete`
+# keeps one state a step, the tape also what the network computes in it.)
 
 
 # %%
@@ -571,20 +572,18 @@ save(
 )
 
 # %% [markdown]
-# The reversible scheme alone is exact, constant and small. (`forward`, with 98 parameters, is exact
-# and constant, but takes more than ten times the memory.) This is what the scheme costs.
+# The reversible scheme alone is exact, constant and small. This is what it costs.
 #
-# **Twice the evaluations.** A step takes $\Psi$ twice, forward and back.
+# **Twice the evaluations.** A step takes $\Psi$ two times. To undo it takes two more.
 #
 # **It is stable for small steps only.** On $z' = -k z$ one step multiplies $(y, z)$ by a matrix of
 # two rows. Its first half multiplies $y$ by $\lambda$ and adds a multiple of $z$; the second keeps
-# $z$ and subtracts a multiple of $y$. Their determinants are $\lambda$ and 1, so that of the step is
-# $\lambda$. It is also the product of the eigenvalues. One of them belongs to the solution and is
-# close to $e^{-h k}$. So the other one, that of the difference $y - z$, is close to
-# $\lambda e^{h k}$: the second half is a step backwards in time, in which errors grow by $e^{h k}$,
-# and $\lambda$ holds them down. This eigenvalue is below 1 only for $h k \lt \ln(1 / \lambda)$, which is close to
-# $1 - \lambda$: 0.01 for $\lambda = 0.99$, while Euler's method by itself is stable up to $h k = 2$.
-# A better $\Psi$ does not help:
+# $z$ and subtracts a multiple of $y$. Their determinants are $\lambda$ and 1, so the product of the
+# two eigenvalues of a step, its determinant, is $\lambda$. One of them belongs to the solution and
+# is close to $e^{-h k}$. So the other, that of $y - z$, is close to $\lambda e^{h k}$: the second
+# half is a step backwards in time, in which errors grow by $e^{h k}$, and $\lambda$ holds them
+# down. This eigenvalue is below 1 only for $h k \lt \ln(1 / \lambda)$, 0.01 for $\lambda = 0.99$.
+# Euler's method alone is stable up to $h k = 2$. A better $\Psi$ does not help:
 
 
 # %%
@@ -611,8 +610,9 @@ table(rows, "h k", "lambda e^(h k)", "larger eigenvalue: euler", *METHODS[1:])
 
 # %% [markdown]
 # **Its rounding errors grow.** Undoing a step is a multiplication by the inverse matrix. Where
-# solutions keep their distance, the absolute values of its eigenvalues are 1 and $1 / \lambda$. So
-# a rounding error of $y - z$ grows by $\lambda^{-n}$ in $n$ steps back. On the field that turns:
+# solutions keep their distance, as on the field that turns, its eigenvalues have the absolute
+# values 1 and $1 / \lambda$ (product $1 / \lambda$). So a rounding error of $y - z$ grows by
+# $\lambda^{-n}$ in $n$ steps back:
 
 # %%
 turning, first, k, _ = fields["rotating"]
@@ -629,10 +629,10 @@ for lam, n in ((0.9, 100), (0.9, 300), (0.99, 1000), (0.99, 3000), (0.999, 3000)
 table(rows, "lambda", "n", "start off by", "rounding times lambda^-n")
 
 # %% [markdown]
-# No $\lambda$ is best. The fewest steps that are stable over a time $T$ are
-# $n = k T / \ln(1 / \lambda)$, and with these $\lambda^{-n} = e^{k T}$, whatever $\lambda$ is. It is
-# the factor that Algorithm 2 loses; but here it multiplies a rounding error, there the error of a
-# tolerance. Both losses, on the field of two rates with $k = 5$, $T = 3$ and $\lambda = 0.99$:
+# No $\lambda$ is best. With the largest stable step, $h = \ln(1 / \lambda) / k$, the time $T$ takes
+# $n = T / h$ steps. Then $\lambda^{-n} = e^{k T}$ for every $\lambda$: the factor that Algorithm 2
+# loses; but here it multiplies a rounding error, there the error of a tolerance. Both losses, on
+# the field of two rates with $k = 5$, $T = 3$ and $\lambda = 0.99$:
 
 # %%
 f, z0, k, _ = fields["two rates"]
@@ -744,8 +744,8 @@ for way in ways:
     assert abs(slope - right) < 1e-5 and abs(2 * in_one - right) < 2e-3
 
 # %% [markdown]
-# With a switch at a fixed *time* $\mathbf a$ has no jump: $t^{\ast}$ does not move. Nor with a kink
-# (`np.maximum(y, 1)` at 1, or a network of ReLU), where $f$ is continuous: $f^+ = f^-$.
+# At a switch at a fixed *time* $\mathbf a$ has no jump: $t^{\ast}$ does not move. At a kink of $f$
+# (`np.maximum(y, 1)` at 1, or a network of ReLU) it has none: there $f^+ = f^-$.
 #
 # ## The sources against the numbers
 #
@@ -770,7 +770,7 @@ assert float(lost) > 1e3 * float(kept)
 
 
 # %%
-def disc_and_ring(n, **options):
+def disc_and_ring(n, **options):  # for exercise 10.3, as the next function
     """Return n points of the edge of the disc, n of the ring, and -1 or 1 for each."""
     angle = np.linspace(0, 2 * np.pi, n, **options)
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
