@@ -280,9 +280,9 @@ def writes(x, a):
     ],
 )
 def test_the_form_of_what_is_returned_is_checked(function, words):
-    x = N(size=3)
-    check_by_hand(by_hand, np.sin, x)
-    assert re.search(words, message(function, np.sin, x))
+    x, sine = N(size=3), lambda x: np.sin(x)  # NumPy 2.0 does not tell the arguments of np.sin
+    check_by_hand(by_hand, sine, x)
+    assert re.search(words, message(function, sine, x))
 
 
 def test_cotangents_in_another_order():
