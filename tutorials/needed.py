@@ -75,7 +75,7 @@ def needed(wanted, earlier):
     for s in earlier:
         for name in s.binds:
             later.setdefault(name, set()).update(s.later)
-        for pair in _aliases(s.code):
+        for pair in _aliases(s.code):  # names of perhaps one object share one set
             group = set().union(*(same.get(name, {name}) for name in pair))
             same.update(dict.fromkeys(group, group))
     stateful = {name for s in earlier if _makes_state(s.code) for name in s.binds}

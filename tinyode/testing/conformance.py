@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import vjp
-from ..checks import is_whole
 from .differences import central_difference, check_rtol
-from .drawing import smallest_found
+from .drawing import check_examples, smallest_found
 from .mistakes import MOST, Problem, accurate, explanations, field
 from .values import (
     MOST_PIECES,
@@ -80,10 +79,7 @@ def check_odeint(odeint: Callable[..., Any], rtol: float = 1e-4, max_examples: i
             f"check_odeint: odeint must be a function odeint(f, y0, t, *args); got {odeint!r}"
         )
     check_rtol("check_odeint", rtol)
-    if not is_whole(max_examples, 1):
-        raise ValueError(
-            f"check_odeint: max_examples={max_examples!r} must be a whole number, 1 or more"
-        )
+    check_examples("check_odeint", max_examples)
 
     def same(x, y):
         return np.shape(x) == np.shape(y) and np.allclose(x, y, rtol=rtol, atol=rtol)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..checks import is_whole
+
 Choose = Callable[[Sequence[Any]], Any]  # takes one of a sequence; the first is the simplest
 
 
@@ -16,6 +18,14 @@ def hypothesis_and_strategies() -> tuple[Any, Any]:
             "tinyode.testing draws its problems with hypothesis: pip install hypothesis"
         ) from error
     return hypothesis, hypothesis.strategies
+
+
+def check_examples(checker: str, max_examples: Any) -> None:
+    """Raise ValueError where this is no number of examples."""
+    if not is_whole(max_examples, 1):
+        raise ValueError(
+            f"{checker}: max_examples={max_examples!r} must be a whole number, 1 or more"
+        )
 
 
 class _Found(Exception):

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...checks import is_whole
 from ..calls import watch_calls
-from ..drawing import smallest_found
+from ..drawing import check_examples, smallest_found
 from .answers import is_moderate, wrong_on
 from .mistakes import ORDER
 from .programs import APPLY, OPERATIONS, Program, Step, drawn
@@ -71,10 +70,7 @@ def check_engine(
         raise TypeError(
             f"check_engine: gradient must be a function gradient(f, *arrays); got {gradient!r:.60}"
         )
-    if not is_whole(max_examples, 1):
-        raise ValueError(
-            f"check_engine: max_examples={max_examples!r} must be a whole number, 1 or more"
-        )
+    check_examples("check_engine", max_examples)
     operations = _checked(operations)
     equal_shapes = tuple([operation for operation in operations if operation != "broadcasting"])
     for allowed, size in ((equal_shapes, 2), (operations, 2), (operations, 3)):

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...checks import is_whole
 from ...types import Array
 from ..calls import is_in, watch_calls
 from ..differences import check_rtol
-from ..drawing import smallest_found
+from ..drawing import check_examples, smallest_found
 from .mistakes import SOLVE, root_explanations
 from .problems import RootProblem, Seen, drawn_problem, expected_gradient
 
@@ -86,10 +85,7 @@ def check_root_adjoint(
             f" {adjoint!r:.60}"
         )
     check_rtol("check_root_adjoint", rtol)
-    if not is_whole(max_examples, 1):
-        raise ValueError(
-            f"check_root_adjoint: max_examples={max_examples!r} must be a whole number, 1 or more"
-        )
+    check_examples("check_root_adjoint", max_examples)
 
     def same(x, y):
         return np.shape(x) == np.shape(y) and np.allclose(x, y, rtol=rtol, atol=rtol)
