@@ -1574,6 +1574,7 @@ def a_at_start(end_value, slope):
     return solve(both, (z1, np.asarray(end_value, float)), [t1, t0], rtol=1e-9, atol=1e-10).y[1][-1]
 
 
+assert end_value is not ..., "Write two numbers in the place of the dots of `end_value = ...`."
 assert np.shape(end_value) == (2,), f"end_value is {end_value!r}; it should be two numbers."
 tried = slope_of_a(np.array([1.0, 2.0]), np.eye(2), np.array([0.5, 0.0]))
 assert np.shape(tried) == (2,), f"slope_of_a returns {tried!r}; it should be two numbers."
