@@ -16,7 +16,7 @@ Each of them is imported when it, or one of its functions, is first asked for.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Event",
