@@ -1,6 +1,7 @@
 """What README.md says: its programs and commands, its links, and the numbers in it."""
 
 import importlib
+import inspect
 import math
 import re
 import subprocess
@@ -34,7 +35,9 @@ def run(code, folder):
     """Run a program from a file, as a reader does."""
     file = folder / "mine.py"
     file.write_text(code, encoding="utf-8")
-    return subprocess.run([sys.executable, file], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-W", "error", file], capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture
@@ -175,3 +178,11 @@ def test_the_methods():
         kind = "implicit" if method.implicit else "explicit"
         expected.setdefault((steps, kind), []).append(name)
     assert found == expected
+
+
+@pytest.mark.parametrize("function", [tinyode.solve, tinyode.odeint])
+def test_the_tolerances(function):
+    defaults = inspect.signature(function).parameters
+    for name, value in re.findall(r"`([ra]tol)=([\de-]+)`", TEXT):
+        assert defaults[name].default == float(value)
+    assert defaults["method"].default in re.search(r"`(\w+)` \(the default\)", TEXT)[1]
