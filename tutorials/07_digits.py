@@ -25,7 +25,7 @@ import time
 import tracemalloc
 
 import numpy as np
-from experiment import each, spread, steps, table
+from experiment import each, spread, table
 
 from tinyode import datasets, grad, models, nn, odeint, optim, solve, tree, value_and_grad
 from tinyode.plotting import COLOURS, panels, save
@@ -181,7 +181,7 @@ def train(init, loss, seed, epochs, rate=0.01, batch=100, images=images, labels=
     gradient = value_and_grad(loss)
     init_state, update = optim.adam(optim.cosine(rate, epochs * len(images) // batch))
     state = init_state(parameters)
-    for _ in steps(epochs):  # `range`, which says in a long experiment how much is left
+    for _ in range(epochs):
         if kept is not None:
             kept.append(parameters)
         for here in rng.permutation(len(images)).reshape(-1, batch):  # the images of each batch
@@ -284,11 +284,11 @@ def evaluations(parameters, **options):
     return forward, len(calls) - 2 * forward  # the gradient has solved forward once more
 
 
-def run(name, seed):
-    """Train one network from one seed, and measure it."""
+def run(name, seed, rate):
+    """Train one network from one seed with this rate, and measure it."""
     init, apply = networks[name]
     began = time.perf_counter()
-    parameters = train(init, loss_of(apply), seed, EPOCHS, best[name])
+    parameters = train(init, loss_of(apply), seed, EPOCHS, rate)
     seconds = (time.perf_counter() - began) / EPOCHS
     forward, backward = 6, 0
     if name != "ResNet":
@@ -303,7 +303,7 @@ def run(name, seed):
     }
 
 
-cases = [(name, seed) for seed in range(5) for name in networks]
+cases = {(name, seed): (name, seed, best[name]) for seed in range(5) for name in networks}
 settings = {**SETTINGS, "rates": best}
 results = each("07_digits", settings, run, cases, "{}, seed {}")
 runs = {name: [results[name, seed] for seed in range(5)] for name in networks}
