@@ -5,11 +5,13 @@ A job whose workers die several times raises an error.
 """
 
 import contextlib
+import os
 import pickle
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import cells
 from processes import environment, kill
@@ -95,7 +97,7 @@ def dask(address):
     Raises
     ------
     SystemExit
-        If the package is missing, or no scheduler answers.
+        If the package is missing, if no scheduler answers, or if one of them lacks our modules.
     """
     try:
         from distributed import Client
@@ -110,7 +112,18 @@ def dask(address):
             " correct the address"
         ) from error
     with client:
-        say(f"{address}: {len(client.scheduler_info()['workers'])} workers")
+        found = {
+            "scheduler": client.run_on_scheduler(find_spec, "job"),
+            **client.run(find_spec, "job"),
+        }
+        lost = [who for who, module in found.items() if module is None]
+        if lost:
+            path = os.pathsep.join(map(str, (cells.HERE.parent, cells.HERE)))
+            raise SystemExit(
+                f"{address}: {' and '.join(lost)} cannot import tutorials/job.py. Scheduler and"
+                f" workers need this checkout: start them with PYTHONPATH={path}"
+            )
+        say(f"{address}: {len(found) - 1} workers")
         client.subscribe_topic("all", _tell)
         yield client.get_executor()
 
@@ -120,4 +133,4 @@ def _tell(event):
     _, what = event
     if what.get("action") == "remove-worker":
         lost = len(what["processing-tasks"])
-        say(f"the worker {what['worker']} is gone; {lost} jobs that it had are done again")
+        say(f"the worker {what['worker']} is gone; the jobs that it had ({lost}) are done again")

@@ -116,30 +116,30 @@ def each(name, settings, measure, cases, called):
 
 def _complete(path, kept, left, workers):
     """Have jobs done, and put each result into `kept` and the file; then raise what they raised."""
-    began, n, failed = time.monotonic(), len(left), {}
+    began, n, finished, failed = time.monotonic(), len(left), 0, {}
     say(f"{path.stem}: {n} jobs to do, {len(kept['results'])} are done")
     names = {workers.submit(run, job): job.name for job in left}
     waiting = set(names)
     try:
         while waiting:
             done, waiting = wait(waiting, PAUSE, FIRST_COMPLETED)
-            progress = _progress(n - len(waiting), n, began)
             for future in done:
+                finished += 1
                 error = CancelledError() if future.cancelled() else future.exception()
                 if error:
                     failed[names[future]] = error
                     what = f"failed, {type(error).__name__}: {error}"
                 else:
                     what = _keep(path, kept, names[future], *future.result())
-                say(f"{names[future]}: {what} ({progress})")
+                say(f"{names[future]}: {what} ({_progress(finished, n, began)})")
     except KeyboardInterrupt:
-        done = n - len(waiting) - len(failed)
-        message = f"{done} of the {n} jobs were done and are kept in {path}; the same command does"
-        raise KeyboardInterrupt(f"{message} the others") from None
+        there = f"{len(kept['results'])} results are kept in {path}"
+        raise KeyboardInterrupt(f"{there}; the same command does the other jobs") from None
     finally:
         for future in waiting:
             future.cancel()
-    for name, error in failed.items():
+    if failed:
+        name, error = next(iter(failed.items()))
         raise RuntimeError(
             f"{len(failed)} of {n} jobs failed; the others are kept in {path}, and the same command"
             f" does the failed ones again. {name!r}: {type(error).__name__}: {error}"
@@ -157,11 +157,9 @@ def _keep(path, kept, name, numbers, files):
 
 def _progress(done, n, began):
     """Say how long all workers will take for the other jobs, if they are like those done so far."""
-    if done in (0, n):
-        return f"{done} of {n}"
     left = (time.monotonic() - began) / done * (n - done)
     about = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} minutes"
-    return f"{done} of {n}, about {about} left"
+    return f"{done} of {n}" + (f", about {about} left" if done < n else "")
 
 
 def _write(path, kept):

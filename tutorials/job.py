@@ -29,6 +29,7 @@ from needed import definitions
 import tinyode
 
 VERSIONS = ("tinyode", "numpy", "python")
+PARSING = threading.Lock()  # `ast.parse` in two threads at a time fails in Python 3.11
 
 
 class Job(NamedTuple):
@@ -133,10 +134,12 @@ def function_of(path, name, line):
         If it needs the results of another experiment: the worker may have others.
     """
     code = [cell for cell in cells.read(path) if cell.tag in ("", "solution")]
-    above = [s for s in exercise.statements_of(code, path) if s.code.lineno <= line]
+    with PARSING:
+        above = [s for s in exercise.statements_of(code, path) if s.code.lineno <= line]
     some = definitions({name}, above)
     for s in some:
-        if isinstance(s.code, ast.Assign) and s.reads & {"each", "full"}:
+        names = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(s.code)}
+        if isinstance(s.code, ast.Assign) and names & {"each", "full"}:
             raise ValueError(
                 f"{name} needs {', '.join(sorted(s.binds))}, the results of another experiment"
                 f" ({path.name}, line {s.code.lineno}): pass what it needs as arguments"
