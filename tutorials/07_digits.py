@@ -27,7 +27,18 @@ import tracemalloc
 import numpy as np
 from experiment import each, spread, table
 
-from tinyode import datasets, grad, models, nn, odeint, optim, solve, tree, value_and_grad
+from tinyode import (
+    SolverError,
+    datasets,
+    grad,
+    models,
+    nn,
+    odeint,
+    optim,
+    solve,
+    tree,
+    value_and_grad,
+)
 from tinyode.plotting import COLOURS, panels, save
 
 (images, labels), (test_images, test_labels) = datasets.digits()
@@ -248,7 +259,10 @@ def trial(name, rate):
     init, apply = networks[name]
     some, errors = {"images": images[:800], "labels": labels[:800]}, []
     for seed in (10, 11, 12):
-        parameters = train(init, loss_of(apply), seed, EPOCHS, rate, **some)
+        try:
+            parameters = train(init, loss_of(apply), seed, EPOCHS, rate, **some)
+        except SolverError:  # the steps were too large: the field cannot be solved backwards
+            return {"error": float("inf")}
         errors.append(error_rate(apply, parameters, images[800:], labels[800:]))
     return {"error": np.mean(errors)}
 

@@ -468,8 +468,10 @@ def run(name, data, seed, rate):
     measured["parameters"] = sum(map(np.size, tree.flatten(theta)[0]))
     if "continuous" in name:
         measured["round trip"] = round_trip(theta, held_out[data], **ACCURATE)
-    first = name == "continuous" and seed == SEEDS[0]
-    return measured, {f"08_{data}.npz": theta} if first else {}
+    files = {}
+    if name == "continuous" and seed == SEEDS[0]:
+        files[f"08_{data}.npz"] = theta
+    return measured, files
 
 
 cases = {(*pair, seed): (*pair, seed, best[pair]) for pair in pairs for seed in SEEDS}

@@ -569,8 +569,10 @@ def measure(name, observations, rate, seed, tested_on):
         "next 20": rmse(found[:, -100:-80], curves[:, 100:120]),
         "next 100": rmse(found[:, -100:], curves[:, 100:]),
     }
-    this_one = (name, observations, seed) == ("latent ODE, GRU", 30, 1)
-    return errors, {"09_latent.npz": parameters} if this_one else {}
+    files = {}
+    if (name, observations, seed) == ("latent ODE, GRU", 30, 1):
+        files["09_latent.npz"] = parameters
+    return errors, files
 
 
 cases, best_rate = [(name, k) for k in OBSERVATIONS for name in sizes], {}

@@ -209,11 +209,6 @@ def test_what_a_job_must_not_do(kept, function, kind, said):
     assert isinstance(error.value.__cause__, kind) and not (kept / "x.json").exists()
 
 
-def test_many_threads_take_this_file_apart_at_once(kept):
-    with ThreadPoolExecutor(8) as workers:
-        assert len(full(numbers(100), workers)) == 100
-
-
 def test_what_a_job_prints_is_not_its_result(kept, capfd):
     assert full({"a": (printing,)})["a"]["found"] == 1
     captured = capfd.readouterr()
