@@ -1,12 +1,14 @@
 """Experiments: one process writes, others do the jobs; what dies is done again, nothing is lost."""
 
+import functools
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import cells
@@ -124,7 +126,10 @@ def full(jobs, executor=None, settings=None):
     return experiment.full("x", settings or {}, jobs, executor)
 
 
-@pytest.mark.parametrize("executor", [ThreadPoolExecutor, executors.Processes])
+SPAWNED = functools.partial(ProcessPoolExecutor, mp_context=multiprocessing.get_context("spawn"))
+
+
+@pytest.mark.parametrize("executor", [ThreadPoolExecutor, executors.Processes, SPAWNED])
 def test_jobs_on_an_executor(kept, executor, capsys):
     with executor(2) as workers:
         found = full(numbers(3), workers)
@@ -367,6 +372,16 @@ def test_a_job_that_is_cancelled_from_outside_is_told(kept):
 
     with pytest.raises(RuntimeError, match=r"2 of 2 jobs failed; .*'job \d': CancelledError"):
         full(numbers(2), Lost())
+
+
+@POSIX
+def test_a_pool_that_breaks_keeps_what_was_done(kept, tmp_path):
+    """It is Python's own, which ends all processes if one dies, and cannot say for which job."""
+    jobs = {"first": (scaled, 1), "dies": (dying, str(tmp_path), 1), "later": (scaled, 2)}
+    with SPAWNED(1) as workers, pytest.raises(RuntimeError, match=r"failed; .*BrokenProcessPool"):
+        full(jobs, workers)
+    assert "first" in results(kept) and "dies" not in results(kept)
+    assert full(jobs)["dies"]["calls"] == 1
 
 
 def test_an_executor_that_is_given_is_not_ended(kept):
