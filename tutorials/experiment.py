@@ -38,7 +38,8 @@ FULL = "--full" in sys.argv
 WORKERS = functools.partial(executors.Processes, 2)  # who does the jobs, if nobody else is given
 PAUSE = 1.0  # seconds; on Windows Ctrl-C is seen only between two waits
 if sys.__stdout__:  # where a chapter is run as a script, and a terminal has no ±: a question mark
-    sys.__stdout__.reconfigure(errors="replace")
+    with contextlib.suppress(OSError):  # in a notebook whose maker's output goes to a file
+        sys.__stdout__.reconfigure(errors="replace")
 
 
 def full(name, settings, jobs, executor=None):

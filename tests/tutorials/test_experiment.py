@@ -21,6 +21,7 @@ import pytest
 from tinyode import tree
 
 ROOT = cells.HERE.parent
+PATHS = (ROOT, cells.HERE)
 POSIX = pytest.mark.skipif(os.name != "posix", reason="ends processes as POSIX does")
 
 
@@ -451,6 +452,16 @@ def test_a_file_that_is_deleted_meanwhile_has_again_what_this_run_found(kept):
     jobs = {"a": (scaled, 1), "b": (deleting, str(kept / "x.json")), "c": (scaled, 2)}
     full(jobs, ThreadPoolExecutor(1))
     assert set(results(kept)) == {"a", "b", "c"}
+
+
+@POSIX
+def test_the_output_of_a_notebook_that_is_made_with_its_own_to_a_file(tmp_path):
+    """Its kernel puts a pipe in the place of the file, in which nobody can seek."""
+    code = "import os, sys; print('said'); os.dup2(os.pipe()[1], 1); import experiment"
+    with (tmp_path / "log").open("w") as log:
+        settings = {"env": {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PATHS))}}
+        run = [sys.executable, "-c", code]
+        assert not subprocess.run(run, stdout=log, check=False, **settings).returncode
 
 
 def test_a_job_for_each_case(kept, monkeypatch):
