@@ -94,12 +94,12 @@ def full(name, settings, jobs, executor=None):
     return {name: kept["results"][name] for name in jobs}
 
 
-def each(name, settings, measure, cases, called):
+def each(name, settings, measure, cases, called, executor=None):
     """Return {case: result} of the full experiment with a job, ``measure(*case)``, for each case.
 
     Parameters
     ----------
-    name, settings
+    name, settings, executor
         As in `full`.
     measure : function
         As in `full`.
@@ -111,7 +111,8 @@ def each(name, settings, measure, cases, called):
     """
     cases = cases if isinstance(cases, dict) else {case: case for case in cases}
     names = {case: called.format(*case) for case in cases}
-    found = full(name, settings, {names[case]: (measure, *cases[case]) for case in cases})
+    jobs = {names[case]: (measure, *cases[case]) for case in cases}
+    found = full(name, settings, jobs, executor)
     return {case: found[names[case]] for case in cases}
 
 
@@ -126,7 +127,8 @@ def _complete(path, kept, left, workers):
             done, waiting = wait(waiting, PAUSE, FIRST_COMPLETED)
             for future in done:
                 finished += 1
-                error = CancelledError() if future.cancelled() else future.exception()
+                dropped = CancelledError("its executor has dropped it: is that still running?")
+                error = dropped if future.cancelled() else future.exception()
                 if error:
                     failed[names[future]] = error
                     what = f"failed, {type(error).__name__}: {error}"
