@@ -3,12 +3,15 @@
 The pendulum and its four observations are those of chapter 5, section "Losses at many times".
 """
 
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 
 from tinyode import compiled, solve, vjp
 from tinyode.plotting import COLOURS
+
+from .stage import line, round_up, title
 
 WORDS = (
     "Above left, the angle of a pendulum against time, four observations as crosses, and a round"
@@ -59,21 +62,6 @@ class State(NamedTuple):
     push2: float = 0.0
 
 
-class Seen(NamedTuple):
-    """What follows from it; a row of ``back`` is (z, a, a_theta), the last row at time 0."""
-
-    angle: np.ndarray  # at FINE
-    loss: float
-    back_times: np.ndarray
-    back: np.ndarray
-    held: np.ndarray  # (z, a) at the time of the push
-    path_times: np.ndarray
-    path: np.ndarray  # the pushed angle
-    losses: np.ndarray  # for PARTS of the push
-    pushed: float  # for the whole push
-    predicted: float  # L + a(t) push
-
-
 def compute(state):
     """Solve forward, back through the jumps, and forward again from the pushed state."""
     theta, seen, time = np.array(state[:2]), np.array(state.seen), state.time
@@ -92,110 +80,95 @@ def compute(state):
     pushed = held[:2, None] + push[:, None] * [*PARTS, 1.0]
     ends = np.union1d(time, TIMES[1:][later])
     angles = solve(quick, pushed, ends, theta, **TOLERANCES).y[np.isin(ends, TIMES[1:]), 0]
-    past = 0.5 * np.sum(misses[~later] ** 2)
-    losses = past + 0.5 * np.sum((angles - seen[later, None]) ** 2, axis=0)
-    path_times, value = times[times >= time], 0.5 * np.sum(misses**2)
-    path = solve(quick, held[:2] + push, path_times, theta, **TOLERANCES).y[:, 0]
-    angle, predicted = z[np.isin(times, FINE), 0], value + held[2:] @ push
-    back_times, back = np.concatenate(back_times), np.concatenate(back)
-    drawn = angle, value, back_times, back, held, path_times, path
-    return Seen(*drawn, losses[:-1], losses[-1], predicted)
+    losses = 0.5 * np.sum((angles - seen[later, None]) ** 2, axis=0)
+    losses += 0.5 * np.sum(misses[~later] ** 2)
+    path_times, loss = times[times >= time], 0.5 * np.sum(misses**2)
+    return SimpleNamespace(
+        loss=loss,
+        angle=z[np.isin(times, FINE), 0],  # at FINE
+        back_times=np.concatenate(back_times),
+        back=np.concatenate(back)[:, 2:4],  # a there
+        gradient=s[4:],  # for theta
+        a=held[2:],  # at the time of the push
+        path_times=path_times,
+        path=solve(quick, held[:2] + push, path_times, theta, **TOLERANCES).y[:, 0],
+        losses=losses[:-1],  # for PARTS of the push
+        pushed=losses[-1],  # for the whole push
+        predicted=loss + held[2:] @ push,
+    )
 
 
 def paint(panels):
     """Make the lines; return the function that gives them their data."""
     top, bottom, right = panels["angle"], panels["adjoint"], panels["loss"]
-    top.set(xlim=(-0.05, 3.05), ylim=(-2.2, 2.2), ylabel="angle $z_1$")
-    bottom.set(xlim=(-0.05, 3.05), xlabel="$t$", ylabel="adjoint")
-    right.set(xlim=(-1.5, 1.5), xlabel="part of the push", ylabel="loss")
-    moves = {"animated": True}
-    (angle,) = top.plot([], [], color="black", label="solved forward", **moves)
-    (path,) = top.plot([], [], "--", color=BLUE, label="pushed", **moves)
-    (push,) = top.plot([], [], ":", color=BLUE, linewidth=4, **moves)
-    top.legend(loc="lower left", ncols=2)
-    a1, a2 = [
-        bottom.plot([], [], style, color=colour, label=f"$a_{i}(t)$", **moves)[0]
-        for i, style, colour in ((1, "-", BLUE), (2, "--", ORANGE))
-    ]
-    (held,) = bottom.plot([], [], "o", color="black", markersize=9, **moves)
-    now = [axes.axvline(0, color="black", linewidth=1, **moves) for axes in (top, bottom)]
+    top.set(xlim=(0, 3), ylim=(-2.2, 2.2), ylabel="angle $z_1$")
+    top.tick_params(labelbottom=False)
+    bottom.set(xlim=(0, 3), xlabel="$t$", ylabel="adjoint")
+    right.set(xlim=(-1.5, 1.5), xlabel="part of the push", ylabel="loss", xticks=[-1, 0, 1])
+    for axes in (bottom, right):
+        axes.yaxis.get_major_locator().set_params(nbins=4)
+    angle = line(top, color="black", label="solved forward")
+    path = line(top, "--", color=BLUE, label="pushed")
+    push = line(top, ":", color=BLUE, linewidth=4)
+    a1, a2 = line(bottom, color=BLUE, label="$a_1(t)$"), line(bottom, "--", color=ORANGE)
+    a2.set_label("$a_2(t)$")
+    held = line(bottom, "o:", color="black", markersize=9)
     for time in TIMES[1:]:
         bottom.axvline(time, color=RED, linewidth=1, linestyle=":")
-    bottom.legend(loc="upper right", ncols=2)
-    (real,) = right.plot([], [], color="black", label="what results", **moves)
-    (line,) = right.plot([], [], "--", color=BLUE, label="$L + a(t)$ push", **moves)
-    (pushed,) = right.plot([], [], "o", color="black", markersize=12, **moves)
-    (predicted,) = right.plot([], [], "X", color=BLUE, markersize=13, **moves)
-    right.legend(loc="lower left")
-    titles = [axes.set_title(" ", loc="left", **moves) for axes in (top, bottom, right)]
+    real = line(right, color="black", label="what results")
+    tangent = line(right, "--", color=BLUE, label="$L + a(t)$ push")
+    pushed = line(right, "o", color="black", markersize=12)
+    predicted = line(right, "X", color=BLUE, markersize=13)
+    for axes, place in ((top, "lower left"), (bottom, "upper right"), (right, "upper left")):
+        axes.legend(loc=place, ncols=1 if axes is right else 2)
+    titles = title(top), title(bottom), title(right)
 
     def draw(state, seen):
         angle.set_data(FINE, seen.angle)
         path.set_data(seen.path_times, seen.path)
-        push.set_data([state.time] * 2, [seen.held[0], seen.path[0]])
-        for line_of_a, column in ((a1, 2), (a2, 3)):
-            line_of_a.set_data(seen.back_times, seen.back[:, column])
-        held.set_data([state.time] * 2, seen.held[2:])
-        for line_now in now:
-            line_now.set_xdata([state.time] * 2)
+        push.set_data([state.time] * 2, [seen.path[0] - state.push1, seen.path[0]])
+        a1.set_data(seen.back_times, seen.back[:, 0])
+        a2.set_data(seen.back_times, seen.back[:, 1])
+        held.set_data([state.time] * 2, seen.a)
         real.set_data(PARTS, seen.losses)
-        line.set_data(PARTS, seen.loss + PARTS * (seen.predicted - seen.loss))
+        tangent.set_data(PARTS, seen.loss + PARTS * (seen.predicted - seen.loss))
         pushed.set_data([1], [seen.pushed])
         predicted.set_data([1], [seen.predicted])
-        size = round_up(np.abs(seen.back[:, 2:4]).max())
+        size = round_up(np.abs(seen.back).max())
         bottom.set_ylim(-size, size)
-        right.set_ylim(0, round_up(max(seen.losses.max(), seen.pushed)))
+        right.set_ylim(0, round_up(seen.losses.max()))
         titles[0].set_text(f"loss $L$ = {seen.loss:.3f}; push at $t$ = {state.time:.2f}")
-        titles[1].set_text("$dL/d\\theta$ = ({:.3f}, {:.3f})".format(*seen.back[-1, 4:]))
+        titles[1].set_text("$dL/d\\theta$ = ({:.3f}, {:.3f})".format(*seen.gradient))
         titles[2].set_text(f"real {seen.pushed:.3f}; predicted {seen.predicted:.3f}")
 
     return draw
 
 
-def round_up(size):
-    """Return the next of 1, 2, 4, 8, ...: limits that seldom change, so that nothing flickers."""
-    return 2.0 ** np.ceil(np.log2(max(size, 1)))
-
-
 def controls(stage):
     """Add the push, the observations, the parameters and the descent."""
-    stage.point("angle", pushed_point, push_to, markersize=15, color=BLUE)
+    stage.point("angle", lambda state, seen: (state.time, seen.path[0]), push_to, color=BLUE)
     for i in range(4):
-        stage.point("angle", *observation(i), marker="X", markersize=14, color=RED)
+        where = lambda state, seen, i=i: (TIMES[i + 1], state.seen[i])
+        moved = lambda state, seen, x, y, i=i: observe(state, i, y)
+        stage.point("angle", where, moved, marker="X", color=RED)
     stage.slider("theta1", "$\\theta_1$ = {:.2f}", np.linspace(0.5, 5, 91))
     stage.slider("theta2", "$\\theta_2$ = {:.2f}", np.linspace(-1, 2, 61))
     stage.slider("push2", "push of $z_2$: {:.2f}", np.linspace(-1, 1, 41))
     stage.button("descend", "a step of gradient descent", descend)
 
 
-def pushed_point(state):
-    """Return where the pushed state is."""
-    before = solve(quick, START, [0.0, state.time], np.array(state[:2]), **TOLERANCES).y[-1]
-    return state.time, before[0] + state.push1
+def push_to(state, seen, t, angle):
+    """Push the angle to another one, at time t."""
+    t = min(t, 2.99)
+    return state._replace(time=t, push1=angle - float(np.interp(t, FINE, seen.angle)))
 
 
-def push_to(state, x, y):
-    """Push the angle to y at time x."""
-    moved = state._replace(time=float(np.clip(x, 0.02, 2.98)), push1=0.0)
-    push = np.clip(y, -2.1, 2.1) - pushed_point(moved)[1]
-    return moved._replace(push1=float(push))
+def observe(state, i, angle):
+    """Move observation i up or down."""
+    return state._replace(seen=(*state.seen[:i], angle, *state.seen[i + 1 :]))
 
 
-def observation(i):
-    """Return where observation i is, and the function that moves it up and down."""
-
-    def where(state):
-        return TIMES[i + 1], state.seen[i]
-
-    def moved(state, x, y):
-        seen = list(state.seen)
-        seen[i] = float(np.clip(y, -2.1, 2.1))
-        return state._replace(seen=tuple(seen))
-
-    return where, moved
-
-
-def descend(state):
+def descend(state, seen):
     """Take a step of gradient descent."""
-    theta = np.array(state[:2]) - RATE * compute(state).back[-1, 4:]
+    theta = np.array(state[:2]) - RATE * seen.gradient
     return state._replace(theta1=float(theta[0]), theta2=float(theta[1]))

@@ -94,6 +94,7 @@ class Choice:
             axes, self.names, activecolor=COLOURS[0], radio_props={"s": [130]}, **style
         )
         self.widget.drawon = False
+        axes.set_axis_off()
         for artist in axes.collections:
             artist.set_animated(True)
         self.mark = frame(axes)
@@ -129,7 +130,7 @@ class Button:
         Its place in the scene's ``MOSAIC``.
     label : str
     function : function
-        ``function(state)`` returns the new state.
+        ``function(state, seen)`` returns the new state. ``seen`` is what ``compute(state)`` gave.
     """
 
     def __init__(self, stage, place, label, function):
@@ -138,6 +139,7 @@ class Button:
         self.widget = widgets.Button(axes, label, color="#dddddd", hovercolor="#dddddd")
         self.widget.drawon = False
         self.widget.label.set_fontsize(stage.points)
+        axes.spines[:].set_visible(True)
         self.mark = frame(axes)
         self.widget.on_clicked(lambda event: self.enter())
 
@@ -149,7 +151,7 @@ class Button:
 
     def enter(self):
         """Press it."""
-        self.stage.put(self.function(self.stage.state))
+        self.stage.put(self.function(*self.stage.present()))
 
 
 class Point:
@@ -161,9 +163,10 @@ class Point:
     panel : str
         Its place in the scene's ``MOSAIC``.
     where : function
-        ``where(state)`` returns the x and y of the point.
+        ``where(state, seen)`` returns the x and y of the point.
     moved : function
-        ``moved(state, x, y)`` returns the state with the point there, or as near as it may go.
+        ``moved(state, seen, x, y)`` returns the state with the point there, or as near as it may
+        go. x and y are within the panel.
     style
         As of a line of Matplotlib: marker, color, label.
     """
@@ -172,19 +175,20 @@ class Point:
         self.stage, self.where, self.moved = stage, where, moved
         self.axes = axes = stage.panels[panel]
         style = {"marker": "o", "markersize": 15, "color": COLOURS[0], "linestyle": "", **style}
-        (self.line,) = axes.plot([], [], animated=True, zorder=10, **style)
+        on_top = {"animated": True, "zorder": 10, "clip_on": False}
+        (self.line,) = axes.plot([], [], **on_top, **style)
         ring = {"markersize": 26, "markeredgewidth": 2.5, "fillstyle": "none", "color": "black"}
-        (self.mark,) = axes.plot([], [], "o", animated=True, zorder=11, **ring)
+        (self.mark,) = axes.plot([], [], "o", **on_top, **ring)
 
     def follow(self, state):
         """Show the point where a state has it."""
-        x, y = self.where(state)
+        x, y = self.where(*self.stage.present())
         self.line.set_data([x], [y])
         self.mark.set_data([x], [y])
 
     def pixels(self):
         """Return where it is in the window, in pixels."""
-        return self.axes.transData.transform(self.where(self.stage.state))
+        return self.axes.transData.transform(self.where(*self.stage.present()))
 
     def distance(self, event):
         """Return how far it is from the mouse, in points."""
@@ -192,8 +196,9 @@ class Point:
 
     def drag(self, pixels):
         """Move it to a place in the window."""
-        x, y = self.axes.transData.inverted().transform(pixels)
-        self.stage.put(self.moved(self.stage.state, float(x), float(y)))
+        inside = np.clip(pixels, self.axes.bbox.min, self.axes.bbox.max)
+        x, y = self.axes.transData.inverted().transform(inside)
+        self.stage.put(self.moved(*self.stage.present(), float(x), float(y)))
 
     def arrow(self, right, up):
         """Move it a little."""

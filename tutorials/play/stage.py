@@ -1,4 +1,4 @@
-"""What all scenes share: a window, the focus, the keys, and a picture that is drawn when it must be.
+"""What all scenes share: a window, the focus, the keys, and when the picture is drawn.
 
 A scene is a module with these names, in this order.
 
@@ -25,6 +25,7 @@ drawn again only where the window has another size, or a panel has other limits.
 
 from pathlib import Path
 
+import numpy as np
 from matplotlib.backend_bases import key_press_handler
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -32,8 +33,24 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from .controls import REACH, Button, Choice, Point, Slider
 
 POINTS = 14  # the size of the letters: readable from the last row
+MARGINS = (0.01, 0.01, 0.98, 0.98)  # left, below, width, height, of the window
 ARROWS = {"left": (-1, 0), "right": (1, 0), "down": (0, -1), "up": (0, 1)}
 KEYS = "Tab: next control      arrows, Enter: move it      r: reset      s: save a picture"
+
+
+def line(axes, style="-", **settings):
+    """Return a line that a scene will give its data."""
+    return axes.plot([], [], style, animated=True, **settings)[0]
+
+
+def title(axes):
+    """Return the title of a panel, which a scene will give its text."""
+    return axes.set_title(" ", loc="left", animated=True)
+
+
+def round_up(size):
+    """Return the next of 1, 2, 4, 8, ...: a limit that seldom changes while a point is dragged."""
+    return 2.0 ** np.ceil(np.log2(max(size, 1)))
 
 
 class Stage(Figure):
@@ -58,9 +75,9 @@ class Stage(Figure):
         """Build a scene in this figure, which has its canvas already."""
         self.name, self.scene, self.state = name, scene, scene.State()
         self.seen, self.controls, self.focus, self.held = None, [], 0, None
-        self.background, self.drawn_for = None, None
+        self.shown, self.drawn_for = None, None
         self.panels = self.subplot_mosaic(scene.MOSAIC, height_ratios=scene.HEIGHTS)
-        self.says = self.supxlabel(KEYS, fontsize=POINTS, color="#444444", animated=True)
+        self.says = self.supxlabel(KEYS, fontsize=POINTS, color="#444444")
         scene.controls(self)
         self.draw_seen = scene.paint(self.panels)
         for axes in self.axes:
@@ -108,37 +125,56 @@ class Stage(Figure):
             self.say(KEYS)
 
     def say(self, words):
-        """Write words below the picture, and ask for a new picture."""
-        self.says.set_text(words)
+        """Ask for a new picture, with words below it."""
+        if words != self.says.get_text():
+            self.says.set_text(words)
+            self.drawn_for = None  # they are part of the background
         self.canvas.draw_idle()
 
-    def update(self):
-        """Give the artists the data of the present state."""
+    def present(self):
+        """Return the present state, and what is to be seen in it."""
         if self.seen is None:
             self.seen = self.scene.compute(self.state)
-            self.draw_seen(self.state, self.seen)
-            for control in self.controls:
-                control.follow(self.state)
+        return self.state, self.seen
 
     def draw(self, renderer):
-        """Draw the background if it is not what it was, and over it what moves."""
+        """Draw the background as far as it is not what it was, and over it what moves."""
         if not self.moving:  # a widget asks for a picture while the scene is being built
             return
-        self.update()
-        limits = [axes.viewLim.bounds for axes in self.axes]
-        drawn_for = (*self.bbox.size, self.dpi, limits)
-        if self.canvas.is_saving() or drawn_for != self.drawn_for:
-            ConstrainedLayoutEngine().execute(self)
-            super().draw(renderer)
-            if self.canvas.is_saving():  # with what moves, and in another size
-                self.drawn_for = None
-                return
-            self.background, self.drawn_for = renderer.copy_from_bbox(self.bbox), drawn_for
+        if self.shown is not self.state:
+            self.shown, seen = self.present()
+            self.draw_seen(self.state, seen)
+            for control in self.controls:
+                control.follow(self.state)
+        if self.canvas.is_saving() or self.drawn_for != (*self.bbox.size, self.dpi):
+            self.draw_all(renderer)
         else:
             renderer.restore_region(self.background)
-        for artist in self.moving:
-            artist.draw(renderer)
-        self.stale = False
+            for axes, limits in self.limits.items():
+                if limits != axes.viewLim.bounds:
+                    self.draw_again(axes, renderer)
+        if not self.canvas.is_saving():  # a saved picture has what moves already
+            for artist in self.moving:
+                artist.draw(renderer)
+            self.stale = False
+
+    def draw_all(self, renderer):
+        """Lay out the window and draw its background."""
+        ConstrainedLayoutEngine(rect=MARGINS, wspace=0.04).execute(self)
+        super().draw(renderer)
+        self.background = renderer.copy_from_bbox(self.bbox)
+        self.boxes = {axes: axes.get_tightbbox(renderer) for axes in self.axes}
+        self.limits = {axes: axes.viewLim.bounds for axes in self.axes}
+        self.drawn_for = None if self.canvas.is_saving() else (*self.bbox.size, self.dpi)
+
+    def draw_again(self, axes, renderer):
+        """Draw the background of one panel, whose limits have changed."""
+        self.patch.set_clip_box(self.boxes[axes].padded(2))
+        self.patch.draw(renderer)
+        self.patch.set_clip_box(None)
+        axes.draw(renderer)
+        self.background = renderer.copy_from_bbox(self.bbox)
+        self.boxes[axes], self.limits[axes] = axes.get_tightbbox(renderer), axes.viewLim.bounds
 
     # The mouse and the keys; Matplotlib's widgets get the same events
 
