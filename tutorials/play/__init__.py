@@ -77,4 +77,5 @@ def no_window(reason):
 def picture(name):
     """Save a scene, as it is at the start, as ``figures/play_NAME.png`` with its words."""
     figure = stage(name)
-    return save(figure, f"play_{name}", alt=figure.scene.WORDS)
+    words = figure.scene.__doc__.split("\n\n", 1)[1]
+    return save(figure, f"play_{name}", alt=" ".join(words.split()))

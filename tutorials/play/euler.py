@@ -1,6 +1,9 @@
-"""Steps on a slope field: drag the start and the step, and watch the error at the end.
+"""Drag the start and the step on a slope field, and watch the error at the end.
 
-The field is the population of chapter 1. An adaptive method shows the steps that it rejects, too.
+Left, the field of chapter 1: short lines show its slopes, a black curve is the solution, and a path
+with dots is the method's. Ticks below are its steps, crosses the steps that an adaptive method has
+rejected. Right, the error at the end against the step, both axes logarithmic, with the present step
+marked, and a choice of four methods.
 """
 
 from types import SimpleNamespace
@@ -17,16 +20,12 @@ from tinyode.solvers.tableaus import find
 
 from .stage import line, title
 
-WORDS = (
-    "Left, short lines show the slopes, a black curve is the solution, and a path of straight"
-    " pieces with dots is the method's; one round point is its start, the other the end of its"
-    " first step. Below right, radio buttons for four methods, one of them adaptive. Above right,"
-    " the error at the end against the step, both axes logarithmic, with the present step marked."
-)
-MOSAIC = [["field", "field", "error"], ["field", "field", "method"], ["h", "tolerance", "method"]]
-HEIGHTS = [5, 1.2, 0.6]
-
-END, TOP = 5.0, 3.6
+MOSAIC = {  # rows of panels and controls, and their heights
+    "field field error": 5,
+    "field field method": 1.2,
+    "h tolerance method": 0.6,
+}
+END, TOP, LEAST = 5.0, 3.6, 1e-9  # of t, of y, and of the errors that are shown
 FINE = np.linspace(0, END, 201)
 METHODS = {"Euler": "euler", "midpoint": "midpoint", "rk4": "rk4", "adaptive": "heun_euler"}
 NUMBERS = np.unique(np.geomspace(2, 160, 24).astype(int))  # of steps, for the error's curve
@@ -58,39 +57,29 @@ def compute(state):
     """Take the steps, and find the error for other steps, too."""
     span, end = END - state.t, exact(state, END)
     if state.method == "adaptive":
-        tried = adaptive(state)
-        solutions = [
-            solve(f, state.y, [state.t, END], method="heun_euler", rtol=tolerance, atol=tolerance)
-            for tolerance in TOLERANCES
-        ]
-        steps = span / np.array([solution.stats.accepted for solution in solutions])
-        ends = np.array([solution.y[-1] for solution in solutions])
+        tried, *walks = [adaptive(state, size) for size in (state.tolerance, *TOLERANCES)]
+        steps = span / np.array([walk[:, 4].sum() for walk in walks])
+        ends = np.array([walk[-1, 3] for walk in walks])
     else:
         times = np.linspace(state.t, END, int(np.ceil(span / state.h - 1e-9)) + 1)
         walk = np.stack([times, solve(f, state.y, times, method=METHODS[state.method]).y], axis=1)
         tried = np.concatenate([walk[:-1], walk[1:], np.ones((len(walk) - 1, 1))], axis=1)
         steps, ends = span / NUMBERS, ends_of_walks(state)
-    accepted = tried[tried[:, 4] == 1]
-    return SimpleNamespace(
-        solution=exact(state, FINE),
-        tried=tried,
-        accepted=accepted,
-        rejected=tried[tried[:, 4] == 0],
-        step=span / len(accepted),
-        error=abs(accepted[-1, 3] - end),
-        steps=steps,
-        errors=np.abs(ends - end),
-    )
+    accepted, rejected = tried[tried[:, 4] == 1], tried[tried[:, 4] == 0]
+    seen = SimpleNamespace(tried=tried, accepted=accepted, rejected=rejected, steps=steps)
+    seen.step, seen.error = span / len(accepted), abs(accepted[-1, 3] - end)
+    seen.solution, seen.errors = exact(state, FINE), np.abs(ends - end)
+    return seen
 
 
-def adaptive(state):
+def adaptive(state, tolerance):
     """Return all steps that are tried, as rows (t, y, new t, new y, 1 if it is accepted)."""
     t, y, h, tableau, tried = state.t, np.array([state.y]), state.h, find("heun_euler"), []
     control = Controller(tableau, Options())
     while t < END:
         h = END - t if control.is_last(h, END - t) else h
         y1, _, error = rk_step(f, tableau, t, y, h)
-        ratio = error_norm(error, y, y1, state.tolerance, state.tolerance)
+        ratio = error_norm(error, y, y1, tolerance, tolerance)
         tried.append((t, y[0], t + h, y1[0], ratio <= 1))
         if ratio <= 1:
             t, y, h = t + h if t + h < END else END, y1, control.after_accepted(h, ratio)
@@ -113,13 +102,12 @@ def paint(panels):
     field, curve = panels["field"], panels["error"]
     T, Y = np.meshgrid(np.linspace(0, END, 26), np.linspace(0, TOP, 19))
     length = np.hypot(1, f(T, Y))
-    lines = {"color": "#bbbbbb", "width": 0.0025, "scale": 40, "pivot": "mid", "headaxislength": 0}
-    lines |= {"headwidth": 0, "headlength": 0, "angles": "xy"}
-    field.quiver(T, Y, 1 / length, f(T, Y) / length, **lines)
+    no_heads = dict.fromkeys(("headaxislength", "headwidth", "headlength"), 0)
+    lines = {"color": "#bbbbbb", "width": 0.0025, "scale": 40, "pivot": "mid", **no_heads}
+    field.quiver(T, Y, 1 / length, f(T, Y) / length, angles="xy", **lines)
     field.set(xlim=(-0.1, END + 0.1), ylim=(-0.3, TOP), xlabel="$t$", ylabel="$y$")
-    curve.set(xscale="log", yscale="log", xlim=(0.02, 4), ylim=(1e-9, 30), xlabel="step $h$")
+    curve.set(xscale="log", yscale="log", xlim=(0.02, 4), ylim=(LEAST, 30), xlabel="step $h$")
     curve.set(yticks=10.0 ** np.arange(-9, 2, 3), ylabel="error at the end")
-    curve.minorticks_off()
     solution = line(field, color="black", label="solution")
     walk = line(field, "o-", color=RED, markersize=6, label="accepted")
     wrong = {"color": BLUE, "linewidth": 1.5, "markersize": 10, "markeredgewidth": 2.5}
@@ -128,22 +116,20 @@ def paint(panels):
     wrong_ticks = line(field, "x", **wrong)
     field.legend(loc="upper right", ncols=3, frameon=True, framealpha=1, edgecolor="white")
     errors = line(curve, color="black", linewidth=1.5)
-    present = line(curve, "o", color=RED, markersize=13)
-    below = line(curve, ":", color=RED)
+    present = line(curve, "o:", color=RED, markersize=13, markevery=[0])
     counts, result = title(field), title(curve)
 
     def draw(state, seen):
         solution.set_data(FINE, seen.solution)
         walk.set_data([state.t, *seen.accepted[:, 2]], [state.y, *seen.accepted[:, 3]])
-        ticks.set_data([state.t, *seen.accepted[:, 2]], np.full(len(seen.accepted) + 1, -0.15))
-        wrong_ticks.set_data(seen.rejected[:, 2], np.full(len(seen.rejected), -0.15))
+        ticks.set_data(seen.accepted[:, 2], -0.15 + 0 * seen.accepted[:, 2])
+        wrong_ticks.set_data(seen.rejected[:, 2], -0.15 + 0 * seen.rejected[:, 2])
         between = np.full((len(seen.rejected), 2), np.nan)  # the pen is lifted
         rejected.set_data(*np.hstack([seen.rejected[:, :4], between]).reshape(-1, 2).T)
         errors.set_data(seen.steps, seen.errors)
-        present.set_data([seen.step], [seen.error])
-        below.set_data([seen.step] * 2, [1e-9, seen.error])
-        numbers = f"{len(seen.accepted)} steps, {len(seen.rejected)} rejected"
-        counts.set_text(f"{state.method}: {numbers}")
+        present.set_data([seen.step] * 2, [seen.error, LEAST])
+        n = len(seen.accepted)
+        counts.set_text(f"{state.method}: {n} steps, {len(seen.rejected)} rejected")
         result.set_text(f"$h$ = {seen.step:.3f}, error {seen.error:.1e}")
 
     return draw
@@ -154,7 +140,7 @@ def controls(stage):
     stage.point("field", lambda state, seen: (state.t, state.y), start_at, color="black")
     stage.point("field", lambda state, seen: seen.tried[0, 2:4], step_to, marker="D", color=RED)
     stage.choice("method", METHODS)
-    stage.slider("h", "step $h$ (adaptive: the first) = {:.3f}", np.geomspace(0.05, 2.5, 60))
+    stage.slider("h", "step $h$ at most (adaptive: first) = {:.3f}", np.geomspace(0.05, 2.5, 60))
     stage.slider("tolerance", "tolerance (adaptive) = {:.3f}", np.geomspace(1e-3, 1, 60))
 
 

@@ -1,12 +1,13 @@
 """What all scenes share: a window, the focus, the keys, and when the picture is drawn.
 
-A scene is a module with these names, in this order.
+A scene is a module with these parts, in this order.
 
-``WORDS``
-    One or two sentences that say what the picture shows, for those who cannot see it.
-``MOSAIC``, ``HEIGHTS``
-    Where the panels and the controls stand, as in Matplotlib's ``subplot_mosaic``, and the heights
-    of the rows.
+its docstring
+    One sentence that says what to do, and after it what the picture shows, for those who cannot see
+    it.
+``MOSAIC``
+    Where the panels and the controls stand: for each row their names, as in Matplotlib's
+    ``subplot_mosaic``, and its height.
 ``State``
     A named tuple of all that can be moved, plain numbers and tuples. Its defaults are the start.
 ``compute(state)``
@@ -76,7 +77,8 @@ class Stage(Figure):
         self.name, self.scene, self.state = name, scene, scene.State()
         self.seen, self.controls, self.focus, self.held = None, [], 0, None
         self.shown, self.drawn_for = None, None
-        self.panels = self.subplot_mosaic(scene.MOSAIC, height_ratios=scene.HEIGHTS)
+        rows, heights = [row.split() for row in scene.MOSAIC], list(scene.MOSAIC.values())
+        self.panels = self.subplot_mosaic(rows, height_ratios=heights)
         self.says = self.supxlabel(KEYS, fontsize=POINTS, color="#444444")
         scene.controls(self)
         self.draw_seen = scene.paint(self.panels)
