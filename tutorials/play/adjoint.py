@@ -74,12 +74,11 @@ def compute(state):
     push, later = np.array([state.push1, state.push2]), TIMES[1:] >= time
     ends, pushed = np.union1d(time, TIMES[1:][later]), held[:2, None] + push[:, None] * PARTS
     angles = solve(f, pushed, ends, theta, **TOLERANCES).y[np.isin(ends, TIMES[1:]), 0]
-    losses = 0.5 * np.sum((angles - seen[later, None]) ** 2, axis=0)
-    losses += 0.5 * np.sum(misses[~later] ** 2)
+    losses = np.sum((angles - seen[later, None]) ** 2, axis=0) + np.sum(misses[~later] ** 2)
     loss, after, angle = 0.5 * np.sum(misses**2), times[times >= time], z[np.isin(times, FINE), 0]
     path = solve(f, held[:2] + push, after, theta, **TOLERANCES).y[:, 0]
     path = ([time, *after], [held[0], *path])
-    drawn = SimpleNamespace(loss=loss, angle=angle, path=path, back=back, losses=losses)
+    drawn = SimpleNamespace(loss=loss, angle=angle, path=path, back=back, losses=losses / 2)
     drawn.a, drawn.gradient, drawn.tangent = held[2:], s[4:], loss + PARTS * (held[2:] @ push)
     return drawn
 
@@ -111,8 +110,7 @@ def paint(panels):
         held.set_data([state.time] * 2, seen.a)
         real.set_data(PARTS, seen.losses)
         tangent.set_data(PARTS, seen.tangent)
-        size = round_up(np.abs(seen.back[:, 3:5]).max())
-        bottom.set_ylim(-size, size)
+        bottom.set_ylim(np.array([-1, 1]) * round_up(np.abs(seen.back[:, 3:5]).max()))
         right.set_ylim(0, round_up(seen.losses.max()))
         above.set_text(f"loss $L$ = {seen.loss:.3f}; push at $t$ = {state.time:.2f}")
         between.set_text("$dL/d\\theta$ = ({:.3f}, {:.3f})".format(*seen.gradient))

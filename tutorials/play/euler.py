@@ -1,9 +1,8 @@
 """Drag the start and the step on a slope field, and watch the error at the end.
 
-Left, the field of chapter 1: short lines show its slopes, a black curve is the solution, and a path
-with dots is the method's. Ticks below are its steps, crosses the steps that an adaptive method has
-rejected. Right, the error at the end against the step, both axes logarithmic, with the present step
-marked, and a choice of four methods.
+Left, the field of chapter 1: short lines show its slopes, a black curve is the solution, a path
+with dots is the method's. Ticks below are its steps, crosses the steps that were rejected. Right,
+the error at the end against the step, on logarithmic axes, and a choice of four methods.
 """
 
 from types import SimpleNamespace
@@ -30,7 +29,6 @@ FINE = np.linspace(0, END, 201)
 METHODS = {"Euler": "euler", "midpoint": "midpoint", "rk4": "rk4", "adaptive": "heun_euler"}
 NUMBERS = np.unique(np.geomspace(2, 160, 24).astype(int))  # of steps, for the error's curve
 TOLERANCES = np.geomspace(1, 1e-3, 10)  # for the curve of the adaptive method
-BLUE, RED = COLOURS[0], COLOURS[4]
 
 
 def f(t, y):
@@ -48,9 +46,7 @@ class State(NamedTuple):
     method: str = "Euler"
 
 
-def exact(state, t):
-    """Return the solution through the start."""
-    return state.y * np.exp(np.sin(t) - np.sin(state.t))
+exact = lambda state, t: state.y * np.exp(np.sin(t) - np.sin(state.t))  # through the start
 
 
 def compute(state):
@@ -102,35 +98,33 @@ def paint(panels):
     field, curve = panels["field"], panels["error"]
     T, Y = np.meshgrid(np.linspace(0, END, 26), np.linspace(0, TOP, 19))
     length = np.hypot(1, f(T, Y))
-    no_heads = dict.fromkeys(("headaxislength", "headwidth", "headlength"), 0)
-    lines = {"color": "#bbbbbb", "width": 0.0025, "scale": 40, "pivot": "mid", **no_heads}
-    field.quiver(T, Y, 1 / length, f(T, Y) / length, angles="xy", **lines)
+    lines = {"color": "#bbbbbb", "width": 0.0025, "scale": 40, "headwidth": 0, "headlength": 0}
+    field.quiver(T, Y, 1 / length, f(T, Y) / length, angles="xy", pivot="mid", **lines)
     field.set(xlim=(-0.1, END + 0.1), ylim=(-0.3, TOP), xlabel="$t$", ylabel="$y$")
     curve.set(xscale="log", yscale="log", xlim=(0.02, 4), ylim=(LEAST, 30), xlabel="step $h$")
     curve.set(yticks=10.0 ** np.arange(-9, 2, 3), ylabel="error at the end")
     solution = line(field, color="black", label="solution")
-    walk = line(field, "o-", color=RED, markersize=6, label="accepted")
-    wrong = {"color": BLUE, "linewidth": 1.5, "markersize": 10, "markeredgewidth": 2.5}
+    walk = line(field, "o-", color=COLOURS[4], markersize=6, label="accepted")
+    wrong = {"color": COLOURS[0], "linewidth": 1.5, "markersize": 10, "markeredgewidth": 2.5}
     rejected = line(field, "x--", label="rejected", **wrong)
     ticks = line(field, "|", color="black", markersize=14, markeredgewidth=2)
     wrong_ticks = line(field, "x", **wrong)
     field.legend(loc="upper right", ncols=3, frameon=True, framealpha=1, edgecolor="white")
     errors = line(curve, color="black", linewidth=1.5)
-    present = line(curve, "o:", color=RED, markersize=13, markevery=[0])
-    counts, result = title(field), title(curve)
+    present = line(curve, "o:", color=COLOURS[4], markersize=13, markevery=[0])
+    above, beside = title(field), title(curve)
 
     def draw(state, seen):
         solution.set_data(FINE, seen.solution)
         walk.set_data([state.t, *seen.accepted[:, 2]], [state.y, *seen.accepted[:, 3]])
         ticks.set_data(seen.accepted[:, 2], -0.15 + 0 * seen.accepted[:, 2])
         wrong_ticks.set_data(seen.rejected[:, 2], -0.15 + 0 * seen.rejected[:, 2])
-        between = np.full((len(seen.rejected), 2), np.nan)  # the pen is lifted
-        rejected.set_data(*np.hstack([seen.rejected[:, :4], between]).reshape(-1, 2).T)
+        lifted = np.insert(seen.rejected[:, :4], [4, 4], np.nan, axis=1)  # the pen, between lines
+        rejected.set_data(*lifted.reshape(-1, 2).T)
         errors.set_data(seen.steps, seen.errors)
         present.set_data([seen.step] * 2, [seen.error, LEAST])
-        n = len(seen.accepted)
-        counts.set_text(f"{state.method}: {n} steps, {len(seen.rejected)} rejected")
-        result.set_text(f"$h$ = {seen.step:.3f}, error {seen.error:.1e}")
+        above.set_text(f"{state.method}: {len(seen.accepted)} steps, {len(seen.rejected)} rejected")
+        beside.set_text(f"$h$ = {seen.step:.3f}, error {seen.error:.1e}")
 
     return draw
 
@@ -138,7 +132,9 @@ def paint(panels):
 def controls(stage):
     """Add the start, the end of the first step, the method, and how fine it is."""
     stage.point("field", lambda state, seen: (state.t, state.y), start_at, color="black")
-    stage.point("field", lambda state, seen: seen.tried[0, 2:4], step_to, marker="D", color=RED)
+    stage.point(
+        "field", lambda state, seen: seen.tried[0, 2:4], step_to, marker="D", color=COLOURS[4]
+    )
     stage.choice("method", METHODS)
     stage.slider("h", "step $h$ at most (adaptive: first) = {:.3f}", np.geomspace(0.05, 2.5, 60))
     stage.slider("tolerance", "tolerance (adaptive) = {:.3f}", np.geomspace(1e-3, 1, 60))

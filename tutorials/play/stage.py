@@ -30,6 +30,7 @@ import numpy as np
 from matplotlib.backend_bases import key_press_handler
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 
 from .controls import REACH, Button, Choice, Point, Slider
 
@@ -88,6 +89,8 @@ class Stage(Figure):
             control.mark.set_visible(control is self.controls[0])
         moving = self.findobj(lambda artist: artist.get_animated())
         self.moving = sorted(moving, key=lambda artist: artist.zorder)
+        for artist in self.moving:  # a title keeps its place, and a point moves no panel
+            artist.set_in_layout(isinstance(artist, Text))
         for event, function in {
             "button_press_event": self.press,
             "motion_notify_event": self.drag,
