@@ -7,6 +7,7 @@ import numpy as np
 import play
 import pytest
 from matplotlib.backend_bases import FigureManagerBase, KeyEvent, MouseEvent
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from play import adjoint, euler
 from play.controls import Button, Choice, Point, Slider
@@ -15,7 +16,7 @@ from play.stage import POINTS
 from tinyode import grad, odeint, solve
 
 SCENES = list(play.SCENES)
-ROUNDING = 2  # of 255: the layout that is solved again differs by a small part of a pixel
+ROUNDING = 1  # of 255: where lines that are not opaque are blended
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def move(stage, one):
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_every_control_changes_the_state_and_the_whole_picture(opened, name):
+def test_every_control_changes_the_state_and_the_whole_picture(opened, name, monkeypatch):
     """Nothing that moves is left in the background, and no panel spills over another one."""
     stage = opened(name)
     stage.canvas.draw()
@@ -85,7 +86,9 @@ def test_every_control_changes_the_state_and_the_whole_picture(opened, name):
         in_parts = pixels(stage)
         assert stage.state != state and (in_parts != before).any(), one
         stage.drawn_for = None
-        stage.canvas.draw()
+        with monkeypatch.context() as patched:  # a new layout might move a panel
+            patched.setattr(ConstrainedLayoutEngine, "execute", lambda *arguments: None)
+            stage.canvas.draw()
         difference = np.abs(in_parts.astype(int) - pixels(stage)).max()
         assert difference <= ROUNDING, one
 

@@ -13,7 +13,7 @@ import numpy as np
 from tinyode import compiled, solve, vjp
 from tinyode.plotting import COLOURS
 
-from .stage import line, round_up, title
+from .stage import fit, line, title
 
 MOSAIC = {  # rows of panels and controls, and their heights
     "angle angle angle loss loss": 5,
@@ -110,8 +110,8 @@ def paint(panels):
         held.set_data([state.time] * 2, seen.a)
         real.set_data(PARTS, seen.losses)
         tangent.set_data(PARTS, seen.tangent)
-        bottom.set_ylim(np.array([-1, 1]) * round_up(np.abs(seen.back[:, 3:5]).max()))
-        right.set_ylim(0, round_up(seen.losses.max()))
+        fit(bottom, -1, np.abs(seen.back[:, 3:5]).max())
+        fit(right, 0, seen.losses.max())
         above.set_text(f"loss $L$ = {seen.loss:.3f}; push at $t$ = {state.time:.2f}")
         between.set_text("$dL/d\\theta$ = ({:.3f}, {:.3f})".format(*seen.gradient))
         numbers = seen.losses[WHOLE], seen.tangent[WHOLE]
