@@ -22,7 +22,7 @@ ROUNDING = 1  # of 255: where lines that are not opaque are blended
 @pytest.fixture
 def opened():
     """Return what opens scenes, which are closed after the test."""
-    yield play.stage
+    yield play.figure_of
     plt.close("all")
 
 
