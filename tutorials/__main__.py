@@ -13,6 +13,8 @@ not begun, or what is wrong; its exit code is 0 only if all that was asked for i
 ``--jobs 4`` in four processes at a time, with ``--executor dask://127.0.0.1:8786`` by the workers
 of a Dask scheduler.
 
+``python -m tutorials --play`` lists the scenes to play with, and ``--play adjoint`` opens one.
+
 A chapter is a script in percent format; `cells` says what its cells are.
 """
 
@@ -193,6 +195,21 @@ def check(path, options, parser):
     return int(any(result.status != "done" for result in results))
 
 
+def play_scene(name, parser):
+    """Open a scene to play with, or list them; return the exit code."""
+    import play  # which needs Matplotlib
+
+    if not name:
+        for scene, (chapter, what) in play.SCENES.items():
+            print(f"{scene:10} chapter {chapter:2}: {what}")
+        return 0
+    try:
+        play.show(name)
+    except (ValueError, play.NoWindowError) as error:
+        parser.error(str(error))
+    return 0
+
+
 def parse(arguments):
     """Return the options of a command line, and its parser."""
     parser = argparse.ArgumentParser(
@@ -216,6 +233,8 @@ def parse(arguments):
     full = "make the experiments whose results are not there, as in the papers: slow"
     add("--full", action="store_true", help=full)
     add("--executor", help="with --full: who does the jobs, as dask://127.0.0.1:8786")
+    play = "open a scene to play with; without a name, list them"
+    add("--play", nargs="?", const="", metavar="SCENE", help=play)
     return parser.parse_args(arguments), parser
 
 
@@ -245,6 +264,8 @@ def main(arguments=None):
         for number, path in known.items():
             print(f"{number:2}  {cells.title(path)}")
         return 0
+    if options.play is not None:
+        return play_scene(options.play, parser)
     if options.check is not None:
         if len(paths) != 1:
             parser.error("--check is for one chapter: python -m tutorials 5 --check")

@@ -1,0 +1,81 @@
+"""Scenes to play with: windows in which a lecturer, or a student, drags what a chapter explains.
+
+``python -m tutorials --play`` lists them, ``python -m tutorials --play adjoint`` opens one. In a
+notebook ``%matplotlib widget`` (ipympl) and ``import play; play.show("adjoint")`` do the same. The
+docstring of `stage` says what a scene is made of.
+"""
+
+import importlib
+
+import matplotlib.pyplot as plt
+from matplotlib import get_backend
+from matplotlib.backend_bases import FigureManagerBase
+
+from tinyode.plotting import save
+
+from .stage import POINTS, Stage
+
+SCENES = {  # the chapter that each belongs to, and what one does in it
+    "euler": (1, "drag the start and the step on the slope field, and watch the error"),
+    "adjoint": (5, "push a pendulum at any time, and compare the loss with L + a(t) push"),
+}
+SIZE = 12.8, 7.6  # inches of 100 pixels: a window on the smallest of projectors
+LETTERS = dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), POINTS)
+
+
+class NoWindowError(RuntimeError):
+    """Matplotlib has no way to open a window here."""
+
+
+def figure_of(name):
+    """Return a scene in a figure of its own, whether or not there is a window for it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such scene.
+    """
+    if name not in SCENES:
+        raise ValueError(f"there is no scene {name!r}; the scenes are {', '.join(SCENES)}")
+    scene = importlib.import_module(f".{name}", __name__)
+    with plt.rc_context({**LETTERS, "toolbar": "None"}):
+        figure = plt.figure(FigureClass=Stage, figsize=SIZE, dpi=100, layout="none")
+        figure.begin(name, scene)
+    return figure
+
+
+def show(name):
+    """Open a scene in a window, or in the notebook.
+
+    Raises
+    ------
+    ValueError
+        If there is no such scene.
+    NoWindowError
+        If there is no screen, or no toolkit that opens windows. The message says what to do.
+    """
+    try:
+        figure = figure_of(name)
+    except ImportError as error:  # the toolkit that was asked for is missing, or has no screen
+        raise no_window(error) from error
+    if type(figure.canvas.manager).show is FigureManagerBase.show:
+        plt.close(figure)
+        raise no_window("it is for files, and is taken where no screen or no toolkit is found")
+    plt.show()
+
+
+def no_window(reason):
+    """Return the error that says what was tried, and what to do."""
+    return NoWindowError(
+        f"a scene needs a window, and Matplotlib's backend {get_backend()!r} opens none: {reason}."
+        " On a machine with a screen: install a toolkit (python -m pip install PyQt6, or apt"
+        " install python3-tk), and do not set MPLBACKEND. In a notebook: python -m pip install"
+        " ipympl, and write %matplotlib widget before the scene is opened"
+    )
+
+
+def picture(name):
+    """Save a scene, as it is at the start, as ``figures/play_NAME.png`` with its words."""
+    figure = figure_of(name)
+    words = figure.scene.__doc__.split("\n\n", 1)[1]
+    return save(figure, f"play_{name}", alt=" ".join(words.split()))
