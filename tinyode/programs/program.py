@@ -13,28 +13,48 @@ A solver calls the same f thousands of times, and each time the engine writes th
         return v2
 
 How f is recorded stands in `twice`, what is left out in `simplify`, how a line is written in
-`source`.
+`source`. `Program.to` writes the same lines for JAX:
+
+    >>> step = jax.jit(program(f, *example, vjp=True).to("jax.numpy"))
 """
 
 import builtins
 import functools
+import importlib
 import itertools
 import keyword
 import linecache
+import re
 import weakref
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
+
+import numpy as np
 
 from .. import tree
 from ..autodiff.checks import as_primal
 from ..names import names_of_parameters, paths_of_leaves
 from ..types import Array, Tree
 from .simplify import simplified, split
-from .source import Writer, with_constants
+from .source import HEADER, Writer, with_constants
 from .symbol import Symbol
 from .twice import recorded
 
 _numbers = itertools.count(1)  # of the programs, for the names of their files
+# The lines that write into an array or may raise an error, neither of which a function under
+# `jax.jit` can do, and what takes their places. They are those of `memory.plan`, and of the helpers
+# `place`, `scatter` and `check_columns`.
+FOR_JAX = {
+    HEADER: "import jax.numpy as np\n",
+    r"np\.u?int\d+\((-?\d+)\)": r"(\1)",
+    r"^( *)(.+), out=(\w+)\)": r"\1\3 = \2)",
+    r"result\[index\] = c$": "result = result.at[index].set(c)",
+    r"np\.add\.at\(result, index, c\)$": (
+        "result = result.at[index if type(index) is tuple else (index,)].add(c)"
+    ),
+    r"if np\.any\((.+)\):\n +raise .+$": r"g = np.where(\1, np.nan, g)",
+}
 
 
 class Program:
@@ -53,14 +73,15 @@ class Program:
     constants: dict[str, Array]
 
     def __init__(self, source: str, constants: dict[str, Array], name: str) -> None:
-        self._without_constants, self.constants, self._name = source, constants, name
+        self._without_constants, self.constants, self.__name__ = source, constants, name
         filename = f"<program of {name}, {next(_numbers)}>"
         # tracebacks find the lines of the program there
         linecache.cache[filename] = len(source), None, source.splitlines(True), filename
         namespace: dict[str, Any] = {}
         exec(builtins.compile(source, filename, "exec"), namespace)
         self.call: Callable = namespace[name]
-        namespace.update(constants)
+        there = namespace["np"]  # for another library than NumPy the constants are its arrays
+        namespace.update(constants if there is np else tree.map(there.asarray, constants))
         weakref.finalize(self.call, linecache.cache.pop, filename, None)
 
     @functools.cached_property
@@ -72,11 +93,65 @@ class Program:
         """Run the program."""
         return self.call(*args)
 
+    def to(self, module: str) -> "Program":
+        """Return the same program for JAX, on whatever device JAX has.
+
+            >>> made = program(f, *example, vjp=True).to("jax.numpy")
+            >>> value, cotangents = jax.jit(made)(*args, g)
+
+        It runs as it is, under `jax.jit` and under `jax.vmap`. So does every function that tinyode
+        has a rule for, where a program of it can be made at all.
+
+        Parameters
+        ----------
+        module : str
+            ``"jax.numpy"``.
+
+        Notes
+        -----
+        JAX computes in float32 until ``jax.config.update("jax_enable_x64", True)`` has been called.
+        In float64 the numbers are those of NumPy to rounding, not to the last bit. JAX cannot raise
+        an error because of a value. Where NumPy does so, the result in JAX has NaN or infinity: for
+        the derivative of eigenvectors that are not unique, or the inverse of a singular matrix. An
+        index that is computed and lies outside an array is the nearest inside it. These programs
+        raise an error of JAX, which names the line:
+
+        * an axis, shape or number of repetitions is given as an array: write a tuple;
+        * a list is an operand of a function, and no other operand is differentiated: write
+          ``np.array(list)``.
+
+        Raises
+        ------
+        ImportError
+            If JAX is not installed.
+        TypeError
+            If the program calls a function of NumPy that JAX does not have.
+        ValueError
+            If another module is asked for.
+        """
+        if module != "jax.numpy":
+            raise ValueError(
+                f"Program.to: module must be 'jax.numpy'; got {module!r:.60}. For another library"
+                " change the first line of the source"
+            )
+        there, text = importlib.import_module(module), self._without_constants
+        for pattern, instead in FOR_JAX.items():
+            text = re.sub(pattern, instead, text, flags=re.MULTILINE)
+        for name in dict.fromkeys(re.findall(r"\bnp\.([\w.]+)", text)):
+            try:
+                attrgetter(name)(there)
+            except AttributeError:
+                raise TypeError(
+                    f"Program.to: {self.__name__} calls np.{name}, which {module} does not have; write"
+                    " it with other functions"
+                ) from None
+        return Program(text, self.constants, self.__name__)
+
     def __repr__(self):
         return self.source
 
     def __reduce__(self):
-        return type(self), (self._without_constants, self.constants, self._name)
+        return type(self), (self._without_constants, self.constants, self.__name__)
 
 
 def program(f: Callable, *example: Tree, vjp: bool = False) -> Program:
