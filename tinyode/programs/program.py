@@ -42,9 +42,9 @@ from .symbol import Symbol
 from .twice import recorded
 
 _numbers = itertools.count(1)  # of the programs, for the names of their files
-# The lines that write into an array or may raise an error, neither of which a function under
-# `jax.jit` can do, and what takes their places. They are those of `memory.plan`, and of the helpers
-# `place`, `scatter` and `check_columns`.
+# What takes the places of lines that `jax.jit` refuses. They write into an array (`memory.plan`, and
+# the helpers `place` and `scatter`), or may raise an error (`check_columns`). A whole number of
+# NumPy is no constant there, as the bound of a slice must be, so it becomes Python's.
 FOR_JAX = {
     HEADER: "import jax.numpy as np\n",
     r"np\.u?int\d+\((-?\d+)\)": r"(\1)",
@@ -63,8 +63,8 @@ class Program:
     Attributes
     ----------
     source : str
-        Runs where there is nothing but NumPy. The arrays that the function closes over are written
-        into it, as they are when it is first asked for.
+        Runs where there is nothing but NumPy, or nothing but JAX; see `to`. The arrays that the
+        function closes over are written into it, as they are when it is first asked for.
     constants : dict
         The arrays that the function closes over, by their names in the source: the arrays
         themselves, not copies.
@@ -94,13 +94,13 @@ class Program:
         return self.call(*args)
 
     def to(self, module: str) -> "Program":
-        """Return the same program for JAX, on whatever device JAX has.
+        """Return the same program for JAX, which runs on whatever device JAX has.
 
             >>> made = program(f, *example, vjp=True).to("jax.numpy")
             >>> value, cotangents = jax.jit(made)(*args, g)
 
-        It runs as it is, under `jax.jit` and under `jax.vmap`. So does every function that tinyode
-        has a rule for, where a program of it can be made at all.
+        It can be called, and given to `jax.jit`, `jax.vmap` and `jax.grad`. Its source is that of
+        NumPy with another first line, but for the lines that write into an array.
 
         Parameters
         ----------
@@ -109,23 +109,25 @@ class Program:
 
         Notes
         -----
-        JAX computes in float32 until ``jax.config.update("jax_enable_x64", True)`` has been called.
-        In float64 the numbers are those of NumPy to rounding, not to the last bit. JAX cannot raise
-        an error because of a value. Where NumPy does so, the result in JAX has NaN or infinity: for
-        the derivative of eigenvectors that are not unique, or the inverse of a singular matrix. An
-        index that is computed and lies outside an array is the nearest inside it. These programs
-        raise an error of JAX, which names the line:
+        The numbers are those of NumPy up to rounding. JAX computes in float32, unless
+        ``jax.config.update("jax_enable_x64", True)`` has been called. An error that NumPy raises
+        because of a value cannot be raised in JAX. There the result has NaN or infinity (a singular
+        matrix, the derivative of eigenvectors that are not unique). An index outside an array, if
+        it is computed, is taken as the nearest one inside. `np.partition` may order the elements on
+        either side otherwise.
 
-        * an axis, shape or number of repetitions is given as an array: write a tuple;
-        * a list is an operand of a function, and no other operand is differentiated: write
-          ``np.array(list)``.
+        Every function with a rule runs in JAX, if a program of it can be made. But JAX refuses
+
+        * axes or a shape in an array: write a tuple, ``np.transpose(x, (1, 0))``;
+        * a list as an operand of a function without a derivative: write
+          ``np.searchsorted(np.array([0.0, 1.0]), x)``.
 
         Raises
         ------
         ImportError
             If JAX is not installed.
         TypeError
-            If the program calls a function of NumPy that JAX does not have.
+            If the program calls a function that JAX does not have, such as `np.fix`.
         ValueError
             If another module is asked for.
         """
@@ -142,8 +144,8 @@ class Program:
                 attrgetter(name)(there)
             except AttributeError:
                 raise TypeError(
-                    f"Program.to: {self.__name__} calls np.{name}, which {module} does not have; write"
-                    " it with other functions"
+                    f"Program.to: {self.__name__} calls np.{name}, which {module} does not have;"
+                    " write it with other functions"
                 ) from None
         return Program(text, self.constants, self.__name__)
 
