@@ -42,9 +42,9 @@ from .symbol import Symbol
 from .twice import recorded
 
 _numbers = itertools.count(1)  # of the programs, for the names of their files
-# What takes the places of lines that `jax.jit` refuses. They write into an array (`memory.plan`, and
-# the helpers `place` and `scatter`), or may raise an error (`check_columns`). A whole number of
-# NumPy is no constant there, as the bound of a slice must be, so it becomes Python's.
+# What takes the places of lines that `jax.jit` refuses. They write into an array (those of
+# `memory.plan` and of the helpers `place` and `scatter`), or may raise an error (`check_columns`).
+# A whole number of NumPy is no constant there, as an axis must be, so it becomes one of Python's.
 FOR_JAX = {
     HEADER: "import jax.numpy as np\n",
     r"np\.u?int\d+\((-?\d+)\)": r"(\1)",
