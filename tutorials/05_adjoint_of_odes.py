@@ -1620,14 +1620,15 @@ assert np.isclose(answer, of_end, atol=1e-6), (
 # ## The way out: the same program in JAX
 #
 # JAX is a library that has NumPy's functions as `jax.numpy`, and compiles them for a processor or a
-# graphics card. The text that `program` writes is NumPy, so it runs there too: `to("jax.numpy")`
-# changes its first line, and the lines that write into an array, which JAX does not allow. Below
-# are the first lines of the pendulum's program. Where JAX is installed, `jax.jit` compiles it, and
-# its numbers are compared with those of NumPy. Where it is not, the cell ends after the text.
+# graphics card. The text that `program` writes is NumPy, so it runs there too. `to("jax.numpy")`
+# changes the first line, and what JAX does not allow: to write into an array, as
+# `result[index] = c` does. Below the pendulum's program begins. Where JAX is installed, `jax.jit`
+# compiles it, and its numbers are compared with those of NumPy. Where it is not, the cell ends
+# after the text.
 
 # %%
 made = program(f, t0, z0, theta, vjp=True)
-print("\n".join(made.source.splitlines()[:9]), "\n    ...")
+print(*made.source.splitlines()[:16], "    ...", sep="\n")
 try:
     import jax
 except ImportError:  # JAX is not installed
