@@ -59,7 +59,7 @@ for version in 3.10 3.11 3.12 3.13 3.14 3.15; do
     fi
 done
 # The newest NumPy that the newest of these Pythons can have.
-latest=$("$python" -m pip index versions numpy | sed -n 's/^numpy (2\.\([0-9]*\)\..*/\1/p')
+latest=$("$python" -m pip index versions numpy 2>/dev/null | sed -n 's/^numpy (2\.\([0-9]*\)\..*/\1/p')
 for python in "${pythons[@]}"; do
     row "$python" 2.0.0 numpy==2.0.0 "$@" # the oldest that setup.cfg allows
     for minor in $(seq "$latest"); do
