@@ -23,9 +23,9 @@ MOSAIC = {  # rows of panels and controls, and their heights
 }
 A = np.array([[-0.6, 1.7], [-1.7, -0.6]])  # of the moving picture in chapter 2
 DEPTHS = np.arange(1, 65)
-WIDTH, LINES, BETWEEN = 2.0, 9, 4  # of the grid: half its side, its lines, parts between two lines
-PLACES = np.linspace(-WIDTH, WIDTH, (LINES - 1) * BETWEEN + 1)
-ROWS = np.stack(np.meshgrid(PLACES, PLACES[::BETWEEN]), axis=2)  # (LINES, len(PLACES), 2)
+LINES, PARTS = 9, 4  # of the grid: the lines in each direction, the parts between two of them
+PLACES = np.linspace(-2, 2, (LINES - 1) * PARTS + 1)
+ROWS = np.stack(np.meshgrid(PLACES, PLACES[::PARTS]), axis=2)  # (LINES, len(PLACES), 2)
 GRID = np.stack([ROWS, ROWS[:, :, ::-1]])  # the columns are the rows with z_1 and z_2 exchanged
 TIMES = np.linspace(0, 1, 65)
 TOLERANCES = {"rtol": 1e-6, "atol": 1e-6}  # finer than a pixel, and than the distances
@@ -56,12 +56,11 @@ def layers(n, z):
 
 def corners(grid):
     """Return the points in which the lines of a grid cross, shape (..., LINES, LINES, 2)."""
-    return grid[..., 0, :, ::BETWEEN, :]
+    return grid[..., 0, :, ::PARTS, :]
 
 
 FLOW = solve(G, GRID, TIMES, **TOLERANCES).y
-ENDS = [layers(n, corners(GRID))[-1] for n in DEPTHS]
-FAR = np.abs(np.array(ENDS) - corners(FLOW[-1])).max(axis=(1, 2, 3))
+FAR = np.array([np.abs(layers(n, GRID)[-1] - FLOW[-1]).max() for n in DEPTHS])
 
 
 def compute(state):
@@ -101,7 +100,7 @@ def paint(panels):
     left.set(ylabel="$z_2$")
     legend = {"handlelength": 1.2, "frameon": True, "framealpha": 1, "edgecolor": "white"}
     left.legend(loc="upper left", **legend).set_animated(True)  # stays above the lines
-    right.legend(loc="lower left", handlelength=1.2)
+    right.legend(loc="upper right", handlelength=1.2)
     right.set(xscale="log", yscale="log", xlabel="depth $n$", ylabel="distance to the ODE")
     right.set(xlim=(0.8, 80), ylim=(0.02, 5), xticks=[1, 4, 16, 64], yticks=[0.1, 1])
     right.xaxis.set_major_formatter("{x:.0f}")
