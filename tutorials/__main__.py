@@ -188,7 +188,7 @@ def play_scene(name, parser):
 
     if not name:
         for scene, (chapter, what) in play.SCENES.items():
-            print(f"{scene:10}  chapter {chapter:2}: {what}")
+            print(f"{scene:10} chapter {chapter:2}: {what}")
         return 0
     try:
         play.show(name)

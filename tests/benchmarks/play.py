@@ -62,7 +62,7 @@ def main():
     """Print the table."""
     print(f"{'':32}median  longest  compute")
     for name in play.SCENES:
-        stage = play.stage(name)
+        stage = play.figure_of(name)
         for control in stage.controls:
             whole, computed = [1000 * np.array(seconds) for seconds in measure(stage, control)]
             times = np.median(whole), whole.max(), np.median(computed)

@@ -34,10 +34,21 @@ def test_chapters_are_listed_and_others_refused(runner, capsys):
         (["1", "--level", "1"], "--level is for --check"),
         (["--check", "inf"], "--check is for one chapter"),
         (["1", "--check", "1e400"], "chapter 1 has no exercise 1e400"),
+        (["--play", "pendulum"], "there is no scene 'pendulum'; the scenes are euler, "),
+        (
+            ["--play", "adjoint"],
+            "a scene needs a window, and Matplotlib's backend 'agg' opens none",
+        ),
     ]:
         with pytest.raises(SystemExit) as refused:
             runner.main(arguments)
         assert refused.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_scenes_are_listed(runner, capsys):
+    assert runner.main(["--play"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("adjoint    chapter  5: push a pendulum") for line in listed)
 
 
 def test_a_chapter_step_by_step(runner, capsys, monkeypatch, small):

@@ -58,7 +58,7 @@ def fit(axes, bottom, largest):
     """
     top = 2.0 ** np.ceil(np.log2(max(largest, 1)))
     if axes.get_ylim() != (bottom * top, top):
-        axes.set(ylim=(bottom * top, top), yticks=np.linspace(bottom * top, top, 3))
+        axes.set(ylim=(bottom * top, top), yticks=[bottom * top, 0, top])
         axes.yaxis.set_major_formatter("{x:4.1f}")
 
 
