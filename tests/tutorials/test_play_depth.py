@@ -14,7 +14,7 @@ from tinyode import solve
 @pytest.fixture
 def stage():
     """Return the scene, which is closed after the test."""
-    yield play.stage("depth")
+    yield play.figure_of("depth")
     plt.close("all")
 
 

@@ -16,7 +16,7 @@ KINDS = {"forward": 2, "central": 3}  # and the root of the rounding unit that c
 @pytest.fixture
 def stage():
     """Return the scene, which is closed after the test."""
-    yield play.stage("difference")
+    yield play.figure_of("difference")
     plt.close("all")
 
 

@@ -26,7 +26,7 @@ MOSAIC = {  # rows of panels and controls, and their heights
 }
 STEPS = 10.0 ** np.linspace(-16, 0, 129)
 PARTS = np.linspace(-2, 2, 161)  # of the step: what the microscope shows
-POINTS = np.linspace(0.2, 0.8, 61)  # further right the rounding of x + h counts, too
+POINTS = np.arange(20, 81) / 100  # further right the rounding of x + h counts, too
 LEAST, MOST = 1e-17, 30.0  # of the errors that are shown, as in chapter 3
 U = 2.0**-53  # the relative error of a rounding
 BLUE, _, _, _, RED, GREY = COLOURS
@@ -115,7 +115,7 @@ def paint(panels):
         truncation.set_data(STEPS, seen.truncation)
         rounding.set_data(STEPS, seen.rounding)
         best.set_data([seen.best], [seen.least])
-        reverse.set_data(STEPS[[0, -1]], [max(seen.reverse, U)] * 2)
+        reverse.set_data(STEPS[[0, -1]], [max(seen.reverse, U)] * 2)  # it may be zero
         texts[0].set_text(f"{seen.quotient:.12f} secant ●–●\n{seen.exact:.12f} tangent - - -")
         texts[1].set_text(
             f"error {seen.error:.1e} with $h$ = {state.h:.1e}\n"
