@@ -42,6 +42,13 @@ def test_a_layer_is_a_step_of_euler_s_method():
         assert np.allclose(seen.path, path, rtol=1e-12, atol=1e-12)
 
 
+def test_the_grid_has_rows_and_columns():
+    rows, columns = depth.GRID
+    assert np.array_equal(np.unique(rows[:, :, 1]), rows[:, 0, 1])
+    assert np.array_equal(np.unique(columns[:, :, 0]), columns[:, 0, 0])
+    assert len(rows) == len(columns) == depth.LINES
+
+
 @pytest.mark.parametrize("n", [1, 5, 64])
 def test_points_are_drawn_after_each_layer_and_the_flow_behind_them(stage, n):
     stage.change(depth=n)

@@ -96,8 +96,8 @@ def paint(panels):
     grid = line(middle, color=RED, linewidth=2)
     present = line(right, "o:", color=RED, markersize=13, markevery=[0])
     for axes in (left, middle):
-        axes.set(xlim=(-4, 4), ylim=(-4, 4), xticks=[-2, 0, 2], yticks=[-2, 0, 2], xlabel="$z_1$")
-    left.set(ylabel="$z_2$")
+        axes.set(xlim=(-4, 4), xticks=[-2, 0, 2], xlabel="$z_1$")
+        axes.set(ylim=(-4, 4), yticks=[-2, 0, 2], ylabel="$z_2$")
     legend = {"handlelength": 1.2, "frameon": True, "framealpha": 1, "edgecolor": "white"}
     left.legend(loc="upper left", **legend).set_animated(True)  # stays above the lines
     right.legend(loc="upper right", handlelength=1.2)
