@@ -26,9 +26,10 @@ def opened():
     plt.close("all")
 
 
-def mouse(stage, name, place):
+def mouse(stage, name, place, button=1):
     """Let the mouse do something at a place, in pixels."""
-    event = MouseEvent(name, stage.canvas, *place, button=1)
+    event = MouseEvent(name, stage.canvas, *place, button=button)
+    event.buttons = {button}  # Matplotlib before 3.10 does not take it above
     stage.canvas.callbacks.process(name, event)
 
 
@@ -181,6 +182,167 @@ def test_the_nearest_point_is_taken_and_a_far_one_is_not(opened):
     assert [a != b for a, b in zip(stage.state.angles, before.angles)] == [0, 1, 0, 0]
     drag(stage, second.pixels(), (5000, 5000))  # out of the window: as far as the panel goes
     assert stage.state.angles[1] == pytest.approx(second.axes.get_ylim()[1])
+
+
+def test_a_point_at_the_edge_of_a_panel_can_be_taken_from_outside(opened):
+    stage = opened("adjoint")
+    stage.canvas.draw()
+    last = control(stage, Point, 4)
+    outside = np.add(last.pixels(), (6, 0))
+    assert not last.axes.bbox.contains(*outside)
+    drag(stage, outside, np.add(outside, (0, 50)))
+    assert stage.state.angles[3] > adjoint.State().angles[3]
+
+
+@pytest.mark.parametrize("button", [2, 3])
+def test_only_the_left_button_moves_a_point(opened, button):
+    stage = opened("adjoint")
+    stage.canvas.draw()
+    before, place = stage.state, control(stage, Point).pixels()
+    mouse(stage, "button_press_event", place, button)
+    mouse(stage, "motion_notify_event", np.add(place, (40, 0)), button)
+    assert stage.state == before and stage.held is None
+
+
+def test_a_button_that_was_let_go_elsewhere_moves_nothing_any_more(opened):
+    stage = opened("adjoint")
+    stage.canvas.draw()
+    place = control(stage, Point).pixels()
+    mouse(stage, "button_press_event", place)
+    mouse(stage, "motion_notify_event", np.add(place, (20, 0)))
+    moved = stage.state
+    assert moved != adjoint.State()
+    event = MouseEvent("motion_notify_event", stage.canvas, *np.add(place, (60, 0)))
+    event.buttons = set()
+    stage.canvas.callbacks.process("motion_notify_event", event)
+    mouse(stage, "motion_notify_event", np.add(place, (80, 0)))
+    assert stage.state == moved
+
+
+@pytest.mark.parametrize("key", ["g", "l", "k", "L", "p", "o", "c", "home", None, "escape"])
+def test_keys_of_matplotlib_change_no_panel(opened, key):
+    """Among them are a logarithmic axis and a grid."""
+    stage = opened("adjoint")
+    stage.canvas.draw()
+    before = pixels(stage)
+    middle = stage.panels["angle"].bbox.min + stage.panels["angle"].bbox.size / 2
+    event = KeyEvent("key_press_event", stage.canvas, key, *middle)
+    assert event.inaxes is stage.panels["angle"]
+    stage.canvas.callbacks.process("key_press_event", event)
+    stage.drawn_for = None
+    stage.canvas.draw()
+    assert (pixels(stage) == before).all()
+
+
+def test_an_error_of_compute_is_shown_once_and_the_scene_goes_on(opened, monkeypatch, capsys):
+    stage = opened("adjoint")
+    stage.canvas.draw()
+    compute = adjoint.compute
+
+    def fails(state):
+        if state.theta1 > 3:
+            raise ZeroDivisionError("theta1 is\n" + "large " * 40)
+        return compute(state)
+
+    monkeypatch.setattr(adjoint, "compute", fails)
+    slider, good = control(stage, Slider), stage.state
+    for index in (60, 70, 80):
+        slider.take(index)
+    stage.canvas.draw()
+    assert stage.state == good and slider.widget.val == pytest.approx(slider.index(good))
+    words = stage.says.get_text()
+    assert words.startswith("ZeroDivisionError: theta1 is large") and len(words) <= 100
+    printed = capsys.readouterr().err
+    assert printed.count("Traceback") == printed.count("ZeroDivisionError") == 1
+    keys(stage, "right")  # the push, which has the focus
+    assert stage.state.time > good.time and "reset" in stage.says.get_text()
+    slider.take(60)
+    assert capsys.readouterr().err.count("Traceback") == 1
+
+
+def test_an_error_at_the_start_comes_out(monkeypatch):
+    monkeypatch.setattr(adjoint, "compute", lambda state: 1 / 0)
+    stage = play.figure_of("adjoint")
+    with pytest.raises(ZeroDivisionError):
+        stage.canvas.draw()
+    plt.close("all")
+
+
+def test_a_state_that_is_not_a_number_is_refused(opened, capsys):
+    stage = opened("adjoint")
+    stage.canvas.draw()
+    good = stage.state
+    stage.change(theta1=np.nan)
+    assert stage.state == good and "SolverError" in stage.says.get_text()
+    assert "SolverError" in capsys.readouterr().err
+    keys(stage, "up")
+    assert stage.state != good and np.isfinite(stage.seen.loss)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_tiny_window_and_back(opened, name):
+    """It cannot be read, but it can be made larger again."""
+    stage = opened(name)
+    stage.canvas.draw()
+    before = pixels(stage)
+    for size in ((0.02, 0.02), (0.6, 0.3), (3, 0.5), (0.5, 4)):
+        stage.set_size_inches(size)
+        stage.canvas.draw()
+        for one in stage.controls:
+            move(stage, one)
+    stage.put(stage.scene.State())
+    stage.give_focus(0)
+    stage.set_size_inches(play.SIZE)
+    stage.canvas.draw()
+    assert (pixels(stage) == before).all()
+
+
+def test_a_window_is_closed_while_a_point_is_dragged(opened):
+    stage = opened("adjoint")
+    stage.canvas.draw()
+    place = control(stage, Point).pixels()
+    mouse(stage, "button_press_event", place)
+    plt.close(stage)
+    mouse(stage, "motion_notify_event", np.add(place, (20, 0)))
+    mouse(stage, "button_release_event", place)
+
+
+def test_two_windows_of_one_scene_do_not_share_a_state(opened):
+    first, second = opened("adjoint"), opened("adjoint")
+    first.canvas.draw()
+    second.canvas.draw()
+    before = pixels(second)
+    keys(first, "up", "tab")
+    second.canvas.draw()
+    assert first.state != second.state == adjoint.State() and second.focus == 0
+    assert (pixels(second) == before).all()
+
+
+def test_a_picture_that_cannot_be_saved(opened, monkeypatch):
+    stage = opened("adjoint")
+    stage.canvas.draw()
+
+    def refuses(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(stage, "savefig", refuses)
+    keys(stage, "s")
+    assert stage.says.get_text().startswith("Not saved: [Errno 13] Permission denied")
+
+
+def test_a_panel_that_follows_its_data_keeps_its_grid(opened):
+    """Its limits are a power of 2, and only the two numbers beside it change."""
+    stage = opened("adjoint")
+    stage.canvas.draw()
+    panel, background = stage.panels["loss"], stage.background
+    for index in (0, 30, 60, 90):
+        control(stage, Slider).take(index)
+        bottom, top = panel.get_ylim()
+        assert bottom == -top / 2 and top == 2 ** round(np.log2(top))
+        assert top >= stage.seen.losses.max() > top / 2 or top == 1
+        numbers = [text.get_text() for text in panel.texts]
+        assert numbers == [f"\N{MINUS SIGN}{-bottom:g}", f"{top:g}"]
+    assert stage.background is background
 
 
 def test_s_saves_a_picture_and_says_where(opened, tmp_path, monkeypatch):
