@@ -282,10 +282,11 @@ assert set(best.values()) == {0.03}
 
 # %% [markdown]
 # All three keep the rate 0.03. With 0.1 the steps of training are too large, and the networks learn
-# less. (A guess is wrong in 90 percent.) *Refused* means that the library refused a gradient: the
-# training of the ODE-Net ended with an error, whatever the seed. Algorithm 2 solves the features
-# backwards from $t = 1$. Here they no longer came back to where they had been, so the gradient
-# would have been that of another solution. (Chapter 10 shows for which fields this happens.)
+# less. (A guess is wrong in 90 percent.) *Refused* means that the library refused a gradient: with
+# each seed, the training of the ODE-Net ended with an error, after some warnings. Algorithm 2
+# solves the features backwards from $t = 1$. Here they no longer came back to where they had been,
+# so the gradient would have been that of another solution. (Chapter 10 shows for which fields this
+# happens.)
 #
 # Do not expect the same numbers in the last column on your computer. Another processor, or another
 # version of NumPy, rounds differently: the 16th digit changes. Does this change grow during

@@ -57,8 +57,8 @@ def full(name, settings, jobs, executor=None):
         these.
     jobs : dict
         The name of each job, and a tuple: a function that stands at the top level of a chapter, and
-        its arguments. It returns a dict of numbers, or a pair of such a dict and
-        {file name: containers of arrays}, which are kept as files beside the numbers. It depends on
+        its arguments. It returns a dict of numbers, to which its ``"seconds"`` are added, or a pair
+        of such a dict and {file name: containers of arrays}, kept as files beside it. It depends on
         nothing but its arguments and what the chapter defines above it, and writes no files.
         Whoever changes what a job does deletes the file of results.
     executor : concurrent.futures.Executor, optional
