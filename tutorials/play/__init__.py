@@ -18,6 +18,8 @@ from .stage import POINTS, Stage
 SCENES = {  # the chapter that each belongs to, and what one does in it
     "euler": (1, "drag the start and the step on the slope field, and watch the error"),
     "adjoint": (5, "push a pendulum at any time, and compare the loss with L + a(t) push"),
+    "back": (5, "two rates and a tolerance: solve forwards and back, and compare four gradients"),
+    "flow": (8, "carry a density to two moons, and drag a point to see its path"),
 }
 SIZE = 12.8, 7.6  # inches of 100 pixels: a window on the smallest of projectors
 LETTERS = dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), POINTS)
