@@ -75,6 +75,7 @@ def hats(x, centres, width):
     return np.maximum(1 - np.abs(x[:, None] - centres) / width, 0)
 
 
+# the flow carries the small squares, each with its probability
 REFINE = hats(MIDDLES, GRID, GRID[1] - GRID[0])  # from the grid to the small squares: linear
 WEIGHTS = np.exp(-(MIDDLES**2) / 2) / np.sqrt(2 * np.pi) / 50  # probability of a row of them
 CENTRES = (np.arange(CELLS) + 0.5) * 2 * HALF / CELLS - HALF
@@ -83,10 +84,7 @@ SMOOTH = hats(CENTRES, CENTRES, WIDTH) / WIDTH
 
 @functools.cache
 def density(data, i):
-    """Return the density at a time, at all CENTRES: probability divided by area.
-
-    The flow carries the small squares of the normal distribution, each with its probability.
-    """
+    """Return the density at a time, at all CENTRES: probability divided by area."""
     size = CELLS + 2  # the first and the last cell of a row are for what is outside
     places = np.clip((carried(data)[1][i] + HALF) * CELLS / (2 * HALF) + 1, 0, size - 0.5)
     x, y = [(REFINE @ places[..., k] @ REFINE.T).astype(int).ravel() for k in (0, 1)]
@@ -94,39 +92,28 @@ def density(data, i):
     return SMOOTH @ found.reshape(size, size)[1:-1, 1:-1] @ SMOOTH.T
 
 
-@functools.lru_cache(maxsize=1)
-def path(data, z1, z2):
-    """Return where a point is at all TIMES, shape (41, 2), and log p there."""
-    start = np.array([[z1, z2]])
-    state = start, log_normal(start)
-    z, log_p = solve(f_and_trace, state, TIMES, carried(data)[0], **TOLERANCES).y
-    return z[:, 0], log_p[:, 0]
-
-
 def compute(state):
     """Return what there is at this time, and the path of the point."""
-    i, (_, grid, points) = int(np.searchsorted(TIMES, state.t)), carried(state.data)
-    z, log_p = path(state.data, state.z1, state.z2)
+    i, (theta, grid, points) = int(np.searchsorted(TIMES, state.t)), carried(state.data)
     seen = SimpleNamespace(density=density(state.data, i), grid=grid[i], points=points[i])
-    seen.path, seen.point, seen.normal, seen.p = z, z[i], np.exp(log_p[0]), np.exp(log_p[i])
+    start = np.array([[state.z1, state.z2]])
+    z, log_p = solve(f_and_trace, (start, log_normal(start)), TIMES, theta, **TOLERANCES).y
+    seen.path, seen.point, seen.normal, seen.p = z[:, 0], z[i, 0], *np.exp(log_p[[0, i], 0])
     return seen
 
 
 def paint(panels):
     """Make the picture, the lines and the points; return the function that gives them data."""
     left, right = panels["density"], panels["points"]
-    for axes in (left, right):
-        axes.set(aspect="equal", xlim=(-HALF, HALF), ylim=(-HALF, HALF), xlabel="$z_1$")
-        axes.set(xticks=[-2, 0, 2], yticks=[-2, 0, 2])
-        axes.grid(False)
-    left.set_ylabel("$z_2$")
-    extent = (-HALF, HALF, -HALF, HALF)
-    image = left.imshow([[0.0]], extent=extent, origin="lower", animated=True)
+    image = left.imshow([[0]], extent=(-HALF, HALF, -HALF, HALF), origin="lower", animated=True)
     grid = line(right, color="#999999", linewidth=0.8)
     points = line(right, ".", color=COLOURS[0], markersize=4)
     ends = {"color": "white", "markeredgecolor": "black", "markersize": 11}
     paths = []
-    for axes in (left, right):  # a white line with black edges, a square and a triangle
+    for axes in (left, right):  # a path is a white line with black edges, a square and a triangle
+        axes.set(aspect="equal", xlim=(-HALF, HALF), ylim=(-HALF, HALF), xlabel="$z_1$")
+        axes.set(xticks=[-2, 0, 2], yticks=[-2, 0, 2], ylabel="$z_2$")
+        axes.grid(False)
         paths += [line(axes, color="black", linewidth=5), line(axes, color="white", linewidth=2.5)]
         paths += [line(axes, sign, markevery=[i], **ends) for sign, i in (("s", 0), ("^", -1))]
     above, beside = title(left), title(right)
@@ -134,15 +121,13 @@ def paint(panels):
     def draw(state, seen):
         shares = seen.density / np.quantile(seen.density, 0.99)
         image.set_data(colormaps["viridis"](shares, bytes=True))  # 6 ms faster than by Matplotlib
-        lines = [*seen.grid[SHOWN, INSIDE], *seen.grid[INSIDE, SHOWN].swapaxes(0, 1)]
-        lifted = [np.insert(one, 0, np.nan, axis=0) for one in lines]  # the pen, between lines
-        grid.set_data(*np.concatenate(lifted).T)
+        lines = np.stack([seen.grid[SHOWN, INSIDE], seen.grid[INSIDE, SHOWN].swapaxes(0, 1)])
+        grid.set_data(*np.insert(lines, 0, np.nan, axis=2).reshape(-1, 2).T)  # the pen is lifted
         points.set_data(*seen.points.T)
         for one in paths:
             one.set_data(*seen.path.T)
         above.set_text(f"density at the point: {seen.p:.3f}")
-        area = seen.normal / seen.p
-        beside.set_text(f"N(z(0)) = {seen.normal:.3f}, area times {area:.2f}")
+        beside.set_text(f"N(z(0)) = {seen.normal:.3f}, area times {seen.normal / seen.p:.2f}")
 
     return draw
 
