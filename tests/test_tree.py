@@ -61,6 +61,25 @@ def test_ravel_is_differentiable():
     assert grad(lambda v: np.sum(unravel(v)["a"]))(np.ones(2)).dtype == np.float64
 
 
+@pytest.mark.parametrize("two", [2, np.int64(2), np.array([2]), np.float64(2.0), True], ids=repr)
+def test_an_optimiser_that_starts_at_whole_numbers_leaves_them(two):
+    """The gradient for a whole number of the first guess is not zero, as `grad` has it as well."""
+    guess = {"b": two, "g": 0.5}
+    loss = lambda q: np.sum(q["b"] * q["b"]) * q["g"]
+    vector, unravel = tree.ravel(guess)
+    gradient = tree.ravel(grad(loss)(guess))[0]
+    assert vector.dtype == float and np.array_equal(vector, np.hstack([two, 0.5]))
+    assert np.array_equal(grad(lambda v: loss(unravel(v)))(vector), gradient) and gradient[0] != 0
+    assert loss(unravel(vector + 0.25)) == loss({"b": two + 0.25, "g": 0.75})
+
+
+def test_unravel_takes_a_list_of_numbers():
+    unravel = tree.ravel({"b": 2.0, "g": np.ones(2)})[1]
+    assert unravel([1.0, 2.0, 3.0])["g"].tolist() == [2.0, 3.0]
+    slope = grad(lambda x: np.sum(unravel([x, x * x, 3.0])["g"]))(1.5)
+    assert slope == 3.0
+
+
 def test_what_is_refused():
     with pytest.raises(TypeError, match=r"these cannot be sorted: \[1, 'a'\]"):
         tree.flatten({1: 0, "a": 0})

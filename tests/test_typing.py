@@ -66,7 +66,7 @@ def public(module):
     return {name for name in functions - INTERNAL if name[0].islower()}
 
 
-INTERNAL = {"cutter", "describe", "refuse_masked"}  # of `tree`, for the rest of the package
+INTERNAL = {"cutter", "describe", "end_to_end", "refuse_masked"}  # of `tree`, for the package
 
 
 def test_everything_that_is_exported_is_used():

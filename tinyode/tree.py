@@ -170,6 +170,9 @@ def map(f: Callable[..., Any], tree: T, *rest: Tree) -> T:
 def ravel(tree: Tree) -> tuple[Array, Callable[[Array], Tree]]:
     """Lay all leaves end to end in one flat vector.
 
+    Whole numbers become float64, as where they are differentiated: what an optimiser makes of the
+    2 in ``{"b": 2, "g": 0.5}`` is a fraction.
+
     Returns
     -------
     vector : array, shape (n,)
@@ -179,6 +182,11 @@ def ravel(tree: Tree) -> tuple[Array, Callable[[Array], Tree]]:
         ``unravel(vector)`` is the container again, each leaf with its own shape and dtype. Both
         directions are NumPy code and so differentiable.
     """
+    return end_to_end(map(_floating, tree))
+
+
+def end_to_end(tree: Tree) -> tuple[Array, Callable[[Array], Tree]]:
+    """Do what `ravel` does, and leave whole numbers as they are."""
     leaves, structure = flatten(tree)
     leaves = [_as_array(leaf) for leaf in leaves]
     n, cut = sum([leaf.size for leaf in leaves]), cutter(leaves)
@@ -188,11 +196,18 @@ def ravel(tree: Tree) -> tuple[Array, Callable[[Array], Tree]]:
             raise ValueError(
                 f"unravel: a vector of shape {(n,)} was expected, got shape {np.shape(vector)}"
             )
+        vector = vector if hasattr(vector, "dtype") else np.stack([*vector])  # a list of numbers
         return unflatten(structure, cut(vector))
 
     if not leaves:
         return np.zeros(0), unravel
     return np.concatenate([np.reshape(leaf, (-1,)) for leaf in leaves]), unravel
+
+
+def _floating(leaf):
+    """Return a leaf as one array, of float64 if it was made of whole numbers."""
+    leaf = _as_array(leaf)
+    return leaf.astype(float) if leaf.dtype.kind in "iub" else leaf
 
 
 def _as_array(leaf):

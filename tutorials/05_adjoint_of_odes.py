@@ -1617,6 +1617,32 @@ assert np.isclose(answer, of_end, atol=1e-6), (
 )
 
 # %% [markdown]
+# ## The way out: the same program in JAX
+#
+# JAX is a library that has NumPy's functions as `jax.numpy`, and compiles them for a processor or a
+# graphics card. The text that `program` writes is NumPy, so it runs there too. `to("jax.numpy")`
+# changes the first line, and what JAX does not allow: to write into an array, as
+# `result[index] = c` does. Below the pendulum's program begins. Where JAX is installed, `jax.jit`
+# compiles it, and its numbers are compared with those of NumPy. Where it is not, the cell ends
+# after the text.
+
+# %%
+made = program(f, t0, z0, theta, vjp=True)
+print(*made.source.splitlines()[:16], "    ...", sep="\n")
+try:
+    import jax
+except ImportError:  # JAX is not installed
+    pass
+else:
+    jax.config.update("jax_enable_x64", True)  # float64, as in NumPy
+    arguments = t0, z0, theta, np.array([1.0, -2.0])  # the last one is the cotangent of the slope
+    slope_in_jax, products_in_jax = jax.jit(made.to("jax.numpy"))(*arguments)
+    slope_here, products_here = made(*arguments)
+    assert np.allclose(slope_in_jax, slope_here, rtol=1e-12)
+    for there, here in zip(products_in_jax, products_here):
+        assert np.allclose(there, here, rtol=1e-12)
+
+# %% [markdown]
 # ## What to remember
 #
 # 1. $\mathbf a(t)$ is how much the loss changes when the state is pushed at time $t$. It obeys

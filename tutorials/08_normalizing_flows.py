@@ -21,7 +21,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from experiment import RESULTS, each, spread, steps, table
+from experiment import RESULTS, each, spread, table
 
 from tinyode import (
     SolverError,
@@ -358,7 +358,7 @@ def train(model, data, n, rate, batch=256, seed=0):
     gradient = value_and_grad(lambda theta, x: -np.mean(model.roughly(theta, x, rng)))
     start, update = optim.adam(optim.cosine(rate, n))
     state = start(theta)
-    for _ in steps(n):
+    for _ in range(n):
         _, slope = gradient(theta, DRAW[data](rng, batch))
         theta, state = update(theta, optim.clip(slope, 5.0), state)
     return theta
@@ -458,26 +458,26 @@ for name, data in pairs:
     best[name, data] = min(tried, key=tried.get)
 
 
-def kept(data):
-    """Return where the parameters of the continuous flow from the first seed are kept."""
-    return RESULTS / f"08_{data}.npz"
+def run(name, data, seed, rate):
+    """Train one model from one seed, and judge it by the held-out points.
 
-
-def run(name, data, seed):
-    """Train one model from one seed, and judge it by the held-out points."""
-    theta = train(MODELS[name], data, STEPS, best[name, data], seed=seed)
+    Of the continuous flow from the first seed, the parameters are kept in a file.
+    """
+    theta = train(MODELS[name], data, STEPS, rate, seed=seed)
     measured = {"loss": loss(MODELS[name], theta, held_out[data])}
     measured["parameters"] = sum(map(np.size, tree.flatten(theta)[0]))
     if "continuous" in name:
         measured["round trip"] = round_trip(theta, held_out[data], **ACCURATE)
+    files = {}
     if name == "continuous" and seed == SEEDS[0]:
-        tree.save(kept(data), theta)
-    return measured
+        files[f"08_{data}.npz"] = theta
+    return measured, files
 
 
-cases = [(name, data, seed) for name, data in pairs for seed in SEEDS]
+cases = {(*pair, seed): (*pair, seed, best[pair]) for pair in pairs for seed in SEEDS}
 settings = {**SETTINGS, "rates": list(best.values())}
 found = each("08_normalizing_flows", settings, run, cases, "{}, {}, seed {}")
+kept = {data: tree.load(RESULTS / f"08_{data}.npz") for data in DRAW}
 results = {(name, data): [found[name, data, seed] for seed in SEEDS] for name, data in pairs}
 losses = {pair: [result["loss"] for result in results[pair]] for pair in pairs}
 rows = []
@@ -502,15 +502,16 @@ assert abs(on_moons["continuous"] - on_moons["planar 32"]) < 0.03
 
 
 # %%
-def longer(seed):
+def longer(seed, rate):
     """Train 32 planar layers on two circles for four times as many steps."""
     name, data = "planar 32", "two_circles"
-    theta = train(MODELS[name], data, 4 * STEPS, best[name, data], seed=seed)
+    theta = train(MODELS[name], data, 4 * STEPS, rate, seed=seed)
     return {"loss": loss(MODELS[name], theta, held_out[data])}
 
 
-settings = {**SETTINGS, "rate": best["planar 32", "two_circles"]}
-cases = [(seed,) for seed in SEEDS]
+rate = best["planar 32", "two_circles"]
+settings = {**SETTINGS, "rate": rate}
+cases = {(seed,): (seed, rate) for seed in SEEDS}
 given_time = each("08_normalizing_flows_longer", settings, longer, cases, "seed {}")
 of_longer = [result["loss"] for result in given_time.values()]
 print("32 planar layers on two circles, four times the steps:", spread(of_longer, 3))
@@ -526,14 +527,14 @@ print(f"saved by Hutchinson's estimate, at equal rates: {saved:.0%}")
 assert rounded["continuous"] > 5 * rounded["planar 32"] and 0.2 < saved < 0.5
 
 
-def judged(data):
-    """Measure the integral of the continuous flow from the first seed."""
+def judged(theta):
+    """Measure the integral of a continuous flow."""
     log_prob = models.continuous_flow(2, HIDDEN, rtol=1e-5, atol=1e-6)[1]
-    return {"integral": integral(log_prob, tree.load(kept(data)), 4.0, 321)}
+    return {"integral": integral(log_prob, theta, 4.0, 321)}
 
 
 settings = {**SETTINGS, "rates": [best["continuous", data] for data in DRAW]}
-cases = [(data,) for data in DRAW]
+cases = {(data,): (kept[data],) for data in DRAW}  # from the first seed
 integrals = each("08_normalizing_flows_integrals", settings, judged, cases, "{}")
 for (data,), result in integrals.items():
     missed = max(result["round trip"] for result in results["continuous", data])
@@ -557,7 +558,7 @@ figure, axes = panels(5, 4, width=11, height=9, sharex=True, sharey=True)
 side = np.linspace(-3.2, 3.2, 61)
 where = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
 for row, data in enumerate(DRAW):
-    trained = tree.load(kept(data))
+    trained = kept[data]
     paths = solve(f, normal, times, trained).y  # the weights say how wide the network is
     for column, t in enumerate(times):
         z, change = state = where, np.zeros(len(where))
@@ -630,14 +631,15 @@ def effort(theta):
     }
 
 
-def at_a_price(data, price, seed):
+def at_a_price(data, price, seed, rate):
     """Train like the continuous flow of the table, at a price; measure loss and effort."""
-    theta = train(priced(price), data, STEPS, best["continuous", data], seed=seed)
+    theta = train(priced(price), data, STEPS, rate, seed=seed)
     return {"loss": loss(by_hand, theta, held_out[data]), **effort(theta)}
 
 
 PRICES = (0.01, 0.1)
 cases = [(data, price, seed) for data in DRAW for price in PRICES for seed in SEEDS]
+cases = {case: (*case, best["continuous", case[0]]) for case in cases}
 settings = {**SETTINGS, "rates": [best["continuous", data] for data in DRAW]}
 at_prices = each("08_normalizing_flows_price", settings, at_a_price, cases, "{}, price {}, seed {}")
 untrained = by_hand.init(np.random.default_rng(SEEDS[0]))
@@ -645,7 +647,7 @@ rows, count, fit = [], {}, {}
 for data, points in held_out.items():
     ways = {
         "before training": ([loss(by_hand, untrained, points)], effort(untrained)),
-        "without a price": (losses["continuous", data], effort(tree.load(kept(data)))),
+        "without a price": (losses["continuous", data], effort(kept[data])),
     }
     for price in PRICES:
         of_seeds = [at_prices[data, price, seed] for seed in SEEDS]

@@ -20,7 +20,7 @@
 
 # %%
 import numpy as np
-from experiment import RESULTS, each, spread, steps, table
+from experiment import RESULTS, each, spread, table
 
 from tinyode import datasets, grad, models, nn, odeint, optim, tree, value_and_grad
 from tinyode.plotting import COLOURS, panels, save
@@ -294,7 +294,7 @@ def descend(loss, parameters, series, n, rate, batch, rng):
     gradient = value_and_grad(loss)
     start, update = optim.adam(optim.cosine(rate, n))
     state = start(parameters)
-    for _ in steps(n):  # 0, ..., n - 1
+    for _ in range(n):
         here = rng.choice(len(series[0]), batch, replace=False)
         _, slope = gradient(parameters, *[part[here] for part in series])
         parameters, state = update(parameters, optim.clip(slope, 0.2), state)
@@ -551,7 +551,10 @@ SETTINGS |= {"solver": SOLVER, "parameters": sizes}
 
 
 def measure(name, observations, rate, seed, tested_on):
-    """Train one model, and return its errors on 200 series that are drawn with another seed."""
+    """Train one model, and return its errors on 200 series that are drawn with another seed.
+
+    The parameters of one model are kept in a file.
+    """
     kind, cell = name.split(", ")
     t, curves, x, which = data(tested_on, 200, observations)
     if kind == "latent ODE":
@@ -561,21 +564,23 @@ def measure(name, observations, rate, seed, tested_on):
         inside = np.take_along_axis(curves, which[:, 1:, None], axis=1)
     parameters = train(cell, observations, SETTINGS["steps"], rate, seed)
     found = predict(cell, parameters, t, x, which)
-    if (name, observations, seed) == ("latent ODE, GRU", 30, 1):
-        tree.save(RESULTS / "09_latent.npz", parameters)
-    return {
+    errors = {
         "within": rmse(found[:, :-100], inside),
         "next 20": rmse(found[:, -100:-80], curves[:, 100:120]),
         "next 100": rmse(found[:, -100:], curves[:, 100:]),
     }
+    files = {}
+    if (name, observations, seed) == ("latent ODE, GRU", 30, 1):
+        files["09_latent.npz"] = parameters
+    return errors, files
 
 
 cases, best_rate = [(name, k) for k in OBSERVATIONS for name in sizes], {}
 trials = each(
     "09_latent_ode_rates",
     {**SETTINGS, "rates": RATES},
-    lambda name, k, rate: measure(name, k, rate, seed=0, tested_on=102),
-    [(*case, rate) for case in cases for rate in RATES],
+    measure,
+    {(*case, rate): (*case, rate, 0, 102) for case in cases for rate in RATES},
     "{}, {}, {}",
 )
 for case in cases:
@@ -583,8 +588,8 @@ for case in cases:
 results = each(
     "09_latent_ode",
     {**SETTINGS, "rates": list(best_rate.values())},
-    lambda name, k, seed: measure(name, k, best_rate[name, k], seed, tested_on=103),
-    [(*case, seed) for case in cases for seed in SEEDS],
+    measure,
+    {(*case, seed): (*case, best_rate[case], seed, 103) for case in cases for seed in SEEDS},
     "{}, {}, seed {}",
 )
 

@@ -9,7 +9,9 @@ not begun, or what is wrong; its exit code is 0 only if all that was asked for i
 
 ``python -m tutorials --notebooks`` makes the notebooks of the chapters that have changed.
 ``python -m tutorials 7 --full`` makes the experiments of a chapter anew that are kept in
-``tutorials/results`` (see `experiment`), if their file is not there or not complete.
+``tutorials/results`` (see `experiment`), if their file is not there or not complete: with
+``--jobs 4`` in four processes at a time, with ``--executor dask://127.0.0.1:8786`` by the workers
+of a Dask scheduler.
 
 ``python -m tutorials --play`` lists the scenes to play with, and ``--play adjoint`` opens one.
 
@@ -17,6 +19,7 @@ A chapter is a script in percent format; `cells` says what its cells are.
 """
 
 import argparse
+import functools
 import json
 import re
 import subprocess
@@ -104,10 +107,10 @@ def run_one(path, options):
     return 0
 
 
-def run_in_a_process(path, full):
+def run_in_a_process(path):
     """Run a chapter in a process of its own; return it, and the seconds that it took."""
     began = time.monotonic()
-    command = [sys.executable, str(HERE), path.name[:2], *(["--full"] if full else [])]
+    command = [sys.executable, str(HERE), path.name[:2]]
     settings = {"env": environment(), "capture_output": True, "check": False}
     process = subprocess.run(command, encoding="utf-8", errors="replace", **settings)
     return process, time.monotonic() - began
@@ -117,7 +120,7 @@ def run_all(paths, options):
     """Run chapters, some at a time, the last ones first, which take longest."""
     failed = False
     with ThreadPoolExecutor(options.jobs) as pool:
-        jobs = {pool.submit(run_in_a_process, path, options.full): path for path in paths[::-1]}
+        jobs = {pool.submit(run_in_a_process, path): path for path in paths[::-1]}
         for job in as_completed(jobs):
             path, (process, seconds) = jobs[job], job.result()
             print(f"{int(path.name[:2]):2}  {cells.title(path)}:", end=" ")
@@ -133,6 +136,16 @@ def finished(path, seconds):
     """Say how long a chapter took, and where its figures went."""
     drawn = figures(path.read_text(encoding="utf-8"))
     return f"done in {seconds:.0f} s" + (f"; {', '.join(drawn)}" if drawn else "")
+
+
+def make_experiments(options):
+    """Let the experiments of chapters do the jobs that are left, by whom the options say."""
+    import executors
+    import experiment
+
+    by_dask = functools.partial(executors.dask, options.executor)
+    in_processes = functools.partial(executors.Processes, options.jobs)
+    experiment.FULL, experiment.WORKERS = True, by_dask if options.executor else in_processes
 
 
 def make_copies(paths, options):
@@ -188,7 +201,7 @@ def play_scene(name, parser):
 
     if not name:
         for scene, (chapter, what) in play.SCENES.items():
-            print(f"{scene:10}  chapter {chapter:2}: {what}")
+            print(f"{scene:10} chapter {chapter:2}: {what}")
         return 0
     try:
         play.show(name)
@@ -219,6 +232,7 @@ def parse(arguments):
     add("--notebooks", action="store_true", help="make the notebooks of chapters that changed")
     full = "make the experiments whose results are not there, as in the papers: slow"
     add("--full", action="store_true", help=full)
+    add("--executor", help="with --full: who does the jobs, as dask://127.0.0.1:8786")
     play = "open a scene to play with; without a name, list them"
     add("--play", nargs="?", const="", metavar="SCENE", help=play)
     return parser.parse_args(arguments), parser
@@ -242,6 +256,10 @@ def main(arguments=None):
         if getattr(options, name) is not None and not 0 < getattr(options, name) < 1e9:
             parser.error(f"--{name} {getattr(options, name)} must be a number above zero")
     paths = [known[number] for number in options.numbers or known]
+    if options.executor and not options.full:
+        parser.error("--executor is for --full")
+    if options.executor and not re.match(r"dask://[^/]+:\d+$", options.executor):
+        parser.error(f"--executor {options.executor} must be like dask://127.0.0.1:8786")
     if options.list:
         for number, path in known.items():
             print(f"{number:2}  {cells.title(path)}")
@@ -258,7 +276,9 @@ def main(arguments=None):
         from make_notebooks import make_all
 
         return make_all(paths, options.jobs)
-    if options.step or len(options.numbers) == 1:
+    if options.full:
+        make_experiments(options)
+    if options.step or options.full or len(options.numbers) == 1:
         return max(run_one(path, options) for path in paths)
     return run_all(paths, options)
 
@@ -266,4 +286,7 @@ def main(arguments=None):
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a terminal that has no ± gets a question mark
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt as ended:
+        sys.exit(f"\nended by Ctrl-C. {ended}")

@@ -3,11 +3,11 @@
 Small ones are made in every run of a chapter. Full ones, as in the papers, are made with
 ``--full``, and their results are kept in ``results/``.
 
-A full experiment is a number of jobs, for example a model and a seed each. The result of each job
-is written to ``results/NAME.json`` as soon as it is there, with the settings and the versions of
-all that computed it. An experiment that was interrupted goes on from there. A chapter's table is
-made from that file. Several processes may work on one file, each at other jobs: they write one
-after another.
+A full experiment is a number of jobs, for example a model and a seed each. They are handed to an
+executor (see `executors`), so they may be done by several processes or computers. This process
+alone writes: the result of each job goes to ``results/NAME.json`` as soon as it is there, with the
+settings and the versions of all that computed it. An experiment that was interrupted goes on from
+there. A chapter's table is made from that file.
 """
 
 import contextlib
@@ -17,10 +17,15 @@ import os
 import platform
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
+from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
 from pathlib import Path
 
+import executors
 import numpy as np
+from executors import say
+from job import VERSIONS, job_of, run
+
+from tinyode import tree
 
 try:
     import fcntl
@@ -30,12 +35,14 @@ except ImportError:  # on Windows
 
 RESULTS = Path(__file__).parent / "results"
 FULL = "--full" in sys.argv
+WORKERS = functools.partial(executors.Processes, 2)  # who does the jobs, if nobody else is given
+PAUSE = 1.0  # seconds; on Windows Ctrl-C is seen only between two waits
 if sys.__stdout__:  # where a chapter is run as a script, and a terminal has no ±: a question mark
-    sys.__stdout__.reconfigure(errors="replace")
-START = time.monotonic()
+    with contextlib.suppress(OSError):  # in a notebook whose maker's output goes to a file
+        sys.__stdout__.reconfigure(errors="replace")
 
 
-def full(name, settings, jobs):
+def full(name, settings, jobs, executor=None):
     """Return the results of the full experiment, {job: result}.
 
     With ``--full``, the jobs that have no result are done first.
@@ -47,53 +54,115 @@ def full(name, settings, jobs):
         What the jobs depend upon, as JSON can say it. Results of other settings are not mixed with
         these.
     jobs : dict
-        The name of each job, and a function without arguments, which returns a dict of numbers.
-        Whoever changes what a job does deletes the file.
+        The name of each job, and a tuple: a function that stands at the top level of a chapter, and
+        its arguments. It returns a dict of numbers, or a pair of such a dict and
+        {file name: containers of arrays}, which are kept as files beside the numbers. It depends on
+        nothing but its arguments and what the chapter defines above it, and writes no files.
+        Whoever changes what a job does deletes the file of results.
+    executor : concurrent.futures.Executor, optional
+        Who does the jobs, for example ``MPIPoolExecutor()`` of mpi4py. By default ``WORKERS``
+        gives one.
+
+    Raises
+    ------
+    SystemExit
+        If results are missing without ``--full``; if the file is damaged, of other settings or
+        versions, or if another run is working on it.
+    RuntimeError
+        If a job has failed. The others are done and kept first.
+    KeyboardInterrupt
+        After Ctrl-C, with a message. What was done is kept.
     """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     settings = json.loads(json.dumps(settings))
-    with _alone() if FULL else contextlib.nullcontext():
-        kept = _read(path, settings)
-    left = [job for job in jobs if job not in kept["results"]]
+    kept = _read(path, settings)
+    left = [name for name in jobs if name not in kept["results"]]
     if left and not FULL:
         raise SystemExit(
             f"{path} has no results of {left[0]!r} and {len(left) - 1} more jobs: run this chapter"
             " with --full"
         )
-    versions = _versions()
     if left:
-        _check_versions(path, kept, versions)
-    for number, job in enumerate(left, 1):
-        print(f"{job} ({number} of {len(left)})", file=sys.stderr, flush=True)
-        began = time.monotonic()
-        result = {**jobs[job](), "seconds": round(time.monotonic() - began, 1)}
-        with _alone():
-            others = _read(path, settings)  # what other processes have put there meanwhile
-            _check_versions(path, others, versions)
-            results = {**kept["results"], **others["results"], job: result}
-            kept = {"settings": settings, "versions": versions, "results": results}
-            _write(path, kept)
-    return {job: kept["results"][job] for job in jobs}
+        with _alone(path):
+            kept = _read(path, settings)  # as another run may have left it meanwhile
+            left = [name for name in jobs if name not in kept["results"]]
+            left = [job_of(name, *jobs[name]) for name in left]
+            _check_versions(path, kept, left)
+            with contextlib.nullcontext(executor) if executor else WORKERS() as workers:
+                _complete(path, kept, left, workers)
+    return {name: kept["results"][name] for name in jobs}
 
 
-def each(name, settings, measure, cases, called):
+def each(name, settings, measure, cases, called, executor=None):
     """Return {case: result} of the full experiment with a job, ``measure(*case)``, for each case.
 
     Parameters
     ----------
-    name, settings
+    name, settings, executor
         As in `full`.
     measure : function
-        It returns a dict of numbers.
-    cases : list of tuple
+        As in `full`.
+    cases : list of tuple, or dict
+        A dict where a job needs more than its case, for example what an earlier experiment found:
+        {case: the arguments of ``measure``}.
     called : str
         The name of a job in the file, made from its case, for example ``"{}, seed {}"``.
     """
+    cases = cases if isinstance(cases, dict) else {case: case for case in cases}
     names = {case: called.format(*case) for case in cases}
-    jobs = {names[case]: functools.partial(measure, *case) for case in cases}
-    found = full(name, settings, jobs)
+    jobs = {names[case]: (measure, *cases[case]) for case in cases}
+    found = full(name, settings, jobs, executor)
     return {case: found[names[case]] for case in cases}
+
+
+def _complete(path, kept, left, workers):
+    """Have jobs done, and put each result into `kept` and the file; then raise what they raised."""
+    began, n, finished, failed = time.monotonic(), len(left), 0, {}
+    say(f"{path.stem}: {n} jobs to do, {len(kept['results'])} are done")
+    names = {workers.submit(run, job): job.name for job in left}
+    waiting = set(names)
+    try:
+        while waiting:
+            done, waiting = wait(waiting, PAUSE, FIRST_COMPLETED)
+            for future in done:
+                finished += 1
+                dropped = CancelledError("its executor has dropped it: is that still running?")
+                error = dropped if future.cancelled() else future.exception()
+                if error:
+                    failed[names[future]] = error
+                    what = f"failed, {type(error).__name__}: {error}"
+                else:
+                    what = _keep(path, kept, names[future], *future.result())
+                say(f"{names[future]}: {what} ({_progress(finished, n, began)})")
+    except KeyboardInterrupt:
+        there = f"{len(kept['results'])} results are kept in {path}"
+        raise KeyboardInterrupt(f"{there}; the same command does the other jobs") from None
+    finally:
+        for future in waiting:
+            future.cancel()
+    if failed:
+        name, error = next(iter(failed.items()))
+        raise RuntimeError(
+            f"{len(failed)} of {n} jobs failed; the others are kept in {path}, and the same command"
+            f" does the failed ones again. {name!r}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _keep(path, kept, name, numbers, files):
+    """Put the result of a job into the file, after the files that it wants to be kept."""
+    for file, arrays in files.items():
+        tree.save(path.parent / file, arrays)
+    kept["results"][name] = numbers
+    _write(path, kept)
+    return f"done in {numbers['seconds']:g} s"
+
+
+def _progress(done, n, began):
+    """Say how long all workers will take for the other jobs, if they are like those done so far."""
+    left = (time.monotonic() - began) / done * (n - done)
+    about = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} minutes"
+    return f"{done} of {n}" + (f", about {about} left" if done < n else "")
 
 
 def _write(path, kept):
@@ -101,7 +170,7 @@ def _write(path, kept):
     part = path.with_suffix(".part")
     try:
         with part.open("w", encoding="utf-8") as file:
-            json.dump(kept, file, indent=1, default=float)  # NumPy's numbers as Python's
+            json.dump(kept, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
@@ -110,45 +179,40 @@ def _write(path, kept):
 
 
 @contextlib.contextmanager
-def _alone():
-    """Keep all other processes and threads out of here until it is left.
+def _alone(path):
+    """Refuse a second run on a file of results until this one is left.
 
     The lock is one of the operating system, which frees it when a process ends, however it ends. It
-    needs a file that is always there and never exchanged: this one, of which nothing is changed.
+    needs a file that is never exchanged: one beside the results, which says who has the lock.
     """
-    with open(__file__, "rb+") as file:
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-            return
-        file.seek(2**30)  # behind its end, since others cannot read what Windows has locked
-        while True:
-            with contextlib.suppress(OSError):  # which comes after ten seconds of waiting
-                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-                break
+    with path.with_suffix(".lock").open("a+", encoding="utf-8") as file:
         try:
-            yield
-        finally:
-            file.seek(2**30)
-            msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            else:
+                file.seek(2**30)  # behind its end, since others cannot read what Windows has locked
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            file.seek(0)
+            raise SystemExit(
+                f"another run is working on {path}, {file.read()}: wait until it is done, or end it"
+                " (what it has done is kept)"
+            ) from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.flush()
+        yield
 
 
-def _versions():
-    """Return the versions of what computes a result."""
-    try:
-        ours = version("tinyode")
-    except PackageNotFoundError:  # run from a checkout
-        ours = "not installed"
-    return {"tinyode": ours, "numpy": np.__version__, "python": platform.python_version()}
-
-
-def _check_versions(path, kept, versions):
-    """Refuse to put results of these versions into one file with those of others."""
+def _check_versions(path, kept, left):
+    """Refuse to put results of other versions into one file; note ours, which the jobs require."""
+    versions = {what: left[0].made_with[what] for what in VERSIONS} if left else kept["versions"]
     if kept["versions"] not in ({}, versions):
         raise SystemExit(
             f"{path} was begun with other versions, {kept['versions']}, than these, "
             f"{versions}; go on with those, or delete it"
         )
+    kept["versions"] = versions
 
 
 def _read(path, settings):
@@ -170,17 +234,6 @@ def _read(path, settings):
             f"run again with --full to make it with {settings}"
         )
     return kept
-
-
-def steps(n):
-    """Yield 0, ..., n - 1; in a full experiment, say every five seconds how long it will take."""
-    began = said = time.monotonic()
-    for i in range(n):
-        yield i
-        now = time.monotonic()
-        if FULL and now - said > 5:
-            said, left = now, (now - began) / (i + 1) * (n - i - 1)
-            print(f"  step {i + 1} of {n}, {left:.0f} s left", file=sys.stderr, flush=True)
 
 
 def table(rows, *header):

@@ -36,6 +36,17 @@ def test_containers_second_order_and_name():
     np.testing.assert_allclose(hessian(lambda x: np.sum(cube(x, p)["y"]))(x), np.diag(12 * x))
 
 
+def test_a_whole_number_beside_the_value_stays_one():
+    with_count = custom_vjp(lambda x: (x**2, 3))
+    with_count.defvjp(lambda x: ((x**2, 3), x), lambda x, g: (2 * x * g[0],))
+
+    def f(x):
+        value, count = with_count(x)
+        return value * [0.0, 0.0, 0.0, 5.0][count]
+
+    assert f(2.0) == 20.0 and grad(f)(2.0) == 20.0
+
+
 def test_the_given_derivative_is_the_one_used():
     wrong = make(backward=lambda residuals, g: (g["y"] * 0.0 + 42.0, None))
     gx, gp = grad(lambda x, p: np.sum(wrong(x, p)["y"]), (0, 1))(np.ones(2), {"scale": 1.0})

@@ -16,8 +16,8 @@ import numpy as np
 matplotlib.use("Agg")
 sys.path.insert(0, str(Path(__file__).parents[2] / "tutorials"))
 
-import play  # noqa: E402
-from play.controls import Button, Choice, Point  # noqa: E402
+import play
+from play.controls import Button, Choice, Point
 
 PLACES = 20
 
@@ -26,7 +26,8 @@ def updates(stage, control):
     """Move a control to place after place; yield after each event."""
     for i in range(PLACES):
         if isinstance(control, Point):
-            fractions = 0.5 + 0.4 * np.array([np.cos(i), np.sin(i)])
+            angle = 2 * np.pi * i / PLACES
+            fractions = 0.5 + 0.4 * np.array([np.cos(angle), np.sin(angle)])
             control.drag(control.axes.bbox.min + fractions * control.axes.bbox.size)
         elif isinstance(control, (Button, Choice)):
             control.enter()
@@ -61,7 +62,7 @@ def main():
     """Print the table."""
     print(f"{'':32}median  longest  compute")
     for name in play.SCENES:
-        stage = play.stage(name)
+        stage = play.figure_of(name)
         for control in stage.controls:
             whole, computed = [1000 * np.array(seconds) for seconds in measure(stage, control)]
             times = np.median(whole), whole.max(), np.median(computed)

@@ -515,3 +515,12 @@ def test_products_of_matrices_in_every_layout(lengths, of_a, of_b, seed):
     x, y = a.astype(np.float32), b.astype(np.float32)
     assert_same(compiled(lambda x, y: x @ y)(x, y), x @ y)
     assert_same(compiled(lambda x: x.T @ x)(a), a.T @ a)
+
+
+def test_a_module_other_than_that_of_jax_is_refused():
+    made = program(np.sin, np.ones(2))
+    for module in ("jax", "numpy", None):
+        with pytest.raises(
+            ValueError, match=rf"must be 'jax\.numpy'; got {module!r}\. For another"
+        ):
+            made.to(module)

@@ -1,13 +1,10 @@
-"""The chapters run as tests: each checks its own lines. Ledger and README hold together."""
+"""The chapters run as tests: each checks its own lines. The ledger holds together."""
 
-import importlib.util
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -36,73 +33,6 @@ def test_chapter(path, chapter_runs):
     assert "Exercises" in path.read_text() and "## Sources" in path.read_text()
 
 
-def test_experiments_are_kept_resumed_and_not_mixed(tmp_path, monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location(
-        "experiment_here", ROOT / "tutorials" / "experiment.py"
-    )
-    experiment = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(experiment)
-    monkeypatch.setattr(experiment, "RESULTS", tmp_path)
-    path, done = tmp_path / "x.json", []
-
-    def job(name, fails=False):
-        def measure():
-            done.append(name)
-            if fails:
-                raise KeyboardInterrupt
-            return {"found": np.float32(0.5), "n": np.int64(3)}
-
-        return measure
-
-    with pytest.raises(
-        SystemExit, match="no results of 'a' and 1 more jobs: run this chapter with --full"
-    ):
-        experiment.full("x", {"n": 1}, {"a": job("a"), "b": job("b")})
-    monkeypatch.setattr(experiment, "FULL", True)
-    with pytest.raises(KeyboardInterrupt):
-        experiment.full("x", {"n": 1}, {"a": job("a"), "b": job("b", fails=True)})
-    other = json.loads(path.read_text())
-    other["results"]["c"] = {"found": 7.0}  # of another process
-    path.write_text(json.dumps(other))
-    found = experiment.full("x", {"n": 1}, {"a": job("a"), "b": job("b")})
-    assert done == ["a", "b", "b"] and found["a"]["found"] == 0.5 and found["b"]["n"] == 3.0
-    kept = json.loads(path.read_text())
-    assert set(kept["results"]) == {"a", "b", "c"} and kept["settings"] == {"n": 1}
-    assert set(kept["versions"]) == {"tinyode", "numpy", "python"}
-    assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
-    assert "b (1 of 1)" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="made with other settings"):
-        experiment.full("x", {"n": 2}, {"a": job("a")})
-    path.write_text(json.dumps({**kept, "versions": {"numpy": "1.0"}}))
-    there = experiment.full("x", {"n": 1}, {"a": job("a")})  # reads what is there
-    assert there["a"]["found"] == 0.5
-    with pytest.raises(SystemExit, match="begun with other versions"):
-        experiment.full("x", {"n": 1}, {"d": job("d")})
-    path.write_text("{")
-    with pytest.raises(SystemExit, match="is damaged"):
-        experiment.full("x", {"n": 1}, {"a": job("a")})
-    assert list(experiment.steps(3)) == [0, 1, 2]
-
-
-def test_a_job_for_each_case(tmp_path, monkeypatch):
-    spec = importlib.util.spec_from_file_location(
-        "experiment_by_cases", ROOT / "tutorials" / "experiment.py"
-    )
-    experiment = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(experiment)
-    monkeypatch.setattr(experiment, "RESULTS", tmp_path)
-    monkeypatch.setattr(experiment, "FULL", True)
-    measure = lambda name, seed: {"found": 10 * seed, "letters": len(name)}
-    cases = [("net", 1), ("ode", 2)]
-    found = experiment.each("x", {}, measure, cases, "{}, seed {}")
-    assert list(found) == cases
-    assert [found[case]["found"] for case in cases] == [10, 20]
-    assert set(json.loads((tmp_path / "x.json").read_text())["results"]) == {
-        "net, seed 1",
-        "ode, seed 2",
-    }
-
-
 def test_the_ledger_has_every_id_that_is_used_and_names_what_exists():
     ledger = (ROOT / "tutorials" / "SOURCES.md").read_text()
     ids = set(re.findall(r"\b(?:[PGNS]\d+|[PGNS]-[a-z]+\d?|G-ex[12]|G-alg2|S-alg[12])\b", ledger))
@@ -124,17 +54,3 @@ def test_the_ledger_has_every_id_that_is_used_and_names_what_exists():
         assert f"def {name}(" in tests, name
     for chapter in re.findall(r"`(\d\d_\w+)`", ledger):
         assert (ROOT / "tutorials" / f"{chapter}.py").exists(), chapter
-
-
-def test_the_code_of_the_readme_runs():
-    readme = (ROOT / "README.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", readme, re.S)
-    result = run("-c", code + "\nprint(value, gradient[0], gradient[1])")
-    assert result.returncode == 0, result.stderr
-    commands = re.findall(r"```sh\n(.*?)```", readme, re.S)
-    assert len(commands) == 2
-    for command in commands:
-        assert command.startswith("python -m pip install") and " && " in command
-        assert command.count("\n") == 1
-    for link in re.findall(r"\]\(([^)]+)\)", readme):
-        assert (ROOT / link).exists(), link

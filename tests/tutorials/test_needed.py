@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from needed import free, needed, statements
+from needed import definitions, free, needed, statements
 
 
 def sources(wanted, text):
@@ -76,6 +76,25 @@ table.update(y=f(1))
         exec(compile(ast.Module([s.code], []), s.file, "exec"), part)
     assert part["table"] == everything["table"] and "other" not in part
     assert len(chosen) < len(statements(text))
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("a = 1\nb = 2\ndef x(): return a", [0, 2]),
+        ("a = 1\na = 2\ndef x(): return a", [1, 2]),  # the first value is lost
+        ("a = 1\na += 2\ndef x(): return a", [0, 1, 2]),
+        ("a = {}\nfor k in 'xy': a[k] = 2\ndef x(): return a", [0, 1, 2]),
+        ("def x(): return g()\ndef g(): return k\nk = 1\nb = 2", [0, 1, 2]),
+        ("from m import *\ndef x(): return 1", [0, 1]),
+        # `needed` would take these, since they may change what the function reads
+        ("a = draw(default_rng(0))\nb = f(a)\nprint(b)\ndef x(): return a", [0, 3]),
+        ("a = {}\nfor b in a: train(b)\ndef x(): return a", [0, 2]),
+    ],
+)
+def test_definitions(text, expected):
+    found = definitions({"x"}, statements(text))
+    assert [s.code.lineno - 1 for s in found] == expected
 
 
 def test_what_code_takes_from_before():

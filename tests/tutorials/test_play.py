@@ -7,6 +7,7 @@ import numpy as np
 import play
 import pytest
 from matplotlib.backend_bases import FigureManagerBase, KeyEvent, MouseEvent
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from play import adjoint, euler
 from play.controls import Button, Choice, Point, Slider
@@ -15,13 +16,13 @@ from play.stage import POINTS
 from tinyode import grad, odeint, solve
 
 SCENES = list(play.SCENES)
-ROUNDING = 2  # of 255: the layout that is solved again differs by a small part of a pixel
+ROUNDING = 1  # of 255: where lines that are not opaque are blended
 
 
 @pytest.fixture
 def opened():
     """Return what opens scenes, which are closed after the test."""
-    yield play.stage
+    yield play.figure_of
     plt.close("all")
 
 
@@ -71,11 +72,20 @@ def move(stage, one):
         drag(stage, inside, np.add(inside, (0.32 * width, 0)))
 
 
+def change(before, after):
+    """Return by how much two states differ; a name that differs counts as 1."""
+    differences = []
+    for a, b in zip(before, after):
+        is_name = isinstance(a, str)
+        differences.append(float(a != b) if is_name else np.abs(np.subtract(a, b)).max())
+    return max(differences)
+
+
 # The stage
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_every_control_changes_the_state_and_the_whole_picture(opened, name):
+def test_every_control_changes_the_state_and_the_whole_picture(opened, name, monkeypatch):
     """Nothing that moves is left in the background, and no panel spills over another one."""
     stage = opened(name)
     stage.canvas.draw()
@@ -83,9 +93,11 @@ def test_every_control_changes_the_state_and_the_whole_picture(opened, name):
         state, before = stage.state, pixels(stage)
         move(stage, one)
         in_parts = pixels(stage)
-        assert stage.state != state and (in_parts != before).any(), one
+        assert change(state, stage.state) > 1e-3 and (in_parts != before).any(), one
         stage.drawn_for = None
-        stage.canvas.draw()
+        with monkeypatch.context() as patched:  # a new layout might move a panel
+            patched.setattr(ConstrainedLayoutEngine, "execute", lambda *arguments: None)
+            stage.canvas.draw()
         difference = np.abs(in_parts.astype(int) - pixels(stage)).max()
         assert difference <= ROUNDING, one
 
@@ -115,8 +127,9 @@ def test_keys_reach_every_control(opened, name):
         assert stage.controls[stage.focus] is one and one.mark.get_visible()
         assert sum(other.mark.get_visible() for other in stage.controls) == 1
         before = stage.state
-        keys(stage, "enter" if isinstance(one, Button) else "right")
-        assert stage.state != before, one
+        moving = {Button: ["enter"], Point: ["up", "right"]}.get(type(one), ["right"])
+        keys(stage, *moving)
+        assert change(before, stage.state) > 1e-3, one
         keys(stage, "tab")
     assert stage.focus == 0
     keys(stage, "shift+tab")

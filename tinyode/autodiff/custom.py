@@ -217,7 +217,7 @@ class custom_vjp(Generic[P, T]):
                 f"custom_vjp: the forward function of {name} must return (value, residuals), got"
                 f" {result!r:.60}"
             )
-        value, unravel = tree.ravel(result[0])
+        value, unravel = tree.end_to_end(result[0])
         if type(value) is Node and value.tape.level >= level:
             raise TypeError(
                 f"custom_vjp: {name} closes over a value that is being differentiated, and its"

@@ -13,28 +13,48 @@ A solver calls the same f thousands of times, and each time the engine writes th
         return v2
 
 How f is recorded stands in `twice`, what is left out in `simplify`, how a line is written in
-`source`.
+`source`. `Program.to` writes the same lines for JAX:
+
+    >>> step = jax.jit(program(f, *example, vjp=True).to("jax.numpy"))
 """
 
 import builtins
 import functools
+import importlib
 import itertools
 import keyword
 import linecache
+import re
 import weakref
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
+
+import numpy as np
 
 from .. import tree
 from ..autodiff.checks import as_primal
 from ..names import names_of_parameters, paths_of_leaves
 from ..types import Array, Tree
 from .simplify import simplified, split
-from .source import Writer, with_constants
+from .source import HEADER, Writer, with_constants
 from .symbol import Symbol
 from .twice import recorded
 
 _numbers = itertools.count(1)  # of the programs, for the names of their files
+# What takes the places of lines that `jax.jit` refuses. They write into an array (those of
+# `memory.plan` and of the helpers `place` and `scatter`), or may raise an error (`check_columns`).
+# A whole number of NumPy is no constant there, as an axis must be, so it becomes one of Python's.
+FOR_JAX = {
+    HEADER: "import jax.numpy as np\n",
+    r"np\.u?int\d+\((-?\d+)\)": r"(\1)",
+    r"^( *)(.+), out=(\w+)\)": r"\1\3 = \2)",
+    r"result\[index\] = c$": "result = result.at[index].set(c)",
+    r"np\.add\.at\(result, index, c\)$": (
+        "result = result.at[index if type(index) is tuple else (index,)].add(c)"
+    ),
+    r"if np\.any\((.+)\):\n +raise .+$": r"g = np.where(\1, np.nan, g)",
+}
 
 
 class Program:
@@ -43,8 +63,8 @@ class Program:
     Attributes
     ----------
     source : str
-        Runs where there is nothing but NumPy. The arrays that the function closes over are written
-        into it, as they are when it is first asked for.
+        Runs where there is nothing but NumPy, or nothing but JAX; see `to`. The arrays that the
+        function closes over are written into it, as they are when it is first asked for.
     constants : dict
         The arrays that the function closes over, by their names in the source: the arrays
         themselves, not copies.
@@ -53,14 +73,15 @@ class Program:
     constants: dict[str, Array]
 
     def __init__(self, source: str, constants: dict[str, Array], name: str) -> None:
-        self._without_constants, self.constants, self._name = source, constants, name
+        self._without_constants, self.constants, self.__name__ = source, constants, name
         filename = f"<program of {name}, {next(_numbers)}>"
         # tracebacks find the lines of the program there
         linecache.cache[filename] = len(source), None, source.splitlines(True), filename
         namespace: dict[str, Any] = {}
         exec(builtins.compile(source, filename, "exec"), namespace)
         self.call: Callable = namespace[name]
-        namespace.update(constants)
+        there = namespace["np"]  # for another library than NumPy the constants are its arrays
+        namespace.update(constants if there is np else tree.map(there.asarray, constants))
         weakref.finalize(self.call, linecache.cache.pop, filename, None)
 
     @functools.cached_property
@@ -72,11 +93,67 @@ class Program:
         """Run the program."""
         return self.call(*args)
 
+    def to(self, module: str) -> "Program":
+        """Return the same program for JAX, which runs on whatever device JAX has.
+
+            >>> made = program(f, *example, vjp=True).to("jax.numpy")
+            >>> value, cotangents = jax.jit(made)(*args, g)
+
+        It can be called, and given to `jax.jit`, `jax.vmap` and `jax.grad`. Its source is that of
+        NumPy with another first line, but for the lines that write into an array.
+
+        Parameters
+        ----------
+        module : str
+            ``"jax.numpy"``.
+
+        Notes
+        -----
+        The numbers are those of NumPy up to rounding. JAX computes in float32, unless
+        ``jax.config.update("jax_enable_x64", True)`` has been called. An error that NumPy raises
+        because of a value cannot be raised in JAX. There the result has NaN or infinity (a singular
+        matrix, the derivative of eigenvectors that are not unique). An index outside an array, if
+        it is computed, is taken as the nearest one inside. `np.partition` may order the elements on
+        either side otherwise.
+
+        Every function with a rule runs in JAX, if a program of it can be made. But JAX refuses
+
+        * axes or a shape in an array: write a tuple, ``np.transpose(x, (1, 0))``;
+        * a list as an operand of a function without a derivative: write
+          ``np.searchsorted(np.array([0.0, 1.0]), x)``.
+
+        Raises
+        ------
+        ImportError
+            If JAX is not installed.
+        TypeError
+            If the program calls a function that JAX does not have, such as `np.fix`.
+        ValueError
+            If another module is asked for.
+        """
+        if module != "jax.numpy":
+            raise ValueError(
+                f"Program.to: module must be 'jax.numpy'; got {module!r:.60}. For another library"
+                " change the first line of the source"
+            )
+        there, text = importlib.import_module(module), self._without_constants
+        for pattern, instead in FOR_JAX.items():
+            text = re.sub(pattern, instead, text, flags=re.MULTILINE)
+        for name in dict.fromkeys(re.findall(r"\bnp\.([\w.]+)", text)):
+            try:
+                attrgetter(name)(there)
+            except AttributeError:
+                raise TypeError(
+                    f"Program.to: {self.__name__} calls np.{name}, which {module} does not have;"
+                    " write it with other functions"
+                ) from None
+        return Program(text, self.constants, self.__name__)
+
     def __repr__(self):
         return self.source
 
     def __reduce__(self):
-        return type(self), (self._without_constants, self.constants, self._name)
+        return type(self), (self._without_constants, self.constants, self.__name__)
 
 
 def program(f: Callable, *example: Tree, vjp: bool = False) -> Program:

@@ -222,8 +222,8 @@ class Writer:
                 places.append(":".join(parts if place.step is not None else parts[:2]))
             else:
                 places.append("..." if place is Ellipsis else self.text(place))
-        # x[(0, 1),] is not x[0, 1]
-        alone = type(x) is tuple and len(x) == 1 and type(x[0]) is tuple
+        # x[(0, 1),] is not x[0, 1]; and JAX has x[[0, 1],] only, not x[[0, 1]]
+        alone = type(x) is list or (type(x) is tuple and len(x) == 1 and type(x[0]) is tuple)
         return ", ".join(places) + "," * alone
 
     def source(self, name: str, parameters: Iterable[str], lines: list[str]) -> str:
@@ -236,7 +236,8 @@ class Writer:
 def with_constants(source: str, constants: dict[str, Array]) -> str:
     """Return a source with its constants written into it."""
     lines = "".join([f"{name} = {_literal(x)}\n" for name, x in constants.items()])
-    return source.replace(HEADER, f"{HEADER}\n{lines}", 1) if lines else source
+    header, rest = source.split("\n", 1)
+    return f"{header}\n\n{lines}{rest}" if lines else source
 
 
 def _is_float64(x):

@@ -29,7 +29,7 @@ class NoWindowError(RuntimeError):
     """Matplotlib has no way to open a window here."""
 
 
-def stage(name):
+def figure_of(name):
     """Return a scene in a figure of its own, whether or not there is a window for it.
 
     Raises
@@ -57,12 +57,12 @@ def show(name):
         If there is no screen, or no toolkit that opens windows. The message says what to do.
     """
     try:
-        figure = stage(name)
+        figure = figure_of(name)
     except ImportError as error:  # the toolkit that was asked for is missing, or has no screen
         raise no_window(error) from error
     if type(figure.canvas.manager).show is FigureManagerBase.show:
         plt.close(figure)
-        raise no_window("it only writes files")
+        raise no_window("it is for files, and is taken where no screen or no toolkit is found")
     plt.show()
 
 
@@ -78,6 +78,6 @@ def no_window(reason):
 
 def picture(name):
     """Save a scene, as it is at the start, as ``figures/play_NAME.png`` with its words."""
-    figure = stage(name)
+    figure = figure_of(name)
     words = figure.scene.__doc__.split("\n\n", 1)[1]
     return save(figure, f"play_{name}", alt=" ".join(words.split()))

@@ -13,7 +13,7 @@ import numpy as np
 from tinyode import compiled, solve, vjp
 from tinyode.plotting import COLOURS
 
-from .stage import line, round_up, title
+from .stage import fit, line, title
 
 MOSAIC = {  # rows of panels and controls, and their heights
     "angle angle angle loss loss": 5,
@@ -22,7 +22,7 @@ MOSAIC = {  # rows of panels and controls, and their heights
 }
 START, TIMES = np.array([1.2, 0.0]), np.array([0.0, 0.8, 1.5, 2.2, 3.0])
 FINE = np.union1d(np.linspace(0, 3, 91), TIMES)
-PARTS, WHOLE = np.linspace(-1.5, 1.5, 25), 20  # of the push; PARTS[WHOLE] is 1
+PARTS, WHOLE = np.linspace(-0.5, 1.5, 21), 15  # of the push; PARTS[WHOLE] is 1
 LATEST = 2.99  # a push at the very end moves nothing any more
 TOLERANCES = {"rtol": 1e-5, "atol": 1e-7}  # finer than a pixel, and 9 ms for all that is drawn
 RATE = 0.3  # of the descent, as in exercise 5.2
@@ -89,7 +89,7 @@ def paint(panels):
     top.set(xlim=(0, 3), xticks=TIMES, ylim=(-2.2, 2.2), ylabel="angle $z_1$")
     bottom.set(xlim=(0, 3), xticks=TIMES, xlabel="$t$", ylabel="adjoint")
     top.tick_params(labelbottom=False)
-    right.set(xlim=(-1.5, 1.5), xlabel="part of the push", ylabel="loss", xticks=[-1, 0, 1])
+    right.set(xlim=(-0.5, 1.5), xlabel="part of the push", ylabel="loss", xticks=[0, 1])
     angle = line(top, color="black", label="solved forward")
     path = line(top, "--", color=BLUE, label="pushed")
     a1 = line(bottom, color=BLUE, label="$a_1(t)$")
@@ -110,8 +110,8 @@ def paint(panels):
         held.set_data([state.time] * 2, seen.a)
         real.set_data(PARTS, seen.losses)
         tangent.set_data(PARTS, seen.tangent)
-        bottom.set_ylim(np.array([-1, 1]) * round_up(np.abs(seen.back[:, 3:5]).max()))
-        right.set_ylim(0, round_up(seen.losses.max()))
+        fit(bottom, -1, np.abs(seen.back[:, 3:5]).max())
+        fit(right, -0.5, seen.losses.max())
         above.set_text(f"loss $L$ = {seen.loss:.3f}; push at $t$ = {state.time:.2f}")
         between.set_text("$dL/d\\theta$ = ({:.3f}, {:.3f})".format(*seen.gradient))
         numbers = seen.losses[WHOLE], seen.tangent[WHOLE]

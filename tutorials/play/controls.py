@@ -57,19 +57,21 @@ class Slider:
         index = np.clip(int(index), 0, len(self.values) - 1)
         self.stage.change(**{self.field: self.values[index].item()})
 
+    def index(self, state):
+        """Return where the state's value stands among those of the slider, often between two."""
+        return np.interp(getattr(state, self.field), self.values, np.arange(len(self.values)))
+
     def follow(self, state):
-        """Show a state, whose value may lie between two values of the slider."""
-        value = getattr(state, self.field)
-        self.title.set_text(self.label.format(value))
+        """Show the value of a state."""
+        self.title.set_text(self.label.format(getattr(state, self.field)))
         self.widget.eventson = False
-        self.widget.set_val(np.interp(value, self.values, np.arange(len(self.values))))
+        self.widget.set_val(self.index(state))
         self.widget.eventson = True
 
     def arrow(self, right, up):
         """Go to the next value."""
-        value, direction = getattr(self.stage.state, self.field), right + up
-        above = np.searchsorted(self.values, value, side="right" if direction > 0 else "left")
-        self.take(above if direction > 0 else above - 1)
+        index = round(self.index(self.stage.state), 6)  # a value may differ by rounding
+        self.take(np.floor(index) + 1 if right + up > 0 else np.ceil(index) - 1)
 
     def enter(self):
         """Do nothing: a slider has the arrow keys."""

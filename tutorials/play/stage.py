@@ -31,6 +31,7 @@ from matplotlib.backend_bases import key_press_handler
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from .controls import REACH, Button, Choice, Point, Slider
 
@@ -50,9 +51,15 @@ def title(axes):
     return axes.set_title(" ", loc="left", animated=True)
 
 
-def round_up(size):
-    """Return the next of 1, 2, 4, 8, ...: a limit that seldom changes while a point is dragged."""
-    return 2.0 ** np.ceil(np.log2(max(size, 1)))
+def fit(axes, bottom, largest):
+    """Let a panel reach from ``bottom * top`` to top, the next of 1, 2, 4, ... after ``largest``.
+
+    So it seldom changes while a point is dragged, and the three numbers beside it keep their width.
+    """
+    top = 2.0 ** np.ceil(np.log2(max(largest, 1)))
+    if axes.get_ylim() != (bottom * top, top):
+        axes.set(ylim=(bottom * top, top), yticks=[bottom * top, 0, top])
+        axes.yaxis.set_major_formatter("{x:4.1f}")
 
 
 class Stage(Figure):
@@ -179,7 +186,9 @@ class Stage(Figure):
         self.patch.set_clip_box(None)
         axes.draw(renderer)
         self.background = renderer.copy_from_bbox(self.bbox)
-        self.boxes[axes], self.limits[axes] = axes.get_tightbbox(renderer), axes.viewLim.bounds
+        numbers = axes.xaxis.get_tightbbox(renderer), axes.yaxis.get_tightbbox(renderer)
+        self.boxes[axes] = Bbox.union([self.boxes[axes], *filter(None, numbers)])
+        self.limits[axes] = axes.viewLim.bounds
 
     # The mouse and the keys; Matplotlib's widgets get the same events
 

@@ -57,7 +57,7 @@ def sort(a, axis=-1, kind=None, order=None, *, stable=None):
 
     Equal elements stay in their order, so ties are broken, not shared.
     """
-    return np.take_along_axis(a, np.argsort(plain(a), axis=axis, kind="stable"), axis=axis)
+    return np.take_along_axis(a, np.argsort(plain(a), axis=axis, stable=True), axis=axis)
 
 
 def moved(function, names, zeros=False):

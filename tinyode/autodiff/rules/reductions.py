@@ -79,7 +79,7 @@ def prod_vjp(g, y, a, axis=None, *, keepdims=False, initial=None, where=True):
     axes = axes_of(a, axis)
     order = tuple([i for i in range(a.ndim) if i not in axes]) + axes  # as in rows_of
     rest = np.reshape(others(rows_of(x, axis)), [a.shape[i] for i in order])
-    rest = np.transpose(rest, tuple(np.argsort(order)))
+    rest = np.transpose(rest, np.argsort(order).tolist())
     c = spread(g if initial is None else g * initial, a, axis, keepdims) * rest
     return c if where is True else np.where(where, c, 0.0)
 

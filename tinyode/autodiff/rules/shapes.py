@@ -11,7 +11,7 @@ from .table import derives, joint, no_derivative, rule
 
 def transpose_vjp(g, y, a, axes=None):
     """Permute the axes back."""
-    back = None if axes is None else tuple(np.argsort(np.atleast_1d(axes) % a.ndim))
+    back = None if axes is None else np.argsort(np.atleast_1d(axes) % a.ndim).tolist()
     return np.transpose(g, back)
 
 

@@ -209,10 +209,11 @@ def near(s, t=0.0):
 def turns(inner, gap, equal):
     """How much vectors i and j turn into each other.
 
-    It is the antisymmetric part of V^T G over the distance of their values.
+    It is the antisymmetric part of V^T G over the distance of their values. Where these are equal,
+    that part is zero, or the derivative is refused.
     """
     inner = check_unique(equal & ~np.eye(inner.shape[-1], dtype=bool), inner)
-    return np.where(equal, 0.0, 0.5 * (inner - transposed(inner)) / np.where(equal, 1.0, gap))
+    return 0.5 * (inner - transposed(inner)) / np.where(equal, 1.0, gap)
 
 
 def check_unique(ambiguous, g):

@@ -35,7 +35,7 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=False):
     a, weights = a.astype(dtype), weights.astype(dtype)
     if weights.shape != a.shape:
         axes = axes_of(a, axis)
-        weights = np.transpose(weights, tuple(np.argsort(axes)))
+        weights = np.transpose(weights, np.argsort(axes).tolist())
         weights = np.reshape(weights, [n if i in axes else 1 for i, n in enumerate(a.shape)])
     total = np.sum(weights, axis=axis, keepdims=keepdims)
     y = np.sum(a * weights, axis=axis, keepdims=keepdims) / total

@@ -1,0 +1,184 @@
+"""One job of an experiment, done in any process that has this checkout.
+
+What is sent to the process is plain data: a file, the name of a function that stands in it at the
+top level, and its arguments. Of the file no more is run than the definitions that the function
+needs. The process first checks that it has the same files and versions as the run that asks for it.
+
+``python job.py`` is started by `executors.Processes`: it reads a job from its standard input and
+writes the result to its standard output.
+"""
+
+import ast
+import hashlib
+import json
+import os
+import pickle
+import platform
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import NamedTuple
+
+import cells
+import exercise
+import numpy as np
+from needed import definitions
+
+import tinyode
+
+VERSIONS = ("tinyode", "numpy", "python")
+PARSING = threading.Lock()  # `ast.parse` in two threads at a time fails in Python 3.11
+
+
+class Job(NamedTuple):
+    """What a worker is sent.
+
+    Attributes
+    ----------
+    name : str
+        What the file of results calls it.
+    file : str
+        Where the function stands; relative to this folder.
+    function : str
+    line : int
+        Where the function begins. What stands below it is not run.
+    arguments : tuple
+    made_with : dict
+        What the worker must have, see `made_with`.
+    """
+
+    name: str
+    file: str
+    function: str
+    line: int
+    arguments: tuple
+    made_with: dict
+
+
+def job_of(name, function, *arguments):
+    """Return a job that can be sent.
+
+    Raises
+    ------
+    TypeError
+        If a worker could not find the function by its name.
+    """
+    known = getattr(function, "__globals__", {})
+    if known.get(getattr(function, "__name__", None)) is not function:
+        raise TypeError(
+            f"the job {name!r} is {function!r}, which a worker cannot find by its name: define it"
+            " with `def` at the top level of the chapter, and pass what it needs as arguments"
+        )
+    path = Path(function.__code__.co_filename).resolve()
+    file = path.name if path.parent == cells.HERE else str(path)
+    line = function.__code__.co_firstlineno
+    return Job(name, file, function.__name__, line, arguments, made_with(path))
+
+
+def made_with(path):
+    """Return what computes a result: versions, and a digest of tinyode's files and this one."""
+    package, digest = Path(tinyode.__file__).parent, hashlib.sha256()
+    for file in [*sorted(package.rglob("*.py"), key=Path.as_posix), path]:
+        digest.update(file.read_text(encoding="utf-8").encode())  # line ends as Python reads them
+    values = tinyode.__version__, np.__version__, platform.python_version()
+    return {**dict(zip(VERSIONS, values)), f"files (tinyode, {path.name})": digest.hexdigest()[:12]}
+
+
+def run(job):
+    """Do a job.
+
+    Returns
+    -------
+    numbers : dict
+        What its function returns, as JSON can say it, and how many seconds it took.
+    files : dict
+        {name: containers of arrays} that the function wants to be kept beside its numbers.
+
+    Raises
+    ------
+    RuntimeError
+        If this process has other files or versions than the run that asks.
+    """
+    path = cells.HERE / job.file
+    mine = made_with(path)
+    others = [
+        f"{x} {mine[x]}, not {value}" for x, value in job.made_with.items() if mine[x] != value
+    ]
+    if others:
+        raise RuntimeError(
+            f"process {os.getpid()} on {platform.node()} has {'; '.join(others)}: a worker needs"
+            " the versions and the checkout of the run, and no file may change during the run"
+        )
+    function = function_of(path, job.function, job.line)
+    began = time.monotonic()
+    found = function(*job.arguments)
+    seconds = round(time.monotonic() - began, 1)
+    numbers, files = found if isinstance(found, tuple) else (found, {})
+    if not isinstance(numbers, dict):
+        raise TypeError(
+            f"{job.function} returned {numbers!r:.60}; it should return a dict of numbers, or a"
+            " pair: the dict, and {file name: arrays} to be kept"
+        )
+    numbers = json.dumps({**numbers, "seconds": seconds}, default=float)  # NumPy's as Python's
+    return json.loads(numbers), files
+
+
+def function_of(path, name, line):
+    """Return a function of a file, after running the definitions that it needs.
+
+    Raises
+    ------
+    ValueError
+        If it needs the results of another experiment: the worker may have others.
+    """
+    code = [cell for cell in cells.read(path) if cell.tag in ("", "solution")]
+    with PARSING:
+        above = [s for s in exercise.statements_of(code, path) if s.code.lineno <= line]
+    some = definitions({name}, above)
+    for s in some:
+        names = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(s.code)}
+        if isinstance(s.code, ast.Assign) and names & {"each", "full"}:
+            raise ValueError(
+                f"{name} needs {', '.join(sorted(s.binds))}, the results of another experiment"
+                f" ({path.name}, line {s.code.lineno}): pass what it needs as arguments"
+            )
+    namespace = {"__name__": "__main__", "__file__": str(path)}
+    exercise.run(some, namespace)
+    return namespace[name]
+
+
+def main():
+    """Do what standard input says; write (result, None, "") or (None, error, traceback)."""
+    function, asked = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
+    output, sys.stdout = sys.stdout.buffer, sys.stderr  # what a job prints is not its result
+    try:
+        answer = pickle.dumps((function(asked), None, ""))
+    except BaseException as error:
+        answer = _answer_of(error)
+    output.write(answer)
+    output.flush()
+    os._exit(0)  # whatever threads are left
+
+
+def _answer_of(error):
+    text = traceback.format_exc()
+    try:
+        answer = pickle.dumps((None, error, text))
+        pickle.loads(answer)
+    except Exception:  # it cannot be sent
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+        answer = pickle.dumps((None, error, text))
+    return answer
+
+
+def _end_with_the_run():
+    """End this process when the one that asks has ended, whose end of the pipe is then closed."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
