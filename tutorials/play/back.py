@@ -22,7 +22,7 @@ MOSAIC = {  # rows of panels and controls, and their heights
     "state state state ways ways ways": 5,
     "error error error ways ways ways": 4,
     "words words words words words words": 0.6,
-    "k1 k1 apart apart tolerance tolerance": 0.6,
+    "k1 k1 apart apart digits digits": 0.6,
 }
 WAYS = "adjoint", "discrete", "interpolated", "forward"
 START, END = np.array([1.0, 0.5]), 3.0
@@ -32,12 +32,12 @@ METHOD = {"method": "dop853", "max_steps": 2000}  # two thirds of the time of th
 
 
 class State(NamedTuple):
-    """What can be moved: the rates k1 and k1 + apart, the tolerance, where z is kept."""
+    """What can be moved: the rates, minus the logarithm of the tolerance, where z is kept."""
 
     k1: float = 1.0
     apart: float = 4.0
-    tolerance: float = 1e-4
-    kept: float = END
+    digits: float = 4.0
+    kept: float = 0.0
 
 
 @compiled
@@ -60,7 +60,7 @@ def exact(theta, t):
 def compute(state):
     """Solve forwards and back, and take the gradient of L = z1(3) + z2(3) in each way."""
     theta = np.array([state.k1, state.k1 + state.apart])
-    options = {"rtol": state.tolerance, "atol": state.tolerance / 100, **METHOD}
+    options = {"rtol": 10.0**-state.digits, "atol": 10.0 ** -(state.digits + 2), **METHOD}
     stops = np.unique([0.0, state.kept, END])
 
     def solved(start, t):
@@ -110,7 +110,7 @@ def paint(panels):
     top.legend([ahead[0], back[0]], ["forwards", "back"], loc="lower left", ncols=2)
     bottom.legend(loc="upper right")
     bars = [line(right, markevery=[1], markerfacecolor="k", **dot, **wide) for _ in WAYS]
-    names = [right.text(DECADES[0], i - 0.25, way) for i, way in enumerate(WAYS)]
+    names = [right.text(DECADES[0], i - 0.3, way) for i, way in enumerate(WAYS)]
     numbers = [right.text(DECADES[2], name.get_position()[1], "", animated=True) for name in names]
     words = below.text(0, 0, "", animated=True, in_layout=False)
     above, between = title(top), title(bottom)
@@ -142,7 +142,7 @@ def controls(stage):
     )
     stage.slider("k1", "k1 = {:.2f}", np.linspace(0.25, 4, 16))
     stage.slider("apart", "k2 - k1 = {:.2f}", np.linspace(0.25, 6, 24))
-    stage.slider("tolerance", "tolerance {:.1e}", np.geomspace(1e-6, 1e-3, 13))
+    stage.slider("digits", "tolerance 10^-{:.2f}", np.linspace(3, 6, 13))
 
 
 def keep(state, seen, t, y):

@@ -31,7 +31,7 @@ GRID = np.linspace(-4, 4, 101)  # at t = 0; one point in 8000 is outside of it
 INSIDE, SHOWN = slice(10, 91), slice(10, 91, 5)  # of the grid: what is drawn, and which lines
 MIDDLES = (np.arange(400) - 199.5) / 50  # of small squares, 16 in each square of the grid
 CELLS = 160  # in a row; at t = 0 each has 4 small squares
-WIDTH = 0.1  # over which the density is smoothed; with less, the cells are seen
+WIDTH = 0.12  # of 3 cells, over which the density is smoothed; with less, the cells are seen
 TOLERANCES = {"rtol": 1e-4, "atol": 1e-4}  # 5 ms for a path; with 1e-3 two moons get spots
 
 
