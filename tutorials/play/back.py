@@ -122,10 +122,10 @@ def paint(panels):
         for i, (error, said) in enumerate(zip(seen.errors, seen.said)):
             bars[i].set_data([LIMITS[0], np.fmin(error, DECADES[-1])], [i, i])
             bars[i].set_marker("X" if said else "o")
-            numbers[i].set_text("none" if np.isnan(error) else f"{error:.1e}")
+            numbers[i].set_text("none" if np.isnan(error) else f"{error:.0e}")
         lost = seen.back[seen.back[:, 0] == 0, 3][0]
-        above.set_text(f"z(0) comes back off by {lost:.2g}")
-        between.set_text(f"k2 = {seen.k2:.2f}; z(3) is off by {seen.ahead[-1, 3]:.2g}")
+        above.set_text(f"z(0) back: off by {lost:.2g}")
+        between.set_text(f"k2 = {seen.k2:.2f}; z(3): off by {seen.ahead[-1, 3]:.2g}")
         told = [f"{way} {said}" for way, said in zip(WAYS, seen.said) if said]
         words.set_text("; ".join(told or ["no way warns"]))
 
@@ -140,8 +140,8 @@ def controls(stage):
         keep,
         color=COLOURS[0],
     )
-    stage.slider("k1", "k1 = {:.2f}", np.linspace(0.25, 4, 16))
-    stage.slider("apart", "k2 - k1 = {:.2f}", np.linspace(0.25, 6, 24))
+    stage.slider("k1", "k1 = {:.2f}", np.linspace(0.25, 2.5, 10))
+    stage.slider("apart", "k2 - k1 = {:.2f}", np.linspace(0.25, 4.5, 18))
     stage.slider("digits", "tolerance 10^-{:.2f}", np.linspace(3, 6, 13))
 
 
