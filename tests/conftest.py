@@ -46,12 +46,12 @@ def chapter_runs(request, beside, tmp_path_factory):
     def run(path):
         folder = tmp_path_factory.mktemp(path.stem)
         (folder / "figures").mkdir()
-        environment = {"PYTHONPATH": str(path.parent.parent), "MPLBACKEND": "Agg", "PATH": ""}
+        ours = {"PYTHONPATH": str(path.parent.parent), "MPLBACKEND": "Agg", "PATH": ""}
         return (
             subprocess.run(
                 [sys.executable, "-W", "error", str(path)],
                 cwd=folder,
-                env=environment,
+                env=os.environ | ours,  # Windows cannot do without some of them
                 capture_output=True,
                 text=True,
                 check=False,

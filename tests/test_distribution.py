@@ -1,23 +1,34 @@
-"""The source distribution: it is whole, it can be installed, and its tests pass from it."""
+"""The source distribution and the wheel: what is in them, and that they work without a checkout.
+
+The source distribution has all that is tracked, to test and to teach with. The wheel, built from
+it, has the package alone. CI installs both in a fresh environment and uses them there.
+"""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 
+import tinyode
+
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = (".ci/", ".git")  # what serves the repository alone
-BUILD = "import setuptools.build_meta as backend; print(backend.build_sdist('dist'))"
-PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target")
+MADE = ("PKG-INFO", "tinyode.egg-info/")  # what setuptools adds
+PIP = ("-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check")
+TESTS = ("tests/test_tree.py", "tests/test_datasets.py", "tests/test_typing.py")
 
 
-def python(*arguments, cwd, path=""):
+def python(*arguments, cwd, path="", command=sys.executable):
     """Run Python in a folder, with another one to import from first; return what it did."""
     return subprocess.run(
-        [sys.executable, *arguments],
+        [command, *arguments],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(path)},
         capture_output=True,
@@ -40,16 +51,23 @@ def tracked():
     if not done or done.returncode:
         pytest.skip("this is no git repository, or git is not installed")
     names = [name for name in done.stdout.splitlines() if (ROOT / name).exists()]
-    return [name for name in names if not name.startswith(LEFT_OUT)]
+    return {name for name in names if not name.startswith(LEFT_OUT)}
 
 
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory):
-    """Return a folder with setuptools, which builds the distribution and installs it."""
+    """Return a folder with the newest setuptools, which builds the distributions."""
     folder = tmp_path_factory.mktemp("tools")
-    if python(*PIP, folder, "setuptools>=70.1", cwd=folder).returncode:
+    if python(*PIP, "--target", folder, "setuptools", cwd=folder).returncode:
         pytest.skip("setuptools cannot be downloaded")
     return folder
+
+
+def built(kind, folder, tools):
+    """Build a distribution of a folder; a warning, of something deprecated, is an error."""
+    code = f"import setuptools.build_meta as backend; print(backend.build_{kind}('dist'))"
+    printed = said(python("-W", "error", "-c", code, cwd=folder, path=tools))
+    return folder / "dist" / printed.splitlines()[-1]
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +77,7 @@ def archive(tracked, tools, tmp_path_factory):
     for name in tracked:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, source / name)
-    printed = said(python("-c", BUILD, cwd=source, path=tools))
-    return source / "dist" / printed.splitlines()[-1]
-
-
-@pytest.fixture(scope="module")
-def installed(archive, tools, tmp_path_factory):
-    """Install it, and return the folder in which it is."""
-    folder = tmp_path_factory.mktemp("installed")
-    options = ("--no-deps", "--no-build-isolation")
-    said(python(*PIP, folder, *options, archive, cwd=folder, path=tools))
-    return folder
+    return built("sdist", source, tools)
 
 
 def unpacked(archive, folder):
@@ -77,23 +85,80 @@ def unpacked(archive, folder):
     return folder / archive.name.removesuffix(".tar.gz")
 
 
-def test_all_that_is_tracked_is_in_it(tracked, archive, tmp_path):
-    folder = unpacked(archive, tmp_path)
-    assert [name for name in tracked if not (folder / name).is_file()] == []
+@pytest.fixture(scope="module")
+def wheel(archive, tools, tmp_path_factory):
+    """Build the wheel from the source distribution, as installing that does."""
+    return built("wheel", unpacked(archive, tmp_path_factory.mktemp("unpacked")), tools)
 
 
-def test_all_of_the_package_is_installed(tracked, installed):
-    package = [name for name in tracked if name.startswith("tinyode/")]
-    assert "tinyode/py.typed" in package and "tinyode/data/digits.npz" in package
-    assert [name for name in package if not (installed / name).is_file()] == []
+def in_wheel(wheel):
+    """Return the files of a wheel, {name: content}: those of the package, and the metadata."""
+    with zipfile.ZipFile(wheel) as files:
+        read = {name: files.read(name) for name in files.namelist()}
+    about = f"tinyode-{tinyode.__version__}.dist-info/"
+    metadata = {name.removeprefix(about): read.pop(name) for name in [*read] if about in name}
+    return read, metadata
 
 
-def test_its_tests_pass_with_what_is_installed(archive, installed, tmp_path):
+def test_the_source_distribution_is_what_is_tracked(tracked, archive):
+    with tarfile.open(archive) as files:
+        names = [member.name.partition("/")[2] for member in files if member.isfile()]
+    assert {name for name in names if not name.startswith(MADE)} == tracked
+
+
+def test_the_wheel_is_the_package(tracked, wheel):
+    package, metadata = in_wheel(wheel)
+    assert set(package) == {name for name in tracked if name.startswith("tinyode/")}
+    assert {"tinyode/py.typed", "tinyode/data/digits.npz"} <= set(package)
+    assert [name for name in package if package[name] != (ROOT / name).read_bytes()] == []
+    assert metadata["licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
+    assert metadata["top_level.txt"].split() == [b"tinyode"]
+
+
+def test_its_metadata(wheel):
+    """Its page is the README, NumPy is all that it needs, and it has the extras that pages name."""
+    metadata = message_from_bytes(in_wheel(wheel)[1]["METADATA"])
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert metadata.get_payload(decode=True).decode().strip() == readme.strip()
+    assert metadata["Version"] == tinyode.__version__
+    assert metadata["License-Expression"] == "MIT"
+    assert [need for need in metadata.get_all("Requires-Dist") if "extra ==" not in need] == [
+        "numpy>=2.0"
+    ]
+    pages = readme + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = ",".join(re.findall(r"\.\[([\w,]+)\]", pages)).split(",")
+    assert set(named) == set(metadata.get_all("Provides-Extra"))
+
+
+def test_the_changes_of_this_version_are_told():
+    """CHANGELOG.md begins with this version."""
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## (\S+)", changes, re.M)[1] == tinyode.__version__
+
+
+@pytest.mark.skipif(not os.environ.get("CI"), reason="installs packages for a minute; CI does it")
+def test_both_work_in_a_fresh_environment(archive, wheel, tmp_path):
+    """The README's program by the wheel and NumPy alone; tests and a chapter by the source."""
+    said(python("-m", "venv", tmp_path / "fresh", cwd=tmp_path))
+    command = tmp_path / "fresh" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    def fresh(*arguments, cwd=tmp_path):
+        return said(python(*arguments, cwd=cwd, command=command))
+
+    fresh(*PIP, wheel)
+    installed = fresh("-m", "pip", "list", "--format=freeze").splitlines()
+    assert {line.partition("==")[0] for line in installed} - {"pip", "setuptools"} == {
+        "numpy",
+        "tinyode",
+    }
+    program = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)[1]
+    where = "import tinyode; tinyode.datasets.digits(); print(tinyode.__file__)"
+    printed = fresh("-W", "error", "-c", program + where)
+    assert Path(printed.splitlines()[-1]).is_relative_to(tmp_path / "fresh")
+
+    fresh(*PIP, f"{archive}[tutorials,test]")
     folder = unpacked(archive, tmp_path)
     shutil.rmtree(folder / "tinyode")  # the tests shall not meet this one
-    tests = ("tests/test_tree.py", "tests/test_datasets.py")
-    said(python("-m", "pytest", "-q", *tests, cwd=folder, path=installed))
-    where = said(
-        python("-c", "import tinyode; print(tinyode.__file__)", cwd=folder, path=installed)
-    )
-    assert Path(where) == installed / "tinyode" / "__init__.py"
+    fresh("-m", "pytest", "-q", *TESTS, cwd=folder)
+    assert "done in" in fresh("-m", "tutorials", "1", cwd=folder)
+    assert "written" in fresh("-m", "tutorials", "1", "--work", cwd=folder)

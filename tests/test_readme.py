@@ -91,9 +91,14 @@ def test_the_commands_of_the_course_are_understood(command_line):
     written = re.findall(r"python -m tutorials( [^`\n}]*)?", TEXT)
     instead = re.search(r"With `(--executor .*?)` instead of\s+`--jobs 2`", TEXT)[1]
     written += [line.replace("--jobs 2", instead) for line in written]
-    for arguments in written:
-        if "--help" not in arguments:
-            command_line.parse(arguments.split())
+    asked = [command_line.parse(line.split())[0] for line in written if "--help" not in line]
+    names = {
+        name
+        for options in asked
+        for name, value in vars(options).items()
+        if value not in (None, False)
+    }
+    assert {"numbers", "work", "check", "step", "play", "full", "executor"} <= names
 
 
 def test_the_benchmarks_that_it_names_are_there():

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 from typing import Any
 
 import numpy as np
@@ -66,11 +67,11 @@ def save(path: str | bytes | os.PathLike[Any], tree: Tree) -> None:
 
 def _give_permissions(part, old):
     """Give a file the permissions of another one, and its owner and group if that is allowed."""
-    owners = (old.st_uid, -1) if hasattr(os, "chown") else ()  # -1: as it is; Windows has none
-    for owner in owners:
-        with contextlib.suppress(PermissionError):
-            os.chown(part, owner, old.st_gid)
-            break
+    if sys.platform != "win32":  # which has no owners
+        for owner in (old.st_uid, -1):  # -1: as it is
+            with contextlib.suppress(PermissionError):
+                os.chown(part, owner, old.st_gid)
+                break
     os.chmod(part, stat.S_IMODE(old.st_mode))
 
 

@@ -30,6 +30,7 @@ from .files import save as save
 from .types import Array, T, Tree
 
 LEAF = "*"  # how a structure writes a leaf
+DEEPEST = 500  # levels; the stack of Python 3.11 allows 499, and 3.12.1 compares no more than 749
 # types that are leaves for certain and need no closer look; the engine adds its own
 CERTAIN_LEAVES: set[type] = {np.ndarray, np.float64, float}
 
@@ -58,12 +59,12 @@ def flatten(tree: Tree) -> tuple[list[Any], Hashable]:
     """
     leaves: list[Any] = []
     try:
-        return leaves, _take_apart(tree, leaves)
+        return leaves, _take_apart(tree, leaves, 1)
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
 
 
-def _take_apart(tree, leaves):
+def _take_apart(tree, leaves, level):
     """Append the leaves of a container to a list, and return its structure.
 
     That is `LEAF`, or a triple of the type, the keys (None for a tuple or a list) and the
@@ -73,15 +74,17 @@ def _take_apart(tree, leaves):
     if kind in CERTAIN_LEAVES:
         leaves.append(tree)
         return LEAF
+    if level > DEEPEST:
+        raise RecursionError
     if isinstance(tree, (tuple, list)):
         keys = None if kind is tuple or kind is list else keys_of_sequence(tree)
         if CERTAIN_LEAVES.issuperset([type(child) for child in tree]):  # the usual case, at once
             leaves.extend(tree)
             return kind, keys, (LEAF,) * len(tree)
-        return kind, keys, tuple([_take_apart(child, leaves) for child in tree])
+        return kind, keys, tuple([_take_apart(child, leaves, level + 1) for child in tree])
     if isinstance(tree, dict):
         keys = keys_of_dict(tree)
-        return kind, keys, tuple([_take_apart(tree[key], leaves) for key in keys])
+        return kind, keys, tuple([_take_apart(tree[key], leaves, level + 1) for key in keys])
     leaves.append(tree)
     return LEAF
 

@@ -271,6 +271,11 @@ def test_deeper_than_the_stack_is_an_error_by_name(wrap, walk):
             call(x)
 
 
+def test_no_python_takes_more_levels_than_another_can_compare():
+    with pytest.raises(ValueError, match=DEEP):
+        tree.flatten(nested(tree.DEEPEST + 1, WRAPS["list"]))
+
+
 @pytest.mark.parametrize("wrap", WRAPS)
 @pytest.mark.parametrize("walk", WALKS)
 @pytest.mark.parametrize("depth", [150, 250, 400, 800])

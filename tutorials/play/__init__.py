@@ -17,6 +17,8 @@ from .stage import POINTS, Stage
 
 SCENES = {  # the chapter that each belongs to, and what one does in it
     "euler": (1, "drag the start and the step on the slope field, and watch the error"),
+    "depth": (2, "add layers to a residual network, until they carry a grid as an ODE does"),
+    "difference": (3, "change the step of a difference quotient over sixteen decades"),
     "adjoint": (5, "push a pendulum at any time, and compare the loss with L + a(t) push"),
     "back": (5, "two rates and a tolerance: solve forwards and back, and compare four gradients"),
     "flow": (8, "carry a density to two moons, and drag a point to see its path"),
