@@ -81,7 +81,7 @@ def test_a_gradient_is_the_library_s(recwarn):
 def test_the_way_back_begins_anew_where_the_point_is_dragged(stage):
     before = stage.seen
     point = control(stage, Point)
-    drag(stage, point.pixels(), stage.panels["state"].transData.transform((1.5, 0.0)))
+    drag(stage, point.pixels() - (5, 5), stage.panels["state"].transData.transform((1.5, 0.0)))
     assert stage.state.kept == pytest.approx(1.5, abs=0.01)
     kept, t = stage.state.kept, stage.seen.ahead[:, 0]
     of_point = stage.seen.ahead[t == kept, 3].item()

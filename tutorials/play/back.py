@@ -19,10 +19,10 @@ from tinyode.plotting import COLOURS
 from .stage import line, title
 
 MOSAIC = {  # rows of panels and controls, and their heights
-    "state state state ways ways ways": 5,
-    "error error error ways ways ways": 4,
-    "words words words words words words": 0.6,
-    "k1 k1 apart apart digits digits": 0.6,
+    "state state state state ways ways ways ways": 5,
+    "error error error error ways ways ways ways": 4,
+    "words words words words words words words words": 0.6,
+    "k1 k1 . apart apart . digits digits": 0.6,
 }
 WAYS = "adjoint", "discrete", "interpolated", "forward"
 START, END = np.array([1.0, 0.5]), 3.0
@@ -96,10 +96,10 @@ def gradient(loss, theta):
 def paint(panels):
     """Make the lines and the words; return the function that gives them their data."""
     top, bottom, right, below = [panels[name] for name in ("state", "error", "ways", "words")]
-    top.set(xlim=(0, END), ylim=(-1.9, 1.6), ylabel="$z_1$ and $z_2$")
+    top.set(xlim=(-0.1, END + 0.1), ylim=(-1.9, 1.6), ylabel="$z_1$ and $z_2$")
     top.tick_params(labelbottom=False)
-    bottom.set(xlim=(0, END), yscale="log", ylim=LIMITS, xlabel="$t$", ylabel="error")
-    bottom.set(yticks=DECADES)
+    bottom.set(xlim=top.get_xlim(), yscale="log", ylim=LIMITS, yticks=DECADES)
+    bottom.set(xlabel="$t$", ylabel="error")
     right.set(xscale="log", xlim=LIMITS, ylim=(3.4, -0.7), xticks=DECADES, yticks=[])
     right.set(xlabel="relative error, theta = (k1, k2)", title="dL/dtheta by four ways")
     below.set_axis_off()
@@ -142,7 +142,7 @@ def controls(stage):
     )
     stage.slider("k1", "k1 = {:.2f}", np.linspace(0.25, 2.5, 10))
     stage.slider("apart", "k2 - k1 = {:.2f}", np.linspace(0.25, 4.5, 18))
-    stage.slider("digits", "tolerance 10^-{:.2f}", np.linspace(3, 6, 13))
+    stage.slider("digits", "rtol 10^-{:.2f}", np.linspace(3, 6, 13))
 
 
 def keep(state, seen, t, y):
