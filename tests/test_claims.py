@@ -170,6 +170,10 @@ def test_P_lower_S_control_P_param_S_param_the_table_of_the_digits():
     }
     assert all(len(of_one) == 5 for of_one in runs.values())
     error = {name: np.mean([run["error"] for run in of_one]) for name, of_one in runs.items()}
+    fastest = {name: min(run["seconds per epoch"] for run in runs[name]) for name in runs}
+    assert 4 < fastest["ODE-Net"] / fastest["ResNet"] < 5
+    ratios = [run["backward"] / run["forward"] for run in runs["ODE-Net"]]
+    assert 0.95 < min(ratios) and max(ratios) < 1.2
     assert error["ODE-Net"] < error["ResNet"] + 0.5 and error["RK-Net"] < error["ResNet"] + 0.5
     assert runs["ODE-Net"][0]["parameters"] < 0.4 * runs["ResNet"][0]["parameters"]
     init, apply = models.ode_classifier(64, 32, 32, 10)
@@ -177,6 +181,18 @@ def test_P_lower_S_control_P_param_S_param_the_table_of_the_digits():
     assert tree.ravel(parameters)[0].size == runs["ODE-Net"][0]["parameters"]
     exact = np.argmax(apply(parameters, x, rtol=1e-8, atol=1e-10), axis=1)
     assert np.mean(np.argmax(apply(parameters, x, rtol=0.1, atol=0.1), axis=1) != exact) < 0.01
+
+
+def test_the_learning_rates_of_the_digits():
+    """Chapter 7: 0.03 is the best; with 0.1 all learn less, and the ODE-Net gets no gradient."""
+    kept = json.loads((RESULTS / "07_digits_rates.json").read_text())
+    found = {job: run["errors"] for job, run in kept["results"].items()}
+    for name in ("ResNet", "RK-Net", "ODE-Net"):
+        means = [np.mean(found[f"{name}, {rate}"]) for rate in (0.003, 0.01, 0.03)]
+        assert min(means) == means[2]
+    assert found["ODE-Net, 0.1"] == [None] * 3
+    for name in ("ResNet", "RK-Net"):
+        assert np.mean(found[f"{name}, 0.1"]) > 5 * np.mean(found[f"{name}, 0.03"])
 
 
 def test_P_unique_P_batch_what_the_last_chapter_says():

@@ -255,32 +255,65 @@ SETTINGS |= {"ODE-Net": ODE, "RK-Net": RK4}
 
 
 def trial(name, rate):
-    """Train on 800 images from three seeds, and measure the error on the other 200."""
+    """Train on 800 images from three seeds, and measure each error on the other 200."""
     init, apply = networks[name]
     some, errors = {"images": images[:800], "labels": labels[:800]}, []
     for seed in (10, 11, 12):
         try:
             parameters = train(init, loss_of(apply), seed, EPOCHS, rate, **some)
-        except SolverError:  # the steps were too large: the field cannot be solved backwards
-            return {"error": float("inf")}
-        errors.append(error_rate(apply, parameters, images[800:], labels[800:]))
-    return {"error": np.mean(errors)}
+        except SolverError:  # it refuses a gradient
+            errors.append(None)
+        else:
+            errors.append(error_rate(apply, parameters, images[800:], labels[800:]))
+    return {"errors": errors}
 
 
 cases = [(name, rate) for name in networks for rate in RATES]
 trials = each("07_digits_rates", SETTINGS, trial, cases, "{}, {}")
-error_of = {case: trials[case]["error"] for case in cases}
-rows = [(name, *[f"{error_of[name, rate]:.2f}" for rate in RATES]) for name in networks]
+error_of = {}  # infinite where a training has failed: such a rate is not kept
+for case in cases:
+    found = trials[case]["errors"]
+    error_of[case] = np.inf if None in found else np.mean(found)
+shown = {case: f"{error:.2f}" if error < np.inf else "refused" for case, error in error_of.items()}
+rows = [(name, *[shown[name, rate] for rate in RATES]) for name in networks]
 table(rows, "error on 200 images, %", *[f"rate {rate}" for rate in RATES])
 best = {name: min(RATES, key=lambda rate: error_of[name, rate]) for name in networks}
 assert set(best.values()) == {0.03}
 
 # %% [markdown]
-# All three keep the rate 0.03. With 0.1 two of them learn little: a guess is wrong in 90 percent.
+# All three keep the rate 0.03. With 0.1 the steps of training are too large, and the networks learn
+# less. (A guess is wrong in 90 percent.) *Refused* means that the library refused a gradient: with
+# each seed, the training of the ODE-Net ended with an error, after some warnings. Algorithm 2
+# solves the features backwards from $t = 1$. Here they no longer came back to where they had been,
+# so the gradient would have been that of another solution. (Chapter 10 shows for which fields this
+# happens.)
+#
+# Do not expect the same numbers in the last column on your computer. Another processor, or another
+# version of NumPy, rounds differently: the 16th digit changes. Does this change grow during
+# training? We make such a change ourselves, in the initial parameters of the ResNet.
+
+# %%
+init, apply = networks["ResNet"]
+rounded = lambda rng: tree.map(lambda leaf: leaf * (1 + 1e-15), init(rng))
+apart = {}
+for rate in (0.01, 0.03, 0.1):
+    ends = [train(start, loss_of(apply), 0, 10, rate) for start in (init, rounded)]
+    one, other = (tree.ravel(end)[0] for end in ends)
+    apart[rate] = np.linalg.norm(other - one) / np.linalg.norm(one)
+    wrong = " and ".join(f"{error_rate(apply, end):.2f}" for end in ends)
+    print(f"rate {rate}: parameters {apart[rate]:.0e} apart, test errors {wrong} %")
+assert apart[0.01] < 1e-12 and apart[0.1] > 1e6 * apart[0.01]
+
+# %% [markdown]
+# With the rate 0.1 the change of $10^{-15}$ grows within ten epochs until the test errors differ. So
+# the last column differs between computers. With smaller rates the change grows much less. On the
+# same computer, with the same versions, the same training gives the same numbers to the last bit.
 #
 # Now each is trained on all 1000 images. In the table, ± stands before the standard deviation over
-# the seeds. *Evaluations* are those of $f$ that one batch takes, forward and for the gradient (both
-# ways to the gradient evaluate $f$ again). The paper's table, on other images, stands beside ours.
+# the seeds. *Time* is that of an epoch as a multiple of the ResNet's. (It is the fastest of five
+# seeds, because other programs on the computer only make it longer.) *Evaluations* are those of $f$
+# that one batch takes, forward and for the gradient (both ways to the gradient evaluate $f$ again).
+# The paper's table, on other images, stands beside ours.
 
 # %% [predict]
 # The ODE-Net has less than a third of the ResNet's parameters. After sixty epochs, with the best
@@ -327,13 +360,14 @@ PAPER = {  # Chen and others, table 1, on MNIST
     "RK-Net": ("0.47", "0.22 M"),
     "ODE-Net": ("0.42", "0.22 M"),
 }
+fastest = {name: min(run["seconds per epoch"] for run in runs[name]) for name in networks}
 rows = []
 for name in networks:
-    mean = {what: np.mean([result[what] for result in runs[name]]) for what in runs[name][0]}
-    work = "6 blocks" if name == "ResNet" else f"{mean['forward']:.0f} + {mean['backward']:.0f}"
-    costs = f"{mean['seconds per epoch']:.2f}", work
+    forward, backward = np.mean([[run["forward"], run["backward"]] for run in runs[name]], axis=0)
+    work = "6 blocks" if name == "ResNet" else f"{forward:.0f} + {backward:.0f}"
+    costs = f"{fastest[name] / fastest['ResNet']:.1f}", work
     rows.append((name, sizes[name], spread(errors[name]), *costs, *PAPER[name]))
-heads = "60 epochs, five seeds", "parameters", "test error, %", "s / epoch", "evaluations"
+heads = "60 epochs, five seeds", "parameters", "test error, %", "time", "evaluations"
 table(rows, *heads, "paper: error, %", "parameters")
 difference = np.array(errors["ODE-Net"]) - errors["ResNet"]
 deviation = np.std(difference, ddof=1) / np.sqrt(5)
@@ -344,7 +378,7 @@ assert np.mean(difference) < 0.5 and sizes["ODE-Net"] <= 0.4 * sizes["ResNet"]
 # A mean over five seeds is itself off, typically by its *standard error*: the standard deviation
 # divided by $\sqrt 5$. The difference is only twice its standard error, so it may be chance. With
 # less than a third of the parameters the ODE-Net is no worse than the residual network. It is not
-# free: an epoch takes several times as long, because there are more evaluations.
+# free: an epoch takes four to five times as long, because there are more evaluations.
 #
 # Does the residual network *need* all its parameters? This table does not say. Its six blocks with
 # one and the same $\theta$ would be Euler's method for the same equation (exercise 7.2).
@@ -608,7 +642,7 @@ assert shares[-1] > shares[0]
 ratios = [*(backward / forward), *[run["backward"] / run["forward"] for run in runs["ODE-Net"]]]
 print("backward over forward evaluations, over the tolerances and in the table:", end=" ")
 print(f"{min(ratios):.2f} to {max(ratios):.2f}")
-assert 0.75 < min(ratios) and max(ratios) < 1.25
+assert 0.9 < min(ratios) and max(ratios) < 1.25
 
 # %% [markdown]
 # ## Exercises

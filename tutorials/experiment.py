@@ -11,6 +11,7 @@ there. A chapter's table is made from that file.
 """
 
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -37,6 +38,7 @@ RESULTS = Path(__file__).parent / "results"
 FULL = "--full" in sys.argv
 WORKERS = functools.partial(executors.Processes, 2)  # who does the jobs, if nobody else is given
 PAUSE = 1.0  # seconds; on Windows Ctrl-C is seen only between two waits
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # of some file systems of a network
 if sys.__stdout__:  # where a chapter is run as a script, and a terminal has no ±: a question mark
     with contextlib.suppress(OSError):  # in a notebook whose maker's output goes to a file
         sys.__stdout__.reconfigure(errors="replace")
@@ -55,8 +57,8 @@ def full(name, settings, jobs, executor=None):
         these.
     jobs : dict
         The name of each job, and a tuple: a function that stands at the top level of a chapter, and
-        its arguments. It returns a dict of numbers, or a pair of such a dict and
-        {file name: containers of arrays}, which are kept as files beside the numbers. It depends on
+        its arguments. It returns a dict of numbers, to which its ``"seconds"`` are added, or a pair
+        of such a dict and {file name: containers of arrays}, kept as files beside it. It depends on
         nothing but its arguments and what the chapter defines above it, and writes no files.
         Whoever changes what a job does deletes the file of results.
     executor : concurrent.futures.Executor, optional
@@ -108,10 +110,20 @@ def each(name, settings, measure, cases, called, executor=None):
         {case: the arguments of ``measure``}.
     called : str
         The name of a job in the file, made from its case, for example ``"{}, seed {}"``.
+
+    Raises
+    ------
+    ValueError
+        If two cases have the same name.
     """
     cases = cases if isinstance(cases, dict) else {case: case for case in cases}
     names = {case: called.format(*case) for case in cases}
     jobs = {names[case]: (measure, *cases[case]) for case in cases}
+    if len(jobs) < len(cases):
+        raise ValueError(
+            f"called={called!r} names {len(cases)} cases with {len(jobs)} names, {', '.join(jobs)}:"
+            " put every part of a case into it that differs"
+        )
     found = full(name, settings, jobs, executor)
     return {case: found[names[case]] for case in cases}
 
@@ -120,26 +132,29 @@ def _complete(path, kept, left, workers):
     """Have jobs done, and put each result into `kept` and the file; then raise what they raised."""
     began, n, finished, failed = time.monotonic(), len(left), 0, {}
     say(f"{path.stem}: {n} jobs to do, {len(kept['results'])} are done")
-    names = {workers.submit(run, job): job.name for job in left}
-    waiting = set(names)
+    names = {}
     try:
+        names.update((workers.submit(run, job), job.name) for job in left)
+        waiting = set(names)
         while waiting:
             done, waiting = wait(waiting, PAUSE, FIRST_COMPLETED)
             for future in done:
                 finished += 1
-                dropped = CancelledError("its executor has dropped it: is that still running?")
-                error = dropped if future.cancelled() else future.exception()
+                name = names[future]
+                error = _error_of(future)
+                try:
+                    what = error or _keep(path, kept, name, *future.result())
+                except (TypeError, ValueError) as cannot_be_saved:
+                    error = cannot_be_saved
                 if error:
-                    failed[names[future]] = error
+                    failed[name] = error
                     what = f"failed, {type(error).__name__}: {error}"
-                else:
-                    what = _keep(path, kept, names[future], *future.result())
-                say(f"{names[future]}: {what} ({_progress(finished, n, began)})")
+                say(f"{name}: {what} ({_progress(finished, n, began)})")
     except KeyboardInterrupt:
         there = f"{len(kept['results'])} results are kept in {path}"
         raise KeyboardInterrupt(f"{there}; the same command does the other jobs") from None
     finally:
-        for future in waiting:
+        for future in names:
             future.cancel()
     if failed:
         name, error = next(iter(failed.items()))
@@ -147,6 +162,13 @@ def _complete(path, kept, left, workers):
             f"{len(failed)} of {n} jobs failed; the others are kept in {path}, and the same command"
             f" does the failed ones again. {name!r}: {type(error).__name__}: {error}"
         ) from error
+
+
+def _error_of(future):
+    """Return what a job has raised, None if it is done."""
+    if future.cancelled():
+        return CancelledError("its executor has dropped it: is that still running?")
+    return future.exception()
 
 
 def _keep(path, kept, name, numbers, files):
@@ -193,6 +215,10 @@ def _alone(path):
                 file.seek(2**30)  # behind its end, since others cannot read what Windows has locked
                 msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         except OSError as error:
+            if error.errno in NO_LOCKS:
+                say(f"{path} cannot be locked here ({error}): start no second run of it")
+                yield
+                return
             file.seek(0)
             raise SystemExit(
                 f"another run is working on {path}, {file.read()}: wait until it is done, or end it"

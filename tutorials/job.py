@@ -9,7 +9,9 @@ writes the result to its standard output.
 """
 
 import ast
+import functools
 import hashlib
+import inspect
 import json
 import os
 import pickle
@@ -30,6 +32,7 @@ import tinyode
 
 VERSIONS = ("tinyode", "numpy", "python")
 PARSING = threading.Lock()  # `ast.parse` in two threads at a time fails in Python 3.11
+EXPERIMENTS = {"each", "full", "experiment.each", "experiment.full"}  # how a chapter calls them
 
 
 class Job(NamedTuple):
@@ -71,19 +74,33 @@ def job_of(name, function, *arguments):
             f"the job {name!r} is {function!r}, which a worker cannot find by its name: define it"
             " with `def` at the top level of the chapter, and pass what it needs as arguments"
         )
-    path = Path(function.__code__.co_filename).resolve()
+    code = inspect.unwrap(function).__code__  # not that of a decorator
+    path = Path(code.co_filename).resolve()
     file = path.name if path.parent == cells.HERE else str(path)
-    line = function.__code__.co_firstlineno
-    return Job(name, file, function.__name__, line, arguments, made_with(path))
+    made = dict(_made_at_first(path))
+    return Job(name, file, function.__name__, code.co_firstlineno, arguments, made)
+
+
+def _digest(files, begun=None):
+    """Return a digest of files, with line ends as Python reads them."""
+    digest = begun.copy() if begun else hashlib.sha256()
+    for file in files:
+        digest.update(file.read_text(encoding="utf-8").encode())
+    return digest
+
+
+# Taken when this process begins: what it has loaded does not change when a file does.
+PACKAGE = _digest(sorted(Path(tinyode.__file__).parent.rglob("*.py"), key=Path.as_posix))
 
 
 def made_with(path):
     """Return what computes a result: versions, and a digest of tinyode's files and this one."""
-    package, digest = Path(tinyode.__file__).parent, hashlib.sha256()
-    for file in [*sorted(package.rglob("*.py"), key=Path.as_posix), path]:
-        digest.update(file.read_text(encoding="utf-8").encode())  # line ends as Python reads them
+    digest = _digest([path], PACKAGE)
     values = tinyode.__version__, np.__version__, platform.python_version()
     return {**dict(zip(VERSIONS, values)), f"files (tinyode, {path.name})": digest.hexdigest()[:12]}
+
+
+_made_at_first = functools.cache(made_with)  # so that all jobs of a run have the same file
 
 
 def run(job):
@@ -100,6 +117,8 @@ def run(job):
     ------
     RuntimeError
         If this process has other files or versions than the run that asks.
+    TypeError
+        If the function returns something else.
     """
     path = cells.HERE / job.file
     mine = made_with(path)
@@ -109,18 +128,21 @@ def run(job):
     if others:
         raise RuntimeError(
             f"process {os.getpid()} on {platform.node()} has {'; '.join(others)}: a worker needs"
-            " the versions and the checkout of the run, and no file may change during the run"
+            " the versions and the checkout of the run, no file may change during the run, and a"
+            " worker that began before a change must be started again"
         )
     function = function_of(path, job.function, job.line)
     began = time.monotonic()
     found = function(*job.arguments)
     seconds = round(time.monotonic() - began, 1)
-    numbers, files = found if isinstance(found, tuple) else (found, {})
-    if not isinstance(numbers, dict):
+    pair = found if isinstance(found, tuple) else (found, {})
+    dicts = len(pair) == 2 and all(isinstance(part, dict) for part in pair)
+    if not dicts or "seconds" in pair[0]:
         raise TypeError(
-            f"{job.function} returned {numbers!r:.60}; it should return a dict of numbers, or a"
-            " pair: the dict, and {file name: arrays} to be kept"
+            f"{job.function} returned {found!r:.60}; it should return a dict of numbers, without"
+            " 'seconds', which is added; or a pair: the dict, and {file name: arrays} to be kept"
         )
+    numbers, files = pair
     numbers = json.dumps({**numbers, "seconds": seconds}, default=float)  # NumPy's as Python's
     return json.loads(numbers), files
 
@@ -135,11 +157,11 @@ def function_of(path, name, line):
     """
     code = [cell for cell in cells.read(path) if cell.tag in ("", "solution")]
     with PARSING:
-        above = [s for s in exercise.statements_of(code, path) if s.code.lineno <= line]
+        above = [s for s in exercise.statements_of(code, path) if _begins(s.code) <= line]
     some = definitions({name}, above)
     for s in some:
-        names = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(s.code)}
-        if isinstance(s.code, ast.Assign) and names & {"each", "full"}:
+        called = {ast.unparse(n.func) for n in ast.walk(s.code) if isinstance(n, ast.Call)}
+        if isinstance(s.code, ast.Assign) and called & EXPERIMENTS:
             raise ValueError(
                 f"{name} needs {', '.join(sorted(s.binds))}, the results of another experiment"
                 f" ({path.name}, line {s.code.lineno}): pass what it needs as arguments"
@@ -149,12 +171,19 @@ def function_of(path, name, line):
     return namespace[name]
 
 
+def _begins(code):
+    """Return the line where a statement begins, which is that of its first decorator."""
+    return min(node.lineno for node in (code, *getattr(code, "decorator_list", ())))
+
+
 def main():
     """Do what standard input says; write (result, None, "") or (None, error, traceback)."""
-    function, asked = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=_end_with_the_run, daemon=True).start()
-    output, sys.stdout = sys.stdout.buffer, sys.stderr  # what a job prints is not its result
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a job prints is not its result, nor what programs print that it starts
+    sys.stdout = sys.stderr
     try:
+        function, asked = pickle.load(sys.stdin.buffer)
+        threading.Thread(target=_end_with_the_run, daemon=True).start()
         answer = pickle.dumps((function(asked), None, ""))
     except BaseException as error:
         answer = _answer_of(error)

@@ -1,15 +1,18 @@
 """Experiments: one process writes, others do the jobs; what dies is done again, nothing is lost."""
 
+import errno
 import functools
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import cells
 import executors
@@ -29,6 +32,17 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="ends processes as POSIX d
 FACTOR = 10
 SETTINGS = {}
 SETTINGS["added"] = 1
+FACTORS = np.full(2, FACTOR)  # not an experiment, though its function is called as one
+
+
+def doubled(function):
+    """Return a function that returns twice what is found, and has the name of the other."""
+
+    @functools.wraps(function)
+    def twice(*arguments):
+        return {"found": 2 * function(*arguments)["found"]}
+
+    return twice
 
 
 def scaled(x):
@@ -67,10 +81,28 @@ def dying(folder, times):
     return {"calls": calls}
 
 
+def by_an_array(x):
+    return {"found": FACTORS[0] * x}
+
+
+@doubled
+def decorated(x):
+    return {"found": x}
+
+
 def printing():
     print("this is not the result")
-    os.write(2, b"nor this\n")
+    os.write(1, b"nor this\n")
+    subprocess.run([sys.executable, "-c", "print('nor that of another')"], check=True)
     return {"found": 1}
+
+
+def with_files(files):
+    return {"found": 1}, files
+
+
+def with_seconds():
+    return {"seconds": 99}
 
 
 def waiting(folder, x):
@@ -203,7 +235,8 @@ def test_a_job_that_raises_is_named_and_the_others_are_kept(kept, executor, caps
     ("function", "kind", "said"),
     [
         (unsendable, RuntimeError, "Unsendable: this and that"),
-        (wrong, TypeError, "wrong returned 7.0; it should return a dict of numbers, or a pair"),
+        (wrong, TypeError, "wrong returned 7.0; it should return a dict .*or a pair: the dict"),
+        (with_seconds, TypeError, "'seconds': 99.; it .*without 'seconds', which is added"),
         (no_json, TypeError, "float.. argument must be"),
         (of_an_earlier_one, ValueError, "needs earlier, the results of another experiment"),
         (later, NameError, "name 'BELOW' is not defined"),
@@ -218,7 +251,37 @@ def test_what_a_job_must_not_do(kept, function, kind, said):
 def test_what_a_job_prints_is_not_its_result(kept, capfd):
     assert full({"a": (printing,)})["a"]["found"] == 1
     captured = capfd.readouterr()
-    assert "this is not the result" in captured.err and not captured.out
+    for said in ("this is not the result", "nor this", "nor that of another"):
+        assert said in captured.err
+    assert not captured.out
+
+
+@pytest.mark.parametrize(("function", "found"), [(by_an_array, 30), (decorated, 6)])
+def test_what_a_job_may_be(kept, function, found):
+    assert full({"a": (function, 3)})["a"]["found"] == found
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["a.npz"], r"returned .*'a.npz'.*; it should return a dict .*file name: arrays"),
+        ({"a.npz": {"x": object}}, "save: type cannot be saved"),
+    ],
+)
+def test_files_that_cannot_be_kept_cost_one_job(kept, files, said):
+    with pytest.raises(RuntimeError, match=f"1 of 3 jobs failed; .*'files': TypeError: .*{said}"):
+        full({"files": (with_files, files), **numbers(2)})
+    assert set(results(kept)) == set(numbers(2))
+
+
+def test_an_argument_that_a_worker_cannot_load_is_told_once(kept, monkeypatch, capsys):
+    class Known:
+        __module__, __qualname__ = "here_alone", "Known"
+
+    monkeypatch.setitem(sys.modules, "here_alone", SimpleNamespace(Known=Known))
+    with pytest.raises(RuntimeError, match="'a': ModuleNotFoundError: No module named 'here_alo"):
+        full({"a": (scaled, Known())})
+    assert "died" not in capsys.readouterr().err
 
 
 def test_a_function_that_no_worker_can_find(kept):
@@ -255,6 +318,43 @@ def test_a_file_that_changes_during_the_run_is_noticed(tmp_path):
     path.write_text("import os\n\n\n" + path.read_text(), encoding="utf-8")
     with pytest.raises(RuntimeError, match=r"files \(tinyode, own.py\) .*no file may change"):
         jobs_of_experiments.run(job)
+
+
+def test_a_run_does_not_mix_two_editions_of_a_file(tmp_path):
+    """A chapter is changed between two of its experiments, and the second is refused."""
+    path = tmp_path / "own.py"
+    path.write_text("def f():\n    return {'found': 1}\n", encoding="utf-8")
+    namespace = {}
+    exec(compile(path.read_text(), path, "exec"), namespace)
+    jobs_of_experiments.job_of("a", namespace["f"])
+    path.write_text("def f():\n    return {'found': 2}\n", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="no file may change during the run"):
+        jobs_of_experiments.run(jobs_of_experiments.job_of("b", namespace["f"]))
+
+
+def test_a_worker_that_began_before_a_change_of_tinyode_is_told(tmp_path):
+    """It has loaded the files as they were, and says so, whatever they are now."""
+    for folder in ("tinyode", "tutorials"):
+        leave_out = shutil.ignore_patterns("__pycache__", "notebooks", "results")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=leave_out)
+    code = """
+import pathlib, sys, job, tinyode
+path = pathlib.Path(job.__file__)
+before = job.made_with(path)
+if len(sys.argv) > 1:
+    file = pathlib.Path("tinyode", "nn.py")
+    assert file.parent.samefile(pathlib.Path(tinyode.__file__).parent)
+    file.write_text(file.read_text(encoding="utf-8") + "CHANGED = 1\\n", encoding="utf-8")
+assert job.made_with(path) == before
+print(before)
+"""
+    paths = os.pathsep.join([str(tmp_path), str(tmp_path / "tutorials")])
+    settings = {"env": {**os.environ, "PYTHONPATH": paths}, "cwd": tmp_path, "check": True}
+    said = [
+        subprocess.run([sys.executable, "-c", code, *changing], capture_output=True, **settings)
+        for changing in ([], ["change"], [])
+    ]
+    assert said[0].stdout == said[1].stdout != said[2].stdout
 
 
 RUN = f"""
@@ -341,6 +441,18 @@ def test_threads_of_one_process_are_refused_too(kept):
         pass
 
 
+@POSIX
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
+def test_where_nothing_can_be_locked_the_run_goes_on(kept, number, monkeypatch, capsys):
+    def flock(*_):
+        raise OSError(number, "this file system has no locks")
+
+    monkeypatch.setattr(experiment.fcntl, "flock", flock)
+    assert len(full(numbers(2), ThreadPoolExecutor(1))) == 2
+    said = capsys.readouterr().err
+    assert "x.json cannot be locked here" in said and "start no second run of it" in said
+
+
 def test_the_lock_of_windows(kept, monkeypatch):
     """It is behind the end of the file, so that others can read who has it."""
     asked = []
@@ -376,6 +488,21 @@ def test_a_job_that_is_cancelled_from_outside_is_told(kept):
         match=r"2 of 2 jobs failed; .*'job \d': CancelledError: its executor has dropped",
     ):
         full(numbers(2), Lost())
+
+
+def test_jobs_that_were_handed_over_before_an_interrupt_are_cancelled(kept):
+    futures = []
+
+    class Interrupted:
+        def submit(self, function, job):
+            if futures:
+                raise KeyboardInterrupt
+            futures.append(Future())
+            return futures[0]
+
+    with pytest.raises(KeyboardInterrupt, match=r"0 results are kept in .*x\.json; the same"):
+        full(numbers(2), Interrupted())
+    assert futures[0].cancelled()
 
 
 @POSIX
@@ -476,6 +603,8 @@ def test_a_job_for_each_case(kept, monkeypatch):
     found = experiment.each("y", {}, scaled, cases, "{}, seed {}", workers)
     assert list(found) == list(cases) and found["ode", 2]["found"] == 60
     assert set(results(kept, "y")) == {"net, seed 1", "ode, seed 2"}
+    with pytest.raises(ValueError, match=r"called='{}' names 2 cases with 1 names, net: put every"):
+        experiment.each("z", {}, scaled, {("net", 1): (5,), ("net", 2): (6,)}, "{}", workers)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ SCENES = {  # the chapter that each belongs to, and what one does in it
     "depth": (2, "add layers to a residual network, until they carry a grid as an ODE does"),
     "difference": (3, "change the step of a difference quotient over sixteen decades"),
     "adjoint": (5, "push a pendulum at any time, and compare the loss with L + a(t) push"),
+    "back": (5, "two rates and a tolerance: solve forwards and back, and compare four gradients"),
+    "flow": (8, "carry a density to two moons, and drag a point to see its path"),
 }
 SIZE = 12.8, 7.6  # inches of 100 pixels: a window on the smallest of projectors
 LETTERS = dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), POINTS)
