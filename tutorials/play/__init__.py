@@ -81,5 +81,9 @@ def no_window(reason):
 def picture(name):
     """Save a scene, as it is at the start, as ``figures/play_NAME.png`` with its words."""
     figure = figure_of(name)
-    words = figure.scene.__doc__.split("\n\n", 1)[1]
-    return save(figure, f"play_{name}", alt=" ".join(words.split()))
+    return save(figure, f"play_{name}", alt=words_of(figure.scene))
+
+
+def words_of(scene):
+    """Return what a scene's picture shows: its docstring without the first sentence."""
+    return " ".join(scene.__doc__.split("\n\n", 1)[1].split())

@@ -136,7 +136,7 @@ def controls(stage):
         "field", lambda state, seen: seen.tried[0, 2:4], step_to, marker="D", color=COLOURS[4]
     )
     stage.choice("method", METHODS)
-    stage.slider("h", "step $h$ at most (adaptive: first) = {:.3f}", np.geomspace(0.05, 2.5, 60))
+    stage.slider("h", "step at most (or first) = {:.3f}", np.geomspace(0.05, 2.5, 60))
     stage.slider("tolerance", "tolerance (adaptive) = {:.3f}", np.geomspace(1e-3, 1, 60))
 
 
