@@ -11,7 +11,6 @@ import numpy as np
 import play
 import pytest
 from matplotlib.backend_bases import FigureManagerBase, KeyEvent, MouseEvent
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from play.controls import Button, Choice, Point, Slider
@@ -78,7 +77,7 @@ def change(before, after):
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_every_control_changes_the_state_and_the_whole_picture(opened, name, monkeypatch):
+def test_every_control_changes_the_state_and_the_whole_picture(opened, name):
     """Nothing that moves is left in the background, and no panel spills over another one."""
     stage = opened(name)
     stage.canvas.draw()
@@ -88,9 +87,7 @@ def test_every_control_changes_the_state_and_the_whole_picture(opened, name, mon
         in_parts = pixels(stage)
         assert change(state, stage.state) > 1e-3 and (in_parts != before).any(), one
         stage.drawn_for = None
-        with monkeypatch.context() as patched:  # a new layout might move a panel
-            patched.setattr(ConstrainedLayoutEngine, "execute", lambda *arguments: None)
-            stage.canvas.draw()
+        stage.canvas.draw()
         difference = np.abs(in_parts.astype(int) - pixels(stage)).max()
         assert difference <= ROUNDING, one
 
@@ -160,7 +157,8 @@ def test_a_tiny_window_and_back(opened, name):
     stage.put(stage.scene.State())
     stage.set_size_inches(play.SIZE)
     stage.canvas.draw()
-    assert np.allclose([axes.bbox.bounds for axes in stage.axes], before, atol=0.1)  # pixels
+    pixels = 0.01 * stage.bbox.width  # what Matplotlib's layout may keep of the one before
+    assert np.allclose([axes.bbox.bounds for axes in stage.axes], before, atol=pixels)
 
 
 @pytest.mark.parametrize("name", SCENES)

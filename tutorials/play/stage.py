@@ -103,7 +103,7 @@ class Stage(Figure):
         """Build a scene in this figure, which has its canvas already."""
         self.name, self.scene, self.state = name, scene, scene.State()
         self.seen, self.good, self.controls, self.focus, self.held = None, None, [], 0, None
-        self.shown, self.drawn_for = None, None
+        self.shown, self.drawn_for, self.laid_out_for = None, None, None
         rows, heights = [row.split() for row in scene.MOSAIC], list(scene.MOSAIC.values())
         self.panels = self.subplot_mosaic(rows, height_ratios=heights)
         self.says = self.supxlabel(KEYS, fontsize=POINTS, color="#444444")
@@ -203,10 +203,13 @@ class Stage(Figure):
             self.stale = False
 
     def draw_all(self, renderer):
-        """Lay out the window and draw its background."""
-        with warnings.catch_warnings():  # of a window that is too small for its panels
-            warnings.simplefilter("ignore", UserWarning)
-            ConstrainedLayoutEngine(rect=MARGINS, wspace=0.04).execute(self)
+        """Draw the background, and lay out the window if its size is new."""
+        inches = tuple(self.get_size_inches())
+        if self.laid_out_for != inches:
+            with warnings.catch_warnings():  # of a window that is too small for its panels
+                warnings.simplefilter("ignore", UserWarning)
+                ConstrainedLayoutEngine(rect=MARGINS, wspace=0.04).execute(self)
+            self.laid_out_for = inches
         super().draw(renderer)
         self.background = renderer.copy_from_bbox(self.bbox)
         self.drawn_for = None if self.canvas.is_saving() else (*self.bbox.size, self.dpi)
