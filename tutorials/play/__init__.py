@@ -38,12 +38,17 @@ def figure_of(name):
     ------
     ValueError
         If there is no such scene.
+    NoWindowError
+        If Matplotlib's backend should open a window and cannot.
     """
     if name not in SCENES:
         raise ValueError(f"there is no scene {name!r}; the scenes are {', '.join(SCENES)}")
     scene = importlib.import_module(f".{name}", __name__)
     with plt.rc_context({**LETTERS, "toolbar": "None"}):
-        figure = plt.figure(FigureClass=Stage, figsize=SIZE, dpi=100, layout="none")
+        try:
+            figure = plt.figure(FigureClass=Stage, figsize=SIZE, dpi=100, layout="none")
+        except Exception as error:  # ImportError, RuntimeError, TclError: one for each toolkit
+            raise no_window(error) from error
         figure.begin(name, scene)
     return figure
 
@@ -58,10 +63,7 @@ def show(name):
     NoWindowError
         If there is no screen, or no toolkit that opens windows. The message says what to do.
     """
-    try:
-        figure = figure_of(name)
-    except ImportError as error:  # the toolkit that was asked for is missing, or has no screen
-        raise no_window(error) from error
+    figure = figure_of(name)
     if type(figure.canvas.manager).show is FigureManagerBase.show:
         plt.close(figure)
         raise no_window("it is for files, and is taken where no screen or no toolkit is found")

@@ -45,7 +45,7 @@ MARGINS = (0.01, 0.01, 0.98, 0.98)  # left, below, width, height, of the window
 ARROWS = {"left": (-1, 0), "right": (1, 0), "down": (0, -1), "up": (0, 1)}
 NUMBERS = 22  # points between the letters beside a panel and its ticks, for numbers that change
 WORDS = 100  # letters below the panels, at most: one line
-KEYS = "Tab: next control      arrows, Enter: move it      r: reset      s: save a picture"
+KEYS = "Tab: next control     b: back     arrows, Enter: move it     r: reset     s: save a picture"
 
 
 def line(axes, style="-", **settings):
@@ -126,6 +126,7 @@ class Stage(Figure):
             self.canvas.mpl_connect(event, function)
         self.canvas.mpl_disconnect(self.canvas.manager.key_press_handler_id)  # its s saves, too
         self.canvas.manager.set_window_title(name)
+        self.canvas.toolbar_visible = False  # ipympl has one, which would change the limits
 
     def slider(self, *arguments):
         """Add a `Slider`."""
@@ -245,7 +246,7 @@ class Stage(Figure):
     def key(self, event):
         """Do what a key does: on the control that has the focus, or for all."""
         control, key = self.controls[self.focus], event.key or ""
-        if key.endswith("tab"):  # with Shift it has another name in each toolkit
+        if key == "b" or key.endswith("tab"):  # Shift+Tab has many names; Qt has none
             self.give_focus((self.focus + (1 if key == "tab" else -1)) % len(self.controls))
         elif key in ARROWS:
             control.arrow(*ARROWS[key])
