@@ -231,7 +231,7 @@ def test_a_toolkit_or_a_screen_that_is_missing(monkeypatch, kind):
         raise kind("Invalid DISPLAY variable")
 
     monkeypatch.setattr(plt, "figure", fails)
-    with pytest.raises(play.NoWindowError, match="Invalid DISPLAY variable.*PyQt6"):
+    with pytest.raises(play.NoWindowError, match=r"Invalid DISPLAY variable.*PyQt6"):
         play.show("adjoint")
 
 
