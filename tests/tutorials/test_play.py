@@ -164,20 +164,20 @@ def test_a_tiny_window_and_back(opened, name):
 
 @pytest.mark.parametrize("name", SCENES)
 def test_no_letters_cover_others(opened, name):
-    """Neither at the start nor where the sliders have gone to their ends."""
+    """Neither in a large nor in a small window, where the sliders have gone to their ends."""
     stage = opened(name)
     sliders = [one for one in stage.controls if isinstance(one, Slider)]
-    for end in (None, 0, -1):
-        for slider in sliders if end is not None else ():
+    for size, end in itertools.product([play.SIZE, (9, 5.6)], [0, -1]):
+        stage.set_size_inches(size)
+        for slider in sliders:
             slider.take(range(len(slider.values))[end])
         stage.canvas.draw()
         written = [text for text in stage.findobj(Text) if text.get_text().strip()]
-        written = [text for text in written if text.get_visible() and text.stale is False]
-        boxes = [text.get_window_extent() for text in written]
-        for (i, a), (j, b) in itertools.combinations(enumerate(boxes), 2):
-            common = Bbox.intersection(a, b)
+        written = [text for text in written if text.get_visible() and not text.stale]
+        for a, b in itertools.combinations(written, 2):
+            common = Bbox.intersection(a.get_window_extent(), b.get_window_extent())
             covers = common is not None and min(common.size) > 1
-            assert not covers, (written[i].get_text(), written[j].get_text())
+            assert not covers, (size, a.get_text(), b.get_text())
 
 
 @pytest.mark.parametrize("name", SCENES)

@@ -72,8 +72,9 @@ def show(name):
 
 def no_window(reason):
     """Return the error that says what was tried, and what to do."""
+    backend = get_backend().lower()  # "Agg" or "agg", as it was asked for
     return NoWindowError(
-        f"a scene needs a window, and Matplotlib's backend {get_backend()!r} opens none: {reason}."
+        f"a scene needs a window, and Matplotlib's backend {backend!r} opens none: {reason}."
         " On a machine with a screen: install a toolkit (python -m pip install PyQt6, or apt"
         " install python3-tk), and do not set MPLBACKEND. In a notebook: python -m pip install"
         " ipympl, and write %matplotlib widget before the scene is opened"
