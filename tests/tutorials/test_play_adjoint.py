@@ -52,7 +52,7 @@ def test_steps_of_descent_lower_the_loss(opened):
         losses.append(stage.seen.loss)
     assert (np.diff(losses) < 0).all() and losses[-1] < 0.5 * losses[0]
     stage.canvas.draw()
-    assert control(stage, Slider).title.get_text() == f"$\\theta_1$ = {stage.state.theta1:.2f}"
+    assert control(stage, Slider).title.get_text() == f"θ₁ = {stage.state.theta1:.2f}"
 
 
 def test_a_dragged_push_is_drawn_with_its_path(opened):

@@ -23,7 +23,7 @@ def test_events_that_come_together_make_one_picture(opened, monkeypatch):
         slider.take(index)
     assert len(asked) >= 20 and not computed
     stage.canvas.draw()
-    assert computed == [stage.state] and slider.title.get_text() == "$\\theta_1$ = 1.45"
+    assert computed == [stage.state] and slider.title.get_text() == "θ₁ = 1.45"
 
 
 def test_the_nearest_point_is_taken_and_a_far_one_is_not(opened):

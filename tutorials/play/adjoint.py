@@ -113,8 +113,8 @@ def paint(panels):
         tangent.set_data(PARTS, seen.tangent)
         fit_adjoint(np.abs(seen.back[:, 3:5]).max())
         fit_loss(seen.losses.max())
-        above.set_text(f"loss $L$ = {seen.loss:.3f}; push at $t$ = {state.time:.2f}")
-        between.set_text("$dL/d\\theta$ = ({:.3f}, {:.3f})".format(*seen.gradient))
+        above.set_text(f"loss L = {seen.loss:.3f}; push at t = {state.time:.2f}")
+        between.set_text("dL/dθ = ({:.3f}, {:.3f})".format(*seen.gradient))
         beside.set_text(f"real {seen.losses[WHOLE]:.3f}; predicted {seen.tangent[WHOLE]:.3f}")
 
     return draw
@@ -125,9 +125,9 @@ def controls(stage):
     stage.point("angle", lambda _, seen: (seen.path[0][1], seen.path[1][1]), push_to)
     for i in range(4):
         stage.point("angle", *observation(i), marker="X", color=RED)
-    stage.slider("theta1", "$\\theta_1$ = {:.2f}", np.linspace(0.5, 5, 91))
-    stage.slider("theta2", "$\\theta_2$ = {:.2f}", np.linspace(-1, 2, 61))
-    stage.slider("push2", "push of $z_2$: {:.2f}", np.linspace(-1, 1, 41))
+    stage.slider("theta1", "θ₁ = {:.2f}", np.linspace(0.5, 5, 91))
+    stage.slider("theta2", "θ₂ = {:.2f}", np.linspace(-1, 2, 61))
+    stage.slider("push2", "push of z₂: {:.2f}", np.linspace(-1, 1, 41))
     stage.button("descend", "a step of gradient descent", descend)
 
 

