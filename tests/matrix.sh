@@ -6,7 +6,7 @@
 #
 # Pythons are looked for on the PATH and with pyenv and uv. Each pair gets an environment of its
 # own, which is removed afterwards. One line is printed for each; what pip and pytest said is kept
-# in build/matrix/. The exit code is 1 if a test failed.
+# in build/matrix/. The exit code is 1 if a test failed, or if no pair was tested.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 unset PYTHONPATH
@@ -14,7 +14,7 @@ export OPENBLAS_NUM_THREADS=1
 mkdir -p build/matrix
 environment=$(mktemp -d)
 trap 'rm -rf "$environment"' EXIT
-failed=0
+failed=0 tested=0
 
 find_python() { # VERSION; print a command that runs this Python
     local found version='import sys; print("%d.%d" % sys.version_info[:2])'
@@ -39,6 +39,7 @@ row() { # PYTHON NAME "REQUIREMENTS" ARGUMENTS OF PYTEST; print one line of the 
         -e ".[tutorials,test]" "${requirements[@]}" >>"$log" 2>&1; then
         pair+=" ($("$bin/python" -c 'import numpy; print(numpy.__version__)'))"
         "$bin/python" -m pytest -q "$@" >>"$log" 2>&1 || failed=1
+        tested=$((tested + 1))
         said=$(tail -n 1 "$log")
     else
         said="cannot be had: $(grep '^ERROR' "$log" | tail -n 1)"
@@ -61,4 +62,4 @@ done
 if python=$(find_python 3.11); then
     row "$python" peers "scipy jax diffrax torch==2.13.0 torchdiffeq" -m peers
 fi
-exit $failed
+exit $((failed || !tested))

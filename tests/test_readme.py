@@ -51,7 +51,11 @@ def test_the_first_program_prints_what_stands_beside_it(tmp_path):
     code = blocks("python")[0]
     done = run(code, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"  # {done.stdout.strip()} fits best" in code
+    number = done.stdout.strip()
+    assert code.endswith(f"  # {number}\n")
+    assert f"at k = 2 is\n{number}, so a larger k" in TEXT and float(number) < 0
+    lines = [line for line in code.splitlines() if line]
+    assert len(lines) == 10, "the README promises nothing longer on its first screen"
 
 
 def test_the_program_with_a_mistake_ends_as_shown(tmp_path):

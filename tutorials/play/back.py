@@ -142,7 +142,7 @@ def controls(stage):
     )
     stage.slider("k1", "k1 = {:.2f}", np.linspace(0.25, 2.5, 10))
     stage.slider("apart", "k2 - k1 = {:.2f}", np.linspace(0.25, 4.5, 18))
-    stage.slider("digits", "rtol 10^-{:.2f}", np.linspace(3, 6, 13))
+    stage.slider("digits", "rtol = 10^-{:g}", np.linspace(3, 6, 13))
 
 
 def keep(state, seen, t, y):
