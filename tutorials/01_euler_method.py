@@ -396,6 +396,14 @@ for method, order in (("euler", 1), ("midpoint", 2), ("heun", 2), ("rk4", 4)):
     assert abs(orders[method] - order) < 0.2, (method, orders[method])
 
 # %% [markdown]
+# **To play with.** `python -m tutorials --play euler` opens a window with this field. Drag the
+# diamond, where the first step ends, to the left until the step is half as long: at the end Euler's
+# method is wrong by half as much. Do the same with `rk4`. Then choose "adaptive" and make the
+# tolerance smaller: the ticks below the field are the steps that were accepted, the crosses the
+# steps that were rejected.
+#
+# ![Left, the field of chapter 1: short lines show its slopes, a black curve is the solution, a path with dots is the method's. Ticks below are its steps, crosses the steps that were rejected. Right, the error at the end against the step, on logarithmic axes, and a choice of four methods.](../figures/play_euler.png)
+#
 # ## Where it fails: the step is too long
 #
 # For $y' = -50 y$ and $y(0) = 1$ the solution $e^{-50 t}$ falls to nearly zero at once. Euler's

@@ -242,6 +242,13 @@ save(
 # %% [markdown]
 # ![Five inputs go through the same residual block with 1, 2, 4, up to 64 layers, each of which adds a smaller step. The corners of the five paths become finer, and the paths become the curves of the ODE.](../figures/02_depth_to_flow.gif)
 #
+# **To play with.** `python -m tutorials --play depth` opens a window with the field of this
+# picture. Move the slider from 1 layer to 64: the paths of the network become the curves of the
+# ODE, and $n$ times the distance tends to a constant. Drag the large square to an input for which
+# the network is far from the ODE.
+#
+# ![Left, 25 inputs, small squares, on their way through the layers, with a dot after each layer; behind them black curves, the solutions of the ODE. The large square is an input that can be dragged; its path is thicker. Middle, where a square grid comes to: black lines by the ODE, thicker vermilion lines by the network. Right, the distance between the two grids against the depth, on logarithmic axes, with a dot at the present depth, and a dashed line of slope -1.](../figures/play_depth.png)
+#
 # ## The solver can be exchanged
 #
 # If the network is Euler's method, a better method can take its place (P-solvers). That should

@@ -549,6 +549,13 @@ for name, bottom in zip(curves, bottoms):
 # For the central difference the total is $\frac{h^2}{6} |f'''| + \frac{u |f|}{h}$, the bottom at
 # $h = \sqrt[3]{3u |f / f'''|}$. **No $h$ gives full accuracy**, and reverse mode has no $h$.
 #
+# **To play with.** `python -m tutorials --play difference` opens a window with this V. Drag the
+# round point down the right arm, past the diamond, and up the left arm: on the left the values of
+# $f$ become a staircase, and the secant leaves the tangent. Then choose "central", and see where
+# the bottom goes.
+#
+# ![Left, the function of chapter 3 under a microscope that magnifies more, the smaller the step h is: black dots are the values that a computer finds, the dashed line is the tangent, and the thick line with two round ends is the secant. With the smallest steps the values form a staircase. Right, the relative error of the quotient against h, on logarithmic axes, is a black V with a round point at the present h. A dotted line falls along its left arm, the rounding; a dashed line rises along its right arm, the truncation. A diamond stands where their sum is least. Reverse mode is a level line below.](../figures/play_difference.png)
+#
 # So a finite difference can tell a *right* derivative from a *wrong* one, but seldom gives the last
 # digits. A gradient of a million entries does not need a million differences. Choose a random $g$
 # and a random $v$, and compare one number: $\langle g, J v \rangle$ by a difference along $v$, with

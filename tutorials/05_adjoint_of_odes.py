@@ -650,6 +650,13 @@ assert np.allclose(library_t, of_times, atol=1e-7)
 # %% [markdown]
 # The two products agree at $t_4$, the last time: no later observation is in $\mathbf a$ there.
 #
+# **To play with.** `python -m tutorials --play adjoint` opens a window with this pendulum. Drag the
+# round point, which pushes the state at a time $t$. The panel on the right has the loss that
+# results, and its tangent, $L + \mathbf a(t)$ push; for a small push the two are nearly the same.
+# Drag an observation, and look at its jump in $a_1$. The button takes a step of gradient descent.
+#
+# ![Above left, the pendulum of chapter 5: its angle against time, four observations as crosses, and a round point that pushes the state at one time; a dashed line goes on from there. Below, the adjoint, which jumps at each observation. Right, the loss against the push, and its tangent L + a(t) push.](../figures/play_adjoint.png)
+#
 # ## What it costs, what it is worth
 #
 # **Memory.** The tape of a recorded loop grows with the number of steps. The adjoint holds one
@@ -823,6 +830,13 @@ assert all(float(wrong[1000.0, way]) < 1e-2 for way in ways[1:])
 # tolerances, P-tol.)
 #
 # ![Error against work, four problems](../figures/gradients_work_precision.png)
+#
+# **To play with.** `python -m tutorials --play back` opens a window with a field of two rates,
+# which chapter 10 explains. Make the larger rate $k_2$ larger: on the way back the error of
+# $\mathbf z$ grows faster, and with it the error of `"adjoint"`, which warns at first and then
+# gives up. The other three ways stay near the error of the solution.
+#
+# ![Above left, the field of two rates of chapter 10, solved forwards and back. The way back begins anew at the round point, from the state that was found there on the way forwards. Below, how far both are from the exact solution; a wide band is what exp(k2 times the time back) makes of the first error. Right, the errors of dL/dtheta by four ways. A cross has a warning, or has given up.](../figures/play_back.png)
 
 # %% [markdown]
 # ## The same by Lagrange's method (for a second reading)
@@ -1625,6 +1639,9 @@ assert np.isclose(answer, of_end, atol=1e-6), (
 # `result[index] = c` does. Below the pendulum's program begins. Where JAX is installed, `jax.jit`
 # compiles it, and its numbers are compared with those of NumPy. Where it is not, the cell ends
 # after the text.
+#
+# What `"adjoint"` is called in torchdiffeq and in diffrax, and what is different there, is on the
+# page [Beyond tinyode](BEYOND.md#algorithm-2).
 
 # %%
 made = program(f, t0, z0, theta, vjp=True)

@@ -585,6 +585,13 @@ save(
 )
 
 # %% [markdown]
+# **To play with.** `python -m tutorials --play flow` opens a window with these two flows. Move the
+# time from 0 to 1. Then drag the round point: the white line is its path, and the titles show the
+# formula of this chapter at work. Where the flow has made an area five times smaller, the density
+# is five times that of the normal distribution at the start of the path.
+#
+# ![Left, the density, between the normal distribution at t = 0 and the data at t = 1, two moons or two circles. A white line is the path of the round point, from a square at t = 0 to a triangle at t = 1. Right, points that are drawn from the density, and the grid that was square at t = 0. The titles have the density at the round point, N(z(0)), and how many times larger an area has become there.](../figures/play_flow.png)
+#
 # ## Why it gets slow, and what helps
 #
 # A flow that has been trained takes many more evaluations of its field than one that has not, so

@@ -382,6 +382,17 @@ assert off[2, 2] < 1e-6 < off[2, 0] and off[0, 2] > 1e-4  # the larger of the tw
 # %% [markdown]
 # The larger error of the two decides. A backward tolerance far below the forward one gives nothing.
 #
+# **To play with.** `python -m tutorials --play back` opens a window with the field of two rates.
+# Make the larger rate $k_2$ larger, or the tolerance smaller, and look at the error on the way
+# back, at the warning and at the four gradients. Then drag the round point to the time 1. There the
+# way back begins anew from a stored state, as with checkpoints, and $\mathbf z(0)$ comes back with
+# a much smaller error.
+#
+# ![Above left, the field of two rates of chapter 10, solved forwards and back. The way back begins anew at the round point, from the state that was found there on the way forwards. Below, how far both are from the exact solution; a wide band is what exp(k2 times the time back) makes of the first error. Right, the errors of dL/dtheta by four ways. A cross has a warning, or has given up.](../figures/play_back.png)
+#
+# The libraries torchdiffeq and diffrax do not check the way back. The page
+# [Beyond tinyode](BEYOND.md#algorithm-2) has an example.
+#
 # ## Exact and constant?
 #
 # Every way to take a gradient through $n$ steps gives something up:

@@ -20,6 +20,7 @@ A chapter is a script in percent format; `cells` says what its cells are.
 
 import argparse
 import functools
+import gc
 import json
 import re
 import subprocess
@@ -203,6 +204,7 @@ def play_scene(name, parser):
         for scene, (chapter, what) in play.SCENES.items():
             print(f"{scene:10} chapter {chapter:2}: {what}")
         return 0
+    gc.freeze()  # or each collection takes 32 ms for what is imported; now 6 ms
     try:
         play.show(name)
     except (ValueError, play.NoWindowError) as error:

@@ -1,8 +1,8 @@
-"""Pictures that move: five GIFs in ``figures/``, which the chapters show and do not need.
+"""Pictures that chapters show and do not draw: GIFs that move, and the scenes to play with.
 
-``python tutorials/animations.py`` makes all of them, ``python tutorials/animations.py
-01_euler_walks`` one. A file that already shows the same is left alone. Each is 700 pixels wide and
-smaller than 1 MB, has at most 60 frames, and says in words, too, what its colours say.
+``python tutorials/animations.py`` makes all of them, or those whose names follow: ``01_euler_walks
+play_adjoint``. A file that already shows the same is left alone. A GIF is 700 pixels wide, smaller
+than 1 MB, has at most 60 frames, and says in words, too, what its colours say.
 """
 
 import sys
@@ -341,7 +341,12 @@ ANIMATIONS = {
 }
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ANIMATIONS:
-        figure, update, frames, pace = ANIMATIONS[name]()
-        path = save_animation(figure, update, frames, name, alt=WORDS[name], **pace)
+    import play  # from beside it
+
+    for name in sys.argv[1:] or [*ANIMATIONS, *(f"play_{scene}" for scene in play.SCENES)]:
+        if name.startswith("play_"):
+            path = play.picture(name[5:])
+        else:
+            figure, update, frames, pace = ANIMATIONS[name]()
+            path = save_animation(figure, update, frames, name, alt=WORDS[name], **pace)
         print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")

@@ -83,3 +83,13 @@ def course(small):
     for path in (ROOT / "tutorials").glob("[a-z_]*.py"):
         shutil.copy(path, small.parent)
     return small.parent
+
+
+@pytest.fixture
+def opened():
+    """Return what opens scenes to play with, which are closed after the test."""
+    import matplotlib.pyplot as plt
+    import play
+
+    yield play.figure_of
+    plt.close("all")

@@ -1,6 +1,8 @@
 """A chapter taken apart into cells, and put together again."""
 
 import os
+import re
+from pathlib import Path
 
 import cells
 import pytest
@@ -88,7 +90,16 @@ def test_links_lead_from_where_an_edition_stands(small):
     for path in CHAPTERS:
         for cell in cells.edition(path, folder, solved=True):
             for link in filter(None, cells.LINK.findall(cell.source)) if cell.is_prose else ():
-                assert os.path.exists(os.path.normpath(folder / link)), (path.name, link)
+                file, _, anchor = link.partition("#")
+                target = Path(os.path.normpath(folder / file))
+                assert target.exists(), (path.name, link)
+                assert not anchor or anchor in anchors(target), (path.name, link)
+
+
+def anchors(page):
+    """Return what a link can name in a page: its headings, as a code host writes them."""
+    headings = re.findall(r"^##+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_an_edition_elsewhere_finds_the_modules_of_the_course(tmp_path):

@@ -1,34 +1,29 @@
 """Scenes to play with: what they compute, and what a mouse and the keys do to what is drawn."""
 
 import importlib
+import itertools
+import re
+import shutil
 
+import cells
 import matplotlib.pyplot as plt
 import numpy as np
 import play
 import pytest
 from matplotlib.backend_bases import FigureManagerBase, KeyEvent, MouseEvent
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
-from play import adjoint, euler
+from matplotlib.transforms import Bbox
 from play.controls import Button, Choice, Point, Slider
 from play.stage import POINTS
-
-from tinyode import grad, odeint, solve
 
 SCENES = list(play.SCENES)
 ROUNDING = 1  # of 255: where lines that are not opaque are blended
 
 
-@pytest.fixture
-def opened():
-    """Return what opens scenes, which are closed after the test."""
-    yield play.figure_of
-    plt.close("all")
-
-
-def mouse(stage, name, place):
+def mouse(stage, name, place, button=1):
     """Let the mouse do something at a place, in pixels."""
-    event = MouseEvent(name, stage.canvas, *place, button=1)
+    event = MouseEvent(name, stage.canvas, *place, button=button)
+    event.buttons = {button}  # Matplotlib before 3.10 does not take it above
     stage.canvas.callbacks.process(name, event)
 
 
@@ -81,11 +76,8 @@ def change(before, after):
     return max(differences)
 
 
-# The stage
-
-
 @pytest.mark.parametrize("name", SCENES)
-def test_every_control_changes_the_state_and_the_whole_picture(opened, name, monkeypatch):
+def test_every_control_changes_the_state_and_the_whole_picture(opened, name):
     """Nothing that moves is left in the background, and no panel spills over another one."""
     stage = opened(name)
     stage.canvas.draw()
@@ -95,9 +87,7 @@ def test_every_control_changes_the_state_and_the_whole_picture(opened, name, mon
         in_parts = pixels(stage)
         assert change(state, stage.state) > 1e-3 and (in_parts != before).any(), one
         stage.drawn_for = None
-        with monkeypatch.context() as patched:  # a new layout might move a panel
-            patched.setattr(ConstrainedLayoutEngine, "execute", lambda *arguments: None)
-            stage.canvas.draw()
+        stage.canvas.draw()
         difference = np.abs(in_parts.astype(int) - pixels(stage)).max()
         assert difference <= ROUNDING, one
 
@@ -132,8 +122,9 @@ def test_keys_reach_every_control(opened, name):
         assert change(before, stage.state) > 1e-3, one
         keys(stage, "tab")
     assert stage.focus == 0
-    keys(stage, "shift+tab")
-    assert stage.focus == len(stage.controls) - 1
+    for back in ("shift+tab", "b", "backtab"):
+        keys(stage, back)
+    assert stage.focus == -3 % len(stage.controls)
     keys(stage, "r")
     assert stage.state == start
 
@@ -153,60 +144,77 @@ def test_a_window_of_another_size_is_laid_out_again(opened, name):
     assert stage.state != before
 
 
-def test_events_that_come_together_make_one_picture(opened, monkeypatch):
-    """A window draws when it is idle; till then events only change the state."""
-    stage = opened("adjoint")
+@pytest.mark.parametrize("name", SCENES)
+def test_a_tiny_window_and_back(opened, name):
+    """It cannot be read, but it can be made larger again."""
+    stage = opened(name)
     stage.canvas.draw()
-    asked, computed = [], []
-    monkeypatch.setattr(stage.canvas, "draw_idle", lambda: asked.append(1))
-    compute = adjoint.compute
-    monkeypatch.setattr(adjoint, "compute", lambda s: computed.append(s) or compute(s))
-    slider = control(stage, Slider)
-    for index in range(20):
-        slider.take(index)
-    assert len(asked) >= 20 and not computed
+    before = [axes.bbox.bounds for axes in stage.axes]
+    for size in ((0.02, 0.02), (0.6, 0.3), (3, 0.5), (0.5, 4)):
+        stage.set_size_inches(size)
+        stage.canvas.draw()
+        for one in stage.controls:
+            move(stage, one)
+    stage.put(stage.scene.State())
+    stage.set_size_inches(play.SIZE)
     stage.canvas.draw()
-    assert computed == [stage.state] and slider.title.get_text() == "$\\theta_1$ = 1.45"
+    pixels = 0.01 * stage.bbox.width  # what Matplotlib's layout may keep of the one before
+    assert np.allclose([axes.bbox.bounds for axes in stage.axes], before, atol=pixels)
 
 
-def test_the_nearest_point_is_taken_and_a_far_one_is_not(opened):
-    stage = opened("adjoint")
-    stage.canvas.draw()
-    before = stage.state
-    second = control(stage, Point, 2)
-    drag(stage, np.add(second.pixels(), (0, 60)), np.add(second.pixels(), (0, 100)))
-    assert stage.state == before
-    drag(stage, np.add(second.pixels(), (5, 5)), np.add(second.pixels(), (0, 100)))
-    assert stage.controls[stage.focus] is second
-    assert [a != b for a, b in zip(stage.state.angles, before.angles)] == [0, 1, 0, 0]
-    drag(stage, second.pixels(), (5000, 5000))  # out of the window: as far as the panel goes
-    assert stage.state.angles[1] == pytest.approx(second.axes.get_ylim()[1])
+@pytest.mark.parametrize("name", SCENES)
+def test_no_letters_cover_others(opened, name):
+    """Neither in a large nor in a small window, where the sliders have gone to their ends."""
+    stage = opened(name)
+    sliders = [one for one in stage.controls if isinstance(one, Slider)]
+    for size, end in itertools.product([play.SIZE, (9, 5.6)], [0, -1]):
+        stage.set_size_inches(size)
+        for slider in sliders:
+            slider.take(range(len(slider.values))[end])
+        stage.canvas.draw()
+        written = [text for text in stage.findobj(Text) if text.get_text().strip()]
+        written = [text for text in written if text.get_visible() and not text.stale]
+        for a, b in itertools.combinations(written, 2):
+            common = Bbox.intersection(a.get_window_extent(), b.get_window_extent())
+            covers = common is not None and min(common.size) > 1
+            assert not covers, (size, a.get_text(), b.get_text())
 
 
-def test_s_saves_a_picture_and_says_where(opened, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", SCENES)
+def test_the_picture_of_the_chapter_is_as_new_as_the_scene(name, tmp_path, monkeypatch):
+    """Saving the scene leaves it alone, so it looks the same or is by another Matplotlib."""
+    kept = tmp_path / "figures" / f"play_{name}.png"
+    kept.parent.mkdir()
+    shutil.copy(cells.HERE.parent / "figures" / kept.name, kept)
+    before = kept.read_bytes()
     monkeypatch.chdir(tmp_path)
-    stage = opened("adjoint")
-    stage.canvas.draw()
-    window = pixels(stage)
-    (tmp_path / "adjoint_1.png").touch()
-    keys(stage, "s")
-    saved = sorted(path.name for path in tmp_path.iterdir())
-    assert saved == ["adjoint_1.png", "adjoint_2.png"]
-    assert stage.says.get_text() == f"Saved as {tmp_path / 'adjoint_2.png'}"
-    picture = plt.imread(tmp_path / "adjoint_2.png")
-    curve = (picture[:, :, :3] < 0.1).all(axis=2).mean()
-    assert curve == pytest.approx((window[:, :, :3] < 25).all(axis=2).mean(), rel=0.5)
-    keys(stage, "r", "up")
-    assert not stage.says.get_text().startswith("Saved")
-    assert pixels(stage).shape == window.shape
+    assert play.picture(name) == kept and not plt.get_fignums()
+    remedy = f"remove figures/{kept.name} and run: python tutorials/animations.py play_{name}"
+    assert kept.read_bytes() == before, remedy
 
 
-def test_a_picture_for_a_chapter(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "figures").mkdir()
-    path = play.picture("adjoint")
-    assert path == tmp_path / "figures" / "play_adjoint.png" and path.stat().st_size < 300_000
-    assert not plt.get_fignums()
+def pictures_in(chapter):
+    """Return the text of a chapter in one line, and {scene: words} of the pictures in it."""
+    text = re.sub(r"\n# ?", " ", chapter.read_text(encoding="utf-8"))
+    found = re.findall(r"!\[([^]]*)\]\(\.\./figures/play_(\w+)\.png\)", text)
+    return text, {name: words for words, name in found}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_chapter_names_its_scene_and_shows_it_with_its_words(name):
+    words = play.words_of(importlib.import_module(f"play.{name}"))
+    text, shown = pictures_in(cells.chapters()[play.SCENES[name][0]])
+    assert f"`python -m tutorials --play {name}`" in text and shown[name] == words
+
+
+def test_all_pictures_of_scenes_have_the_scene_s_words():
+    kept = {path.stem for path in (cells.HERE.parent / "figures").glob("play_*")}
+    assert kept == {f"play_{name}" for name in SCENES}
+    for chapter in cells.chapters().values():
+        text, shown = pictures_in(chapter)
+        assert set(re.findall(r"--play (\w+)`", text)) == shown.keys()
+        for name, words in shown.items():
+            assert words == play.words_of(importlib.import_module(f"play.{name}"))
 
 
 def test_errors_of_opening():
@@ -217,12 +225,13 @@ def test_errors_of_opening():
     assert not plt.get_fignums()
 
 
-def test_a_toolkit_that_is_missing(monkeypatch):
+@pytest.mark.parametrize("kind", [ImportError, RuntimeError])
+def test_a_toolkit_or_a_screen_that_is_missing(monkeypatch, kind):
     def fails(*arguments, **settings):
-        raise ImportError("Failed to import any qt binding")
+        raise kind("Invalid DISPLAY variable")
 
     monkeypatch.setattr(plt, "figure", fails)
-    with pytest.raises(play.NoWindowError, match="Failed to import any qt binding"):
+    with pytest.raises(play.NoWindowError, match=r"Invalid DISPLAY variable.*PyQt6"):
         play.show("adjoint")
 
 
@@ -249,100 +258,3 @@ def manager_with_windows(new_figure_manager):
         return Manager(figure.canvas, number)
 
     return new
-
-
-# The scenes
-
-
-def test_a_push_changes_the_loss_by_a_times_the_push_up_to_second_order():
-    """Half the push, a quarter of the rest: that is what a(t) is."""
-    for time in (0.3, 0.8, 1.0, 2.5):
-        for push in ((1.0, 0.0), (0.0, 1.0), (0.6, -0.8)):
-            rests = []
-            for size in (0.1, 0.05, 0.025):
-                moved = {"time": time, "push1": size * push[0], "push2": size * push[1]}
-                seen = adjoint.compute(adjoint.State(**moved))
-                rests.append(seen.losses[adjoint.WHOLE] - seen.tangent[adjoint.WHOLE])
-            assert rests[0] / rests[1] == pytest.approx(4, rel=0.1)
-            assert rests[1] / rests[2] == pytest.approx(4, rel=0.2)
-
-
-def test_the_adjoint_of_the_scene_is_the_gradient_of_the_library():
-    state = adjoint.State(time=1.7)
-    seen = adjoint.compute(state)
-
-    def loss(z0, theta):
-        z = odeint(adjoint.f, z0, adjoint.TIMES, theta, rtol=1e-9, atol=1e-10)
-        return 0.5 * np.sum((z[1:, 0] - np.array(state.angles)) ** 2)
-
-    at_start, gradient = grad(loss, (0, 1))(adjoint.START, np.array([state.theta1, state.theta2]))
-    assert seen.loss == pytest.approx(loss(adjoint.START, np.array(state[:2])), abs=1e-4)
-    assert np.allclose(seen.back[-1, 3:5], at_start, atol=1e-4)
-    assert np.allclose(seen.gradient, gradient, atol=1e-4)
-    times, a1 = seen.back[:, 0], seen.back[:, 3]
-    for i, time in enumerate(adjoint.TIMES[1:]):  # the jump is the miss
-        angle = seen.angle[adjoint.FINE == time][0]
-        after = a1[times == time] if i < 3 else np.array([0.0, a1[0]])
-        assert after[-1] - after[0] == pytest.approx(angle - state.angles[i], abs=1e-4)
-
-
-def test_steps_of_descent_lower_the_loss(opened):
-    stage = opened("adjoint")
-    stage.canvas.draw()
-    losses = [stage.seen.loss]
-    button = control(stage, Button)
-    middle = button.axes.bbox.min + button.axes.bbox.size / 2
-    for _ in range(5):
-        drag(stage, middle)
-        losses.append(stage.seen.loss)
-    assert (np.diff(losses) < 0).all() and losses[-1] < 0.5 * losses[0]
-    stage.canvas.draw()
-    assert control(stage, Slider).title.get_text() == f"$\\theta_1$ = {stage.state.theta1:.2f}"
-
-
-def test_a_dragged_push_is_drawn_with_its_path(opened):
-    stage = opened("adjoint")
-    stage.canvas.draw()
-    point = control(stage, Point)
-    drag(stage, point.pixels(), stage.panels["angle"].transData.transform((2.0, -1.7)))
-    assert stage.state.time == pytest.approx(2.0, abs=0.01)
-    path = next(line for line in stage.panels["angle"].lines if line.get_label() == "pushed")
-    xs, ys = path.get_data()
-    assert xs[1] == stage.state.time and ys[1] == pytest.approx(-1.7, abs=0.02)
-    assert ys[1] - ys[0] == pytest.approx(stage.state.push1, abs=1e-9)
-
-
-@pytest.mark.parametrize("method", ["Euler", "midpoint", "rk4"])
-def test_the_walk_is_the_library_s_and_stands_on_the_error_s_curve(method):
-    state = euler.State(t=0.5, y=1.3, h=4.5 / euler.NUMBERS[9], method=method)
-    seen = euler.compute(state)
-    n = int(euler.NUMBERS[9])
-    assert len(seen.accepted) == n and len(seen.rejected) == 0
-    solution = solve(euler.f, 1.3, np.linspace(0.5, 5, n + 1), method=euler.METHODS[method])
-    assert np.allclose(seen.accepted[:, 3], solution.y[1:], rtol=1e-12)
-    assert seen.step == pytest.approx(seen.steps[9])
-    assert seen.error == pytest.approx(seen.errors[9], rel=1e-9)
-    order = {"Euler": 1, "midpoint": 2, "rk4": 4}[method]
-    fine = np.polyfit(np.log(seen.steps[-6:]), np.log(seen.errors[-6:]), 1)
-    assert fine[0] == pytest.approx(order, abs=0.2)
-
-
-def test_rejected_steps_are_those_of_the_library():
-    for h, tolerance in ((2.0, 0.02), (0.5, 0.1), (1.0, 0.005)):
-        seen = euler.compute(euler.State(h=h, tolerance=tolerance, method="adaptive"))
-        options = {"rtol": tolerance, "atol": tolerance, "first_step": h}
-        solution = solve(euler.f, 1.0, [0.0, euler.END], method="heun_euler", **options)
-        assert len(seen.accepted) == solution.stats.accepted
-        assert len(seen.rejected) == solution.stats.rejected > 0
-        assert seen.accepted[-1, 3] == pytest.approx(solution.y[-1], rel=1e-12)
-
-
-def test_the_end_of_the_first_step_is_dragged(opened):
-    stage = opened("euler")
-    stage.canvas.draw()
-    end = control(stage, Point, 1)
-    place = stage.panels["field"].transData.transform((1.3, 2.0))
-    drag(stage, end.pixels(), place)
-    assert stage.state.h == pytest.approx(1.3, abs=0.01)
-    marked = stage.panels["error"].lines[-1].get_xdata()
-    assert marked[0] == stage.seen.step == 5 / 4  # four equal steps, at most that long

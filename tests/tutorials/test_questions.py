@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cells
 import pytest
+from test_cells import anchors
 
 PAGE = (Path(cells.HERE) / "QUESTIONS.md").read_text(encoding="utf-8")
 QUESTIONS = re.findall(r"^\*\*(.+?)\*\* (.+)\n→ (.+)$", PAGE, re.M)
@@ -26,5 +27,7 @@ def test_a_question(question, answer, links):
 
 def test_all_of_the_page_is_read():
     assert len(QUESTIONS) == PAGE.count("\n**") >= 20
+    beyond = re.findall(r"\(BEYOND\.md#([\w-]+)\)", PAGE)
+    assert beyond and set(beyond) <= anchors(cells.HERE / "BEYOND.md")
     assert len(QUESTIONS) == len({question for question, _, _ in QUESTIONS})
     assert not re.search(r"\$[^$]*\\[,;!{}|][^$]*\$", PAGE)  # an escape in Markdown

@@ -38,12 +38,17 @@ def figure_of(name):
     ------
     ValueError
         If there is no such scene.
+    NoWindowError
+        If Matplotlib's backend should open a window and cannot.
     """
     if name not in SCENES:
         raise ValueError(f"there is no scene {name!r}; the scenes are {', '.join(SCENES)}")
     scene = importlib.import_module(f".{name}", __name__)
     with plt.rc_context({**LETTERS, "toolbar": "None"}):
-        figure = plt.figure(FigureClass=Stage, figsize=SIZE, dpi=100, layout="none")
+        try:
+            figure = plt.figure(FigureClass=Stage, figsize=SIZE, dpi=100, layout="none")
+        except Exception as error:  # ImportError, RuntimeError, TclError: one for each toolkit
+            raise no_window(error) from error
         figure.begin(name, scene)
     return figure
 
@@ -58,10 +63,7 @@ def show(name):
     NoWindowError
         If there is no screen, or no toolkit that opens windows. The message says what to do.
     """
-    try:
-        figure = figure_of(name)
-    except ImportError as error:  # the toolkit that was asked for is missing, or has no screen
-        raise no_window(error) from error
+    figure = figure_of(name)
     if type(figure.canvas.manager).show is FigureManagerBase.show:
         plt.close(figure)
         raise no_window("it is for files, and is taken where no screen or no toolkit is found")
@@ -70,8 +72,9 @@ def show(name):
 
 def no_window(reason):
     """Return the error that says what was tried, and what to do."""
+    backend = get_backend().lower()  # "Agg" or "agg", as it was asked for
     return NoWindowError(
-        f"a scene needs a window, and Matplotlib's backend {get_backend()!r} opens none: {reason}."
+        f"a scene needs a window, and Matplotlib's backend {backend!r} opens none: {reason}."
         " On a machine with a screen: install a toolkit (python -m pip install PyQt6, or apt"
         " install python3-tk), and do not set MPLBACKEND. In a notebook: python -m pip install"
         " ipympl, and write %matplotlib widget before the scene is opened"
@@ -81,5 +84,9 @@ def no_window(reason):
 def picture(name):
     """Save a scene, as it is at the start, as ``figures/play_NAME.png`` with its words."""
     figure = figure_of(name)
-    words = figure.scene.__doc__.split("\n\n", 1)[1]
-    return save(figure, f"play_{name}", alt=" ".join(words.split()))
+    return save(figure, f"play_{name}", alt=words_of(figure.scene))
+
+
+def words_of(scene):
+    """Return what a scene's picture shows: its docstring without the first sentence."""
+    return " ".join(scene.__doc__.split("\n\n", 1)[1].split())

@@ -13,7 +13,7 @@ import numpy as np
 from tinyode import compiled, solve, vjp
 from tinyode.plotting import COLOURS
 
-from .stage import fit, line, title
+from .stage import line, scale, title
 
 MOSAIC = {  # rows of panels and controls, and their heights
     "angle angle angle loss loss": 5,
@@ -100,6 +100,7 @@ def paint(panels):
     tangent = line(right, "X--", color=BLUE, label="$L + a(t)$ push", **whole)
     for axes, place in ((top, "lower left"), (bottom, "upper right"), (right, "upper left")):
         axes.legend(loc=place)
+    fit_adjoint, fit_loss = scale(bottom, -1), scale(right, -0.5)
     above, between, beside = title(top), title(bottom), title(right)
 
     def draw(state, seen):
@@ -110,12 +111,11 @@ def paint(panels):
         held.set_data([state.time] * 2, seen.a)
         real.set_data(PARTS, seen.losses)
         tangent.set_data(PARTS, seen.tangent)
-        fit(bottom, -1, np.abs(seen.back[:, 3:5]).max())
-        fit(right, -0.5, seen.losses.max())
-        above.set_text(f"loss $L$ = {seen.loss:.3f}; push at $t$ = {state.time:.2f}")
-        between.set_text("$dL/d\\theta$ = ({:.3f}, {:.3f})".format(*seen.gradient))
-        numbers = seen.losses[WHOLE], seen.tangent[WHOLE]
-        beside.set_text("real {:.3f}; predicted {:.3f}".format(*numbers))
+        fit_adjoint(np.abs(seen.back[:, 3:5]).max())
+        fit_loss(seen.losses.max())
+        above.set_text(f"loss L = {seen.loss:.3f}; push at t = {state.time:.2f}")
+        between.set_text("dL/dθ = ({:.3f}, {:.3f})".format(*seen.gradient))
+        beside.set_text(f"real {seen.losses[WHOLE]:.3f}; predicted {seen.tangent[WHOLE]:.3f}")
 
     return draw
 
@@ -125,9 +125,9 @@ def controls(stage):
     stage.point("angle", lambda _, seen: (seen.path[0][1], seen.path[1][1]), push_to)
     for i in range(4):
         stage.point("angle", *observation(i), marker="X", color=RED)
-    stage.slider("theta1", "$\\theta_1$ = {:.2f}", np.linspace(0.5, 5, 91))
-    stage.slider("theta2", "$\\theta_2$ = {:.2f}", np.linspace(-1, 2, 61))
-    stage.slider("push2", "push of $z_2$: {:.2f}", np.linspace(-1, 1, 41))
+    stage.slider("theta1", "θ₁ = {:.2f}", np.linspace(0.5, 5, 91))
+    stage.slider("theta2", "θ₂ = {:.2f}", np.linspace(-1, 2, 61))
+    stage.slider("push2", "push of z₂: {:.2f}", np.linspace(-1, 1, 41))
     stage.button("descend", "a step of gradient descent", descend)
 
 

@@ -109,7 +109,8 @@ def paint(panels):
     rejected = line(field, "x--", label="rejected", **wrong)
     ticks = line(field, "|", color="black", markersize=14, markeredgewidth=2)
     wrong_ticks = line(field, "x", **wrong)
-    field.legend(loc="upper right", ncols=3, frameon=True, framealpha=1, edgecolor="white")
+    legend = {"loc": "upper right", "ncols": 3, "columnspacing": 1, "handlelength": 1.2}
+    field.legend(**legend, frameon=True, framealpha=1, edgecolor="white")
     errors = line(curve, color="black", linewidth=1.5)
     present = line(curve, "o:", color=COLOURS[4], markersize=13, markevery=[0])
     above, beside = title(field), title(curve)
@@ -132,12 +133,11 @@ def paint(panels):
 def controls(stage):
     """Add the start, the end of the first step, the method, and how fine it is."""
     stage.point("field", lambda state, seen: (state.t, state.y), start_at, color="black")
-    stage.point(
-        "field", lambda state, seen: seen.tried[0, 2:4], step_to, marker="D", color=COLOURS[4]
-    )
+    first_end = lambda state, seen: seen.tried[0, 2:4]
+    stage.point("field", first_end, step_to, marker="D", color=COLOURS[4])
     stage.choice("method", METHODS)
-    stage.slider("h", "step $h$ at most (adaptive: first) = {:.3f}", np.geomspace(0.05, 2.5, 60))
-    stage.slider("tolerance", "tolerance (adaptive) = {:.3f}", np.geomspace(1e-3, 1, 60))
+    stage.slider("h", "step ≤ {:.3f}", np.geomspace(0.05, 2.5, 60))
+    stage.slider("tolerance", "tolerance {:.3f}", np.geomspace(1e-3, 1, 60))
 
 
 def start_at(state, seen, t, y):

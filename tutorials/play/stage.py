@@ -15,30 +15,38 @@ its docstring
 ``paint(panels)``
     Makes the lines and texts, once, and returns the function ``draw(state, seen)``. This function
     gives them the data of what `compute` returned. What it changes is made with ``animated=True``.
+    A text with formulas (``$...$``) takes 3 ms each time that it changes, a plain one 1 ms.
 ``controls(stage)``
     Adds the sliders, choices, buttons and points, each with what it does to the state.
 
 An event changes the state, and asks the window for a new picture with ``draw_idle``. The window
 draws when it has no other event to handle. So many events that come together make one picture, in
 which `compute` is called once. What is not animated is kept as an image, the background. It is
-drawn again only where the window has another size, or a panel has other limits.
+drawn again only if the window has another size, so the limits of a panel are fixed; `scale` is for
+a panel that has to follow its data.
 """
 
+import textwrap
+import traceback
+import warnings
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backend_bases import key_press_handler
+from matplotlib import rcParams
+from matplotlib.backend_bases import MouseButton, key_press_handler
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
+from matplotlib.ticker import Formatter
 
 from .controls import REACH, Button, Choice, Point, Slider
 
 POINTS = 14  # the size of the letters: readable from the last row
 MARGINS = (0.01, 0.01, 0.98, 0.98)  # left, below, width, height, of the window
 ARROWS = {"left": (-1, 0), "right": (1, 0), "down": (0, -1), "up": (0, 1)}
-KEYS = "Tab: next control      arrows, Enter: move it      r: reset      s: save a picture"
+NUMBERS = 22  # points between the letters beside a panel and its ticks, for numbers that change
+WORDS = 100  # letters below the panels, at most: one line
+KEYS = "Tab: next control     b: back     arrows, Enter: move it     r: reset     s: save a picture"
 
 
 def line(axes, style="-", **settings):
@@ -51,15 +59,25 @@ def title(axes):
     return axes.set_title(" ", loc="left", animated=True)
 
 
-def fit(axes, bottom, largest):
-    """Let a panel reach from ``bottom * top`` to top, the next of 1, 2, 4, ... after ``largest``.
+def scale(axes, bottom):
+    """Return ``fit(largest)``, which lets a panel reach from ``bottom * top`` to top.
 
-    So it seldom changes while a point is dragged, and the three numbers beside it keep their width.
+    top is the next of 1, 2, 4, ... after ``largest``, so it seldom changes while a point is
+    dragged. The grid stays where it is, and only the numbers beside it change.
     """
-    top = 2.0 ** np.ceil(np.log2(max(largest, 1)))
-    if axes.get_ylim() != (bottom * top, top):
+    axes.set(ylim=(bottom, 1), yticks=[bottom, 0, 1], yticklabels=["", "0", ""])
+    axes.yaxis.labelpad = NUMBERS
+    beside = {"xycoords": "axes fraction", "xytext": (-7, 0), "textcoords": "offset points"}
+    style = {"horizontalalignment": "right", "verticalalignment": "center", "animated": True}
+    low, high = [axes.annotate("", (0, y), **beside, **style) for y in (0, 1)]
+
+    def fit(largest):
+        top = 2.0 ** np.ceil(np.log2(max(largest, 1)))
         axes.set(ylim=(bottom * top, top), yticks=[bottom * top, 0, top])
-        axes.yaxis.set_major_formatter("{x:4.1f}")
+        low.set_text(Formatter.fix_minus(f"{bottom * top:g}"))
+        high.set_text(f"{top:g}")
+
+    return fit
 
 
 class Stage(Figure):
@@ -71,6 +89,8 @@ class Stage(Figure):
         The present one; `change` and `put` replace it.
     seen
         What ``compute(state)`` returned; None where the state is newer.
+    good : tuple
+        The latest state that could be computed, and what was seen in it.
     panels : dict
         The axes, by their names in the scene's ``MOSAIC``.
     controls : list
@@ -83,8 +103,8 @@ class Stage(Figure):
     def begin(self, name, scene):
         """Build a scene in this figure, which has its canvas already."""
         self.name, self.scene, self.state = name, scene, scene.State()
-        self.seen, self.controls, self.focus, self.held = None, [], 0, None
-        self.shown, self.drawn_for = None, None
+        self.seen, self.good, self.controls, self.focus, self.held = None, None, [], 0, None
+        self.shown, self.drawn_for, self.laid_out_for = None, None, None
         rows, heights = [row.split() for row in scene.MOSAIC], list(scene.MOSAIC.values())
         self.panels = self.subplot_mosaic(rows, height_ratios=heights)
         self.says = self.supxlabel(KEYS, fontsize=POINTS, color="#444444")
@@ -107,6 +127,7 @@ class Stage(Figure):
             self.canvas.mpl_connect(event, function)
         self.canvas.mpl_disconnect(self.canvas.manager.key_press_handler_id)  # its s saves, too
         self.canvas.manager.set_window_title(name)
+        self.canvas.toolbar_visible = False  # ipympl has one, which would change the limits
 
     def slider(self, *arguments):
         """Add a `Slider`."""
@@ -134,77 +155,88 @@ class Stage(Figure):
         """Take a new state, and ask for its picture."""
         if state != self.state:
             self.state, self.seen = state, None
-            self.say(KEYS)
+            self.canvas.draw_idle()
 
-    def say(self, words):
-        """Ask for a new picture, with words below it."""
+    def write(self, words):
+        """Write words below the panels."""
         if words != self.says.get_text():
             self.says.set_text(words)
             self.drawn_for = None  # they are part of the background
-        self.canvas.draw_idle()
 
     def present(self):
-        """Return the present state, and what is to be seen in it."""
+        """Return the present state, and what is to be seen in it.
+
+        Where `compute` fails, the error is written below the panels, and once in the terminal with
+        its traceback; the scene goes back to the latest state that could be computed.
+        """
         if self.seen is None:
-            self.seen = self.scene.compute(self.state)
+            try:
+                self.seen = self.scene.compute(self.state)
+            except Exception as error:
+                if not self.good:
+                    raise
+                words = textwrap.shorten(f"{type(error).__name__}: {error}", WORDS)
+                if words != self.says.get_text():
+                    traceback.print_exception(type(error), error, error.__traceback__)
+                self.write(words)
+                self.state, self.seen = self.good
+            else:
+                self.write(KEYS)
+                self.good = self.state, self.seen
         return self.state, self.seen
 
     def draw(self, renderer):
-        """Draw the background as far as it is not what it was, and over it what moves."""
+        """Draw the background if it is not what it was, and over it what moves."""
         if not self.moving:  # a widget asks for a picture while the scene is being built
             return
-        if self.shown is not self.state:
-            self.shown, seen = self.present()
-            self.draw_seen(self.state, seen)
-            for control in self.controls:
-                control.follow(self.state)
+        state, seen = self.present()
+        if self.shown is not state:
+            self.shown = state
+            self.draw_seen(state, seen)
+        for control in self.controls:  # a widget may show a state that was refused
+            control.follow(state)
         if self.canvas.is_saving() or self.drawn_for != (*self.bbox.size, self.dpi):
             self.draw_all(renderer)
         else:
             renderer.restore_region(self.background)
-            for axes, limits in self.limits.items():
-                if limits != axes.viewLim.bounds:
-                    self.draw_again(axes, renderer)
         if not self.canvas.is_saving():  # a saved picture has what moves already
             for artist in self.moving:
                 artist.draw(renderer)
             self.stale = False
 
     def draw_all(self, renderer):
-        """Lay out the window and draw its background."""
-        ConstrainedLayoutEngine(rect=MARGINS, wspace=0.04).execute(self)
+        """Draw the background, and lay out the window if its size is new."""
+        inches = tuple(self.get_size_inches())
+        if self.laid_out_for != inches:
+            with warnings.catch_warnings():  # of a window that is too small for its panels
+                warnings.simplefilter("ignore", UserWarning)
+                ConstrainedLayoutEngine(rect=MARGINS, wspace=0.04).execute(self)
+            self.laid_out_for = inches
         super().draw(renderer)
         self.background = renderer.copy_from_bbox(self.bbox)
-        self.boxes = {axes: axes.get_tightbbox(renderer) for axes in self.axes}
-        self.limits = {axes: axes.viewLim.bounds for axes in self.axes}
         self.drawn_for = None if self.canvas.is_saving() else (*self.bbox.size, self.dpi)
-
-    def draw_again(self, axes, renderer):
-        """Draw the background of one panel, whose limits have changed."""
-        self.patch.set_clip_box(self.boxes[axes].padded(2))
-        self.patch.draw(renderer)
-        self.patch.set_clip_box(None)
-        axes.draw(renderer)
-        self.background = renderer.copy_from_bbox(self.bbox)
-        numbers = axes.xaxis.get_tightbbox(renderer), axes.yaxis.get_tightbbox(renderer)
-        self.boxes[axes] = Bbox.union([self.boxes[axes], *filter(None, numbers)])
-        self.limits[axes] = axes.viewLim.bounds
 
     # The mouse and the keys; Matplotlib's widgets get the same events
 
     def press(self, event):
         """Take hold of the point under the mouse, and give what is there the focus."""
-        points = [c for c in self.controls if isinstance(c, Point) and c.axes is event.inaxes]
-        nearest = min(points, key=lambda point: point.distance(event), default=None)
-        if nearest and nearest.distance(event) <= REACH:
-            self.held = nearest
-            self.give_focus(self.controls.index(nearest))
+        if event.button != 1:
+            return
+        points = [c for c in self.controls if isinstance(c, Point)]
+        points = [point for point in points if event.inaxes in (point.axes, None)]
+        near = [point for point in points if point.distance(event) <= REACH]
+        if near:  # outside of all panels, too: half of a point may lie there
+            self.held = min(near, key=lambda point: point.distance(event))
+            self.give_focus(self.controls.index(self.held))
         for i, control in enumerate(self.controls):
             if not isinstance(control, Point) and control.axes is event.inaxes:
                 self.give_focus(i)
 
     def drag(self, event):
         """Move the point that is held."""
+        buttons = getattr(event, "buttons", None)  # from Matplotlib 3.10 on
+        if buttons is not None and MouseButton.LEFT not in buttons:
+            self.held = None  # it was let go where the window did not see it
         if self.held:
             self.held.drag((event.x, event.y))
 
@@ -215,7 +247,7 @@ class Stage(Figure):
     def key(self, event):
         """Do what a key does: on the control that has the focus, or for all."""
         control, key = self.controls[self.focus], event.key or ""
-        if key.endswith("tab"):  # with Shift it has another name in each toolkit
+        if key == "b" or key.endswith("tab"):  # Shift+Tab has many names; Qt has none
             self.give_focus((self.focus + (1 if key == "tab" else -1)) % len(self.controls))
         elif key in ARROWS:
             control.arrow(*ARROWS[key])
@@ -224,9 +256,10 @@ class Stage(Figure):
         elif key == "r":
             self.put(self.scene.State())
         elif key == "s":
-            self.say(f"Saved as {self.save_beside()}")
-        else:
-            key_press_handler(event)  # f: the whole screen, q: close
+            self.write(self.save_beside())
+            self.canvas.draw_idle()
+        elif key in rcParams["keymap.fullscreen"] + rcParams["keymap.quit"]:
+            key_press_handler(event)  # its other keys would change the axes
 
     def give_focus(self, index):
         """Give a control the focus, and show that it has it."""
@@ -236,9 +269,12 @@ class Stage(Figure):
         self.canvas.draw_idle()
 
     def save_beside(self):
-        """Save the picture under the first name that is free in this folder; return its path."""
+        """Save the picture under the first name that is free in this folder; say how it went."""
         number = 1
         while (path := Path.cwd() / f"{self.name}_{number}.png").exists():
             number += 1
-        self.savefig(path)
-        return path
+        try:
+            self.savefig(path)
+        except OSError as error:
+            return f"Not saved: {error}"
+        return f"Saved as {path}"

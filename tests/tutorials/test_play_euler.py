@@ -1,0 +1,45 @@
+"""The scene euler: its steps are the library's, those that are rejected too."""
+
+import numpy as np
+import pytest
+from play import euler
+from play.controls import Point
+from test_play import control, drag
+
+from tinyode import solve
+
+
+@pytest.mark.parametrize("method", ["Euler", "midpoint", "rk4"])
+def test_the_walk_is_the_library_s_and_stands_on_the_error_s_curve(method):
+    state = euler.State(t=0.5, y=1.3, h=4.5 / euler.NUMBERS[9], method=method)
+    seen = euler.compute(state)
+    n = int(euler.NUMBERS[9])
+    assert len(seen.accepted) == n and len(seen.rejected) == 0
+    solution = solve(euler.f, 1.3, np.linspace(0.5, 5, n + 1), method=euler.METHODS[method])
+    assert np.allclose(seen.accepted[:, 3], solution.y[1:], rtol=1e-12)
+    assert seen.step == pytest.approx(seen.steps[9])
+    assert seen.error == pytest.approx(seen.errors[9], rel=1e-9)
+    order = {"Euler": 1, "midpoint": 2, "rk4": 4}[method]
+    fine = np.polyfit(np.log(seen.steps[-6:]), np.log(seen.errors[-6:]), 1)
+    assert fine[0] == pytest.approx(order, abs=0.2)
+
+
+def test_rejected_steps_are_those_of_the_library():
+    for h, tolerance in ((2.0, 0.02), (0.5, 0.1), (1.0, 0.005)):
+        seen = euler.compute(euler.State(h=h, tolerance=tolerance, method="adaptive"))
+        options = {"rtol": tolerance, "atol": tolerance, "first_step": h}
+        solution = solve(euler.f, 1.0, [0.0, euler.END], method="heun_euler", **options)
+        assert len(seen.accepted) == solution.stats.accepted
+        assert len(seen.rejected) == solution.stats.rejected > 0
+        assert seen.accepted[-1, 3] == pytest.approx(solution.y[-1], rel=1e-12)
+
+
+def test_the_end_of_the_first_step_is_dragged(opened):
+    stage = opened("euler")
+    stage.canvas.draw()
+    end = control(stage, Point, 1)
+    place = stage.panels["field"].transData.transform((1.3, 2.0))
+    drag(stage, end.pixels(), place)
+    assert stage.state.h == pytest.approx(1.3, abs=0.01)
+    marked = stage.panels["error"].lines[-1].get_xdata()
+    assert marked[0] == stage.seen.step == 5 / 4  # four equal steps, at most that long
