@@ -1,4 +1,4 @@
-"""Hypothesis is deterministic where CI is set, and random at a desk.
+"""Hypothesis is deterministic where CI is set, and random at a desk. No test opens a window.
 
 A failing example is printed, so that it can be repeated.
 """
@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import HealthCheck, settings
 
+os.environ["MPLBACKEND"] = "agg"
 settings.register_profile(
     "desk",
     max_examples=25,

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
 
 from PIL import Image  # noqa: E402
 

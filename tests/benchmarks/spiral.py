@@ -1,12 +1,12 @@
 """Fit a spiral by a neural ODE in 300 steps of Adam, by tinyode and its peers, and draw the race.
 
 Each runs in a process of its own. ``python tests/benchmarks/spiral.py`` writes
-``figures/gradients_spiral.png`` if all three are installed. The problem is that of torchdiffeq's demonstration: y' = A^T y^3
-from (2, 0), 1000 observations up to t = 25; a network of 50 hidden units on y^3, fitted to 20
-windows of 10 observations drawn for each step; one step of rk4_38, which is what torchdiffeq calls
-rk4, from observation to observation (diffrax has none of order 4, and takes Tsit5), gradients
-through the solver. Imports and compilation count. The losses of tinyode and torchdiffeq agree to
-rounding.
+``figures/gradients_spiral.png`` if all three are installed. The problem is that of torchdiffeq's
+demonstration: y' = A^T y^3 from (2, 0), 1000 observations up to t = 25; a network of 50 hidden
+units on y^3, fitted to 20 windows of 10 observations drawn for each step; one step of rk4_38, which
+is what torchdiffeq calls rk4, from observation to observation (diffrax has none of order 4, and
+takes Tsit5), gradients through the solver. Imports and compilation count. The losses of tinyode and
+torchdiffeq agree to rounding.
 """
 
 import importlib.util

@@ -5,8 +5,6 @@ import io
 import pytest
 
 matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
-import matplotlib.pyplot  # noqa: E402
 
 from tinyode import plotting  # noqa: E402
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
 
 from matplotlib.path import Path  # noqa: E402
 
