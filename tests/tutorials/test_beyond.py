@@ -250,7 +250,7 @@ Agrees to 1e-6: `y`.
 What changes
 
 * **tinyode**: it has two numbers. `len(y)` → `2`, `y[2]` → raises `IndexError` about `range`
-* **tinyode**: by default the last is taken. `i` of `last` is `-1` by default, `y` of `last` has no default.
+* **tinyode**: the last: `i` of `last` is `-1` by default, `y` of `last` has no default.
 """
 
 
