@@ -58,8 +58,9 @@ for python in "${pythons[@]}"; do
     row "$python" 2.0.0 numpy==2.0.0 "$@" # the oldest that setup.cfg allows
     for minor in $(seq "$latest"); do row "$python" "2.$minor" "numpy==2.$minor.*" "$@"; done
 done
-# The peers' tests, with the Python and the PyTorch with which their pages were written.
+# The peers' tests, with the versions that BEYOND.md names.
 if python=$(find_python 3.11); then
-    row "$python" peers "scipy jax diffrax torch==2.13.0 torchdiffeq" -m peers
+    peers=$(sed -n 's/^python -m pip install \(jax==.*\)/\1/p' tutorials/BEYOND.md)
+    row "$python" peers "$peers" -m peers
 fi
 exit $((failed || !tested))

@@ -19,7 +19,7 @@ import pytest
 PAGE = (Path(cells.HERE) / "BEYOND.md").read_text(encoding="utf-8")
 IMPORTS = {  # what a block begins with -> what it needs
     "tinyode": ("tinyode",),
-    "JAX with diffrax": ("jax", "diffrax"),
+    "JAX with diffrax": ("jax", "diffrax", "optax"),
     "PyTorch with torchdiffeq": ("torch", "torchdiffeq", "scipy"),
 }
 NAMED = {  # how a line of "What changes" begins -> whose block it is about
@@ -30,7 +30,8 @@ NAMED = {  # how a line of "What changes" begins -> whose block it is about
     "torchdiffeq": "PyTorch with torchdiffeq",
 }
 FIRST = ("The field", "Several times")  # which all other sections need
-CLAIM = re.compile(r"`([^`]+)` → (raises |warns )?`([^`]+)`")
+CLAIM = re.compile(r"`([^`]+)` → (raises |warns )?`([^`]+)`(?: about `([^`]+)`)?")
+DEFAULT = re.compile(r"`(\w+)` of `([\w.]+)` (?:is `([^`]+)` by default|has no default)")
 AGREEMENT = re.compile(r"^Agrees to (\d+e-\d+)(?:, without (\w+))?: (`\w+`(?:, `\w+`)*)\.$", re.M)
 
 
@@ -56,12 +57,6 @@ def read(page):
 SECTIONS = read(PAGE)
 EACH = pytest.mark.parametrize("heading", SECTIONS)
 PEERS = pytest.mark.parametrize("library", list(IMPORTS)[1:])
-
-
-def default(function, name):
-    """Return the default of an argument, which stands so in the page."""
-    found = inspect.signature(function).parameters[name].default
-    return "none" if found is inspect.Parameter.empty else found
 
 
 def as_new(library):
@@ -95,7 +90,7 @@ def of_page(heading, library):
         return run([block], library, dict(of_page(before[-1], library)))
     as_new(library)
     blocks = [SECTIONS[first].blocks[library] for first in before]
-    return run([*blocks, block], library, {"default": default})
+    return run([*blocks, block], library, {})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -130,24 +125,37 @@ def disagreements(section, library, ours, theirs):
 
 
 def said(expression, names):
-    """Return what Python prints, how the warnings and the error are called, by the words for it."""
+    """Return what Python prints, warns and raises: pairs of a name and a message, by the words."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
             value = str(eval(expression, names))
         except Exception as error:
-            return {"raises ": [kind.__name__.lstrip("_") for kind in type(error).__mro__]}
-    return {"": [value], "warns ": [warning.category.__name__ for warning in warned]}
+            kinds = [kind.__name__.lstrip("_") for kind in type(error).__mro__]
+            return {"raises ": [(kind, str(error)) for kind in kinds]}
+    return {
+        "": [(value, "")],
+        "warns ": [(warning.category.__name__, str(warning.message)) for warning in warned],
+    }
+
+
+def default(function, name, names):
+    """Return what is printed for the default of an argument, and nothing if it has none."""
+    found = inspect.signature(eval(function, names)).parameters[name].default
+    return "" if found is inspect.Parameter.empty else str(found)
 
 
 def wrong_claims(section, library, names):
     """Return the claims about a library that do not hold, each with what Python says instead."""
     found = []
-    for named, change in section.changes:
-        for expression, how, expected in CLAIM.findall(change) if NAMED[named] == library else ():
+    for change in [change for named, change in section.changes if NAMED[named] == library]:
+        for expression, how, expected, word in CLAIM.findall(change):
             answer = said(expression, names)
-            if expected not in answer.get(how, []):
-                found.append((expression, how + expected, answer))
+            if not any(expected == name and word in said for name, said in answer.get(how, [])):
+                found.append((expression, how + expected, word, answer))
+        for argument, function, expected in DEFAULT.findall(change):
+            if (is_by_default := default(function, argument, names)) != expected:
+                found.append((argument, function, expected, is_by_default))
     return found
 
 
@@ -193,22 +201,29 @@ def test_a_section_is_whole(heading):
     assert any(left_out is None for _, left_out, _ in section.agreements)
     assert len(section.changes) == section.bullets >= 2
     for _, change in section.changes:
-        assert len(CLAIM.findall(change)) == change.count("→") >= 1, change
+        assert len(CLAIM.findall(change)) == change.count("→"), change
+        assert len(DEFAULT.findall(change)) == change.count("` of `"), change
+        assert change.count("→") + change.count("` of `") >= 1, change
     for block in section.blocks.values():
-        assert len(block.splitlines()) <= 12 and max(map(len, block.splitlines())) <= 100
+        assert len(block.splitlines()) <= 14 and max(map(len, block.splitlines())) <= 100
+
+
+def anchor(heading):
+    """Return how a code host calls a heading in a link."""
+    return heading.lower().replace(",", "").replace(" ", "-")
 
 
 def test_the_table_names_each_section_and_what_is_in_its_blocks():
     rows = re.findall(r"^\| \[(.+?)\]\(#(.+?)\) \| (.+) \| (.+) \| (.+) \|$", PAGE, re.M)
     assert [row[0] for row in rows] == list(SECTIONS)
     for heading, link, *lines in rows:
-        assert link == heading.lower().replace(" ", "-")
+        assert link == anchor(heading)
         for line, block in zip(lines, SECTIONS[heading].blocks.values()):
             assert re.sub(r"^`|`$", "", line) in block, (heading, line)
 
 
 def test_its_links_lead_somewhere():
-    anchors = {h.lower().replace(" ", "-") for h in re.findall(r"^## (.+)$", PAGE, re.M)}
+    anchors = {anchor(heading) for heading in re.findall(r"^## (.+)$", PAGE, re.M)}
     prose = re.sub(r"```.*?```|`[^`\n]*`", "", PAGE, flags=re.S)
     for link in re.findall(r"\]\(([^)]+)\)", prose):
         assert link[1:] in anchors if link[0] == "#" else (Path(cells.HERE) / link).exists(), link
@@ -222,6 +237,7 @@ SMALL = """
 ```python
 # tinyode
 y = [1.0, 2.0]
+last = lambda y, i=-1: y[i]
 ```
 
 ```python
@@ -233,7 +249,8 @@ Agrees to 1e-6: `y`.
 
 What changes
 
-* **tinyode**: it has two numbers. `len(y)` → `2`, `y[2]` → raises `IndexError`
+* **tinyode**: it has two numbers. `len(y)` → `2`, `y[2]` → raises `IndexError` about `range`
+* **tinyode**: the last: `i` of `last` is `-1` by default, `y` of `last` has no default.
 """
 
 
@@ -247,6 +264,9 @@ What changes
         ("y[2]", "y[1]"),
         ("`IndexError`", "`KeyError`"),
         ("raises", "warns"),
+        ("`range`", "`size`"),
+        ("`-1`", "`0`"),
+        ("`y` of `last` has no default", "`y` of `last` is `1` by default"),
         ("`len(y)`", "`length(y)`"),
     ],
 )
