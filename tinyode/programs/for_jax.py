@@ -32,6 +32,7 @@ IN_HELPERS = {
     ),
     r"if np\.any\((.+)\):\n +raise .+$": r"g = np.where(\1, np.nan, g)",
 }
+CHOOSING = {np.where, np.select, np.choose}  # by bools or whole numbers, which must stay so
 
 
 class WriterForJax(Writer):
@@ -68,11 +69,11 @@ class WriterForJax(Writer):
 
 
 def _is_widened(call):
-    """Whether a function makes float64 although nothing that it is given is float64."""
-    if isinstance(call.function, Method) or call.results[0].dtype != FLOAT64:  # x.astype(float)
+    """Whether a function makes float64, although no array that it is given is float64."""
+    if isinstance(call.function, Method) or call.function in CHOOSING:  # x.astype(float)
         return False
-    numbers = [x for x in call.arguments if isinstance(x, (Symbol, np.ndarray, np.generic, float))]
-    return all([getattr(x, "dtype", FLOAT64) != FLOAT64 for x in numbers])
+    arrays = [x for x in call.arguments if isinstance(x, (Symbol, np.ndarray, np.generic))]
+    return call.results[0].dtype == FLOAT64 and all([x.dtype != FLOAT64 for x in arrays])
 
 
 def missing(source: str) -> str | None:
