@@ -27,6 +27,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from .. import tree
 from ..autodiff.checks import as_primal
 from ..names import names_of_parameters, paths_of_leaves
@@ -59,7 +61,7 @@ class Program:
         self, source: str, constants: dict[str, Array], name: str, for_jax: tuple | None = None
     ) -> None:
         self._without_constants, self.constants, self.__name__ = source, constants, name
-        self._for_jax = for_jax  # source and constants; None if these are for JAX
+        self._for_jax = for_jax  # source and constants, if `to` is to make a program of them
         filename = f"<program of {name}, {next(_numbers)}>"
         # tracebacks find the lines of the program there
         linecache.cache[filename] = len(source), None, source.splitlines(True), filename
@@ -68,7 +70,7 @@ class Program:
         namespace.update(constants)
         self.call: Callable = namespace[name]
         weakref.finalize(self.call, linecache.cache.pop, filename, None)
-        if for_jax is None:
+        if namespace["np"] is not np:
             self.call = without_derivative(self.call, name)
 
     @functools.cached_property
