@@ -154,3 +154,6 @@ def test_where_jax_does_otherwise():
         assert_agree(run(x, np.ones(1)), (x[2:], (np.zeros(3),)))
     sums = program(lambda x: np.cumsum(np.floor(x).astype(np.int32)), x)
     assert (sums(x).dtype, sums.to(MODULE)(x).dtype) == (np.int64, np.int32)
+    single = x.astype(np.float32)
+    chosen = program(lambda x: np.where(x > 8, x, np.arange(3)), single)
+    assert (chosen(single).dtype, chosen.to(MODULE)(single).dtype) == (np.float64, np.float32)

@@ -48,7 +48,7 @@ class Program:
     Attributes
     ----------
     source : str
-        Runs where there is nothing but NumPy, or nothing but JAX; see `to`. The arrays that the
+        Runs where there is nothing but NumPy; that of `to` needs JAX and NumPy. The arrays that the
         function closes over are written into it, as they are when it is first asked for.
     constants : dict
         The arrays that the function closes over, by their names in the source: the arrays
@@ -92,9 +92,9 @@ class Program:
         other first lines, but for what JAX cannot do (see `for_jax`). JAX refuses to differentiate
         it. For a derivative give JAX the pullback:
 
-            >>> value = program(f, *example).to("jax.numpy")
-            >>> in_jax = jax.custom_vjp(value)
-            >>> in_jax.defvjp(lambda *x: (value(*x), x), lambda x, g: made(*x, g)[1])
+            >>> alone = program(f, *example).to("jax.numpy")
+            >>> in_jax = jax.custom_vjp(alone)
+            >>> in_jax.defvjp(lambda *x: (alone(*x), x), lambda x, g: made(*x, g)[1])
             >>> jax.grad(lambda x: in_jax(x).sum())
 
         Parameters
@@ -105,14 +105,14 @@ class Program:
         Notes
         -----
         The derivative is refused because the text has the values of f alone. JAX would not know of
-        `stop_gradient` and `custom_vjp`. At a corner it has another derivative than tinyode: that
-        of the norm at 0 is NaN there and 0 here, that of abs 1 and 0. A copy of the source is text
-        like any other, so JAX differentiates that.
+        `stop_gradient` and `custom_vjp`. At a corner it has another derivative than tinyode. At
+        0 that of the norm is NaN in JAX and 0 in tinyode; that of abs is 1 in JAX and 0 in tinyode.
+        A copy of the source is text like any other, so JAX differentiates that.
 
         The numbers are those of NumPy up to rounding, if
         ``jax.config.update("jax_enable_x64", True)`` has been called before. JAX computes in
-        float32 otherwise. `np.cumsum` and `np.cumprod` of int32 stay int32 in JAX. An error that
-        NumPy raises because of a value cannot be raised in JAX. There the result has NaN or
+        float32 otherwise. `np.cumsum` and `np.cumprod` of int32 stay int32 in JAX, and `np.where`
+        of float32 and whole numbers stays float32. An error that NumPy raises because of a value cannot be raised in JAX. There the result has NaN or
         infinity (a singular matrix, the derivative of eigenvectors that are not unique). An index
         outside an array, if it is computed, reads the nearest element inside, and the pullback
         leaves its cotangent out. `np.partition` may order the elements on either side otherwise.
