@@ -105,19 +105,22 @@ class Program:
         Notes
         -----
         The derivative is refused because the text has the values of f alone. JAX would not know of
-        `stop_gradient` and `custom_vjp`. At a corner it has another derivative than tinyode. At
-        0 that of the norm is NaN in JAX and 0 in tinyode; that of abs is 1 in JAX and 0 in tinyode.
+        `stop_gradient` and `custom_vjp`. At a corner JAX has another derivative than tinyode. At 0
+        that of the norm is NaN in JAX and 0 in tinyode; that of abs is 1 in JAX and 0 in tinyode.
         A copy of the source is text like any other, so JAX differentiates that.
 
         The numbers are those of NumPy up to rounding, if
         ``jax.config.update("jax_enable_x64", True)`` has been called before. JAX computes in
         float32 otherwise. `np.cumsum` and `np.cumprod` of int32 stay int32 in JAX, and `np.where`
-        of float32 and whole numbers stays float32. An error that NumPy raises because of a value cannot be raised in JAX. There the result has NaN or
-        infinity (a singular matrix, the derivative of eigenvectors that are not unique). An index
-        outside an array, if it is computed, reads the nearest element inside, and the pullback
-        leaves its cotangent out. `np.partition` may order the elements on either side otherwise.
+        of float32 and whole numbers stays float32.
 
-        Each function with a rule runs in JAX, as the tests use it. JAX refuses
+        An error that NumPy raises because of a value cannot be raised in JAX. There the result has
+        NaN or infinity (a singular matrix, the derivative of eigenvectors that are not unique). An
+        index outside an array, if it is computed, reads the nearest element inside, and the
+        pullback leaves its cotangent out. `np.partition` may order the elements on either side
+        otherwise.
+
+        Each function with a rule runs in JAX in the way in which the tests use it. JAX refuses
 
         * a list as an operand of a function without a derivative: write
           ``np.searchsorted(np.array([0.0, 1.0]), x)``;
