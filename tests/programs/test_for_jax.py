@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import test_under_jax as under_jax
-from test_under_jax import MODULE, A, assert_agree, failures, jax, pendulum
+from test_under_jax import MODULE, A, assert_agree, jax, pendulum
 
 from tinyode import custom_vjp, program, stop_gradient, tree, vjp
 from tutorials import cells
@@ -93,12 +93,19 @@ def test_constants_are_those_of_the_call():
 
 
 @pytest.mark.parametrize("title", ["np", "numpy", "type", "tuple", "slice"])
-def test_a_function_with_a_name_that_the_text_needs(title):
-    def f(x, type, tuple, numpy):
-        return x[[0, 0, 1]][1:] * np.int64(3) * type * tuple * numpy
+def test_names_that_the_text_needs(title):
+    """The function, an argument and arrays that it closes over may have them."""
+    type, tuple, slice = np.array([2.0, 3.0]), np.array([1.0, 2.0]), np.array([4.0, 5.0])
+
+    def f(x, numpy, np_=np):
+        return x[[0, 0, 1]][1:] * np_.int64(3) * type * tuple * numpy * slice
 
     f.__name__ = title
-    assert failures(f, lambda rng: [*rng.normal(size=(4, 2))]) == {}
+    x, g = np.array([0.2, 0.3]), np.array([1.0, 2.0])
+    here = program(f, x, 0.5, vjp=True)
+    there = here.to(MODULE)
+    for run in (there, jax.jit(there), lambda *x: under_jax.pasted(there)(*map(np.asarray, x))):
+        assert_agree(run(x, 0.5, g), here(x, 0.5, g))
 
 
 def test_chapter_5_ends_with_it():
