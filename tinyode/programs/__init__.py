@@ -9,6 +9,7 @@ Here it is written once. Read in this order:
 - `simplify`: what of the list is left out; `numbers`: small vectors taken apart;
 - `source`: the list as text; `memory`: which lines use memory again;
 - `program`: the text as a function, for users to read;
+- `for_jax`: the text for JAX;
 - `compiled`: a program for each kind of arguments, for users to call; `field`: one for the solvers,
   on flat vectors; `constants`: what of a constant argument makes another kind; `thrown_away`: a
   warning.

@@ -20,14 +20,11 @@ How f is recorded stands in `twice`, what is left out in `simplify`, how a line 
 
 import builtins
 import functools
-import importlib
 import itertools
 import keyword
 import linecache
-import re
 import weakref
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -36,25 +33,13 @@ from .. import tree
 from ..autodiff.checks import as_primal
 from ..names import names_of_parameters, paths_of_leaves
 from ..types import Array, Tree
+from .for_jax import WriterForJax, missing, without_derivative
 from .simplify import simplified, split
-from .source import HEADER, Writer, with_constants
+from .source import USED, Writer, with_constants
 from .symbol import Symbol
 from .twice import recorded
 
 _numbers = itertools.count(1)  # of the programs, for the names of their files
-# What takes the places of lines that `jax.jit` refuses. They write into an array (those of
-# `memory.plan` and of the helpers `place` and `scatter`), or may raise an error (`check_columns`).
-# A whole number of NumPy is no constant there, as an axis must be, so it becomes one of Python's.
-FOR_JAX = {
-    HEADER: "import jax.numpy as np\n",
-    r"np\.u?int\d+\((-?\d+)\)": r"(\1)",
-    r"^( *)(.+), out=(\w+)\)": r"\1\3 = \2)",
-    r"result\[index\] = c$": "result = result.at[index].set(c)",
-    r"np\.add\.at\(result, index, c\)$": (
-        "result = result.at[index if type(index) is tuple else (index,)].add(c)"
-    ),
-    r"if np\.any\((.+)\):\n +raise .+$": r"g = np.where(\1, np.nan, g)",
-}
 
 
 class Program:
@@ -63,7 +48,7 @@ class Program:
     Attributes
     ----------
     source : str
-        Runs where there is nothing but NumPy, or nothing but JAX; see `to`. The arrays that the
+        Runs where there is nothing but NumPy; that of `to` needs JAX and NumPy. The arrays that the
         function closes over are written into it, as they are when it is first asked for.
     constants : dict
         The arrays that the function closes over, by their names in the source: the arrays
@@ -72,17 +57,21 @@ class Program:
 
     constants: dict[str, Array]
 
-    def __init__(self, source: str, constants: dict[str, Array], name: str) -> None:
+    def __init__(
+        self, source: str, constants: dict[str, Array], name: str, for_jax: tuple | None = None
+    ) -> None:
         self._without_constants, self.constants, self.__name__ = source, constants, name
+        self._for_jax = for_jax  # source and constants, if `to` is to make a program of them
         filename = f"<program of {name}, {next(_numbers)}>"
         # tracebacks find the lines of the program there
         linecache.cache[filename] = len(source), None, source.splitlines(True), filename
         namespace: dict[str, Any] = {}
         exec(builtins.compile(source, filename, "exec"), namespace)
+        namespace.update(constants)
         self.call: Callable = namespace[name]
-        there = namespace["np"]  # for another library than NumPy the constants are its arrays
-        namespace.update(constants if there is np else tree.map(there.asarray, constants))
         weakref.finalize(self.call, linecache.cache.pop, filename, None)
+        if namespace["np"] is not np:
+            self.call = without_derivative(self.call, name)
 
     @functools.cached_property
     def source(self) -> str:
@@ -99,8 +88,14 @@ class Program:
             >>> made = program(f, *example, vjp=True).to("jax.numpy")
             >>> value, cotangents = jax.jit(made)(*args, g)
 
-        It can be called, and given to `jax.jit`, `jax.vmap` and `jax.grad`. Its source is that of
-        NumPy with another first line, but for the lines that write into an array.
+        It can be called, and given to `jax.jit` and `jax.vmap`. Its source is that of NumPy with
+        other first lines, but for what JAX cannot do (see `for_jax`). JAX refuses to differentiate
+        it. For a derivative give JAX the pullback:
+
+            >>> alone = program(f, *example).to("jax.numpy")
+            >>> in_jax = jax.custom_vjp(alone)
+            >>> in_jax.defvjp(lambda *x: (alone(*x), x), lambda x, g: made(*x, g)[1])
+            >>> jax.grad(lambda x: in_jax(x).sum())
 
         Parameters
         ----------
@@ -109,18 +104,28 @@ class Program:
 
         Notes
         -----
-        The numbers are those of NumPy up to rounding. JAX computes in float32, unless
-        ``jax.config.update("jax_enable_x64", True)`` has been called. An error that NumPy raises
-        because of a value cannot be raised in JAX. There the result has NaN or infinity (a singular
-        matrix, the derivative of eigenvectors that are not unique). An index outside an array, if
-        it is computed, is taken as the nearest one inside. `np.partition` may order the elements on
-        either side otherwise.
+        The derivative is refused because the text has the values of f alone. JAX would not know of
+        `stop_gradient` and `custom_vjp`. At a corner JAX has another derivative than tinyode. At 0
+        that of the norm is NaN in JAX and 0 in tinyode; that of abs is 1 in JAX and 0 in tinyode.
+        A copy of the source is text like any other, so JAX differentiates that.
 
-        Every function with a rule runs in JAX, if a program of it can be made. But JAX refuses
+        The numbers are those of NumPy up to rounding, if
+        ``jax.config.update("jax_enable_x64", True)`` has been called before. JAX computes in
+        float32 otherwise. `np.cumsum` and `np.cumprod` of int32 stay int32 in JAX, and `np.where`
+        of float32 and whole numbers stays float32.
 
-        * axes or a shape in an array: write a tuple, ``np.transpose(x, (1, 0))``;
+        An error that NumPy raises because of a value cannot be raised in JAX. There the result has
+        NaN or infinity (a singular matrix, the derivative of eigenvectors that are not unique). An
+        index outside an array, if it is computed, reads the nearest element inside, and the
+        pullback leaves its cotangent out. `np.partition` may order the elements on either side
+        otherwise.
+
+        Each function with a rule runs in JAX in the way in which the tests use it. JAX refuses
+
         * a list as an operand of a function without a derivative: write
-          ``np.searchsorted(np.array([0.0, 1.0]), x)``.
+          ``np.searchsorted(np.array([0.0, 1.0]), x)``;
+        * in `jax.jit`, `np.choose` by an index that is computed, if it has no ``mode="clip"``;
+        * several places in `np.partition`, and ``kind`` in `np.argsort`.
 
         Raises
         ------
@@ -136,24 +141,22 @@ class Program:
                 f"Program.to: module must be 'jax.numpy'; got {module!r:.60}. For another library"
                 " change the first line of the source"
             )
-        there, text = importlib.import_module(module), self._without_constants
-        for pattern, instead in FOR_JAX.items():
-            text = re.sub(pattern, instead, text, flags=re.MULTILINE)
-        for name in dict.fromkeys(re.findall(r"\bnp\.([\w.]+)", text)):
-            try:
-                attrgetter(name)(there)
-            except AttributeError:
-                raise TypeError(
-                    f"Program.to: {self.__name__} calls np.{name}, which {module} does not have;"
-                    " write it with other functions"
-                ) from None
-        return Program(text, self.constants, self.__name__)
+        if self._for_jax is None:
+            return self
+        source, constants = self._for_jax
+        name = missing(source)
+        if name:
+            raise TypeError(
+                f"Program.to: {self.__name__} calls {name}, which {module} does not have;"
+                " write it with other functions"
+            )
+        return Program(source, constants, self.__name__)
 
     def __repr__(self):
         return self.source
 
     def __reduce__(self):
-        return type(self), (self._without_constants, self.constants, self.__name__)
+        return type(self), (self._without_constants, self.constants, self.__name__, self._for_jax)
 
 
 def program(f: Callable, *example: Tree, vjp: bool = False) -> Program:
@@ -205,23 +208,27 @@ def _written(f, example, structure, run, vjp):
     calls, results = simplified(run.calls, results)
     outputs, pulled = results[: len(run.outputs)], results[len(run.outputs) :]
     first, second = split(calls, outputs)
-    writer = Writer(f)
     title = getattr(f, "__name__", "")
-    title = title if title.isidentifier() and not keyword.iskeyword(title) else "f"
-    containers = dict(
-        zip([writer.free(name) for name in names_of_parameters(f, len(example))], example)
-    )
-    returned = tree.unflatten(run.structure, outputs)
-    if vjp:
-        containers[writer.free("g")] = tree.unflatten(run.structure, run.seeds)
-        returned = returned, tree.unflatten(structure, pulled)
-    writer.taken.add(title)
-    read = [x for call in calls for x in call.arguments]
-    used = {x for x in [*read, *results] if type(x) is Symbol}
-    lines = _unpacked(writer, containers, iter([*run.inputs, *run.seeds]), used)
-    lines += writer.lines(first + second, results, len(first) if vjp else None)
-    source = writer.source(title, containers, [*lines, f"return {writer.bare(returned)}"])
-    return Program(source, writer.constants, title)
+    usable = title.isidentifier() and not keyword.iskeyword(title) and title not in USED
+    title = title if usable else "f"
+
+    def text(writer):
+        """Return the source and the constants."""
+        names = [writer.free(name) for name in names_of_parameters(f, len(example))]
+        containers = dict(zip(names, example))
+        returned = tree.unflatten(run.structure, outputs)
+        if vjp:
+            containers[writer.free("g")] = tree.unflatten(run.structure, run.seeds)
+            returned = returned, tree.unflatten(structure, pulled)
+        writer.taken.add(title)
+        read = [x for call in calls for x in call.arguments]
+        used = {x for x in [*read, *results] if type(x) is Symbol}
+        lines = _unpacked(writer, containers, iter([*run.inputs, *run.seeds]), used)
+        lines += writer.lines(first + second, results, len(first) if vjp else None)
+        lines.append(f"return {writer.bare(returned)}")
+        return writer.source(title, containers, lines), writer.constants
+
+    return Program(*text(Writer(f)), title, text(WriterForJax(f)))
 
 
 def _unpacked(writer, containers, leaves, used):

@@ -34,8 +34,8 @@ for _ufunc, (_operator, _sign) in OPERATORS.items():
     if _sign:
         (BETWEEN if _ufunc.nin == 2 else BEFORE).update({_ufunc: _sign, _operator: _sign})
 FLOAT32 = np.dtype(np.float32)
-HEADER = "import numpy as np\n"
-USED = {"np", "slice", "float", "int", "bool", "Ellipsis"}  # names that a source needs for itself
+# names that a source needs for itself
+USED = {"np", "numpy", "slice", "float", "int", "bool", "type", "tuple", "Ellipsis"}
 
 
 class Writer:
@@ -53,6 +53,8 @@ class Writer:
         Whether what is an array in the example is one in every call, and never a number of Python's
         or a list.
     """
+
+    header = "import numpy as np\n"  # it ends with the name of NumPy
 
     def __init__(self, f: Callable, same_types: bool = False) -> None:
         self.same_types = same_types
@@ -96,7 +98,7 @@ class Writer:
             Results that are written into other arrays: expressions for these.
         """
         lines: list[str] = []
-        for n, (call, step) in enumerate(zip(calls, plan(calls, kept))):
+        for n, (call, step) in enumerate(zip(calls, self.steps(calls, kept))):
             if n == second:
                 lines += ["", "# the pullback"]
             shapes = ", ".join([str(x.shape) for x in call.results])
@@ -119,6 +121,10 @@ class Writer:
             if step.deleted:
                 lines.append("del " + ", ".join([self.names[x] for x in step.deleted]))
         return lines
+
+    def steps(self, calls: list[Call], kept: list) -> list[Step]:
+        """Say for each call what it does with memory."""
+        return plan(calls, kept)
 
     def expression(self, call: Call, out: str | None = None) -> str:
         """Write the right-hand side of a line, which puts its result into ``out`` if given."""
@@ -187,8 +193,10 @@ class Writer:
             return repr(int(x) if isinstance(x, int) else float(x))
         if isinstance(x, tuple):
             return f"({', '.join(map(self.text, x))}{',' * (len(x) == 1)})"
-        if isinstance(x, list):
+        if isinstance(x, (list, range)):
             return f"[{', '.join(map(self.text, x))}]"
+        if isinstance(x, slice):
+            return f"slice{self.text((x.start, x.stop, x.step))}"
         if isinstance(x, dict):
             items = [f"{self.text(key)}: {self.text(value)}" for key, value in x.items()]
             return f"{{{', '.join(items)}}}"
@@ -223,21 +231,33 @@ class Writer:
             else:
                 places.append("..." if place is Ellipsis else self.text(place))
         # x[(0, 1),] is not x[0, 1]; and JAX has x[[0, 1],] only, not x[[0, 1]]
-        alone = type(x) is list or (type(x) is tuple and len(x) == 1 and type(x[0]) is tuple)
+        alone = type(x) in (list, range) or (
+            type(x) is tuple and len(x) == 1 and type(x[0]) is tuple
+        )
         return ", ".join(places) + "," * alone
 
     def source(self, name: str, parameters: Iterable[str], lines: list[str]) -> str:
         """Return the source of a function with these lines; its constants are not in it."""
         body = "".join([f"    {line}\n" if line else "\n" for line in lines])
-        helpers = "".join([f"{_source(f, as_name)}\n\n" for f, as_name in self._helpers.items()])
-        return f"{HEADER}\n\n{helpers}def {name}({', '.join(parameters)}):\n{body}"
+        helpers = "".join(
+            [f"{self.helper(f, as_name)}\n\n" for f, as_name in self._helpers.items()]
+        )
+        return f"{self.header}\n\n{helpers}def {name}({', '.join(parameters)}):\n{body}"
+
+    def helper(self, function: Callable, name: str) -> str:
+        """Return the source of a function, under this name, without decorators and docstring."""
+        definition: Any = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+        definition.name, definition.decorator_list = name, []
+        definition.body = definition.body[ast.get_docstring(definition) is not None :]
+        return ast.unparse(definition) + "\n"
 
 
 def with_constants(source: str, constants: dict[str, Array]) -> str:
-    """Return a source with its constants written into it."""
-    lines = "".join([f"{name} = {_literal(x)}\n" for name, x in constants.items()])
-    header, rest = source.split("\n", 1)
-    return f"{header}\n\n{lines}{rest}" if lines else source
+    """Return a source with its constants written into it, as arrays of NumPy."""
+    header, rest = source.split("\n\n", 1)
+    module = header.split()[-1]
+    lines = "".join([f"{name} = {_literal(x, module)}\n" for name, x in constants.items()])
+    return f"{header}\n\n{lines}\n{rest}" if lines else source
 
 
 def _is_float64(x):
@@ -276,27 +296,20 @@ def _defaults(f):
     return {name: parameter.default for name, parameter in parameters.items()}
 
 
-def _source(function, name):
-    """Return the source of a function, under this name, without its decorators and docstring."""
-    definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    definition.name, definition.decorator_list = name, []
-    definition.body = definition.body[ast.get_docstring(definition) is not None :]
-    return ast.unparse(definition) + "\n"
-
-
-def _with_prefix(numbers):
+def _with_prefix(numbers, module="np"):
     """Write the numbers that Python has no literal for as NumPy's."""
-    return numbers.replace("inf", "np.inf").replace("nan", "np.nan")
+    return numbers.replace("inf", f"{module}.inf").replace("nan", f"{module}.nan")
 
 
-def _literal(x):
+def _literal(x, module):
     """Write an array so that it can be read back to the last bit, in its memory order."""
     if x.ndim > 1 and x.flags.f_contiguous and not x.flags.c_contiguous:
-        return _literal(x.T) + ".T"
+        return _literal(x.T, module) + ".T"
     kind, dtype = x.dtype.kind, repr(x.dtype.name if x.dtype.kind in "fciub" else x.dtype.str)
     if x.size > 1 and kind in "fiub" and x.tobytes() == x.size * x.ravel()[:1].tobytes():
-        return _with_prefix(f"np.full({x.shape}, {x.ravel()[0].item()!r}, dtype={dtype})")
+        value = _with_prefix(repr(x.ravel()[0].item()), module)
+        return f"{module}.full({x.shape}, {value}, dtype={dtype})"
     values = repr(x.tolist())
     if kind in "fc":
-        values = _with_prefix(values)
-    return f"np.array({values}, dtype={dtype}).reshape({x.shape})"
+        values = _with_prefix(values, module)
+    return f"{module}.array({values}, dtype={dtype}).reshape({x.shape})"
