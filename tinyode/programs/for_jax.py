@@ -102,7 +102,7 @@ def without_derivative(call: Callable, name: str) -> Callable:
         raise TypeError(
             f"Program.to: JAX cannot differentiate the program of {name}, which has lost what the"
             " function says of its derivative (stop_gradient, custom_vjp); give JAX the pullback of"
-            " a program with vjp=True by jax.custom_vjp, as help(tinyode.Program.to) shows"
+            " a program with vjp=True by jax.custom_vjp, as help(tinyode.programs.Program.to) shows"
         )
 
     same = jax.custom_vjp(lambda x: x)
