@@ -53,7 +53,7 @@ def chapter_runs(request, beside, tmp_path_factory):
                 cwd=folder,
                 env=os.environ | ours,  # Windows cannot do without some of them
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 check=False,
             ),
             folder,

@@ -32,7 +32,7 @@ def python(*arguments, cwd, path="", command=sys.executable):
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(path)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
 
@@ -47,7 +47,9 @@ def said(done):
 def tracked():
     """Return the names of the tracked files."""
     command = ["git", "ls-files"]
-    done = shutil.which("git") and subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = shutil.which("git") and subprocess.run(
+        command, cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
     if not done or done.returncode:
         pytest.skip("this is no git repository, or git is not installed")
     names = [name for name in done.stdout.splitlines() if (ROOT / name).exists()]

@@ -88,14 +88,16 @@ def dask(installed, tmp_path, request, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = (tmp_path / "log").open("w+")
+    log = (tmp_path / "log").open("w+", encoding="utf-8")
     settings = {"path": installed, "stdout": log, "stderr": log}
     processes = [start("-m", *SCHEDULER, str(port), **settings)]
     address = f"127.0.0.1:{port}"
     try:
         for _ in range(2):
             processes.append(start("-m", *WORKER, f"tcp://{address}", **settings))
-        joined = lambda: (tmp_path / "log").read_text().count("Register worker") == 2
+        joined = lambda: (
+            (tmp_path / "log").read_text(encoding="utf-8").count("Register worker") == 2
+        )
         when(joined, processes[0])
         yield f"{executors.PREFIX}{address}", processes[1:]
     finally:
@@ -114,7 +116,9 @@ def test_one_of_two_workers_is_killed_in_the_middle(dask, installed, tmp_path):
     files = tmp_path / "files"
     files.mkdir()
     arguments = ("-c", RUN, tmp_path, files, address)
-    run = start(*map(str, arguments), "12", path=installed, stderr=subprocess.PIPE, text=True)
+    run = start(
+        *map(str, arguments), "12", path=installed, stderr=subprocess.PIPE, encoding="utf-8"
+    )
     when(lambda: len(list(files.glob(f"* in {workers[0].pid}"))) >= 3, run)
     workers[0].kill()
     said = run.communicate(timeout=60)[1]
@@ -133,7 +137,7 @@ def test_one_of_two_workers_is_killed_in_the_middle(dask, installed, tmp_path):
 def test_a_job_that_kills_its_worker_is_named_and_the_others_are_kept(dask, installed, tmp_path):
     """Dask gives it up after as many deaths as its scheduler allows: here it allows none."""
     arguments = ("-c", RUN, tmp_path, tmp_path, dask[0], "-3")
-    run = start(*map(str, arguments), path=installed, stderr=subprocess.PIPE, text=True)
+    run = start(*map(str, arguments), path=installed, stderr=subprocess.PIPE, encoding="utf-8")
     said = run.communicate(timeout=60)[1]
     assert run.returncode != 0 and set(results(tmp_path)) == {"job 0", "job 1", "job 2"}
     assert "RuntimeError: 1 of 4 jobs failed" in said and "'deadly': KilledWorker: " in said

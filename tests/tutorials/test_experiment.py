@@ -106,7 +106,7 @@ def with_seconds():
 
 
 def waiting(folder, x):
-    (Path(folder) / f"began {x}").write_text(str(os.getpid()))
+    (Path(folder) / f"began {x}").write_text(str(os.getpid()), encoding="utf-8")
     time.sleep(600 if x else 0)
     return {"found": x}
 
@@ -172,7 +172,7 @@ def test_jobs_on_an_executor(kept, executor, capsys):
         (10.0 * i, 1) for i in range(4)
     ]
     assert results(kept) == again and all("seconds" in result for result in again.values())
-    versions = json.loads((kept / "x.json").read_text())["versions"]
+    versions = json.loads((kept / "x.json").read_text(encoding="utf-8"))["versions"]
     assert set(versions) == {"tinyode", "numpy", "python"} and versions["numpy"] == np.__version__
     said = capsys.readouterr().err
     assert "x: 3 jobs to do, 0 are done" in said and "x: 1 jobs to do, 3 are done" in said
@@ -312,10 +312,10 @@ def test_a_file_that_changes_during_the_run_is_noticed(tmp_path):
     path = tmp_path / "own.py"
     path.write_text("def f():\n    return {'found': 1}\n", encoding="utf-8")
     namespace = {}
-    exec(compile(path.read_text(), path, "exec"), namespace)
+    exec(compile(path.read_text(encoding="utf-8"), path, "exec"), namespace)
     job = jobs_of_experiments.job_of("a", namespace["f"])
     assert jobs_of_experiments.run(job)[0]["found"] == 1
-    path.write_text("import os\n\n\n" + path.read_text(), encoding="utf-8")
+    path.write_text("import os\n\n\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
     with pytest.raises(RuntimeError, match=r"files \(tinyode, own.py\) .*no file may change"):
         jobs_of_experiments.run(job)
 
@@ -325,7 +325,7 @@ def test_a_run_does_not_mix_two_editions_of_a_file(tmp_path):
     path = tmp_path / "own.py"
     path.write_text("def f():\n    return {'found': 1}\n", encoding="utf-8")
     namespace = {}
-    exec(compile(path.read_text(), path, "exec"), namespace)
+    exec(compile(path.read_text(encoding="utf-8"), path, "exec"), namespace)
     jobs_of_experiments.job_of("a", namespace["f"])
     path.write_text("def f():\n    return {'found': 2}\n", encoding="utf-8")
     with pytest.raises(RuntimeError, match="no file may change during the run"):
@@ -374,16 +374,16 @@ def running(kept, folder):
     run = subprocess.Popen(
         [sys.executable, "-c", RUN, str(kept), str(folder)],
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         env={**os.environ, "PYTHONPATH": path},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     end = time.monotonic() + 60
     files = [folder / "began 1", folder / "began 2"]
-    while not all(file.exists() and file.read_text() for file in files):
+    while not all(file.exists() and file.read_text(encoding="utf-8") for file in files):
         assert time.monotonic() < end and run.poll() is None
         time.sleep(0.02)
-    return run, [int(file.read_text()) for file in files]
+    return run, [int(file.read_text(encoding="utf-8")) for file in files]
 
 
 def ended(processes):
@@ -398,7 +398,7 @@ def ended(processes):
 
 def zombie(process):
     try:
-        return ") Z " in Path(f"/proc/{process}/stat").read_text()
+        return ") Z " in Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
     except OSError:
         return True
 
@@ -534,15 +534,15 @@ def test_what_is_missing_without_full_and_what_is_there(kept, monkeypatch):
 def test_an_experiment_goes_on_and_is_not_mixed_with_others(kept):
     path, workers = kept / "x.json", ThreadPoolExecutor(1)
     full(numbers(1), workers, {"n": 1})
-    before = json.loads(path.read_text())
+    before = json.loads(path.read_text(encoding="utf-8"))
     before["results"] |= {"job 1": {"found": 7.0}, "of others": {"found": 8.0}}
-    path.write_text(json.dumps(before))
+    path.write_text(json.dumps(before), encoding="utf-8")
     found = full(numbers(3), workers, {"n": 1})
     assert found["job 1"] == {"found": 7.0} and found["job 2"]["found"] == 20.0
     assert set(results(kept)) == {*numbers(3), "of others"}
     with pytest.raises(SystemExit, match=r"made with other settings, \{'n': 1\}; delete it"):
         full(numbers(3), workers, {"n": 2})
-    path.write_text(json.dumps({**before, "versions": {"numpy": "1.0"}}))
+    path.write_text(json.dumps({**before, "versions": {"numpy": "1.0"}}), encoding="utf-8")
     assert full(numbers(2), workers, {"n": 1})["job 1"] == {"found": 7.0}  # it only reads
     with pytest.raises(SystemExit, match=r"begun with other versions, .*1.0.*, than these"):
         full(numbers(3), workers, {"n": 1})
@@ -588,7 +588,7 @@ def test_a_file_that_is_deleted_meanwhile_has_again_what_this_run_found(kept):
 def test_the_output_of_a_notebook_that_is_made_with_its_own_to_a_file(tmp_path):
     """Its kernel puts a pipe in the place of the file, in which nobody can seek."""
     code = "import os, sys; print('said'); os.dup2(os.pipe()[1], 1); import experiment"
-    with (tmp_path / "log").open("w") as log:
+    with (tmp_path / "log").open("w", encoding="utf-8") as log:
         settings = {"env": {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PATHS))}}
         run = [sys.executable, "-c", code]
         assert not subprocess.run(run, stdout=log, check=False, **settings).returncode

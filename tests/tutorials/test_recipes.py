@@ -124,7 +124,7 @@ def test_shards_in_spawned_processes(tmp_path):
         cwd=tmp_path,
         env=ENVIRONMENT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, PRINTED[2]), done.stderr
@@ -172,7 +172,7 @@ def run_on(name, folder, change=lambda text: text):
     (folder / "shards.py").write_text(code, encoding="utf-8")
     command = [sys.executable if word == "python" else word for word in start.split()]
     done = subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -186,7 +186,7 @@ def test_shards_by_dask(tmp_path):
         env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     with cluster:
         address = cluster.stdout.readline().strip()

@@ -130,7 +130,7 @@ def test_a_chapter_as_a_script_makes_its_experiments_too(course):
         cwd=course,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert run.returncode == 0, run.stderr
@@ -141,7 +141,7 @@ def test_a_chapter_as_a_script_makes_its_experiments_too(course):
 def test_all_chapters_in_processes(runner, capsys, monkeypatch, course):
     """A line each; of the one that fails all that it said, with the line of the file."""
     saved = '# %% [markdown]\n# # Figure\n\n# %%\nsave = print\nsave(0, "02_it")\n'
-    (course / "02_figure.py").write_text(saved)
+    (course / "02_figure.py").write_text(saved, encoding="utf-8")
     monkeypatch.setattr(runner, "HERE", course)
     assert runner.main([]) == 0
     out = capsys.readouterr().out.splitlines()
@@ -149,7 +149,7 @@ def test_all_chapters_in_processes(runner, capsys, monkeypatch, course):
     assert any(line.startswith(" 2  Figure: done in ") for line in out)
     assert any(line.endswith(" s; figures/02_it.png") for line in out)
     broken = "# %% [markdown]\n# # Broken\n\n# %%\nprint('before')\n1 / 0\n"
-    (course / "03_broken.py").write_text(broken)
+    (course / "03_broken.py").write_text(broken, encoding="utf-8")
     assert runner.main(["--jobs", "1"]) == 1
     out = capsys.readouterr().out
     assert " 1  Small: done in" in out and " 3  Broken: failed" in out
