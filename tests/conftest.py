@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import HealthCheck, settings
 
+os.environ.setdefault("PYTHONIOENCODING", "utf-8")  # of the programs that tests start, on Windows
 settings.register_profile(
     "desk",
     max_examples=25,

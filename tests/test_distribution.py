@@ -153,7 +153,9 @@ def test_both_work_in_a_fresh_environment(archive, wheel, tmp_path):
         "numpy",
         "tinyode",
     }
-    program = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)[1]
+    program = re.search(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S
+    )[1]
     where = "import tinyode; tinyode.datasets.digits(); print(tinyode.__file__)"
     printed = fresh("-W", "error", "-c", program + where)
     assert Path(printed.splitlines()[-1]).is_relative_to(tmp_path / "fresh")

@@ -30,7 +30,10 @@ def test_chapter(path, chapter_runs):
     assert result.returncode == 0, result.stdout + result.stderr
     drawn = {figure.name for figure in (folder / "figures").iterdir()}
     assert drawn == {figure.name for figure in (ROOT / "figures").glob(f"{path.name[:2]}_*.png")}
-    assert "Exercises" in path.read_text(encoding="utf-8") and "## Sources" in path.read_text()
+    text = path.read_text(encoding="utf-8")
+    assert "Exercises" in text and "## Sources" in text
+        encoding="utf-8"
+    )
 
 
 def test_the_ledger_has_every_id_that_is_used_and_names_what_exists():

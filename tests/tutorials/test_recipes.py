@@ -57,7 +57,9 @@ def distance(a, b):
 
 def test_the_data_are_those_of_the_capstone():
     counts = re.search(r"in_bed = np\.array\(\[([\d, ]+)\]\)", SQUARES)[1]
-    assert re.sub(r"\s+", " ", (COURSE / "TEACHING.md").read_text("utf-8")).count(counts) == 1
+    assert (
+        re.sub(r"\s+", " ", (COURSE / "TEACHING.md").read_text(encoding="utf-8")).count(counts) == 1
+    )
 
 
 @pytest.fixture
