@@ -32,8 +32,6 @@ def test_chapter(path, chapter_runs):
     assert drawn == {figure.name for figure in (ROOT / "figures").glob(f"{path.name[:2]}_*.png")}
     text = path.read_text(encoding="utf-8")
     assert "Exercises" in text and "## Sources" in text
-        encoding="utf-8"
-    )
 
 
 def test_the_ledger_has_every_id_that_is_used_and_names_what_exists():
