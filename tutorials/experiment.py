@@ -59,10 +59,11 @@ def full(name, settings, jobs, executor=None):
         these.
     jobs : dict
         The name of each job, and a tuple: a function that stands at the top level of a chapter, and
-        its arguments. It returns a dict of numbers, to which its ``"seconds"`` are added, or a pair
-        of such a dict and {file name: containers of arrays}, kept as files beside it. It depends on
-        nothing but its arguments and what the chapter defines above it, and writes no files.
-        Whoever changes what a job does deletes the file of results.
+        its arguments. It returns a dict of numbers, to which its ``"seconds"`` are added, with None
+        where a number is NaN or infinite; or a pair of such a dict and {file name: containers of
+        arrays}, kept as files beside it, whose names end in ``.npz``. It depends on nothing but its
+        arguments and what the chapter defines above it, and writes no files. Whoever changes what a
+        job does deletes the file of results.
     executor : concurrent.futures.Executor, optional
         Who does the jobs, for example ``MPIPoolExecutor()`` of mpi4py. By default ``WORKERS``
         gives one.
@@ -72,6 +73,8 @@ def full(name, settings, jobs, executor=None):
     SystemExit
         If results are missing without ``--full``; if the file is damaged, of other settings or
         versions, or if another run is working on it.
+    ValueError
+        If a number of `settings` is NaN or infinite.
     RuntimeError
         If a job has failed. The others are done and kept first.
     KeyboardInterrupt

@@ -109,8 +109,9 @@ def made_with(path):
 
 
 _made_at_first = functools.cache(made_with)  # so that all jobs of a run have the same file
-for _chapter in cells.chapters().values():  # and the one that the run has read
-    _made_at_first(_chapter)
+for _path in (*cells.chapters().values(), Path(sys.argv[0]).resolve()):  # one is the run's
+    if _path.is_file():
+        _made_at_first(_path)
 
 
 def run(job):

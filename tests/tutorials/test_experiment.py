@@ -427,6 +427,27 @@ print(before)
     assert said[0].stdout == said[1].stdout != said[2].stdout
 
 
+def test_a_script_that_changes_before_its_first_job_is_noticed(tmp_path):
+    """For example the copy of a chapter, which is in another folder."""
+    path = tmp_path / "mine.py"
+    code = """
+import pathlib, job
+FACTOR, path = 2.0, pathlib.Path(__file__)
+def found():
+    return {"found": FACTOR}
+asked = job.job_of("a", found)
+"""
+    change = 'path.write_text(path.read_text(encoding="utf-8") + "#", encoding="utf-8")\n'
+    settings = {"env": {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PATHS))}}
+    for changed in ("", change):
+        text = code.replace("asked", changed + "asked") + "print(job.run(asked)[0]['found'])\n"
+        path.write_text(text, encoding="utf-8")
+        run = [sys.executable, str(path)]
+        done = subprocess.run(run, capture_output=True, encoding="utf-8", check=False, **settings)
+        assert ("no file may change during the run" in done.stderr) == bool(changed), done.stderr
+        assert done.stdout == ("" if changed else "2.0\n")
+
+
 def test_a_chapter_that_changes_before_its_first_job_is_noticed(course):
     """What it is made of is noted when the run begins, not when the first job is made."""
     path = course / "01_small.py"
