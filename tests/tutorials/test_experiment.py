@@ -531,7 +531,7 @@ def test_a_second_ctrl_c_soon_after_the_first_changes_nothing(kept, tmp_path):
     run, workers = running(kept, tmp_path)
     for _ in range(10):
         run.send_signal(signal.SIGINT)
-        time.sleep(0.01)
+        time.sleep(0.001)
     said = run.communicate(timeout=30)[1]
     assert said.splitlines()[-1].startswith("KeyboardInterrupt: 1 results are kept in ")
     assert "Fatal" not in said and set(results(kept)) == {"job 0"} and ended(workers)
