@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["MPLBACKEND"] = "agg"
+os.environ.setdefault("PYTHONIOENCODING", "utf-8")  # of the programs that tests start, on Windows
 settings.register_profile(
     "desk",
     max_examples=25,
@@ -54,7 +55,7 @@ def chapter_runs(request, beside, tmp_path_factory):
                 cwd=folder,
                 env=os.environ | ours,  # Windows cannot do without some of them
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 check=False,
             ),
             folder,

@@ -163,7 +163,7 @@ def test_P_err_going_back_where_solutions_draw_together():
 
 def test_P_lower_S_control_P_param_S_param_the_table_of_the_digits():
     """What the full experiment found, which chapter 7 and the ledger report."""
-    kept = json.loads((RESULTS / "07_digits.json").read_text())
+    kept = json.loads((RESULTS / "07_digits.json").read_text(encoding="utf-8"))
     runs = {
         name: [run for job, run in kept["results"].items() if job.startswith(name)]
         for name in ("ResNet", "RK-Net", "ODE-Net")
@@ -185,7 +185,7 @@ def test_P_lower_S_control_P_param_S_param_the_table_of_the_digits():
 
 def test_the_learning_rates_of_the_digits():
     """Chapter 7: 0.03 is the best; with 0.1 all learn less, and the ODE-Net gets no gradient."""
-    kept = json.loads((RESULTS / "07_digits_rates.json").read_text())
+    kept = json.loads((RESULTS / "07_digits_rates.json").read_text(encoding="utf-8"))
     found = {job: run["errors"] for job, run in kept["results"].items()}
     for name in ("ResNet", "RK-Net", "ODE-Net"):
         means = [np.mean(found[f"{name}, {rate}"]) for rate in (0.003, 0.01, 0.03)]
@@ -218,7 +218,7 @@ def test_P_unique_P_batch_what_the_last_chapter_says():
 
 def results(name, job, what):
     """Return what the full experiment found for the jobs whose name begins so."""
-    kept = json.loads((RESULTS / f"{name}.json").read_text())["results"]
+    kept = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["results"]
     return np.array([found[what] for key, found in kept.items() if key.startswith(job)])
 
 

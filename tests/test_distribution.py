@@ -32,7 +32,7 @@ def python(*arguments, cwd, path="", command=sys.executable):
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(path)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
 
@@ -47,7 +47,9 @@ def said(done):
 def tracked():
     """Return the names of the tracked files."""
     command = ["git", "ls-files"]
-    done = shutil.which("git") and subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = shutil.which("git") and subprocess.run(
+        command, cwd=ROOT, capture_output=True, encoding="utf-8"
+    )
     if not done or done.returncode:
         pytest.skip("this is no git repository, or git is not installed")
     names = [name for name in done.stdout.splitlines() if (ROOT / name).exists()]
@@ -151,7 +153,9 @@ def test_both_work_in_a_fresh_environment(archive, wheel, tmp_path):
         "numpy",
         "tinyode",
     }
-    program = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)[1]
+    program = re.search(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S
+    )[1]
     where = "import tinyode; tinyode.datasets.digits(); print(tinyode.__file__)"
     printed = fresh("-W", "error", "-c", program + where)
     assert Path(printed.splitlines()[-1]).is_relative_to(tmp_path / "fresh")

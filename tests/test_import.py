@@ -17,7 +17,7 @@ def imported_by(code):
     code = f"import sys, numpy; before = set(sys.modules)\n{code}\n"
     code += "print(*sorted(set(sys.modules) - before))"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stderr
     names = done.stdout.split()

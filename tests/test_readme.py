@@ -36,7 +36,7 @@ def run(code, folder):
     file = folder / "mine.py"
     file.write_text(code, encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-W", "error", file], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", file], capture_output=True, encoding="utf-8", check=False
     )
 
 

@@ -32,7 +32,7 @@ def said(tmp_path_factory):
         [sys.executable, "-m", "mypy", *options, *FILES],
         cwd=ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert run.returncode in (0, 1), run.stdout + run.stderr

@@ -23,6 +23,7 @@ import functools
 import gc
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -232,7 +233,10 @@ def parse(arguments):
     add("--seconds", type=float, help=seconds)
     add("--in", dest="folder", type=Path, default=Path("work"), help="the folder of the copy")
     add("--notebooks", action="store_true", help="make the notebooks of chapters that changed")
-    full = "make the experiments whose results are not there, as in the papers: slow"
+    full = (
+        "make the experiments whose results are not there, as in the papers: slow; delete the files"
+        " of chapter 7 in tutorials/results to make them anew"
+    )
     add("--full", action="store_true", help=full)
     add("--executor", help="with --full: who does the jobs, as dask://127.0.0.1:8786")
     play = "open a scene to play with; without a name, list them"
@@ -258,10 +262,11 @@ def main(arguments=None):
         if getattr(options, name) is not None and not 0 < getattr(options, name) < 1e9:
             parser.error(f"--{name} {getattr(options, name)} must be a number above zero")
     paths = [known[number] for number in options.numbers or known]
-    if options.executor and not options.full:
+    executor = options.executor
+    if executor is not None and not options.full:
         parser.error("--executor is for --full")
-    if options.executor and not re.match(r"dask://[^/]+:\d+$", options.executor):
-        parser.error(f"--executor {options.executor} must be like dask://127.0.0.1:8786")
+    if executor is not None and not re.match(r"dask://[^/]+:\d+$", executor):
+        parser.error(f"--executor {executor!r} must be like dask://127.0.0.1:8786")
     if options.list:
         for number, path in known.items():
             print(f"{number:2}  {cells.title(path)}")
@@ -291,4 +296,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt as ended:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would interrupt the end
         sys.exit(f"\nended by Ctrl-C. {ended}")

@@ -4,6 +4,7 @@ Each is an executor as in `concurrent.futures`. If a worker dies, it says so and
 A job whose workers die several times raises an error.
 """
 
+import asyncio
 import contextlib
 import os
 import pickle
@@ -99,17 +100,20 @@ def dask(address):
     SystemExit
         If the package is missing, if no scheduler answers, or if one of them lacks our modules.
     """
+    scheduler = "tcp://" + address.removeprefix(PREFIX)
     try:
         from distributed import Client
     except ImportError as error:
         message = f"{address} needs the package distributed: python -m pip install distributed"
         raise SystemExit(message) from error
     try:
-        client = Client("tcp://" + address.removeprefix(PREFIX), timeout=CONNECT)
-    except (OSError, ValueError) as error:
+        with ThreadPoolExecutor(1) as thread:  # a notebook has a loop of events in this one
+            thread.submit(asyncio.run, _greet(scheduler)).result()
+        client = Client(scheduler, timeout=CONNECT)
+    except Exception as error:  # what listens there may be anything, and answer anything
         raise SystemExit(
-            f"no Dask scheduler answers at {address} ({error}): start one (`dask scheduler`), or"
-            " correct the address"
+            f"no Dask scheduler answers at {address} ({error!r:.200}): start one"
+            " (`dask scheduler`), or correct the address"
         ) from error
     with client:
         found = {
@@ -124,8 +128,18 @@ def dask(address):
                 f" workers need this checkout: start them with PYTHONPATH={path}"
             )
         say(f"{address}: {len(found) - 1} workers")
+        if len(found) == 1:
+            say(f"the jobs wait for one: start it with `dask worker {scheduler} --nthreads 1`")
         client.subscribe_topic("all", _tell)
         yield client.get_executor()
+
+
+async def _greet(scheduler):
+    """Raise an error if none answers in time. For this answer a client would wait for ever."""
+    from distributed.comm import connect
+
+    comm = await asyncio.wait_for(connect(scheduler), CONNECT)
+    await comm.close()
 
 
 def _tell(event):

@@ -16,7 +16,9 @@ import functools
 import json
 import os
 import platform
+import signal
 import sys
+import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
 from pathlib import Path
@@ -24,7 +26,7 @@ from pathlib import Path
 import executors
 import numpy as np
 from executors import say
-from job import VERSIONS, job_of, run
+from job import VERSIONS, as_json, job_of, run, told
 
 from tinyode import tree
 
@@ -37,7 +39,7 @@ except ImportError:  # on Windows
 RESULTS = Path(__file__).parent / "results"
 FULL = "--full" in sys.argv
 WORKERS = functools.partial(executors.Processes, 2)  # who does the jobs, if nobody else is given
-PAUSE = 1.0  # seconds; on Windows Ctrl-C is seen only between two waits
+PAUSE = 0.2  # seconds; Ctrl-C is seen between two waits
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # of some file systems of a network
 if sys.__stdout__:  # where a chapter is run as a script, and a terminal has no ±: a question mark
     with contextlib.suppress(OSError):  # in a notebook whose maker's output goes to a file
@@ -57,10 +59,11 @@ def full(name, settings, jobs, executor=None):
         these.
     jobs : dict
         The name of each job, and a tuple: a function that stands at the top level of a chapter, and
-        its arguments. It returns a dict of numbers, to which its ``"seconds"`` are added, or a pair
-        of such a dict and {file name: containers of arrays}, kept as files beside it. It depends on
-        nothing but its arguments and what the chapter defines above it, and writes no files.
-        Whoever changes what a job does deletes the file of results.
+        its arguments. It returns a dict of numbers, to which its ``"seconds"`` are added, with None
+        where a number is NaN or infinite; or a pair of such a dict and {file name: containers of
+        arrays}, kept as files beside it, whose names end in ``.npz``. It depends on nothing but its
+        arguments and what the chapter defines above it, and writes no files. Whoever changes what a
+        job does deletes the file of results.
     executor : concurrent.futures.Executor, optional
         Who does the jobs, for example ``MPIPoolExecutor()`` of mpi4py. By default ``WORKERS``
         gives one.
@@ -70,14 +73,16 @@ def full(name, settings, jobs, executor=None):
     SystemExit
         If results are missing without ``--full``; if the file is damaged, of other settings or
         versions, or if another run is working on it.
+    ValueError
+        If a number of `settings` is NaN or infinite.
     RuntimeError
         If a job has failed. The others are done and kept first.
     KeyboardInterrupt
         After Ctrl-C, with a message. What was done is kept.
     """
+    settings = as_json(settings, f"the settings of {name} are")
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    settings = json.loads(json.dumps(settings))
     kept = _read(path, settings)
     left = [name for name in jobs if name not in kept["results"]]
     if left and not FULL:
@@ -91,8 +96,9 @@ def full(name, settings, jobs, executor=None):
             left = [name for name in jobs if name not in kept["results"]]
             left = [job_of(name, *jobs[name]) for name in left]
             _check_versions(path, kept, left)
-            with contextlib.nullcontext(executor) if executor else WORKERS() as workers:
-                _complete(path, kept, left, workers)
+            given = contextlib.nullcontext(executor) if executor else WORKERS()
+            with _interrupts() as asked, given as workers:
+                _complete(path, kept, left, workers, asked)
     return {name: kept["results"][name] for name in jobs}
 
 
@@ -128,7 +134,21 @@ def each(name, settings, measure, cases, called, executor=None):
     return {case: found[names[case]] for case in cases}
 
 
-def _complete(path, kept, left, workers):
+@contextlib.contextmanager
+def _interrupts():
+    """Give an event, which Ctrl-C sets instead of raising an exception in the middle of a line."""
+    asked, before = threading.Event(), signal.getsignal(signal.SIGINT)
+    ours = threading.current_thread() is threading.main_thread() and callable(before)
+    if ours:  # not where Ctrl-C is ignored, or comes to another thread
+        signal.signal(signal.SIGINT, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
+
+
+def _complete(path, kept, left, workers, asked):
     """Have jobs done, and put each result into `kept` and the file; then raise what they raised."""
     began, n, finished, failed = time.monotonic(), len(left), 0, {}
     say(f"{path.stem}: {n} jobs to do, {len(kept['results'])} are done")
@@ -136,7 +156,9 @@ def _complete(path, kept, left, workers):
     try:
         names.update((workers.submit(run, job), job.name) for job in left)
         waiting = set(names)
-        while waiting:
+        ending = False
+        while waiting and not ending:
+            ending = asked.is_set()  # after a last look at what was done meanwhile
             done, waiting = wait(waiting, PAUSE, FIRST_COMPLETED)
             for future in done:
                 finished += 1
@@ -148,19 +170,21 @@ def _complete(path, kept, left, workers):
                     error = cannot_be_saved
                 if error:
                     failed[name] = error
-                    what = f"failed, {type(error).__name__}: {error}"
+                    what = f"failed, {told(error)}"
                 say(f"{name}: {what} ({_progress(finished, n, began)})")
-    except KeyboardInterrupt:
-        there = f"{len(kept['results'])} results are kept in {path}"
-        raise KeyboardInterrupt(f"{there}; the same command does the other jobs") from None
     finally:
         for future in names:
             future.cancel()
+    there = "no result is kept"
+    if path.exists():
+        there = f"{len(kept['results'])} results are kept in {path}"
+    if asked.is_set():
+        raise KeyboardInterrupt(f"{there}; the same command does the other jobs")
     if failed:
         name, error = next(iter(failed.items()))
         raise RuntimeError(
-            f"{len(failed)} of {n} jobs failed; the others are kept in {path}, and the same command"
-            f" does the failed ones again. {name!r}: {type(error).__name__}: {error}"
+            f"{len(failed)} of {n} jobs failed; {there}, and the same command does the failed ones"
+            f" again. {name!r}: {told(error)}"
         ) from error
 
 
@@ -235,8 +259,8 @@ def _check_versions(path, kept, left):
     versions = {what: left[0].made_with[what] for what in VERSIONS} if left else kept["versions"]
     if kept["versions"] not in ({}, versions):
         raise SystemExit(
-            f"{path} was begun with other versions, {kept['versions']}, than these, "
-            f"{versions}; go on with those, or delete it"
+            f"{path} was begun with other versions, {kept['versions']}, than these, {versions}."
+            " Delete the file, and the same command makes all of it with these; or install those"
         )
     kept["versions"] = versions
 

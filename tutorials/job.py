@@ -16,6 +16,7 @@ import json
 import os
 import pickle
 import platform
+import re
 import sys
 import threading
 import time
@@ -82,25 +83,35 @@ def job_of(name, function, *arguments):
 
 
 def _digest(files, begun=None):
-    """Return a digest of files, with line ends as Python reads them."""
+    """Return a digest of files, with the line ends of any system."""
     digest = begun.copy() if begun else hashlib.sha256()
     for file in files:
-        digest.update(file.read_text(encoding="utf-8").encode())
+        digest.update(file.read_bytes().replace(b"\r\n", b"\n"))
     return digest
 
 
+def _shared():
+    """Return the files that every job may use: tinyode with its data, and this folder's modules."""
+    package = Path(tinyode.__file__).parent
+    found = [*package.rglob("*.py"), *package.glob("data/*.*"), *cells.HERE.glob("[!0-9]*.py")]
+    return sorted(found, key=Path.as_posix)
+
+
 # Taken when this process begins: what it has loaded does not change when a file does.
-PACKAGE = _digest(sorted(Path(tinyode.__file__).parent.rglob("*.py"), key=Path.as_posix))
+SHARED = _digest(_shared())
 
 
 def made_with(path):
-    """Return what computes a result: versions, and a digest of tinyode's files and this one."""
-    digest = _digest([path], PACKAGE)
+    """Return what computes a result: versions, and a digest of the shared files and this one."""
+    digest = _digest([path], SHARED).hexdigest()[:12]
     values = tinyode.__version__, np.__version__, platform.python_version()
-    return {**dict(zip(VERSIONS, values)), f"files (tinyode, {path.name})": digest.hexdigest()[:12]}
+    return {**dict(zip(VERSIONS, values)), f"files (tinyode, tutorials, {path.name})": digest}
 
 
 _made_at_first = functools.cache(made_with)  # so that all jobs of a run have the same file
+for _path in (*cells.chapters().values(), Path(sys.argv[0]).resolve()):  # one is the run's
+    if _path.is_file():
+        _made_at_first(_path)
 
 
 def run(job):
@@ -117,7 +128,7 @@ def run(job):
     ------
     RuntimeError
         If this process has other files or versions than the run that asks.
-    TypeError
+    TypeError, ValueError
         If the function returns something else.
     """
     path = cells.HERE / job.file
@@ -143,8 +154,31 @@ def run(job):
             " 'seconds', which is added; or a pair: the dict, and {file name: arrays} to be kept"
         )
     numbers, files = pair
-    numbers = json.dumps({**numbers, "seconds": seconds}, default=float)  # NumPy's as Python's
-    return json.loads(numbers), files
+    for file in files:
+        if not re.fullmatch(r"[^/\\:]+\.npz", str(file)):
+            raise ValueError(
+                f"{job.function} wants {file!r} to be kept: a file's name ends in .npz and has no"
+                " folder"
+            )
+    numbers = as_json({**numbers, "seconds": seconds}, f"{job.function} returned")
+    return numbers, files
+
+
+def as_json(found, whose):
+    """Return what JSON makes of numbers, those of NumPy too.
+
+    Raises
+    ------
+    ValueError
+        If one of them is NaN or infinite: other readers of JSON do not know these.
+    """
+    try:
+        return json.loads(json.dumps(found, default=float, allow_nan=False))
+    except ValueError as error:
+        raise ValueError(
+            f"{whose} {found!r:.200}, which JSON cannot say ({error}): put None where a number is"
+            " NaN or infinite"
+        ) from error
 
 
 def function_of(path, name, line):
@@ -178,12 +212,13 @@ def _begins(code):
 
 def main():
     """Do what standard input says; write (result, None, "") or (None, error, traceback)."""
-    output = os.fdopen(os.dup(1), "wb")
+    asking, output = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a job and its programs have nothing to read
     os.dup2(2, 1)  # what a job prints is not its result, nor what programs print that it starts
     sys.stdout = sys.stderr
     try:
-        function, asked = pickle.load(sys.stdin.buffer)
-        threading.Thread(target=_end_with_the_run, daemon=True).start()
+        function, asked = pickle.load(asking)
+        threading.Thread(target=_end_with_the_run, args=(asking,), daemon=True).start()
         answer = pickle.dumps((function(asked), None, ""))
     except BaseException as error:
         answer = _answer_of(error)
@@ -198,14 +233,22 @@ def _answer_of(error):
         answer = pickle.dumps((None, error, text))
         pickle.loads(answer)
     except Exception:  # it cannot be sent
-        error = RuntimeError(f"{type(error).__name__}: {error}")
+        error = RuntimeError(told(error))
         answer = pickle.dumps((None, error, text))
     return answer
 
 
-def _end_with_the_run():
+def told(error):
+    """Say what was raised."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # of its own __str__
+        return f"{type(error).__name__}, whose text cannot be made"
+
+
+def _end_with_the_run(asking):
     """End this process when the one that asks has ended, whose end of the pipe is then closed."""
-    sys.stdin.buffer.read()
+    asking.read()
     os._exit(1)
 
 

@@ -141,7 +141,7 @@ def race(repeats=3):
         for _ in range(repeats):
             start = time.time()
             lines = subprocess.run(
-                [sys.executable, __file__, name], check=True, capture_output=True, text=True
+                [sys.executable, __file__, name], check=True, capture_output=True, encoding="utf-8"
             ).stdout.splitlines()
             moments, losses = np.array(
                 [[float(number) for number in line.split()] for line in lines]

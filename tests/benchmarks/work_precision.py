@@ -67,7 +67,9 @@ def compute_scipy():
         title: {name: curve_of_scipy(problem, name, TOLERANCES) for name in ("Radau", "BDF")}
         for title, problem in STIFF_PANELS.items()
     }
-    OF_SCIPY.write_text(json.dumps({"version": scipy.__version__, "curves": curves}, indent=1))
+    OF_SCIPY.write_text(
+        json.dumps({"version": scipy.__version__, "curves": curves}, indent=1), encoding="utf-8"
+    )
 
 
 def draw(axes, title, problem, methods, settings, others=None):
@@ -133,7 +135,7 @@ def main():
         " on an orbit. Methods of equal order run side by side, and the higher the"
         " order, the fewer evaluations a small error takes.",
     )
-    scipy = json.loads(OF_SCIPY.read_text())
+    scipy = json.loads(OF_SCIPY.read_text(encoding="utf-8"))
     figure, panels = plotting.panels(2, width=13, height=7)
     for axes, (title, problem) in zip(panels, STIFF_PANELS.items()):
         others = scipy["curves"][title].items()

@@ -283,7 +283,7 @@ def test_a_line_of_a_notebook_is_named_as_such(tmp_path):
     folder = tmp_path / "ipykernel_17"
     folder.mkdir()
     cell, namespace = folder / "606169035.py", {"math": math}
-    cell.write_text("def f(x):\n    return math.sin(x)\n")
-    exec(compile(cell.read_text(), str(cell), "exec"), namespace)
+    cell.write_text("def f(x):\n    return math.sin(x)\n", encoding="utf-8")
+    exec(compile(cell.read_text(encoding="utf-8"), str(cell), "exec"), namespace)
     with pytest.raises(TypeError, match="a cell of the notebook, line 2"):
         grad(namespace["f"])(1.0)

@@ -1,9 +1,11 @@
 """What the rebuilding of the house had broken, and two hostile readers have found."""
 
+import ast
 import pickle
 import tracemalloc
 import warnings
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from tinyode import (
     vjp,
 )
 
+ROOT = Path(__file__).parents[2]
 X = np.arange(3.0) + 0.5
 MODES = ["adjoint", "discrete", "interpolated", "forward"]
 
@@ -194,3 +197,29 @@ def test_errors_can_be_pickled():
         solve(lambda t, y: y * y, 1.0, [0.0, 2.0])
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value) and again.t == caught.value.t
+
+
+def leaves_the_encoding_open(call):
+    """Whether a call reads or writes text in the encoding of the system, whatever that is."""
+    name, words = ast.unparse(call.func), {word.arg for word in call.keywords}
+    modes = {x.value for x in call.args if isinstance(x, ast.Constant)}
+    opens = name.rpartition(".")[2] in ("open", "fdopen") and not modes & {"rb", "wb", "ab"}
+    opens = opens and name not in ("Image.open", "tarfile.open", "os.open")  # of no text
+    text = opens or name.endswith(("read_text", "write_text")) or "text" in words
+    return text and "encoding" not in words
+
+
+def test_files_and_programs_are_read_in_an_encoding_that_is_named():
+    """On Windows that of the system is not UTF-8, and letters of the course have no place in it."""
+    for code in ("p.read_text()", "p.write_text(x)", "open(p)", "p.open('w')", "run(x, text=True)"):
+        assert leaves_the_encoding_open(ast.parse(code, mode="eval").body), code
+    folders = [ROOT / name for name in ("tinyode", "tutorials", "tests")]
+    calls = [
+        (path, node)
+        for folder in folders
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+    found = [f"{path}:{call.lineno}" for path, call in calls if leaves_the_encoding_open(call)]
+    assert len(calls) > 1000 and not found

@@ -243,7 +243,7 @@ def test_what_may_not_be_written_is_an_error_and_stays(what):
         ran = subprocess.run(
             [sys.executable, "-c", code, str(path)],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             cwd=ROOT,
         )

@@ -85,7 +85,7 @@ def test_the_list_of_the_course_under_ascii():
         cwd=ROOT,
         env={**os.environ, **ASCII},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert ran.returncode == 0 and not ran.stderr and len(ran.stdout.splitlines()) >= 10, ran.stderr
@@ -101,7 +101,7 @@ def test_the_package_reads_its_own_files_as_utf8():
         cwd=ROOT,
         env={**os.environ, **ASCII},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

@@ -44,7 +44,7 @@ def test_a_chapter_can_be_put_together_again(path, tmp_path):
 )
 def test_a_tag_that_is_not_known_is_refused(tmp_path, tag):
     path = tmp_path / "01_wrong.py"
-    path.write_text(f"# %% [markdown]\n# # Wrong\n\n# %% {tag}\nx = 1\n")
+    path.write_text(f"# %% [markdown]\n# # Wrong\n\n# %% {tag}\nx = 1\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"line 4: the tag of .* is not known; the tags are"):
         cells.read(path)
 
@@ -103,7 +103,9 @@ def anchors(page):
 
 
 def test_an_edition_elsewhere_finds_the_modules_of_the_course(tmp_path):
-    path = next(path for path in CHAPTERS if "from experiment import" in path.read_text())
+    path = next(
+        path for path in CHAPTERS if "from experiment import" in path.read_text(encoding="utf-8")
+    )
     for folder, way in ((tmp_path, cells.HERE.as_posix()), (cells.HERE / "notebooks", "..")):
         text = cells.script(cells.edition(path, folder, solved=False))
         assert text.index(f"sys.path.append({way!r})") < text.index("from experiment import")

@@ -17,7 +17,7 @@ def run(*arguments, cwd=ROOT, **settings):
         [sys.executable, *arguments],
         cwd=cwd,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
         **settings,
     )
@@ -30,11 +30,12 @@ def test_chapter(path, chapter_runs):
     assert result.returncode == 0, result.stdout + result.stderr
     drawn = {figure.name for figure in (folder / "figures").iterdir()}
     assert drawn == {figure.name for figure in (ROOT / "figures").glob(f"{path.name[:2]}_*.png")}
-    assert "Exercises" in path.read_text() and "## Sources" in path.read_text()
+    text = path.read_text(encoding="utf-8")
+    assert "Exercises" in text and "## Sources" in text
 
 
 def test_the_ledger_has_every_id_that_is_used_and_names_what_exists():
-    ledger = (ROOT / "tutorials" / "SOURCES.md").read_text()
+    ledger = (ROOT / "tutorials" / "SOURCES.md").read_text(encoding="utf-8")
     ids = set(re.findall(r"\b(?:[PGNS]\d+|[PGNS]-[a-z]+\d?|G-ex[12]|G-alg2|S-alg[12])\b", ledger))
     for path in [
         *CHAPTERS,
@@ -45,11 +46,13 @@ def test_the_ledger_has_every_id_that_is_used_and_names_what_exists():
             re.findall(
                 r"\b[PGNS]\d+\b|\b[PGNS]-(?:alg\d|ex\d|batch|black|control|err|flow|irregular|latent|lower|mem|param|pseudo"
                 r"|rnn|scheme|solvers|steps|tangent|time|tol|unique)\b",
-                path.read_text(),
+                path.read_text(encoding="utf-8"),
             )
         )
         assert used <= ids, (path, used - ids)
-    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    tests = "\n".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")
+    )
     for name in re.findall(r"`(test_\w+)`", ledger):
         assert f"def {name}(" in tests, name
     for chapter in re.findall(r"`(\d\d_\w+)`", ledger):

@@ -116,7 +116,7 @@ def test_an_answer_that_eats_memory_is_ended(small, tmp_path, monkeypatch):
 
 def test_processes_that_an_answer_starts_end_with_it(small, tmp_path):
     told = tmp_path / "alive"
-    child = f"import time; time.sleep(2); open({str(told)!r}, 'w')"
+    child = f"import time; time.sleep(2); open({str(told)!r}, 'wb')"
     start = f"    import subprocess, sys\n    subprocess.Popen([sys.executable, '-c', {child!r}])"
     copy = copy_with(small, tmp_path, (BLANK, start + "\n    return 3 * x"))
     assert check(small, copy)["1.1"][0] == "done"
@@ -243,7 +243,7 @@ def test_a_student_and_a_teacher_at_the_command_line(course, small, tmp_path):
 
 def test_what_a_student_adds_is_found_where_it_stands(small, tmp_path):
     """An import at the very top, a module beside the copy, code below a task, a star import."""
-    (tmp_path / "mine.py").write_text("def threefold(x):\n    return 3 * x\n")
+    (tmp_path / "mine.py").write_text("def threefold(x):\n    return 3 * x\n", encoding="utf-8")
     copy = copy_with(small, tmp_path)
     blank = copy.read_text(encoding="utf-8")
     for added, answer in [
@@ -329,7 +329,7 @@ def test_what_is_for_jupyter_alone_is_left_out(small, tmp_path):
 
 
 def test_a_folder_that_cannot_be_made_is_told(course, tmp_path):
-    (tmp_path / "a file").write_text("")
+    (tmp_path / "a file").write_text("", encoding="utf-8")
     done = tutorials(course, "1", "--work", "--in", "a file", cwd=tmp_path)
     assert done.returncode == 2 and b"a copy in a file cannot be made" in done.stderr
     (tmp_path / "01_small.py").symlink_to(tmp_path / "nowhere.py")

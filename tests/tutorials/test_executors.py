@@ -79,24 +79,27 @@ def when(there, process):
 
 @pytest.fixture
 def dask(installed, tmp_path, request, monkeypatch):
-    """Start a scheduler, which may allow a job other than three deaths, and two workers.
+    """Start a scheduler, which allows a job some deaths, and workers: 3 and 2, or as a test says.
 
     Return its address and the workers.
     """
-    allowed = str(getattr(request, "param", 3))
-    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", allowed)
+    allowed, workers = getattr(request, "param", (3, 2))
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", str(allowed))
+    # a worker is given one job at a time, so that its death costs no job that waits behind it
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION", "1.0")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = (tmp_path / "log").open("w+")
+    log = (tmp_path / "log").open("w+", encoding="utf-8")
     settings = {"path": installed, "stdout": log, "stderr": log}
     processes = [start("-m", *SCHEDULER, str(port), **settings)]
     address = f"127.0.0.1:{port}"
     try:
-        for _ in range(2):
+        for _ in range(workers):
             processes.append(start("-m", *WORKER, f"tcp://{address}", **settings))
-        joined = lambda: (tmp_path / "log").read_text().count("Register worker") == 2
-        when(joined, processes[0])
+        said = lambda: (tmp_path / "log").read_text(encoding="utf-8")
+        when(lambda: said().count("Register worker") == workers, processes[0])
+        when(lambda: "Scheduler at:" in said(), processes[0])
         yield f"{executors.PREFIX}{address}", processes[1:]
     finally:
         for process in processes:
@@ -114,7 +117,9 @@ def test_one_of_two_workers_is_killed_in_the_middle(dask, installed, tmp_path):
     files = tmp_path / "files"
     files.mkdir()
     arguments = ("-c", RUN, tmp_path, files, address)
-    run = start(*map(str, arguments), "12", path=installed, stderr=subprocess.PIPE, text=True)
+    run = start(
+        *map(str, arguments), "12", path=installed, stderr=subprocess.PIPE, encoding="utf-8"
+    )
     when(lambda: len(list(files.glob(f"* in {workers[0].pid}"))) >= 3, run)
     workers[0].kill()
     said = run.communicate(timeout=60)[1]
@@ -129,14 +134,56 @@ def test_one_of_two_workers_is_killed_in_the_middle(dask, installed, tmp_path):
     assert len(began) > len(set(began)) == 12, "one job was in the middle, and began twice"
 
 
-@pytest.mark.parametrize("dask", [0], indirect=True)
+@pytest.mark.parametrize("dask", [(0, 2)], indirect=True)
 def test_a_job_that_kills_its_worker_is_named_and_the_others_are_kept(dask, installed, tmp_path):
     """Dask gives it up after as many deaths as its scheduler allows: here it allows none."""
     arguments = ("-c", RUN, tmp_path, tmp_path, dask[0], "-3")
-    run = start(*map(str, arguments), path=installed, stderr=subprocess.PIPE, text=True)
+    run = start(*map(str, arguments), path=installed, stderr=subprocess.PIPE, encoding="utf-8")
     said = run.communicate(timeout=60)[1]
     assert run.returncode != 0 and set(results(tmp_path)) == {"job 0", "job 1", "job 2"}
     assert "RuntimeError: 1 of 4 jobs failed" in said and "'deadly': KilledWorker: " in said
+
+
+@pytest.mark.parametrize("dask", [(3, 0)], indirect=True)
+def test_jobs_wait_for_the_first_worker_and_say_so(dask, installed, tmp_path):
+    arguments = ("-c", RUN, tmp_path, tmp_path, dask[0], "1")
+    pipe = {"stderr": subprocess.PIPE, "encoding": "utf-8"}
+    run = start(*map(str, arguments), path=installed, **pipe)
+    lines = [run.stderr.readline() for _ in range(2)]
+    scheduler = dask[0].replace("dask://", "tcp://")
+    assert lines == [
+        f"{dask[0]}: 0 workers\n",
+        f"the jobs wait for one: start it with `dask worker {scheduler} --nthreads 1`\n",
+    ]
+    worker = start("-m", *WORKER, scheduler, path=installed, stderr=subprocess.DEVNULL)
+    try:
+        said = run.communicate(timeout=60)[1]
+    finally:
+        worker.kill()
+        worker.wait()
+    assert run.returncode == 0 and set(results(tmp_path)) == {"job 0"}, said
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.0 400 Bad request\r\n" * 9])
+def test_a_port_where_something_else_listens_is_told_in_time(installed, answer):
+    """Of itself, a client of Dask waits for ever for what is no scheduler."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(cells.HERE)!r})
+import executors
+executors.CONNECT = 1
+executors.dask("dask://127.0.0.1:" + sys.argv[1]).__enter__()
+"""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        pipe = {"stderr": subprocess.PIPE, "encoding": "utf-8"}
+        run = start("-c", code, port, path=installed, **pipe)
+        with server.accept()[0] as other:
+            other.sendall(answer)
+            said = run.communicate(timeout=30)[1]
+    assert run.returncode == 1
+    assert f"no Dask scheduler answers at dask://127.0.0.1:{port} (" in said
+    assert "start one (`dask scheduler`), or correct the address" in said
 
 
 def test_a_scheduler_or_workers_without_our_modules_are_named(monkeypatch):
@@ -150,6 +197,10 @@ def test_a_scheduler_or_workers_without_our_modules_are_named(monkeypatch):
         def run(self, function, name):
             return {"tcp://a:1": None, "tcp://b:1": function(name)}
 
+    async def greet(address):
+        pass
+
+    monkeypatch.setattr(executors, "_greet", greet)
     monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=Client))
     with pytest.raises(SystemExit, match="dask://h:1: tcp://a:1 cannot import") as refused:
         executors.dask("dask://h:1").__enter__()
@@ -161,10 +212,10 @@ def test_no_scheduler_and_no_package_are_told(monkeypatch):
     with pytest.raises(SystemExit, match="needs the package distributed: python -m pip install"):
         executors.dask("dask://127.0.0.1:1").__enter__()
 
-    class Client:
-        def __init__(self, address, timeout):
-            raise OSError(f"Timed out trying to connect to {address}")
+    async def greet(address):
+        raise OSError(f"Timed out trying to connect to {address}")
 
-    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=Client))
+    monkeypatch.setattr(executors, "_greet", greet)
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=None))
     with pytest.raises(SystemExit, match=r"no Dask scheduler answers at dask://h:1 .*tcp://h:1"):
         executors.dask("dask://h:1").__enter__()

@@ -101,12 +101,37 @@ def with_files(files):
     return {"found": 1}, files
 
 
+def of_what_is_not_a_number(x):
+    return {"found": [1.0, np.float64(x)]}
+
+
+def reading():
+    """Read standard input here and in another program, which ends where there is nothing."""
+    sys.stdin.read()
+    subprocess.run([sys.executable, "-c", "import sys; sys.stdin.read()"], check=True)
+    return {"found": 1}
+
+
+class Wordless(Exception):
+    def __str__(self):
+        raise ValueError("there is no text")
+
+
+def wordless():
+    raise Wordless
+
+
+def interrupting():
+    signal.raise_signal(signal.SIGINT)
+    return {"found": 1}
+
+
 def with_seconds():
     return {"seconds": 99}
 
 
 def waiting(folder, x):
-    (Path(folder) / f"began {x}").write_text(str(os.getpid()))
+    (Path(folder) / f"began {x}").write_text(str(os.getpid()), encoding="utf-8")
     time.sleep(600 if x else 0)
     return {"found": x}
 
@@ -172,7 +197,7 @@ def test_jobs_on_an_executor(kept, executor, capsys):
         (10.0 * i, 1) for i in range(4)
     ]
     assert results(kept) == again and all("seconds" in result for result in again.values())
-    versions = json.loads((kept / "x.json").read_text())["versions"]
+    versions = json.loads((kept / "x.json").read_text(encoding="utf-8"))["versions"]
     assert set(versions) == {"tinyode", "numpy", "python"} and versions["numpy"] == np.__version__
     said = capsys.readouterr().err
     assert "x: 3 jobs to do, 0 are done" in said and "x: 1 jobs to do, 3 are done" in said
@@ -266,12 +291,52 @@ def test_what_a_job_may_be(kept, function, found):
     [
         (["a.npz"], r"returned .*'a.npz'.*; it should return a dict .*file name: arrays"),
         ({"a.npz": {"x": object}}, "save: type cannot be saved"),
+        *(
+            ({name: 1.0}, "with_files wants .* to be kept: a file's name ends in .npz and has no f")
+            for name in (
+                "../x.npz",
+                "a/b.npz",
+                "a\\b.npz",
+                "C:x.npz",
+                "x.json",
+                "..",
+                ".npz",
+                "",
+                3,
+            )
+        ),
     ],
 )
 def test_files_that_cannot_be_kept_cost_one_job(kept, files, said):
-    with pytest.raises(RuntimeError, match=f"1 of 3 jobs failed; .*'files': TypeError: .*{said}"):
-        full({"files": (with_files, files), **numbers(2)})
+    with pytest.raises(RuntimeError, match=rf"1 of 3 jobs failed; 2 results .*'files': .*{said}"):
+        full({"files": (with_files, files), **numbers(2)}, ThreadPoolExecutor(1))
     assert set(results(kept)) == set(numbers(2))
+    assert {file.name for file in kept.parent.rglob("*.*")} == {"x.json", "x.lock"}
+
+
+def test_a_job_has_an_empty_standard_input(kept):
+    assert full({"a": (reading,)})["a"]["found"] == 1
+
+
+@pytest.mark.parametrize("executor", [ThreadPoolExecutor, executors.Processes])
+def test_an_error_without_a_text_is_named(kept, executor, capsys):
+    with (
+        executor(2) as workers,
+        pytest.raises(RuntimeError, match=r"1 of 2 .*'a': .*Wordless, whose"),
+    ):
+        full({"a": (wordless,), **numbers(1)}, workers)
+    assert set(results(kept)) == {"job 0"} and "died" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("x", [np.nan, np.inf, -np.inf])
+def test_numbers_that_json_has_not_are_refused(kept, x):
+    """Python writes and reads them, but other readers of JSON refuse the file."""
+    said = r"'a': ValueError: of_what_is_not_a_number returned \{'found': .*: put None where"
+    with pytest.raises(RuntimeError, match=f"1 of 2 jobs failed; 1 results are kept .*{said}"):
+        full({"a": (of_what_is_not_a_number, x), **numbers(1)}, ThreadPoolExecutor(1))
+    assert set(results(kept)) == {"job 0"}
+    with pytest.raises(ValueError, match=r"the settings of x are \{'rate': .*: put None where"):
+        full(numbers(2), ThreadPoolExecutor(1), {"rate": x})
 
 
 def test_an_argument_that_a_worker_cannot_load_is_told_once(kept, monkeypatch, capsys):
@@ -294,7 +359,7 @@ def test_a_function_that_no_worker_can_find(kept):
 
 
 @pytest.mark.parametrize(
-    "what", ["tinyode", "numpy", "python", "files (tinyode, test_experiment.p"]
+    "what", ["tinyode", "numpy", "python", "files (tinyode, tutorials, test_experiment.p"]
 )
 def test_a_worker_with_other_versions_or_files_is_told(what):
     job = jobs_of_experiments.job_of("a", scaled, 1)
@@ -312,11 +377,13 @@ def test_a_file_that_changes_during_the_run_is_noticed(tmp_path):
     path = tmp_path / "own.py"
     path.write_text("def f():\n    return {'found': 1}\n", encoding="utf-8")
     namespace = {}
-    exec(compile(path.read_text(), path, "exec"), namespace)
+    exec(compile(path.read_text(encoding="utf-8"), path, "exec"), namespace)
     job = jobs_of_experiments.job_of("a", namespace["f"])
     assert jobs_of_experiments.run(job)[0]["found"] == 1
-    path.write_text("import os\n\n\n" + path.read_text(), encoding="utf-8")
-    with pytest.raises(RuntimeError, match=r"files \(tinyode, own.py\) .*no file may change"):
+    path.write_text("import os\n\n\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(
+        RuntimeError, match=r"files \(tinyode, tutorials, own.py\) .*no file may change"
+    ):
         jobs_of_experiments.run(job)
 
 
@@ -325,14 +392,17 @@ def test_a_run_does_not_mix_two_editions_of_a_file(tmp_path):
     path = tmp_path / "own.py"
     path.write_text("def f():\n    return {'found': 1}\n", encoding="utf-8")
     namespace = {}
-    exec(compile(path.read_text(), path, "exec"), namespace)
+    exec(compile(path.read_text(encoding="utf-8"), path, "exec"), namespace)
     jobs_of_experiments.job_of("a", namespace["f"])
     path.write_text("def f():\n    return {'found': 2}\n", encoding="utf-8")
     with pytest.raises(RuntimeError, match="no file may change during the run"):
         jobs_of_experiments.run(jobs_of_experiments.job_of("b", namespace["f"]))
 
 
-def test_a_worker_that_began_before_a_change_of_tinyode_is_told(tmp_path):
+@pytest.mark.parametrize(
+    "changed", ["tinyode/nn.py", "tinyode/data/lynx_hare.csv", "tutorials/animations.py"]
+)
+def test_a_worker_that_began_before_a_change_of_what_jobs_share_is_told(tmp_path, changed):
     """It has loaded the files as they were, and says so, whatever they are now."""
     for folder in ("tinyode", "tutorials"):
         leave_out = shutil.ignore_patterns("__pycache__", "notebooks", "results")
@@ -342,9 +412,9 @@ import pathlib, sys, job, tinyode
 path = pathlib.Path(job.__file__)
 before = job.made_with(path)
 if len(sys.argv) > 1:
-    file = pathlib.Path("tinyode", "nn.py")
-    assert file.parent.samefile(pathlib.Path(tinyode.__file__).parent)
-    file.write_text(file.read_text(encoding="utf-8") + "CHANGED = 1\\n", encoding="utf-8")
+    file = pathlib.Path(sys.argv[1])
+    assert pathlib.Path("tinyode").samefile(pathlib.Path(tinyode.__file__).parent)
+    file.write_text(file.read_text(encoding="utf-8") + "# changed\\n", encoding="utf-8")
 assert job.made_with(path) == before
 print(before)
 """
@@ -352,9 +422,50 @@ print(before)
     settings = {"env": {**os.environ, "PYTHONPATH": paths}, "cwd": tmp_path, "check": True}
     said = [
         subprocess.run([sys.executable, "-c", code, *changing], capture_output=True, **settings)
-        for changing in ([], ["change"], [])
+        for changing in ([], [changed], [])
     ]
     assert said[0].stdout == said[1].stdout != said[2].stdout
+
+
+def test_a_script_that_changes_before_its_first_job_is_noticed(tmp_path):
+    """For example the copy of a chapter, which is in another folder."""
+    path = tmp_path / "mine.py"
+    code = """
+import pathlib, job
+FACTOR, path = 2.0, pathlib.Path(__file__)
+def found():
+    return {"found": FACTOR}
+asked = job.job_of("a", found)
+"""
+    change = 'path.write_text(path.read_text(encoding="utf-8") + "#", encoding="utf-8")\n'
+    settings = {"env": {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PATHS))}}
+    for changed in ("", change):
+        text = code.replace("asked", changed + "asked") + "print(job.run(asked)[0]['found'])\n"
+        path.write_text(text, encoding="utf-8")
+        run = [sys.executable, str(path)]
+        done = subprocess.run(run, capture_output=True, encoding="utf-8", check=False, **settings)
+        assert ("no file may change during the run" in done.stderr) == bool(changed), done.stderr
+        assert done.stdout == ("" if changed else "2.0\n")
+
+
+def test_a_chapter_that_changes_before_its_first_job_is_noticed(course):
+    """What it is made of is noted when the run begins, not when the first job is made."""
+    path = course / "01_small.py"
+    code = f"""
+import sys, pathlib
+sys.path.insert(0, {str(course)!r})
+import job
+path = pathlib.Path({str(path)!r})
+text, names = path.read_text(encoding="utf-8"), {{}}
+text += "\\n\\n# %%\\ndef found():\\n    return {{'found': factor}}\\n"
+exec(compile(text, path, "exec"), names)
+path.write_text(text.replace("factor = 2.0", "factor = 3.0"), encoding="utf-8")
+job.run(job.job_of("a", names["found"]))
+"""
+    settings = {"env": {**os.environ, "PYTHONPATH": str(ROOT)}, "encoding": "utf-8"}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, **settings)
+    assert run.returncode and "01_small.py) " in run.stderr.splitlines()[-1]
+    assert "no file may change during the run" in run.stderr
 
 
 RUN = f"""
@@ -374,16 +485,16 @@ def running(kept, folder):
     run = subprocess.Popen(
         [sys.executable, "-c", RUN, str(kept), str(folder)],
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         env={**os.environ, "PYTHONPATH": path},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     end = time.monotonic() + 60
     files = [folder / "began 1", folder / "began 2"]
-    while not all(file.exists() and file.read_text() for file in files):
+    while not all(file.exists() and file.read_text(encoding="utf-8") for file in files):
         assert time.monotonic() < end and run.poll() is None
         time.sleep(0.02)
-    return run, [int(file.read_text()) for file in files]
+    return run, [int(file.read_text(encoding="utf-8")) for file in files]
 
 
 def ended(processes):
@@ -398,7 +509,7 @@ def ended(processes):
 
 def zombie(process):
     try:
-        return ") Z " in Path(f"/proc/{process}/stat").read_text()
+        return ") Z " in Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
     except OSError:
         return True
 
@@ -413,6 +524,53 @@ def test_ctrl_c_keeps_what_is_done_and_ends_the_processes(kept, tmp_path):
     assert last.startswith("KeyboardInterrupt: 1 results are kept in ")
     assert last.endswith("x.json; the same command does the other jobs")
     assert "died" not in said and ended(workers)
+
+
+@POSIX
+def test_a_second_ctrl_c_soon_after_the_first_changes_nothing(kept, tmp_path):
+    run, workers = running(kept, tmp_path)
+    for _ in range(10):
+        run.send_signal(signal.SIGINT)
+        time.sleep(0.001)
+    said = run.communicate(timeout=30)[1]
+    assert said.splitlines()[-1].startswith("KeyboardInterrupt: 1 results are kept in ")
+    assert "Fatal" not in said and set(results(kept)) == {"job 0"} and ended(workers)
+
+
+def test_ctrl_c_while_a_result_is_written_loses_none_that_is_done(kept, monkeypatch):
+    """The other jobs are done meanwhile, before their results are looked at."""
+    fsync, jobs = os.fsync, {**numbers(3), "never": (scaled, 3)}
+    futures = []
+
+    class Workers:
+        def submit(self, function, job):
+            futures.append(Future())
+            if not futures[1:]:
+                futures[0].set_result(function(job))
+            return futures[-1]
+
+    def interrupted(file):
+        if not futures[1].done():
+            for future in futures[1:3]:
+                future.set_result(({"found": 1.0, "seconds": 0.0}, {}))
+            signal.raise_signal(signal.SIGINT)
+        fsync(file)
+
+    monkeypatch.setattr(experiment.os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt, match=r"^3 results are kept in .*x\.json; the same"):
+        full(jobs, Workers())
+    assert set(results(kept)) == set(numbers(3)) and futures[3].cancelled()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@POSIX
+def test_ctrl_c_is_ignored_where_it_was_ignored(kept):
+    """As in a program that a shell has begun in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert len(full({**numbers(2), "a": (interrupting,)}, ThreadPoolExecutor(1))) == 3
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @POSIX
@@ -495,14 +653,13 @@ def test_jobs_that_were_handed_over_before_an_interrupt_are_cancelled(kept):
 
     class Interrupted:
         def submit(self, function, job):
-            if futures:
-                raise KeyboardInterrupt
             futures.append(Future())
-            return futures[0]
+            signal.raise_signal(signal.SIGINT)
+            return futures[-1]
 
-    with pytest.raises(KeyboardInterrupt, match=r"0 results are kept in .*x\.json; the same"):
+    with pytest.raises(KeyboardInterrupt, match=r"^no result is kept; the same command"):
         full(numbers(2), Interrupted())
-    assert futures[0].cancelled()
+    assert [future.cancelled() for future in futures] == [True, True]
 
 
 @POSIX
@@ -534,19 +691,21 @@ def test_what_is_missing_without_full_and_what_is_there(kept, monkeypatch):
 def test_an_experiment_goes_on_and_is_not_mixed_with_others(kept):
     path, workers = kept / "x.json", ThreadPoolExecutor(1)
     full(numbers(1), workers, {"n": 1})
-    before = json.loads(path.read_text())
+    before = json.loads(path.read_text(encoding="utf-8"))
     before["results"] |= {"job 1": {"found": 7.0}, "of others": {"found": 8.0}}
-    path.write_text(json.dumps(before))
+    path.write_text(json.dumps(before), encoding="utf-8")
     found = full(numbers(3), workers, {"n": 1})
     assert found["job 1"] == {"found": 7.0} and found["job 2"]["found"] == 20.0
     assert set(results(kept)) == {*numbers(3), "of others"}
     with pytest.raises(SystemExit, match=r"made with other settings, \{'n': 1\}; delete it"):
         full(numbers(3), workers, {"n": 2})
-    path.write_text(json.dumps({**before, "versions": {"numpy": "1.0"}}))
+    path.write_text(json.dumps({**before, "versions": {"numpy": "1.0"}}), encoding="utf-8")
     assert full(numbers(2), workers, {"n": 1})["job 1"] == {"found": 7.0}  # it only reads
-    with pytest.raises(SystemExit, match=r"begun with other versions, .*1.0.*, than these"):
+    with pytest.raises(SystemExit, match=r"begun with other versions, .*1.0.*, than these.* Del"):
         full(numbers(3), workers, {"n": 1})
     assert set(results(kept)) == {"job 0", "job 1", "of others"}
+    path.unlink()  # as the message says
+    assert len(full(numbers(3), workers, {"n": 1})) == 3
 
 
 @pytest.mark.parametrize(
@@ -588,7 +747,7 @@ def test_a_file_that_is_deleted_meanwhile_has_again_what_this_run_found(kept):
 def test_the_output_of_a_notebook_that_is_made_with_its_own_to_a_file(tmp_path):
     """Its kernel puts a pipe in the place of the file, in which nobody can seek."""
     code = "import os, sys; print('said'); os.dup2(os.pipe()[1], 1); import experiment"
-    with (tmp_path / "log").open("w") as log:
+    with (tmp_path / "log").open("w", encoding="utf-8") as log:
         settings = {"env": {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PATHS))}}
         run = [sys.executable, "-c", code]
         assert not subprocess.run(run, stdout=log, check=False, **settings).returncode

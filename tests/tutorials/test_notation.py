@@ -27,7 +27,9 @@ def identifiers(place):
     """Return the names in the code of a chapter or of the library, without those of strings."""
     library = (ROOT / "tinyode").rglob("*.py")
     paths = library if place == "library" else [cells.chapters()[int(place)]]
-    nodes = [node for path in paths for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    nodes = [
+        node for path in paths for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    ]
     found = {
         getattr(node, field, None) for node in nodes for field in ("id", "arg", "attr", "name")
     }

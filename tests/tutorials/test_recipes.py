@@ -57,7 +57,9 @@ def distance(a, b):
 
 def test_the_data_are_those_of_the_capstone():
     counts = re.search(r"in_bed = np\.array\(\[([\d, ]+)\]\)", SQUARES)[1]
-    assert re.sub(r"\s+", " ", (COURSE / "TEACHING.md").read_text("utf-8")).count(counts) == 1
+    assert (
+        re.sub(r"\s+", " ", (COURSE / "TEACHING.md").read_text(encoding="utf-8")).count(counts) == 1
+    )
 
 
 @pytest.fixture
@@ -124,7 +126,7 @@ def test_shards_in_spawned_processes(tmp_path):
         cwd=tmp_path,
         env=ENVIRONMENT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, PRINTED[2]), done.stderr
@@ -172,7 +174,7 @@ def run_on(name, folder, change=lambda text: text):
     (folder / "shards.py").write_text(code, encoding="utf-8")
     command = [sys.executable if word == "python" else word for word in start.split()]
     done = subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -186,7 +188,7 @@ def test_shards_by_dask(tmp_path):
         env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     with cluster:
         address = cluster.stdout.readline().strip()

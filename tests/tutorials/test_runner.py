@@ -35,7 +35,9 @@ def test_chapters_are_listed_and_others_refused(runner, capsys):
         (["1", "--check", "--level", "7"], "invalid choice"),
         (["1", "--json"], "--json is for --check"),
         (["7", "--executor", "dask://127.0.0.1:8786"], "--executor is for --full"),
-        (["7", "--full", "--executor", "dask"], "--executor dask must be like dask://127.0.0.1:87"),
+        (["7", "--executor="], "--executor is for --full"),
+        (["7", "--full", "--executor", "dask"], "--executor 'dask' must be like dask://127.0.0.1:"),
+        (["7", "--full", "--executor="], "--executor '' must be like dask://127.0.0.1:8786"),
         (["1", "--level", "1"], "--level is for --check"),
         (["--check", "inf"], "--check is for one chapter"),
         (["1", "--check", "1e400"], "chapter 1 has no exercise 1e400"),
@@ -130,7 +132,7 @@ def test_a_chapter_as_a_script_makes_its_experiments_too(course):
         cwd=course,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert run.returncode == 0, run.stderr
@@ -141,7 +143,7 @@ def test_a_chapter_as_a_script_makes_its_experiments_too(course):
 def test_all_chapters_in_processes(runner, capsys, monkeypatch, course):
     """A line each; of the one that fails all that it said, with the line of the file."""
     saved = '# %% [markdown]\n# # Figure\n\n# %%\nsave = print\nsave(0, "02_it")\n'
-    (course / "02_figure.py").write_text(saved)
+    (course / "02_figure.py").write_text(saved, encoding="utf-8")
     monkeypatch.setattr(runner, "HERE", course)
     assert runner.main([]) == 0
     out = capsys.readouterr().out.splitlines()
@@ -149,7 +151,7 @@ def test_all_chapters_in_processes(runner, capsys, monkeypatch, course):
     assert any(line.startswith(" 2  Figure: done in ") for line in out)
     assert any(line.endswith(" s; figures/02_it.png") for line in out)
     broken = "# %% [markdown]\n# # Broken\n\n# %%\nprint('before')\n1 / 0\n"
-    (course / "03_broken.py").write_text(broken)
+    (course / "03_broken.py").write_text(broken, encoding="utf-8")
     assert runner.main(["--jobs", "1"]) == 1
     out = capsys.readouterr().out
     assert " 1  Small: done in" in out and " 3  Broken: failed" in out

@@ -133,7 +133,11 @@ def test_the_script_that_marks(course, small, tmp_path):
         copy.write_text(text, encoding="utf-8")
     (desk / "students" / "cy").mkdir()
     done = subprocess.run(
-        [sys.executable, "mark.py", "1"], cwd=desk, capture_output=True, text=True, check=True
+        [sys.executable, "mark.py", "1"],
+        cwd=desk,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
     )
     assert done.stdout.splitlines() == [
         "ada: 3 points; done: 1.1 1.2",
