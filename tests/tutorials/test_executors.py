@@ -32,6 +32,7 @@ def sleeping(folder, x):
 
 
 def deadly():
+    time.sleep(1)  # so that the worker has told the scheduler of the job before
     os._exit(3)
 
 
@@ -85,8 +86,6 @@ def dask(installed, tmp_path, request, monkeypatch):
     """
     allowed, workers = getattr(request, "param", (3, 2))
     monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", str(allowed))
-    # a worker is given one job at a time, so that its death costs no job that waits behind it
-    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION", "1.0")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
