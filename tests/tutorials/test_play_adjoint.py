@@ -67,6 +67,18 @@ def test_a_dragged_push_is_drawn_with_its_path(opened):
     assert ys[1] - ys[0] == pytest.approx(stage.state.push1, abs=1e-9)
 
 
+@pytest.mark.parametrize("width", [9.3, 9.6, 10.6, 11.5, 12.8])
+def test_a_push_is_dragged_to_the_left_edge(opened, width):
+    """There a pixel may be a time of -1e-16, by rounding."""
+    stage = opened("adjoint")
+    stage.set_size_inches(width, 7.2)
+    stage.canvas.draw()
+    point = control(stage, Point)
+    drag(stage, point.pixels(), (0, 400))
+    stage.canvas.draw()
+    assert 0 <= stage.state.time < 1e-9 and stage.seen.path[0][1] == stage.state.time
+
+
 def test_a_panel_that_follows_its_data_keeps_its_grid(opened):
     """Its limits are a power of 2, and only the two numbers beside it change."""
     stage = opened("adjoint")

@@ -134,7 +134,7 @@ def controls(stage):
 def push_to(state, seen, t, angle):
     """Push the angle to another one, at time t."""
     push = angle - float(np.interp(t, FINE, seen.angle))
-    return state._replace(time=min(t, LATEST), push1=push)
+    return state._replace(time=min(max(t, 0.0), LATEST), push1=push)
 
 
 def observation(i):
