@@ -50,6 +50,26 @@ def test_a_point_at_the_edge_of_a_panel_can_be_taken_from_outside(opened):
     assert stage.state.angles[3] > adjoint.State().angles[3]
 
 
+def test_a_point_outside_of_its_panel_covers_no_other_panel(opened):
+    """A point at the edge is drawn as a whole."""
+    stage = opened("flow")
+    stage.canvas.draw()
+    left, right = control(stage, Point, 0), control(stage, Point, 1)
+    gap = right.axes.bbox.x0 - left.axes.bbox.x1
+    edge, far = stage.scene.HALF, stage.scene.HALF * (1 + gap / left.axes.bbox.width)
+    shown = []
+    for x in (edge, far):
+        right.where = lambda state, seen, x=x: (-x, 1.0)
+        stage.draw_seen = lambda state, seen: None
+        stage.shown = None
+        stage.canvas.draw()
+        column, row = np.round(right.pixels()).astype(int)
+        part = pixels(stage)[::-1][row - 9 : row + 10, column - 9 : column + 10, :3]
+        orange = np.array(plt.matplotlib.colors.to_rgb(right.line.get_color())) * 255
+        shown.append((np.abs(part - orange).max(axis=2) < 2).mean())
+    assert shown[0] > 0.6 and shown[1] == 0
+
+
 @pytest.mark.parametrize("button", [2, 3])
 def test_only_the_left_button_moves_a_point(opened, button):
     stage = opened("adjoint")
