@@ -79,6 +79,18 @@ def test_a_push_is_dragged_to_the_left_edge(opened, width):
     assert 0 <= stage.state.time < 1e-9 and stage.seen.path[0][1] == stage.state.time
 
 
+@pytest.mark.parametrize("push1", [-1.2, 1.2])
+def test_both_losses_are_within_the_panel(opened, push1):
+    stage = opened("adjoint")
+    stage.canvas.draw()
+    stage.change(time=0.8, push1=push1, push2=0.5)
+    panel = stage.panels["loss"]
+    bottom, top = panel.get_ylim()
+    for label in ("what results", "$L + a(t)$ push"):
+        drawn = next(line for line in panel.lines if line.get_label() == label)
+        assert bottom <= drawn.get_ydata()[adjoint.WHOLE] <= top
+
+
 def test_a_panel_that_follows_its_data_keeps_its_grid(opened):
     """Its limits are a power of 2, and only the two numbers beside it change."""
     stage = opened("adjoint")
@@ -88,7 +100,8 @@ def test_a_panel_that_follows_its_data_keeps_its_grid(opened):
         control(stage, Slider).take(index)
         bottom, top = panel.get_ylim()
         assert bottom == -top / 2 and top == 2 ** round(np.log2(top))
-        assert top >= stage.seen.losses.max() > top / 2 or top == 1
+        largest = max(stage.seen.losses.max(), -2 * stage.seen.tangent.min())
+        assert top >= largest > top / 2 or top == 1
         numbers = [text.get_text() for text in panel.texts]
         assert numbers == [f"\N{MINUS SIGN}{-bottom:g}", f"{top:g}"]
     assert stage.background is background

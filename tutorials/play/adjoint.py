@@ -112,7 +112,7 @@ def paint(panels):
         real.set_data(PARTS, seen.losses)
         tangent.set_data(PARTS, seen.tangent)
         fit_adjoint(np.abs(seen.back[:, 3:5]).max())
-        fit_loss(seen.losses.max())
+        fit_loss(max(seen.losses.max(), -2 * seen.tangent.min()))
         above.set_text(f"loss L = {seen.loss:.3f}; push at t = {state.time:.2f}")
         between.set_text("dL/dθ = ({:.3f}, {:.3f})".format(*seen.gradient))
         beside.set_text(f"real {seen.losses[WHOLE]:.3f}; predicted {seen.tangent[WHOLE]:.3f}")
