@@ -61,3 +61,23 @@ def test_no_first_step_is_longer_than_the_slider_says(opened):
         first = stage.seen.tried[0, 2] - stage.seen.tried[0, 0]
         assert first <= 0.3 + 1e-12 and stage.controls[3].title.get_text() == "first step ≤ 0.300"
     assert np.diff(stage.seen.accepted[:, 2]).max() > 0.6
+
+
+def test_rejected_steps_and_ticks_are_drawn(opened):
+    stage = opened("euler")
+    stage.canvas.draw()
+    stage.change(method="adaptive", h=2.0, tolerance=0.02)
+    stage.canvas.draw()
+    lines, seen = stage.panels["field"].lines, stage.seen
+    rejected = next(one for one in lines if one.get_label() == "rejected").get_xydata()
+    rows = rejected.reshape(-1, 3, 2)
+    assert len(seen.rejected) > 0 and np.isnan(rows[:, 2]).all()
+    assert np.array_equal(rows[:, :2].reshape(-1, 4), seen.rejected[:, :4])
+    below = [one.get_xdata() for one in lines if len(one.get_ydata()) and max(one.get_ydata()) < 0]
+    assert np.array_equal(below[0], seen.accepted[:, 2])
+    assert np.array_equal(below[1], seen.rejected[:, 2])
+    (curve, *_) = (one.get_data() for one in stage.panels["error"].lines)
+    present = euler.compute(stage.state._replace(tolerance=euler.TOLERANCES[4]))
+    assert curve[0][4] == pytest.approx(present.step) and curve[1][4] == pytest.approx(
+        present.error
+    )
