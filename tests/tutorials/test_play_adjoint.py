@@ -35,10 +35,10 @@ def test_the_adjoint_of_the_scene_is_the_gradient_of_the_library():
     assert np.allclose(seen.back[-1, 3:5], at_start, atol=1e-4)
     assert np.allclose(seen.gradient, gradient, atol=1e-4)
     times, a1 = seen.back[:, 0], seen.back[:, 3]
-    for i, time in enumerate(adjoint.TIMES[1:]):  # the jump is the miss
+    for i, time in enumerate(adjoint.TIMES[1:]):  # the jump is the miss; it is drawn, also the last
         angle = seen.angle[adjoint.FINE == time][0]
-        after = a1[times == time] if i < 3 else np.array([0.0, a1[0]])
-        assert after[-1] - after[0] == pytest.approx(angle - state.angles[i], abs=1e-4)
+        after, before = a1[times == time]
+        assert before - after == pytest.approx(angle - state.angles[i], abs=1e-4)
 
 
 def test_steps_of_descent_lower_the_loss(opened):
@@ -67,6 +67,30 @@ def test_a_dragged_push_is_drawn_with_its_path(opened):
     assert ys[1] - ys[0] == pytest.approx(stage.state.push1, abs=1e-9)
 
 
+@pytest.mark.parametrize("width", [9.3, 9.6, 10.6, 11.5, 12.8])
+def test_a_push_is_dragged_to_the_left_edge(opened, width):
+    """There a pixel may be a time of -1e-16, by rounding."""
+    stage = opened("adjoint")
+    stage.set_size_inches(width, 7.2)
+    stage.canvas.draw()
+    point = control(stage, Point)
+    drag(stage, point.pixels(), (0, 400))
+    stage.canvas.draw()
+    assert 0 <= stage.state.time < 1e-9 and stage.seen.path[0][1] == stage.state.time
+
+
+@pytest.mark.parametrize("push1", [-1.2, 1.2])
+def test_both_losses_are_within_the_panel(opened, push1):
+    stage = opened("adjoint")
+    stage.canvas.draw()
+    stage.change(time=0.8, push1=push1, push2=0.5)
+    panel = stage.panels["loss"]
+    bottom, top = panel.get_ylim()
+    for label in ("what results", "$L + a(t)$ push"):
+        drawn = next(line for line in panel.lines if line.get_label() == label)
+        assert bottom <= drawn.get_ydata()[adjoint.WHOLE] <= top
+
+
 def test_a_panel_that_follows_its_data_keeps_its_grid(opened):
     """Its limits are a power of 2, and only the two numbers beside it change."""
     stage = opened("adjoint")
@@ -76,7 +100,8 @@ def test_a_panel_that_follows_its_data_keeps_its_grid(opened):
         control(stage, Slider).take(index)
         bottom, top = panel.get_ylim()
         assert bottom == -top / 2 and top == 2 ** round(np.log2(top))
-        assert top >= stage.seen.losses.max() > top / 2 or top == 1
+        largest = max(stage.seen.losses.max(), -2 * stage.seen.tangent.min())
+        assert top >= largest > top / 2 or top == 1
         numbers = [text.get_text() for text in panel.texts]
         assert numbers == [f"\N{MINUS SIGN}{-bottom:g}", f"{top:g}"]
     assert stage.background is background

@@ -43,3 +43,41 @@ def test_the_end_of_the_first_step_is_dragged(opened):
     assert stage.state.h == pytest.approx(1.3, abs=0.01)
     marked = stage.panels["error"].lines[-1].get_xdata()
     assert marked[0] == stage.seen.step == 5 / 4  # four equal steps, at most that long
+
+
+@pytest.mark.parametrize("method", ["Euler", "midpoint", "rk4"])
+def test_a_single_long_step_stands_on_the_error_s_curve(method):
+    seen = euler.compute(euler.State(t=4.0, h=2.5, method=method))
+    assert len(seen.accepted) == 1 and seen.step == seen.steps[0] == 1.0
+    assert seen.error == pytest.approx(seen.errors[0], rel=1e-9)
+
+
+def test_no_first_step_is_longer_than_the_slider_says(opened):
+    """Later steps of the adaptive method may be longer, so the label is of the first one."""
+    stage = opened("euler")
+    for method in euler.METHODS:
+        stage.change(method=method, h=0.3, tolerance=0.5)
+        stage.canvas.draw()
+        first = stage.seen.tried[0, 2] - stage.seen.tried[0, 0]
+        assert first <= 0.3 + 1e-12 and stage.controls[3].title.get_text() == "first step ≤ 0.300"
+    assert np.diff(stage.seen.accepted[:, 2]).max() > 0.6
+
+
+def test_rejected_steps_and_ticks_are_drawn(opened):
+    stage = opened("euler")
+    stage.canvas.draw()
+    stage.change(method="adaptive", h=2.0, tolerance=0.02)
+    stage.canvas.draw()
+    lines, seen = stage.panels["field"].lines, stage.seen
+    rejected = next(one for one in lines if one.get_label() == "rejected").get_xydata()
+    rows = rejected.reshape(-1, 3, 2)
+    assert len(seen.rejected) > 0 and np.isnan(rows[:, 2]).all()
+    assert np.array_equal(rows[:, :2].reshape(-1, 4), seen.rejected[:, :4])
+    below = [one.get_xdata() for one in lines if len(one.get_ydata()) and max(one.get_ydata()) < 0]
+    assert np.array_equal(below[0], seen.accepted[:, 2])
+    assert np.array_equal(below[1], seen.rejected[:, 2])
+    (curve, *_) = (one.get_data() for one in stage.panels["error"].lines)
+    present = euler.compute(stage.state._replace(tolerance=euler.TOLERANCES[4]))
+    assert curve[0][4] == pytest.approx(present.step) and curve[1][4] == pytest.approx(
+        present.error
+    )

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import play
 import pytest
-from matplotlib.backend_bases import KeyEvent, MouseEvent
+from matplotlib.backend_bases import KeyEvent, MouseEvent, ResizeEvent
 from play import adjoint
 from play.controls import Point, Slider
 from test_play import ROUNDING, control, drag, keys, mouse, pixels
@@ -48,6 +48,42 @@ def test_a_point_at_the_edge_of_a_panel_can_be_taken_from_outside(opened):
     assert not last.axes.bbox.contains(*outside)
     drag(stage, outside, np.add(outside, (0, 50)))
     assert stage.state.angles[3] > adjoint.State().angles[3]
+
+
+def test_letters_grow_with_the_window(opened):
+    """As a toolkit tells it: the figure has the new size already, and its dpi stay."""
+    stage = opened("adjoint")
+    stage.canvas.draw()
+    heights = []
+    width, height = stage.get_size_inches() * stage.dpi
+    for factor in (1, 2, 1, 0.8):
+        stage.set_size_inches(np.array([width, height]) * factor / stage.dpi, forward=False)
+        ResizeEvent("resize_event", stage.canvas)._process()
+        stage.canvas.draw()
+        assert pixels(stage).shape[:2] == (round(height * factor), round(width * factor))
+        heights.append(stage.says.get_window_extent().height)
+    assert heights[1] == pytest.approx(2 * heights[0], rel=0.1)
+    assert heights[2] == heights[0] == heights[3]
+
+
+def test_a_point_outside_of_its_panel_covers_no_other_panel(opened):
+    """A point at the edge is drawn as a whole."""
+    stage = opened("flow")
+    stage.canvas.draw()
+    left, right = control(stage, Point, 0), control(stage, Point, 1)
+    gap = right.axes.bbox.x0 - left.axes.bbox.x1
+    edge, far = stage.scene.HALF, stage.scene.HALF * (1 + gap / left.axes.bbox.width)
+    shown = []
+    for x in (edge, far):
+        right.where = lambda state, seen, x=x: (-x, 1.0)
+        stage.draw_seen = lambda state, seen: None
+        stage.shown = None
+        stage.canvas.draw()
+        column, row = np.round(right.pixels()).astype(int)
+        part = pixels(stage)[::-1][row - 9 : row + 10, column - 9 : column + 10, :3]
+        orange = np.array(plt.matplotlib.colors.to_rgb(right.line.get_color())) * 255
+        shown.append((np.abs(part - orange).max(axis=2) < 2).mean())
+    assert shown[0] > 0.6 and shown[1] == 0
 
 
 @pytest.mark.parametrize("button", [2, 3])

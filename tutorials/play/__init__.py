@@ -23,7 +23,7 @@ SCENES = {  # the chapter that each belongs to, and what one does in it
     "back": (5, "two rates and a tolerance: solve forwards and back, and compare four gradients"),
     "flow": (8, "carry a density to two moons, and drag a point to see its path"),
 }
-SIZE = 12.8, 7.6  # inches of 100 pixels: a window on the smallest of projectors
+SIZE = 10.0, 6.6  # inches of 100 pixels: fits, with its frame, on 1024x768 and on 1280x720
 LETTERS = dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), POINTS)
 
 

@@ -62,7 +62,7 @@ def compute(state):
     times = np.union1d(FINE, time)
     z = solve(f, START, times, theta, **TOLERANCES).y
     misses = z[np.searchsorted(times, TIMES[1:]), 0] - seen
-    s, back = np.zeros(6), []
+    s, back = np.zeros(6), [np.array([[TIMES[-1], *np.zeros(6)]])]  # later, a is zero
     for start, end, miss in list(zip(TIMES, TIMES[1:], misses))[::-1]:
         s[:2], s[2] = z[times == end][0], s[2] + miss  # the jump
         some = times[(times >= start) & (times <= end)][::-1]
@@ -92,7 +92,7 @@ def paint(panels):
     right.set(xlim=(-0.5, 1.5), xlabel="part of the push", ylabel="loss", xticks=[0, 1])
     angle = line(top, color="black", label="solved forward")
     path = line(top, "--", color=BLUE, label="pushed")
-    a1 = line(bottom, color=BLUE, label="$a_1(t)$")
+    a1 = line(bottom, color=BLUE, label="$a_1(t)$", clip_on=False)  # the last jump is at the edge
     a2 = line(bottom, "--", color=ORANGE, label="$a_2(t)$")
     held = line(bottom, "o:", color="black", markersize=9)
     whole = {"markevery": [WHOLE], "markersize": 13}
@@ -112,7 +112,7 @@ def paint(panels):
         real.set_data(PARTS, seen.losses)
         tangent.set_data(PARTS, seen.tangent)
         fit_adjoint(np.abs(seen.back[:, 3:5]).max())
-        fit_loss(seen.losses.max())
+        fit_loss(max(seen.losses.max(), -2 * seen.tangent.min()))
         above.set_text(f"loss L = {seen.loss:.3f}; push at t = {state.time:.2f}")
         between.set_text("dL/dθ = ({:.3f}, {:.3f})".format(*seen.gradient))
         beside.set_text(f"real {seen.losses[WHOLE]:.3f}; predicted {seen.tangent[WHOLE]:.3f}")
@@ -134,7 +134,7 @@ def controls(stage):
 def push_to(state, seen, t, angle):
     """Push the angle to another one, at time t."""
     push = angle - float(np.interp(t, FINE, seen.angle))
-    return state._replace(time=min(t, LATEST), push1=push)
+    return state._replace(time=min(max(t, 0.0), LATEST), push1=push)
 
 
 def observation(i):

@@ -14,6 +14,7 @@ from tinyode.plotting import COLOURS
 
 REACH = 18.0  # points: how far from the middle of a point a mouse may take hold of it
 ARROW = 0.02  # of a panel's width or height: how far an arrow key moves a point
+ROUNDING = 1e-6  # of a panel's width or height, between its edge and a point that was dragged there
 
 
 def frame(axes):
@@ -183,8 +184,11 @@ class Point:
         (self.mark,) = axes.plot([], [], "o", **on_top, **ring)
 
     def follow(self, state):
-        """Show the point where a state has it."""
+        """Show the point where a state has it, but not over other panels."""
         x, y = self.where(*self.stage.present())
+        part = (self.axes.transScale + self.axes.transLimits).transform((x, y))
+        if np.abs(part - 0.5).max() > 0.5 + ROUNDING:
+            x = np.nan
         self.line.set_data([x], [y])
         self.mark.set_data([x], [y])
 

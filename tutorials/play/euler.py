@@ -27,7 +27,7 @@ MOSAIC = {  # rows of panels and controls, and their heights
 END, TOP, LEAST = 5.0, 3.6, 1e-9  # of t, of y, and of the errors that are shown
 FINE = np.linspace(0, END, 201)
 METHODS = {"Euler": "euler", "midpoint": "midpoint", "rk4": "rk4", "adaptive": "heun_euler"}
-NUMBERS = np.unique(np.geomspace(2, 160, 24).astype(int))  # of steps, for the error's curve
+NUMBERS = np.unique(np.geomspace(1, 160, 28).astype(int))  # of steps, for the error's curve
 TOLERANCES = np.geomspace(1, 1e-3, 10)  # for the curve of the adaptive method
 
 
@@ -136,8 +136,8 @@ def controls(stage):
     first_end = lambda state, seen: seen.tried[0, 2:4]
     stage.point("field", first_end, step_to, marker="D", color=COLOURS[4])
     stage.choice("method", METHODS)
-    stage.slider("h", "step ≤ {:.3f}", np.geomspace(0.05, 2.5, 60))
-    stage.slider("tolerance", "tolerance {:.3f}", np.geomspace(1e-3, 1, 60))
+    stage.slider("h", "first step ≤ {:.3f}", np.geomspace(0.05, 2.5, 60))
+    stage.slider("tolerance", "tolerance {:.3f} (adaptive)", np.geomspace(1e-3, 1, 60))
 
 
 def start_at(state, seen, t, y):

@@ -103,6 +103,7 @@ class Stage(Figure):
     def begin(self, name, scene):
         """Build a scene in this figure, which has its canvas already."""
         self.name, self.scene, self.state = name, scene, scene.State()
+        self.start_size = self.get_size_inches()
         self.seen, self.good, self.controls, self.focus, self.held = None, None, [], 0, None
         self.shown, self.drawn_for, self.laid_out_for = None, None, None
         rows, heights = [row.split() for row in scene.MOSAIC], list(scene.MOSAIC.values())
@@ -123,6 +124,7 @@ class Stage(Figure):
             "motion_notify_event": self.drag,
             "button_release_event": self.release,
             "key_press_event": self.key,
+            "resize_event": self.enlarge,
         }.items():
             self.canvas.mpl_connect(event, function)
         self.canvas.mpl_disconnect(self.canvas.manager.key_press_handler_id)  # its s saves, too
@@ -215,6 +217,13 @@ class Stage(Figure):
         super().draw(renderer)
         self.background = renderer.copy_from_bbox(self.bbox)
         self.drawn_for = None if self.canvas.is_saving() else (*self.bbox.size, self.dpi)
+
+    def enlarge(self, event):
+        """Let letters and lines grow with the window, so that a full screen can be read, too."""
+        pixels, dpi = self.bbox.size, 100 * self.canvas.device_pixel_ratio
+        dpi *= max(1, min(pixels / (dpi * self.start_size)))
+        self._set_dpi(dpi, forward=False)  # figure.dpi = dpi would change the window
+        self.set_size_inches(pixels / dpi, forward=False)
 
     # The mouse and the keys; Matplotlib's widgets get the same events
 
