@@ -6,7 +6,7 @@ import play
 import pytest
 from matplotlib.backend_bases import KeyEvent, MouseEvent, ResizeEvent
 from play import adjoint
-from play.controls import Point, Slider
+from play.controls import Choice, Point, Slider
 from test_play import ROUNDING, control, drag, keys, mouse, pixels
 
 
@@ -223,3 +223,19 @@ def test_s_saves_a_picture_and_says_where(opened, tmp_path, monkeypatch):
     keys(stage, "r", "up")
     assert not stage.says.get_text().startswith("Saved")
     assert pixels(stage).shape == window.shape
+
+
+def test_arrows_move_the_way_they_point(opened):
+    """Up and right go to larger values of a slider; down goes to the name below."""
+    stage = opened("euler")
+    slider, choice = control(stage, Slider), control(stage, Choice)
+    for key, direction in (("up", 1), ("right", 1), ("down", -1), ("left", -1)):
+        stage.give_focus(stage.controls.index(slider))
+        before = stage.state.h
+        keys(stage, key)
+        assert (stage.state.h - before) * direction > 0
+        stage.give_focus(stage.controls.index(choice))
+        stage.change(method="midpoint")
+        keys(stage, key)
+        below = choice.names.index(stage.state.method) - choice.names.index("midpoint")
+        assert below == (1 if key in ("down", "right") else -1)
