@@ -134,7 +134,8 @@ def _closed(names, later):
 
 def _statement(code, file):
     table = symtable.symtable(ast.unparse(code), file, "exec")
-    symbols = table.get_symbols()
+    hidden = _hidden(code)
+    symbols = [s for s in table.get_symbols() if s.get_name() not in hidden]
     binds = {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
     binds |= {n.target.id for n in _executed(code) if isinstance(n, ast.NamedExpr)}
     reads = {s.get_name() for s in symbols if s.is_referenced()}
@@ -145,6 +146,18 @@ def _statement(code, file):
         code, (ast.Assign, ast.AnnAssign, ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
     )
     return Statement(code, file, binds, reads | later, _changes(code), later, always)
+
+
+def _hidden(code):
+    """Return the names that are there only in comprehensions, which bind them for themselves.
+
+    Since Python 3.13 the table of symbols has them among those of the statement.
+    """
+    kinds = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    some = [node for node in _executed(code) if isinstance(node, kinds)]
+    inside = {id(node) for one in some for node in ast.walk(one)}
+    outside = {n.id for n in _executed(code) if isinstance(n, ast.Name) and id(n) not in inside}
+    return {x for one in some for part in one.generators for x in _names(part.target)} - outside
 
 
 def _free_of(body, file):
