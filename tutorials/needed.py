@@ -155,7 +155,8 @@ def _hidden(code):
     """
     kinds = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
     some = [node for node in _executed(code) if isinstance(node, kinds)]
-    inside = {id(node) for one in some for node in ast.walk(one)}
+    before = {id(node) for one in some for node in ast.walk(one.generators[0].iter)}
+    inside = {id(node) for one in some for node in ast.walk(one)} - before
     outside = {n.id for n in _executed(code) if isinstance(n, ast.Name) and id(n) not in inside}
     return {x for one in some for part in one.generators for x in _names(part.target)} - outside
 

@@ -21,6 +21,7 @@ def sources(wanted, text):
         ("i = 5\ny = [i for i in z]\nx = i", ["i = 5", "x = i"]),  # a comprehension's i is its own
         ("i = 5\nx = [i for i in z]", ["x = [i for i in z]"]),
         ("i = 5\nx = i + sum([i for i in z])", None),
+        ("i = [5]\nx = [i for i in i]", None),
         ("x = 1\nx += 2", ["x = 1", "x += 2"]),
         ("x = [1]\nx[0] = 2", ["x = [1]", "x[0] = 2"]),
         ("x = [1]\nx.append(2)\ny = 3", ["x = [1]", "x.append(2)"]),
