@@ -1,8 +1,6 @@
 """The scene of two rates: what it says of the way back, and of four ways to a gradient."""
 
-import matplotlib.pyplot as plt
 import numpy as np
-import play
 import pytest
 from play import back
 from play.controls import Point, Slider
@@ -15,12 +13,11 @@ ADJOINT, DISCRETE, INTERPOLATED, FORWARD = range(4)
 
 
 @pytest.fixture
-def stage():
+def stage(opened):
     """Return the scene, drawn."""
-    figure = play.figure_of("back")
+    figure = opened("back")
     figure.canvas.draw()
-    yield figure
-    plt.close("all")
+    return figure
 
 
 def lost(seen):

@@ -1,8 +1,6 @@
 """The scene depth: its layers are steps of Euler's method, and tend to the flow of the ODE."""
 
-import matplotlib.pyplot as plt
 import numpy as np
-import play
 import pytest
 from play import depth
 from play.controls import Point, Slider
@@ -12,10 +10,11 @@ from tinyode import solve
 
 
 @pytest.fixture
-def stage():
-    """Return the scene, which is closed after the test."""
-    yield play.figure_of("depth")
-    plt.close("all")
+def stage(opened):
+    """Return the scene, drawn."""
+    figure = opened("depth")
+    figure.canvas.draw()
+    return figure
 
 
 def drawn(stage, panel, number):

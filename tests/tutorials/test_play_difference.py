@@ -1,8 +1,6 @@
 """The scene difference: what it draws is what chapter 3 says of the error's V."""
 
-import matplotlib.pyplot as plt
 import numpy as np
-import play
 import pytest
 from play import difference
 from play.controls import Choice, Point, Slider
@@ -14,10 +12,11 @@ KINDS = {"forward": 2, "central": 3}  # and the root of the rounding unit that c
 
 
 @pytest.fixture
-def stage():
-    """Return the scene, which is closed after the test."""
-    yield play.figure_of("difference")
-    plt.close("all")
+def stage(opened):
+    """Return the scene, drawn."""
+    figure = opened("difference")
+    figure.canvas.draw()
+    return figure
 
 
 def drawn(stage, name):

@@ -2,7 +2,6 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-import play
 import pytest
 from play import flow
 from play.controls import Choice, Point, Slider
@@ -15,12 +14,11 @@ STARTS = np.random.default_rng(0).normal(size=(40, 2))
 
 
 @pytest.fixture
-def stage():
+def stage(opened):
     """Return the scene, drawn."""
-    figure = play.figure_of("flow")
+    figure = opened("flow")
     figure.canvas.draw()
-    yield figure
-    plt.close("all")
+    return figure
 
 
 def at(t, data="two moons", z=STARTS[0]):
